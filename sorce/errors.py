@@ -1,0 +1,58 @@
+"""What can go wrong, each as one sentence that names the thing and the remedy.
+
+SorceError
+ +- ClusterError          the cluster cannot be reached, or refuses
+ |   +- UnsupportedVersion
+ |   +- IndexMissing
+ +- RecipeMismatch        the index holds vectors of another recipe
+ +- ModelError            a model cannot be loaded, or does not fit what is asked of it
+ +- BadPhoto              a file that cannot become a document (ingest turns it into a reject)
+ +- QueryError            a search that cannot be asked this way
+ +- EngineError           the local OpenSearch
+ +- PluginError           what sorce installs in a cluster
+ +- MissingTool           something beyond Python that a command needs (Maven, Java, Node)
+"""
+
+
+class SorceError(Exception):
+    """A user's or the surroundings' fault; the message is for a person and needs no traceback."""
+
+
+class ClusterError(SorceError):
+    """The cluster cannot be reached, or refuses what is asked."""
+
+
+class UnsupportedVersion(ClusterError):
+    """This version of OpenSearch answers nested k-NN wrongly or not at all."""
+
+
+class IndexMissing(ClusterError):
+    """There is no such index, or it is not one of sorce's."""
+
+
+class RecipeMismatch(SorceError):
+    """The index holds vectors of another recipe."""
+
+
+class ModelError(SorceError):
+    """A model cannot be loaded, or does not fit what is asked of it."""
+
+
+class BadPhoto(SorceError):
+    """A file that cannot become a document; ingest turns it into a reject."""
+
+
+class QueryError(SorceError):
+    """A search that cannot be asked this way."""
+
+
+class EngineError(SorceError):
+    """The local OpenSearch cannot be started or stopped."""
+
+
+class PluginError(SorceError):
+    """What sorce installs in a cluster is missing, or does not work."""
+
+
+class MissingTool(SorceError):
+    """Something beyond Python that a command needs is not on this machine."""
