@@ -1,0 +1,102 @@
+"""The body of an index, and of the additions that user attributes need."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any
+
+from sorce.errors import SorceError
+from sorce.mappings.recipe import Recipe
+from sorce.mappings.values import Attribute
+
+KEYWORD = {"type": "keyword"}
+FLOAT = {"type": "float"}
+DATE = {"type": "date"}
+LONG = {"type": "long"}
+
+PARSERS: dict[str | None, Callable[[str], Attribute]] = {
+    None: str,
+    "int": int,
+    "float": float,
+    "date": datetime.fromisoformat,
+}
+
+
+def index_body(recipe: Recipe, settings: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Settings and mapping of a new index; `settings` adds to or overrides the index's settings.
+
+    Engine, space and compression are written out because OpenSearch's defaults for them have changed and will again.
+    """
+    vector = {
+        "type": "knn_vector",
+        "dimension": recipe.dimension,
+        "space_type": "innerproduct",
+        "compression_level": "1x",
+        "method": {"name": "hnsw", "engine": "lucene", "parameters": {"m": 16, "ef_construction": 128}},
+    }
+    region = {
+        "vec": vector,
+        "id": {"type": "short"},
+        "kind": KEYWORD,
+        "x1": FLOAT,
+        "y1": FLOAT,
+        "x2": FLOAT,
+        "y2": FLOAT,
+        "area": FLOAT,
+        "quality": FLOAT,
+        "coherence": FLOAT,
+        # Copies of the photo's fields: what filters together with a region must be in the region.
+        "folder": KEYWORD,
+        "taken_at": DATE,
+        "camera": KEYWORD,
+        "attributes": {"properties": {}},
+    }
+    photo = {
+        "photo_id": KEYWORD,
+        "uri": KEYWORD,
+        "file_name": KEYWORD,
+        "folder": KEYWORD,
+        "content_hash": KEYWORD,
+        "bytes": LONG,
+        "width": {"type": "integer"},
+        "height": {"type": "integer"},
+        "taken_at": DATE,
+        "camera": KEYWORD,
+        "ingested_at": DATE,
+        "attributes": {"properties": {}},
+        "regions": {"type": "nested", "properties": region},
+    }
+    return {
+        "settings": {"index.knn": True, **(settings or {})},
+        "mappings": {"dynamic": "strict", "_meta": {"sorce": {"recipe": recipe.to_meta()}}, "properties": photo},
+    }
+
+
+def attributes_mapping(attributes: Mapping[str, Attribute]) -> dict[str, Any]:
+    """What to add to the mapping, in the photo and in its regions, before documents carry these attributes."""
+    typed = {"properties": {key: attribute_type(value) for key, value in attributes.items()}}
+    return {"properties": {"attributes": typed, "regions": {"type": "nested", "properties": {"attributes": typed}}}}
+
+
+def attribute_type(value: Attribute) -> dict[str, str]:
+    if isinstance(value, datetime):
+        return DATE
+    if isinstance(value, int):
+        return LONG
+    return {"type": "double"} if isinstance(value, float) else KEYWORD
+
+
+def parse_attribute(text: str) -> tuple[str, Attribute]:
+    """`key=value` (a keyword), `key:int=3`, `key:float=2.5` or `key:date=2026-01-31`. Raises SorceError."""
+    parts = re.fullmatch(r"(\w[\w-]*)(?::(int|float|date))?=(.*)", text, re.DOTALL)
+    try:
+        if parts is not None:
+            key, kind, value = parts.groups()
+            return key, PARSERS[kind](value)
+    except ValueError:
+        pass
+    raise SorceError(
+        f"attribute '{text}' is not understood; write key=value, key:int=3, key:float=2.5 or key:date=2026-01-31."
+    )

@@ -1,0 +1,153 @@
+"""How a photo is asked for: one shape for every search.
+
+Candidates come from nested k-NN, which only proposes photos; then all regions of those photos are scored exactly, in
+the same request. So the score shown is the exact score of the box shown, on a quantised index too. With phrases p and
+"but not" phrases n, cos being the best cosine among a photo's regions, OpenSearch ranks by
+
+    sum over p of (1 + cos p)  +  sum over n of (1 - cos n) / 2
+
+which is the score of a hit (sum of cos p less half of each cos n) plus a constant, and never negative, as OpenSearch
+demands of a score.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sorce.errors import QueryError
+from sorce.mappings.values import Vector
+
+Json = dict[str, Any]
+
+# The stored template asks with placeholders where the client has values.
+QueryVector = Vector | str
+Number = int | float | str
+Clauses = Sequence[Json] | str
+
+MOST_PHRASES = 4
+MOST_NOTS = 2
+MOST_BOXES = 100  # index.max_inner_result_window
+MOST_CANDIDATES = 10_000  # k-NN refuses a larger k
+
+CANDIDATES = 100
+CANDIDATES_OF_SEVERAL = 500
+EF_SEARCH = 300
+
+CLOSENESS = "1 + innerProduct(params.vector, doc['regions.vec'])"
+DISTANCE = "0.5 - 0.5 * innerProduct(params.vector, doc['regions.vec'])"
+
+PHOTO_FIELDS = ["photo_id", "uri", "file_name", "folder", "width", "height"]
+MATCH_FIELDS = [f"regions.{name}" for name in ("id", "kind", "x1", "y1", "x2", "y2", "area", "quality")]
+
+
+@dataclass(frozen=True)
+class Query:
+    """One search. `filter` holds clauses on `regions.*` (`sorce.mappings.filters`).
+
+    `boxes` is how many regions a photo shows per phrase; `k` how many candidate photos each shard proposes per phrase,
+    and `ef_search` how widely the graph is searched for them; `floor` the least similarity of a phrase's region;
+    `exact` scans every photo instead.
+    """
+
+    phrases: Sequence[QueryVector]
+    nots: Sequence[QueryVector] = ()
+    size: Number = 10
+    boxes: Number = 1
+    filter: Clauses = ()
+    floor: Number | None = None
+    k: Number | None = None
+    ef_search: Number = EF_SEARCH
+    exact: bool = False
+
+    def __post_init__(self) -> None:
+        if not 1 <= len(self.phrases) <= MOST_PHRASES or len(self.nots) > MOST_NOTS:
+            raise QueryError(
+                f'a search takes 1 to {MOST_PHRASES} phrases and at most {MOST_NOTS} "not"; leave some out.'
+            )
+        _within("boxes per photo", self.boxes, MOST_BOXES)
+        _within("photos", self.size, MOST_CANDIDATES)
+        _within("candidates (k)", self.k, MOST_CANDIDATES)
+        _within("ef_search", self.ef_search, MOST_CANDIDATES)
+
+    @property
+    def candidates(self) -> Number:
+        """`k`, or by default enough for the sum of several phrases too; never fewer than the photos asked for."""
+        k = self.k or default_k(len(self.phrases) + len(self.nots))
+        return k if isinstance(k, str) or isinstance(self.size, str) else max(k, self.size)
+
+
+def default_k(texts: int) -> int:
+    """A photo that is good for the sum of several texts may be far down the list of each."""
+    return CANDIDATES if texts == 1 else CANDIDATES_OF_SEVERAL
+
+
+def _within(name: str, value: Number | None, most: int) -> None:
+    if isinstance(value, int) and not 1 <= value <= most:
+        raise QueryError(f"{value} {name} is out of range; ask for 1 to {most}.")
+
+
+@dataclass(frozen=True, order=True)
+class Version:
+    """The server's version, as far as queries depend on it."""
+
+    major: int
+    minor: int
+
+    @classmethod
+    def parse(cls, text: str) -> Version:
+        major, minor = text.split(".")[:2]
+        return cls(int(major), int(minor))
+
+
+def search_body(query: Query, version: Version) -> Json:
+    """The whole request of a search, for client and stored template alike."""
+    phrases = [exact(vector, f"p{i}", query) for i, vector in enumerate(query.phrases)]
+    nots = [without(vector) for vector in query.nots]
+    proposals = [] if query.exact else [candidates(vector, query, version) for vector in query.phrases]
+    return {
+        "size": query.size,
+        "track_total_hits": False,
+        "_source": False,
+        "docvalue_fields": PHOTO_FIELDS,
+        "query": {"bool": {"filter": [any_of(proposals)] if proposals else [], "must": [*phrases, *nots]}},
+    }
+
+
+def any_of(clauses: Sequence[Any]) -> Json:
+    return {"bool": {"should": list(clauses), "minimum_should_match": 1}}
+
+
+def candidates(vector: QueryVector, query: Query, version: Version) -> Json:
+    """The photos with a region near the vector, by the graph."""
+    knn: Json = {"vector": vector, "k": query.candidates, "method_parameters": {"ef_search": query.ef_search}}
+    if query.filter:
+        knn["filter"] = region_filter(query.filter, version)
+    return {"nested": {"path": "regions", "score_mode": "max", "query": {"knn": {"regions.vec": knn}}}}
+
+
+def region_filter(clauses: Clauses, version: Version) -> Json:
+    """Clauses on regions, as k-NN's pre-filter understands them: before 3.1 bare, since then nested (k-NN 2641)."""
+    bare = {"bool": {"filter": clauses}}
+    return bare if version < Version(3, 1) else {"nested": {"path": "regions", "query": bare}}
+
+
+def exact(vector: QueryVector, name: str, query: Query) -> Json:
+    """Every region's exact score for one phrase; the best counts, and is shown."""
+    scored: Json = {
+        "query": {"bool": {"filter": query.filter}} if query.filter else {"match_all": {}},
+        "script": {"source": CLOSENESS, "params": {"vector": vector}},
+    }
+    if query.floor is not None:
+        scored["min_score"] = query.floor if isinstance(query.floor, str) else 1 + query.floor
+    # Doc values, since `_source` of a photo with hundreds of regions would be read and cut up for every hit.
+    shown = {"name": name, "size": query.boxes, "_source": False, "docvalue_fields": MATCH_FIELDS}
+    return {"nested": {"path": "regions", "score_mode": "max", "inner_hits": shown, "query": {"script_score": scored}}}
+
+
+def without(vector: QueryVector) -> Json:
+    """Less the more any region resembles the vector: the least 1 - cos among regions is 1 - the greatest cos."""
+    script = {"source": DISTANCE, "params": {"vector": vector}}
+    scored = {"query": {"match_all": {}}, "script": script}
+    return {"nested": {"path": "regions", "score_mode": "min", "query": {"script_score": scored}}}

@@ -1,0 +1,69 @@
+"""The recipe: all that decides an index's vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from sorce.errors import IndexMissing, RecipeMismatch
+
+Plain = str | int | float | bool | None
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Two indices with equal recipes hold comparable vectors, whatever device or number format made them.
+
+    `model` is the name on the hub, `mini`, or `folder`; `revision` the hub's commit, or `sha256:...` over a folder's
+    files (its path says nothing about the vectors). `parameters` are those of the regions method, `prompts` the
+    templates that wrap a text or ask for a region, `backend` the library that resizes pictures.
+    """
+
+    model: str
+    revision: str
+    regions: str
+    dimension: int
+    backend: str
+    parameters: Mapping[str, Plain] = field(default_factory=dict)
+    prompts: Mapping[str, str] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        given = ", ".join(f"{key}={value}" for key, value in sorted(self.parameters.items()))
+        return f"{self.model}@{self.revision[:15]} {self.regions}({given}) {self.dimension}-d"
+
+    def to_meta(self) -> dict[str, Any]:
+        """As JSON for the mapping's `_meta`."""
+        return {
+            "model": self.model,
+            "revision": self.revision,
+            "regions": self.regions,
+            "dimension": self.dimension,
+            "backend": self.backend,
+            "parameters": dict(self.parameters),
+            "prompts": dict(self.prompts),
+        }
+
+    @classmethod
+    def from_meta(cls, meta: Mapping[str, Any], index: str) -> Recipe:
+        """Read back from an index's mapping. Raises IndexMissing where the index is not sorce's."""
+        try:
+            return cls(**meta["sorce"]["recipe"])
+        except (KeyError, TypeError) as error:
+            raise IndexMissing(
+                f"index '{index}' holds no sorce recipe; name an index that `sorce ingest` made, or a new one."
+            ) from error
+
+    def differences(self, other: Recipe) -> list[str]:
+        """What differs, each as `name: mine / theirs`."""
+        mine, theirs = self.to_meta(), other.to_meta()
+        return [f"{key}: {mine[key]} / {theirs[key]}" for key in mine if mine[key] != theirs[key]]
+
+
+def refuse_mismatch(index: str, there: Recipe, here: Recipe) -> None:
+    """Raises RecipeMismatch unless both recipes are the same."""
+    if there != here:
+        raise RecipeMismatch(
+            f"index '{index}' holds {there}; this run would write {here} ({'; '.join(there.differences(here))}). "
+            "Name another index, or use the index's own model and regions."
+        )

@@ -1,0 +1,141 @@
+"""The value objects that travel between rooms."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Vector = NDArray[np.float32]
+Kind = Literal["whole", "tile", "prompt", "cluster", "object"]
+Attribute = str | int | float | datetime
+"""A user attribute's value (`--set key=value`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A rectangle in pixels of the upright photo: x1 <= x < x2, y1 <= y < y2."""
+
+    x1: float
+    y1: float
+    x2: float
+    y2: float
+
+    def __post_init__(self) -> None:
+        # Written so that a NaN fails too.
+        if not (self.x1 < self.x2 and self.y1 < self.y2):
+            raise ValueError(f"box has no area: {self}")
+
+    @property
+    def area(self) -> float:
+        """In square pixels."""
+        return (self.x2 - self.x1) * (self.y2 - self.y1)
+
+    def share_of(self, width: int, height: int) -> float:
+        """Area as a share of the photo's, 0..1."""
+        return self.area / (width * height)
+
+    def iou(self, other: Box) -> float:
+        """Intersection over union, 0..1."""
+        across = min(self.x2, other.x2) - max(self.x1, other.x1)
+        down = min(self.y2, other.y2) - max(self.y1, other.y1)
+        if across <= 0 or down <= 0:
+            return 0.0
+        return across * down / (self.area + other.area - across * down)
+
+    def as_tuple(self) -> tuple[float, float, float, float]:
+        return (self.x1, self.y1, self.x2, self.y2)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Region:
+    """A box of a photo with its vector: the nested child.
+
+    `vec` is float32 of shape (dimension,) and of unit length. `quality` says how well the box fits an object, 0..1 (1
+    where the method has no such number); `coherence` how alike the patches of a cluster are, 0..1.
+    """
+
+    box: Box
+    vec: Vector
+    kind: Kind
+    quality: float = 1.0
+    coherence: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PhotoFile:
+    """What is known of a photo without decoding it: identity, place and bytes."""
+
+    photo_id: str
+    uri: str
+    file_name: str
+    folder: str
+    content_hash: str
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Photo:
+    """A photo as it is stored, its regions aside. Width and height are those of the upright photo, in pixels."""
+
+    file: PhotoFile
+    width: int
+    height: int
+    taken_at: datetime | None = None
+    camera: str | None = None
+    attributes: Mapping[str, Attribute] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """A region that a search found. `similarity` is the cosine of its vector with the phrase's, -1..1."""
+
+    region_id: int
+    box: Box
+    kind: Kind
+    area: float
+    quality: float
+    similarity: float
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A photo that a search found, and where.
+
+    `matches` holds for each phrase its best regions, best first and at least one. `score` is what ranked the photo: the
+    similarity for one phrase; for several, the sum of their similarities less half the similarity to each "not".
+    """
+
+    photo_id: str
+    uri: str
+    file_name: str
+    folder: str
+    width: int
+    height: int
+    score: float
+    matches: tuple[tuple[Match, ...], ...]
+
+    @property
+    def best(self) -> Match:
+        """The best region of the first phrase."""
+        return self.matches[0][0]
+
+    @property
+    def box(self) -> Box:
+        return self.best.box
+
+    @property
+    def similarity(self) -> float:
+        return self.best.similarity
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A file that could not become a document, with the reason."""
+
+    path: str
+    reason: str

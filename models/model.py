@@ -1,0 +1,43 @@
+"""What every regions method offers: two verbs, `embed_texts` and `embed_photos`."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Generic, TypeVar
+
+from PIL.Image import Image
+
+from sorce.mappings import Recipe, Region, Vector
+
+Prepared = TypeVar("Prepared")
+
+
+class TextEncoder(ABC):
+    """Texts to vectors: all that a search needs of a model."""
+
+    @abstractmethod
+    def embed_texts(self, texts: Sequence[str]) -> Vector:
+        """Unit vectors, float32 of shape (len(texts), dimension)."""
+
+
+class Model(TextEncoder, Generic[Prepared]):
+    """Texts and photos to vectors of one space, by one regions method.
+
+    The work on photos has two halves, so that ingest can run them side by side: `prepare` (cutting and resizing; any
+    thread, one photo) and `encode` (the network; one thread, many photos).
+    """
+
+    recipe: Recipe
+
+    @abstractmethod
+    def prepare(self, photo: Image) -> Prepared:
+        """What the network will see of an upright RGB photo."""
+
+    @abstractmethod
+    def encode(self, prepared: Sequence[Prepared]) -> list[list[Region]]:
+        """The regions of each photo; region 0 is the whole photo."""
+
+    def embed_photos(self, photos: Sequence[Image]) -> list[list[Region]]:
+        """The regions of each upright RGB photo; region 0 is the whole photo."""
+        return self.encode([self.prepare(photo) for photo in photos])

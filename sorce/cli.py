@@ -1,0 +1,64 @@
+"""The `sorce` command: its rooms' commands under one name, and how errors and exit codes reach a person."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from typing import NoReturn
+
+import click
+
+from sorce.errors import SorceError
+
+COMMANDS = {
+    "engine": "sorce.engine.commands",
+    "ingest": "sorce.ingest.commands",
+    "plugin": "sorce.plugin.commands",
+    "search": "sorce.plugin.commands",
+    "serve": "sorce.plugin.commands",
+}
+
+
+class Rooms(click.Group):
+    """Commands are imported when they are asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        return command(cmd_name) if cmd_name in COMMANDS else None
+
+
+@click.group(cls=Rooms)
+@click.version_option(package_name="sorce")
+def sorce() -> None:
+    """Find small objects in cluttered photos from a text, with OpenSearch."""
+
+
+def command(name: str) -> click.Command:
+    found: click.Command = getattr(import_module(COMMANDS[name]), name)
+    return found
+
+
+def main() -> NoReturn:
+    run(sorce, "sorce")
+
+
+def ingest() -> NoReturn:
+    run(command("ingest"), "sorce-ingest")
+
+
+def run(what: click.Command, name: str) -> NoReturn:
+    """Runs a command and exits: 0 done, 1 failed, 2 wrong usage, 3 done with rejects, 130 interrupted."""
+    try:
+        code = what.main(prog_name=name, standalone_mode=False)
+    except SorceError as error:
+        click.echo(f"{name}: {error}", err=True)
+        sys.exit(1)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except click.Abort:
+        click.echo(f"{name}: interrupted.", err=True)
+        sys.exit(130)
+    sys.exit(code if isinstance(code, int) else 0)
