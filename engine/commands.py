@@ -1,0 +1,79 @@
+"""`sorce engine start | stop | status`."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from sorce.engine.node import Engine, start, status, stop
+from sorce.errors import SorceError
+
+
+class _Sentences(click.Group):
+    """A group that tells our errors in their one sentence."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except SorceError as error:
+            raise click.ClickException(str(error)) from error
+
+
+name_option = click.option("--name", default="default", show_default=True, help="Which engine, if there are several.")
+
+
+def say(sentence: str) -> None:
+    click.echo(sentence, err=True)
+
+
+@click.group(cls=_Sentences)
+def engine() -> None:
+    """A local OpenSearch, for the demo, the tests and a first look."""
+
+
+@engine.command("start")
+@click.option("--port", type=click.IntRange(1, 65535), default=9200, show_default=True, help="Where it answers.")
+@click.option("--heap", default="1g", show_default=True, help="Memory of Java; leave as much for the file cache.")
+@click.option("--data", type=click.Path(file_okay=False, path_type=Path), help="Where the indices lie.")
+@name_option
+def start_command(port: int, heap: str, data: Path | None, name: str) -> None:
+    """Start OpenSearch, wait until it is healthy, and print its URL.
+
+    The first start fetches it with Maven (570 MB). The data stays when it is stopped.
+
+    \b
+        sorce engine start
+        sorce engine start --name big --port 9300 --heap 4g --data ./photos-index
+    """
+    node = start(Engine.named(name, data=data, port=port, heap=heap), say)
+    click.echo(node.url)
+
+
+@engine.command("stop")
+@name_option
+def stop_command(name: str) -> None:
+    """Stop OpenSearch; its data stays."""
+    say("Stopped." if stop(Engine.named(name)) else f"No engine '{name}' is running.")
+
+
+@engine.command("status")
+@name_option
+@click.option("--json", "as_json", is_flag=True, help="One line of JSON, for programs.")
+def status_command(name: str, as_json: bool) -> None:
+    """Say whether OpenSearch runs, and where; the exit code is 1 if not."""
+    node = status(Engine.named(name))
+    if as_json:
+        facts: dict[str, Any] = {"name": name, "running": node is not None}
+        if node is not None:
+            facts |= {"health": node.health(), "url": node.url, "pid": node.pid}
+            facts |= {"data": node.data, "heap": node.heap, "java": node.java}
+        click.echo(json.dumps(facts))
+    elif node is None:
+        click.echo(f"No engine '{name}' is running.")
+    else:
+        click.echo(
+            f"{node.url} is {node.health()}: process {node.pid}, heap {node.heap}, {node.java}, data {node.data}"
+        )
+    if node is None:
+        raise click.exceptions.Exit(1)
