@@ -1,0 +1,60 @@
+"""A measure's line, and the facts of the machine that it was taken on."""
+
+from __future__ import annotations
+
+import os
+import platform
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Line:
+    """`holds` is None where an issue names the figure but no bar."""
+
+    name: str
+    figure: float
+    bar: str = ""
+    holds: bool | None = None
+    note: str = ""
+
+    def __str__(self) -> str:
+        verdict = {None: "", True: "holds", False: "falls short"}[self.holds]
+        return f"{self.name:<58} {self.figure:>12.4g}  {self.bar:<10} {verdict:<12} {self.note}".rstrip()
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def at_least(name: str, figure: float, bar: float, note: str = "") -> Line:
+    return Line(name, figure, f">= {bar:g}", figure >= bar, note)
+
+
+def at_most(name: str, figure: float, bar: float, note: str = "") -> Line:
+    return Line(name, figure, f"<= {bar:g}", figure <= bar, note)
+
+
+def exactly(name: str, figure: float, bar: float, note: str = "") -> Line:
+    return Line(name, figure, f"= {bar:g}", figure == bar, note)
+
+
+def machine() -> dict[str, Any]:
+    """What a reader needs to compare figures with those of another machine."""
+    packages = ("torch", "torchvision", "transformers", "sentence-transformers", "opensearch-py", "numpy", "pillow")
+    return {
+        "cpu": _cpu(),
+        "cores": os.cpu_count(),
+        "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        "packages": {name: version(name) for name in packages},
+    }
+
+
+def _cpu() -> str:
+    try:
+        with open("/proc/cpuinfo") as lines:
+            return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor()
