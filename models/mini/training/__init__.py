@@ -1,0 +1,1 @@
+"""How `mini` was made: concepts, sprites, training pictures, training. Not part of the wheel."""

@@ -1,0 +1,172 @@
+"""The concepts that `mini` knows, and their sprites: small cut-out drawings of each in several drawing styles."""
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from sorce.errors import MissingTool
+
+SEEN = ("noto", "fxemoji", "fluent-emoji", "fluent-emoji-flat", "twemoji", "emojione")
+UNSEEN = ("openmoji",)
+SIDE = 128
+CLOSE_UP = 400
+
+_HERE = Path(__file__).parent
+_SOURCES = (_HERE / "icons" / "package.json", _HERE / "concepts.json", _HERE / "icons" / "render.mjs")
+_OPAQUE = 8  # Below this alpha of 255 a pixel is the drawing's soft glow, not the drawing.
+
+
+@dataclass(frozen=True)
+class Concept:
+    """A thing that can be drawn and asked for. No synonym is the name or a synonym of another concept."""
+
+    name: str
+    plural: str
+    synonyms: tuple[str, ...]
+    themes: tuple[str, ...]
+    size: str  # small, medium, large or huge, beside other things in a scene
+    icons: Mapping[str, tuple[str, ...]]  # style -> keys of its drawings
+
+
+@dataclass(frozen=True)
+class Sprite:
+    """One drawing of a concept: `rgba` is uint8 (h, w, 4), alpha not multiplied in, trimmed, longer side 128 px."""
+
+    concept: str
+    style: str
+    rgba: NDArray[np.uint8]
+
+
+def concepts() -> tuple[Concept, ...]:
+    """All concepts, always in the same order."""
+    rows = json.loads((_HERE / "concepts.json").read_text(encoding="utf-8"))
+    return tuple(
+        Concept(
+            row["name"],
+            row["plural"],
+            tuple(row["synonyms"]),
+            tuple(row["themes"]),
+            row["size"],
+            {style: tuple(keys) for style, keys in row["icons"].items()},
+        )
+        for row in rows
+    )
+
+
+def load(styles: Sequence[str] = SEEN) -> dict[str, tuple[Sprite, ...]]:
+    """The sprites of each concept in these styles; draws them once into the cache (a minute or two, needs Node).
+
+    Raises MissingTool where they must be drawn and Node is not there.
+    """
+    folder = _built()
+    sprites: dict[str, list[Sprite]] = {concept.name: [] for concept in concepts()}
+    for style in styles:
+        with np.load(folder / f"{style}.npz", allow_pickle=False) as stored:
+            names, shapes, pixels = stored["concepts"], stored["shapes"], stored["pixels"]
+        ends = np.cumsum(shapes[:, 0] * shapes[:, 1] * 4)
+        for name, shape, end in zip(names, shapes, ends, strict=True):
+            height, width = int(shape[0]), int(shape[1])
+            rgba = pixels[end - height * width * 4 : end].reshape(height, width, 4)
+            sprites[str(name)].append(Sprite(str(name), style, rgba))
+    return {name: tuple(drawn) for name, drawn in sprites.items()}
+
+
+def close_ups(style: str) -> dict[str, tuple[Path, ...]]:
+    """Files of the same drawings for large things, longer side 400 px: each in a file, since few are ever opened."""
+    folder = _built() / style
+    return {
+        concept.name: tuple(file for key in concept.icons.get(style, ()) if (file := folder / f"{key}.png").exists())
+        for concept in concepts()
+    }
+
+
+def cache_folder() -> Path:
+    """Where sorce keeps what it can make again: $SORCE_CACHE, else ~/.cache/sorce."""
+    return Path(os.environ.get("SORCE_CACHE") or Path.home() / ".cache" / "sorce")
+
+
+def fingerprint() -> str:
+    """Changes whenever the sprites do: 12 hex digits."""
+    digest = hashlib.sha256()
+    for source in _SOURCES:
+        digest.update(source.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def _built() -> Path:
+    folder = cache_folder() / f"sprites-{fingerprint()}"
+    if not folder.exists():
+        _build(folder)
+    return folder
+
+
+def _build(folder: Path) -> None:
+    for tool in ("node", "npm"):
+        if shutil.which(tool) is None:
+            raise MissingTool(
+                f"'{tool}' is needed once, to draw the sprites of the rendered scenes: install Node.js 18+."
+            )
+    print(f"sorce: drawing the sprites into {folder} (once)", file=sys.stderr)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix="sprites-") as scratch:
+        drawn, packed = Path(scratch, "drawn"), Path(scratch, "packed")
+        _draw(Path(scratch), drawn)
+        for style in SEEN + UNSEEN:
+            _pack(style, drawn / style, packed)
+        try:
+            packed.rename(folder)
+        except OSError:
+            # Another process was faster; its folder has the same content.
+            if not folder.exists():
+                raise
+
+
+def _draw(scratch: Path, drawn: Path) -> None:
+    for source in _SOURCES:
+        shutil.copy(source, scratch)
+    quiet = ("--no-audit", "--no-fund", "--no-package-lock", "--loglevel=error")
+    for command in (["npm", "install", *quiet], ["node", "render.mjs", "concepts.json", str(drawn)]):
+        done = subprocess.run(command, cwd=scratch, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            last = (done.stderr.strip() or "no message").splitlines()[-1]
+            raise MissingTool(f"'{' '.join(command[:2])}' failed, mend this and run again: {last}")
+
+
+def _pack(style: str, drawn: Path, packed: Path) -> None:
+    """Small sprites go into one file: opening thousands takes ten times as long."""
+    names: list[str] = []
+    arrays: list[NDArray[np.uint8]] = []
+    (packed / style).mkdir(parents=True)
+    for concept in concepts():
+        for key in concept.icons.get(style, ()):
+            if (drawn / f"{key}.png").exists():
+                drawing = _trimmed(drawn / f"{key}.png")
+                _fitted(drawing, CLOSE_UP).save(packed / style / f"{key}.png", compress_level=1)
+                names.append(concept.name)
+                arrays.append(np.asarray(_fitted(drawing, SIDE)))
+    shapes = np.array([rgba.shape[:2] for rgba in arrays])
+    pixels = np.concatenate([rgba.ravel() for rgba in arrays])
+    np.savez_compressed(packed / f"{style}.npz", concepts=np.array(names), shapes=shapes, pixels=pixels)
+
+
+def _trimmed(png: Path) -> Image.Image:
+    with Image.open(png) as image:
+        rgba = image.convert("RGBA")
+    return rgba.crop(rgba.getchannel("A").point(lambda alpha: 255 * (alpha > _OPAQUE)).getbbox())
+
+
+def _fitted(drawing: Image.Image, side: int) -> Image.Image:
+    scale = side / max(drawing.size)
+    size = (max(1, round(drawing.width * scale)), max(1, round(drawing.height * scale)))
+    return drawing.resize(size, Image.Resampling.LANCZOS)
