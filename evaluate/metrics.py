@@ -34,7 +34,7 @@ def recall_at(k: int, found: Sequence[Ranks]) -> float:
 
 
 def mean_average_precision(found: Sequence[Ranks], k: int | None = None) -> float:
-    """Mean over queries of sum of precision at each relevant rank (up to k), divided by the number of relevant photos."""
+    """Mean over queries of the precision at each relevant rank (up to k), summed and divided by all relevant photos."""
     return float(np.mean([average_precision(places, k) for places in found]))
 
 

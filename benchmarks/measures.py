@@ -1,0 +1,57 @@
+"""`make measures`: every measure that an issue names, a line each, and all with the machine's facts in a file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime, timezone
+from importlib import import_module
+from pathlib import Path
+
+import click
+from figures import Line, machine
+
+from sorce.cli import run
+
+MEASURES: Mapping[str, str] = {
+    "demo": "fresh",
+    "finds": "finds",
+    "photos": "photos",
+    "loading": "loading",
+    "prompts": "prompts",
+    "clusters": "clusters",
+}
+"""The name of each, and the module beside this one whose `measures()` yields its lines."""
+
+
+@click.command()
+@click.argument("names", nargs=-1, type=click.Choice(list(MEASURES)))
+@click.option("--out", type=click.Path(path_type=Path), default=Path("measures.json"), show_default=True)
+def measures(names: tuple[str, ...], out: Path) -> None:
+    """Take the named measures, or all, and print a line for each figure.
+
+    \b
+        make measures
+        make measures ONLY="finds graph"
+    """
+    taken: list[Line] = []
+    for name in names or MEASURES:
+        take: Callable[[], Iterator[Line]] = import_module(MEASURES[name]).measures
+        for line in take():
+            click.echo(str(line))
+            taken.append(line)
+            # After each line: a run of an hour that is cut short has not been for nothing.
+            write(out, taken)
+    short = sum(line.holds is False for line in taken)
+    click.echo(
+        f"{len(taken)} figures, {sum(line.holds is True for line in taken)} bars hold, {short} fall short; {out}"
+    )
+
+
+def write(out: Path, taken: list[Line]) -> None:
+    facts = {"taken_at": datetime.now(timezone.utc).isoformat(timespec="seconds"), "machine": machine()}
+    out.write_text(json.dumps({**facts, "measures": [line.as_json() for line in taken]}, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    run(measures, "measures")
