@@ -1,0 +1,104 @@
+"""The loop that one would write without sorce: open, crop, encode, `helpers.bulk`. The baseline of ingest.
+
+It makes the same regions of the same photos in an index with the same mapping, and nothing that it could do with a line
+or two is left out: it batches what it encodes, and lets `helpers.bulk` gather its requests.
+
+    python -m benchmarks.plain_loop --index plain --model mini PHOTOS
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from opensearchpy import OpenSearch, helpers
+from PIL import Image, ImageOps
+from sentence_transformers import SentenceTransformer
+
+from sorce.cluster import connect
+from sorce.mappings import Box
+from sorce.mappings.index import index_body
+from sorce.models import MOST, SMALLEST, load_model
+from sorce.models.checkpoint import find
+from sorce.models.plan import plan
+
+BATCH_SIZE = 64
+
+
+def plain_loop(
+    client: OpenSearch, index: str, photos: Sequence[Path], model: SentenceTransformer, smallest: float, most: int
+) -> int:
+    """Writes one document per photo into an index that is there; how many it wrote."""
+    written, _ = helpers.bulk(client, documents(photos, model, smallest, most), index=index)
+    client.indices.refresh(index=index)
+    return int(written)
+
+
+def documents(
+    photos: Sequence[Path], model: SentenceTransformer, smallest: float, most: int
+) -> Iterator[dict[str, Any]]:
+    for file in photos:
+        photo = ImageOps.exif_transpose(Image.open(file)).convert("RGB")
+        boxes = regions(photo.width, photo.height, smallest, most, input_size(model))
+        crops = [photo.crop(box.as_tuple()) for box in boxes]
+        vectors = model.encode(crops, batch_size=BATCH_SIZE, normalize_embeddings=True, show_progress_bar=False)
+        yield {
+            "_id": file.stem,
+            "_source": {
+                "photo_id": file.stem,
+                "uri": file.as_uri(),
+                "file_name": file.name,
+                "folder": str(file.parent),
+                "width": photo.width,
+                "height": photo.height,
+                "regions": [
+                    {
+                        "id": number,
+                        "kind": "tile" if number else "whole",
+                        **dict(zip(("x1", "y1", "x2", "y2"), box.as_tuple(), strict=True)),
+                        "area": box.share_of(photo.width, photo.height),
+                        "quality": 1.0,
+                        "folder": str(file.parent),
+                        "vec": vector.tolist(),
+                    }
+                    for number, (box, vector) in enumerate(zip(boxes, vectors, strict=True))
+                ],
+            },
+        }
+
+
+def regions(width: int, height: int, smallest: float, most: int, side: int) -> list[Box]:
+    """The boxes of `tiles`; of `whole`, where `most` is 1."""
+    sheets = plan(width, height, smallest, most, side) if most > 1 else []
+    return [Box(0, 0, width, height), *(box for sheet in sheets for box in sheet.boxes(width, height))]
+
+
+def input_size(model: SentenceTransformer) -> int:
+    return int(model[0].config.vision_config.image_size)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--index", required=True)
+    parser.add_argument("--url")
+    parser.add_argument("--model", default="mini")
+    parser.add_argument("--smallest", type=float, default=SMALLEST)
+    parser.add_argument("--most", type=int, default=MOST)
+    given = parser.parse_args()
+    client = connect(given.url)
+    recipe = load_model(given.model, "tiles", {"smallest": given.smallest, "most": given.most}).recipe
+    client.indices.create(index=given.index, body=index_body(recipe))
+    model = SentenceTransformer(find(given.model).place, model_kwargs={"dtype": "float32"})
+    photos = sorted(given.folder.absolute().rglob("*.jpg"))
+    started = time.perf_counter()
+    written = plain_loop(client, given.index, photos, model, given.smallest, given.most)
+    seconds = time.perf_counter() - started
+    print(f"{written} photos in {seconds:.1f} s, {written / seconds:.1f} photos/s")
+
+
+if __name__ == "__main__":
+    main()

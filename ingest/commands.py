@@ -1,0 +1,181 @@
+"""`sorce ingest`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from itertools import islice
+from typing import IO, Any
+
+import click
+from opensearchpy import OpenSearch
+
+from sorce.cluster import connect, sentences
+from sorce.errors import ModelError, SorceError
+from sorce.ingest.files import Files, Naming, absolute_path, named
+from sorce.ingest.index import Index, address
+from sorce.ingest.pipeline import Options, default_workers, ingest_photos, rehearse
+from sorce.ingest.prune import count_gone, prune
+from sorce.ingest.report import Report
+from sorce.ingest.screen import Screen, interruptible
+from sorce.mappings import Attribute, Recipe
+from sorce.mappings.index import parse_attribute
+from sorce.mappings.recipe import Plain
+from sorce.models import DEFAULT_MODEL, DEFAULT_REGIONS, METHODS, Model, load_model
+from sorce.models.checkpoint import FOLDER
+
+DONE_WITH_REJECTS = 3
+INTERRUPTED = 130
+
+
+@dataclass(frozen=True)
+class Request:
+    """The command line."""
+
+    paths: Sequence[str]
+    index: str
+    url: str | None
+    model: str | None
+    regions: str | None
+    smallest: float | None
+    most: int | None
+    device: str
+    batch_size: int
+    workers: int
+    root: str | None
+    ignore: Sequence[str]
+    limit: int | None
+    attributes: Mapping[str, Attribute]
+    force: bool
+    prune: bool
+    dry_run: bool
+    rejects: IO[str] | None
+    as_json: bool
+    quiet: bool
+
+    def files(self) -> Files:
+        """Raises SorceError where a path is outside the root."""
+        root = None if self.root is None else absolute_path(self.root)
+        return Files(named(self.paths, sys.stdin), Naming(root), self.ignore)
+
+    def load_model(self, there: Recipe | None) -> Model[Any]:
+        """What the command line leaves open the index decides, or else the defaults. Raises ModelError."""
+        given: dict[str, Plain] = {"smallest": self.smallest, "most": self.most}
+        parameters: dict[str, Plain] = {name: value for name, value in given.items() if value is not None}
+        name, regions = self.model, self.regions
+        if there is not None:
+            if name is None and there.model == FOLDER:
+                raise ModelError(
+                    f"index '{self.index}' was made with a model from a folder; name that folder with --model."
+                )
+            name, regions = name or there.model, regions or there.regions
+            if regions == there.regions:
+                parameters = {**there.parameters, **parameters}
+        return load_model(name or DEFAULT_MODEL, regions or DEFAULT_REGIONS, parameters, self.device, self.batch_size)
+
+
+def attributes(context: click.Context, option: click.Parameter, texts: Sequence[str]) -> dict[str, Attribute]:  # noqa: ARG001
+    try:
+        return dict(parse_attribute(text) for text in texts)
+    except SorceError as error:
+        raise click.BadParameter(str(error)) from error
+
+
+@click.command()
+@click.argument("paths", nargs=-1, required=True, metavar="PATH...", type=click.Path(exists=True, allow_dash=True))
+@click.option("--index", required=True, help="Where the photos go; it is made if there is none.")
+@click.option("--url", help="The cluster.  [default: $OPENSEARCH_URL, or http://127.0.0.1:9200]")
+@click.option("--model", help=f"A name on the hub, a folder, or 'mini'.  [default: the index's, or {DEFAULT_MODEL}]")
+@click.option(
+    "--regions",
+    type=click.Choice(sorted(METHODS)),
+    help=f"How a photo becomes regions.  [default: the index's, or {DEFAULT_REGIONS}]",
+)
+@click.option(
+    "--smallest", type=float, help="tiles: side of the smallest object, as a share of the photo's longer side."
+)
+@click.option("--most", type=int, help="tiles: the most regions per photo, the whole photo included.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 (and so on) or mps.")
+@click.option(
+    "--batch-size", type=click.IntRange(1), default=64, show_default=True, help="Regions per step of the model."
+)
+@click.option(
+    "--workers", type=click.IntRange(1), default=default_workers, help="Threads that decode.  [default: one per core]"
+)
+@click.option(
+    "--root", type=click.Path(exists=True, file_okay=False), help="Name photos by their path below this folder."
+)
+@click.option("--ignore", multiple=True, metavar="GLOB", help="Leave out such files and folders; may be repeated.")
+@click.option("--limit", type=click.IntRange(0), help="Stop after so many photos.")
+@click.option(
+    "--set",
+    "attributes",
+    multiple=True,
+    metavar="KEY=VALUE",
+    callback=attributes,
+    help="Say more of each photo: key=value, key:int=3, key:float=2.5 or key:date=2026-01-31; may be repeated.",
+)
+@click.option("--force", is_flag=True, help="Encode unchanged photos again.")
+@click.option("--prune", is_flag=True, help="Remove photos from the index whose file is gone from the given folders.")
+@click.option("--dry-run", is_flag=True, help="Only say what would be done.")
+@click.option("--rejects", type=click.File("w", lazy=False), help="Write what was rejected here, as JSON lines.")
+@click.option("--json", "as_json", is_flag=True, help="End with a JSON object instead of a line for people.")
+@click.option("--quiet", is_flag=True, help="Say nothing but errors.")
+def ingest(**options: Any) -> None:
+    """Bring photos into an index: files, folders with all below them, or - for a list of paths on stdin.
+
+    Photos that are there already, unchanged, are skipped; so after an interruption, run the same command again.
+
+    \b
+        sorce ingest --index photos ~/Pictures
+        sorce ingest --index photos --model mini --limit 100 ./photos
+        sorce ingest --index shelves --root /mnt/photos --set store:int=17 --prune /mnt/photos/17
+        find . -name '*.jpg' -newer stamp | sorce ingest --index photos -
+
+    The exit code is 0 if all went well, 3 if there were rejects, 1 for an error, 130 after Ctrl-C.
+    """
+    request = Request(**options)
+    report = run(request)
+    if not request.quiet or request.as_json:
+        click.echo(told(request, report))
+    if report.stopped:
+        click.echo("stopped early; run the same command again for the rest.", err=True)
+        raise click.exceptions.Exit(INTERRUPTED)
+    if report.rejected:
+        raise click.exceptions.Exit(DONE_WITH_REJECTS)
+
+
+def run(request: Request) -> Report:
+    files = request.files()
+    if request.prune and not files.folders():
+        raise click.UsageError("--prune looks for photos that are gone from a folder; name a folder.")
+    client = connect(request.url)
+    with sentences(address(client)):
+        there = Index(client, request.index).recipe()
+    model = request.load_model(there)
+    photos, others = files.count()
+    expected = photos if request.limit is None else min(photos, request.limit)
+    with Screen(expected, request.rejects, request.quiet) as screen, interruptible(screen):
+        report = work(client, request, model, files, screen)
+    return replace(report, others=others)
+
+
+def work(client: OpenSearch, request: Request, model: Model[Any], files: Files, screen: Screen) -> Report:
+    sources = islice(files, request.limit)
+    options = Options(request.attributes, request.force, request.workers)
+    if request.dry_run:
+        report = rehearse(client, request.index, model.recipe, sources, options, screen)
+    else:
+        report = ingest_photos(client, request.index, model, sources, options, screen)
+    if not request.prune or report.stopped:
+        return report
+    return replace(report, pruned=(count_gone if request.dry_run else prune)(client, request.index, files))
+
+
+def told(request: Request, report: Report) -> str:
+    if request.as_json:
+        facts = {"index": request.index, "dry_run": request.dry_run, "photos_per_second": report.photos_per_second}
+        return json.dumps({**facts, **asdict(report)})
+    return f"would be: {report}" if request.dry_run else str(report)

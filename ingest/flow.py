@@ -1,0 +1,107 @@
+"""How photos flow from stage to stage: in order, by the batch, and never more at once than fits."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
+from typing import TypeVar
+
+from sorce.ingest.decode import Job, Ready, Unchanged
+from sorce.ingest.index import Index
+from sorce.ingest.report import Watch
+from sorce.ingest.source import Source
+from sorce.ingest.tally import Tally
+from sorce.mappings import Region, Rejected
+from sorce.models.model import Model, Prepared
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+LOOKUP = 500
+"""Photos that the index is asked about at once."""
+
+REGIONS_AT_ONCE = 128
+"""What the network is given in one call, about: two of its batches."""
+
+
+def until(watch: Watch, items: Iterable[Item]) -> Iterator[Item]:
+    """The items, until the run is asked to stop."""
+    for item in items:
+        if watch.stop.is_set():
+            return
+        yield item
+
+
+def compared(index: Index, sources: Iterable[Source | Rejected]) -> Iterator[Job | Rejected]:
+    """Each source with what the index holds of it."""
+    sources = iter(sources)
+    while batch := list(islice(sources, LOOKUP)):
+        stored = index.stored([source.photo_id for source in batch if isinstance(source, Source)])
+        for source in batch:
+            yield source if isinstance(source, Rejected) else Job(source, stored.get(source.photo_id))
+
+
+class Pace:
+    """How many photos go to the network at once, and how many are decoded ahead of it.
+
+    Methods differ by hundreds in the regions that they make of a photo, and only the network's answer tells how many.
+    """
+
+    def __init__(self, workers: int) -> None:
+        self.photos = 1
+        self._workers = workers
+
+    @property
+    def ahead(self) -> int:
+        """Enough to decode the next batch while this one is encoded."""
+        return self.photos + 2 * self._workers
+
+    def learn(self, photos: int, regions: int) -> None:
+        # At most doubled, because a folder may begin with icons and go on with panoramas.
+        self.photos = max(1, min(REGIONS_AT_ONCE * photos // max(regions, 1), 2 * self.photos))
+
+
+def in_order(
+    pool: ThreadPoolExecutor, work: Callable[[Item], Result], items: Iterable[Item], pace: Pace
+) -> Iterator[Result]:
+    """The results of `work` in the order of the items, whichever thread was first."""
+    begun: deque[Future[Result]] = deque()
+    for item in items:
+        begun.append(pool.submit(work, item))
+        while len(begun) > pace.ahead:
+            yield begun.popleft().result()
+    while begun:
+        yield begun.popleft().result()
+
+
+def batches(
+    outcomes: Iterable[Ready[Prepared] | Unchanged | Rejected], pace: Pace, tally: Tally
+) -> Iterator[list[Ready[Prepared]]]:
+    """What is to be encoded, by the batch; the rest is only counted. Ends when the run is asked to stop."""
+    batch: list[Ready[Prepared]] = []
+    for outcome in until(tally.watch, outcomes):
+        if not isinstance(outcome, Ready):
+            tally.settled(outcome)
+            continue
+        tally.decoded(outcome.seconds)
+        batch.append(outcome)
+        if len(batch) >= pace.photos:
+            yield batch
+            batch = []
+    if batch and not tally.watch.stop.is_set():
+        yield batch
+
+
+def encoded(
+    model: Model[Prepared], batches: Iterable[list[Ready[Prepared]]], pace: Pace, tally: Tally
+) -> Iterator[tuple[Ready[Prepared], list[Region]]]:
+    """Each photo with its regions."""
+    for batch in batches:
+        started = time.perf_counter()
+        regions = model.encode([ready.prepared for ready in batch])
+        tally.encoded(time.perf_counter() - started)
+        pace.learn(len(batch), sum(map(len, regions)))
+        yield from zip(batch, regions, strict=True)

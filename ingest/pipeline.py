@@ -1,0 +1,111 @@
+"""The way of a photo: source -> read and decode -> encode -> document -> index.
+
+Reading and decoding run in `workers` threads, encoding in the caller's, writing in two. Each stage holds only so much,
+and whoever is ahead waits, so that memory does not grow with the number of photos.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+
+from opensearchpy import OpenSearch
+from PIL.Image import Image
+
+from sorce.cluster import sentences
+from sorce.ingest.bulk import Sender, Write, Writer, index_lines
+from sorce.ingest.decode import Decoder, Ready
+from sorce.ingest.flow import Pace, batches, compared, encoded, in_order, until
+from sorce.ingest.index import Index, address
+from sorce.ingest.report import Report, Watch
+from sorce.ingest.source import Source
+from sorce.ingest.tally import Tally
+from sorce.mappings import Attribute, Recipe, Region, Rejected
+from sorce.mappings.document import document
+from sorce.models.model import Model, Prepared
+
+
+def default_workers() -> int:
+    return os.cpu_count() or 1
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a run goes about it. `attributes` are set on each photo; `force` encodes unchanged photos again."""
+
+    attributes: Mapping[str, Attribute] = field(default_factory=dict)
+    force: bool = False
+    workers: int = field(default_factory=default_workers)
+
+
+def ingest_photos(
+    client: OpenSearch,
+    index: str,
+    model: Model[Prepared],
+    sources: Iterable[Source | Rejected],
+    options: Options | None = None,
+    watch: Watch | None = None,
+) -> Report:
+    """Brings the photos into the index, which is made if there is none, and returns when all can be found.
+
+    Photos that the index holds with the same content and attributes are only read. Raises RecipeMismatch before any is
+    read, ClusterError where the cluster refuses.
+    """
+    options, watch = options or Options(), watch or Watch()
+    tally, pace = Tally(watch, options.workers), Pace(options.workers)
+    decode = Decoder(model.prepare, options.attributes, options.force, options.workers)
+    with sentences(address(client)):
+        there = Index(client, index)
+        there.make(model.recipe)
+        there.add_attributes(options.attributes)
+        with threads(options.workers) as pool, Writer(Sender(client, index, watch), tally.sent) as writer:
+            jobs = compared(there, until(watch, sources))
+            decoded = batches(in_order(pool, decode, jobs, pace), pace, tally)
+            for ready, regions in encoded(model, decoded, pace, tally):
+                writer.add(write(ready, regions))
+        there.refresh()
+    return tally.report()
+
+
+def rehearse(
+    client: OpenSearch,
+    index: str,
+    recipe: Recipe,
+    sources: Iterable[Source | Rejected],
+    options: Options | None = None,
+    watch: Watch | None = None,
+) -> Report:
+    """What `ingest_photos` would do: it decodes, but encodes and writes nothing."""
+    options, watch = options or Options(), watch or Watch()
+    tally, pace = Tally(watch, options.workers), Pace(options.workers)
+    decode = Decoder(only_decode, options.attributes, options.force, options.workers)
+    with sentences(address(client)), threads(options.workers) as pool:
+        there = Index(client, index)
+        there.refuse_other(recipe)
+        jobs = compared(there, until(watch, sources))
+        for batch in batches(in_order(pool, decode, jobs, pace), pace, tally):
+            tally.would_write(batch)
+    return tally.report()
+
+
+def write(ready: Ready[Prepared], regions: Sequence[Region]) -> Write:
+    lines = index_lines(document(ready.photo, regions, datetime.now(timezone.utc)))
+    return Write(ready.source.name, lines, ready.is_new, len(regions))
+
+
+def only_decode(photo: Image) -> None:
+    """Prepares nothing."""
+
+
+@contextmanager
+def threads(workers: int) -> Iterator[ThreadPoolExecutor]:
+    """Where the run ends early, what is not begun is left."""
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="decode")
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)

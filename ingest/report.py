@@ -1,0 +1,74 @@
+"""What a run did, and what it tells while it runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from threading import Event
+
+from sorce.mappings import Rejected
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The sum of a run.
+
+    `others` are the files in the given folders that are no photos, or ignored. `decode`, `encode` and `write` are the
+    seconds that each stage worked, by the clock and on average over its threads: the others wait for the one that comes
+    closest to `seconds`. `stopped` says that the run ended early because it was asked to.
+    """
+
+    new: int = 0
+    changed: int = 0
+    unchanged: int = 0
+    rejected: int = 0
+    pruned: int = 0
+    others: int = 0
+    regions: int = 0
+    seconds: float = 0.0
+    decode: float = 0.0
+    encode: float = 0.0
+    write: float = 0.0
+    stopped: bool = False
+
+    @property
+    def photos(self) -> int:
+        """All that were looked at."""
+        return self.new + self.changed + self.unchanged + self.rejected
+
+    @property
+    def photos_per_second(self) -> float:
+        return self.photos / self.seconds if self.seconds else 0.0
+
+    def __str__(self) -> str:
+        counts = {
+            "new": self.new,
+            "changed": self.changed,
+            "unchanged": self.unchanged,
+            "rejected": self.rejected,
+            "pruned": self.pruned or None,
+            "other files left alone": self.others or None,
+        }
+        photos = ", ".join(f"{count:,} {what}" for what, count in counts.items() if count is not None)
+        busy = {"decode": self.decode, "encode": self.encode, "write": self.write}
+        shares = ", ".join(f"{stage} {seconds / (self.seconds or 1):.0%}" for stage, seconds in busy.items())
+        speed = f"{self.seconds:.1f} s, {self.photos_per_second:.1f} photos/s"
+        return f"{photos}; {self.regions:,} regions; {speed} (busy: {shares})"
+
+
+class Watch:
+    """Told how a run goes, and asked whether to go on. This one says nothing; override what should be heard.
+
+    Set `stop` (from any thread, or a signal's handler) and the run ends early: what is encoded is still written.
+    """
+
+    def __init__(self) -> None:
+        self.stop = Event()
+
+    def done(self, photos: int) -> None:
+        """So many more photos are written, or need no work, or are rejected."""
+
+    def rejected(self, reject: Rejected) -> None:
+        """A file could not become a document."""
+
+    def waiting(self, reason: str, seconds: float) -> None:
+        """The cluster takes nothing for now; it is asked again for so long. Called in a writer's thread."""

@@ -1,0 +1,86 @@
+"""What the ingest's tests share: a model that counts, photos to draw, and an index that is gone afterwards."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from threading import Lock
+
+import pytest
+from opensearchpy import OpenSearch
+from PIL import Image
+
+from sorce.cluster import connect
+from sorce.ingest import Files
+from sorce.ingest.index import Index
+from tests.kit.fake import FakeModel, Seen
+
+
+class CountingModel(FakeModel):
+    """Counts the photos that were prepared (in threads) and encoded."""
+
+    def __init__(self, revision: str = "1") -> None:
+        super().__init__(revision)
+        self.prepared = 0
+        self._counting = Lock()
+
+    def prepare(self, photo: Image.Image) -> Seen:
+        with self._counting:
+            self.prepared += 1
+        return super().prepare(photo)
+
+    @property
+    def encoded(self) -> int:
+        return len(self.photos)
+
+
+@pytest.fixture
+def model() -> CountingModel:
+    return CountingModel()
+
+
+@pytest.fixture
+def other_model() -> CountingModel:
+    return CountingModel(revision="2")
+
+
+@pytest.fixture
+def client(opensearch: str) -> Iterator[OpenSearch]:
+    with connect(opensearch) as client:
+        yield client
+
+
+@pytest.fixture
+def index(client: OpenSearch) -> Iterator[Index]:
+    name = f"test-ingest-{uuid.uuid4().hex[:12]}"
+    yield Index(client, name)
+    client.indices.delete(index=name, params={"ignore_unavailable": "true"})
+
+
+Draw = Callable[..., Path]
+
+
+@pytest.fixture
+def draw(tmp_path: Path) -> Draw:
+    """Draws a photo of one colour below the test's folder, by default `photos/NAME`."""
+
+    def drawn(name: str, colour: tuple[int, int, int] = (200, 30, 30), size: tuple[int, int] = (40, 30)) -> Path:
+        file = tmp_path / "photos" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", size, colour).save(file)
+        return file
+
+    return drawn
+
+
+@pytest.fixture
+def folder(draw: Draw, tmp_path: Path) -> Path:
+    """A folder of five photos, two of them below it."""
+    for number, name in enumerate(["a.jpg", "b.png", "c.JPG", "below/d.jpg", "below/e.webp"]):
+        draw(name, (40 * number, 100, 200 - 40 * number))
+    return tmp_path / "photos"
+
+
+def files(*paths: Path) -> Files:
+    return Files([str(path) for path in paths])

@@ -1,0 +1,171 @@
+"""The command as a person runs it."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+from opensearchpy import OpenSearch
+
+from sorce.ingest import commands
+from sorce.ingest.index import Index
+from tests.ingest.conftest import CountingModel, Draw
+
+ROOT = Path(__file__).parents[2]
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch, model: CountingModel) -> list[tuple[Any, ...]]:
+    """What the command asked of the models room, which gives it the counting model."""
+
+    def load_model(*given: Any) -> CountingModel:
+        calls.append(given)
+        return model
+
+    calls: list[tuple[Any, ...]] = []
+    monkeypatch.setattr(commands, "load_model", load_model)
+    return calls
+
+
+@pytest.fixture
+def run(asked: list[tuple[Any, ...]], opensearch: str, index: Index) -> Run:
+    asked.clear()
+
+    def command(*arguments: Any, stdin: str = "") -> Result:
+        given = ["--url", opensearch, "--index", index.name, *map(str, arguments)]
+        return CliRunner().invoke(commands.ingest, given, input=stdin)
+
+    return command
+
+
+def test_the_closing_line_counts_and_times(run: Run, folder: Path) -> None:
+    (folder / "notes.txt").touch()
+    done = run(folder)
+    assert done.exit_code == 0
+    assert done.stdout.startswith("5 new, 0 changed, 0 unchanged, 0 rejected, 1 other files left alone; 25 regions; ")
+    assert "photos/s (busy: decode " in done.stdout
+
+
+def test_rejects_are_shown_and_written_and_the_exit_code_is_3(run: Run, folder: Path, tmp_path: Path) -> None:
+    (folder / "bad.jpg").touch()
+    done = run(folder, "--rejects", tmp_path / "rejects.jsonl")
+    assert done.exit_code == 3
+    assert f"rejected: {folder}/bad.jpg is empty\n" in done.stderr
+    lines = (tmp_path / "rejects.jsonl").read_text().splitlines()
+    assert [json.loads(line) for line in lines] == [{"path": f"{folder}/bad.jpg", "reason": "is empty"}]
+
+
+def test_json_is_one_object_on_stdout(run: Run, folder: Path) -> None:
+    (folder / "bad.jpg").touch()
+    facts = json.loads(run(folder, "--json").stdout)
+    assert (facts["new"], facts["rejected"], facts["regions"], facts["dry_run"]) == (5, 1, 25, False)
+    assert facts["seconds"] > 0
+
+
+def test_quiet_says_nothing(run: Run, folder: Path) -> None:
+    (folder / "bad.jpg").touch()
+    done = run(folder, "--quiet")
+    assert (done.exit_code, done.output) == (3, "")
+
+
+def test_a_dry_run_makes_no_index(run: Run, folder: Path, index: Index) -> None:
+    done = run(folder, "--dry-run")
+    assert done.stdout.startswith("would be: 5 new, ")
+    assert index.recipe() is None
+
+
+def test_a_list_of_paths_comes_from_stdin(run: Run, folder: Path) -> None:
+    done = run("-", "--json", stdin=f"{folder}/a.jpg\n{folder}/below\n{folder}/none.jpg\n")
+    facts = json.loads(done.stdout)
+    assert (facts["new"], facts["rejected"], done.exit_code) == (3, 1, 3)
+    assert f"rejected: {folder}/none.jpg cannot be read (No such file or directory)" in done.stderr
+
+
+def test_the_limit_counts_photos_in_order(run: Run, folder: Path) -> None:
+    assert json.loads(run(folder, "--limit", 2, "--json").stdout)["new"] == 2
+    again = json.loads(run(folder, "--limit", 3, "--json").stdout)
+    assert (again["new"], again["unchanged"]) == (1, 2)
+
+
+def test_prune_is_counted(run: Run, folder: Path) -> None:
+    run(folder)
+    (folder / "a.jpg").unlink()
+    assert "0 rejected, 1 pruned;" in run(folder, "--prune", "--dry-run").stdout
+    assert "0 rejected, 1 pruned;" in run(folder, "--prune").stdout
+    assert json.loads(run(folder, "--prune", "--json").stdout)["pruned"] == 0
+
+
+def test_prune_without_a_folder_is_wrong_usage(run: Run, folder: Path) -> None:
+    done = run(folder / "a.jpg", "--prune")
+    assert done.exit_code == 2
+    assert "--prune looks for photos that are gone from a folder; name a folder." in done.stderr
+
+
+def test_a_path_that_is_not_there_is_wrong_usage(run: Run, folder: Path, asked: list[Any]) -> None:
+    assert run(folder / "typo").exit_code == 2
+    assert asked == []
+
+
+def test_an_attribute_that_is_not_understood_is_wrong_usage(run: Run, folder: Path) -> None:
+    done = run(folder, "--set", "shelf:int=three")
+    assert done.exit_code == 2
+    assert "attribute 'shelf:int=three' is not understood" in done.stderr
+
+
+def test_attributes_reach_the_index(run: Run, folder: Path, client: OpenSearch, index: Index) -> None:
+    run(folder, "--set", "shelf:int=3", "--set", "site=oslo")
+    query = {"term": {"attributes.shelf": 3}}
+    assert client.count(index=index.name, body={"query": query})["count"] == 5
+
+
+def test_a_new_index_gets_the_default_recipe_and_what_is_asked(run: Run, folder: Path, asked: list[Any]) -> None:
+    run(folder, "--dry-run")
+    run(folder, "--dry-run", "--model", "mini", "--smallest", "0.05", "--device", "cpu", "--batch-size", "7")
+    assert asked == [
+        ("google/siglip2-base-patch16-256", "tiles", {}, "auto", 64),
+        ("mini", "tiles", {"smallest": 0.05}, "cpu", 7),
+    ]
+
+
+def test_an_index_that_is_there_says_which_recipe(run: Run, folder: Path, asked: list[Any]) -> None:
+    run(folder)
+    run(folder)
+    run(folder, "--model", "another", "--regions", "whole")
+    assert [call[:3] for call in asked[1:]] == [("fake", "quarters", {}), ("another", "whole", {})]
+
+
+def test_ctrl_c_finishes_what_is_under_way_and_says_how_to_resume(
+    run: Run, draw: Draw, opensearch: str, index: Index
+) -> None:
+    for number in range(60):
+        folder = draw(f"{number:02}.png", (number, 0, 0)).parent
+    arguments = ["--url", opensearch, "--index", index.name, "--json", str(folder)]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(
+        [sys.executable, "-m", "tests.ingest.waiting", *arguments],
+        cwd=ROOT,
+        stdin=pipe,
+        stdout=pipe,
+        stderr=pipe,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "here\n"
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate("\n", timeout=60)
+    facts = json.loads(out)
+    assert process.returncode == 130
+    assert "stopped early; run the same command again for the rest." in err
+    # Batches of one, two and four photos were encoded.
+    assert facts["new"] == 7
+    rest = json.loads(run(folder, "--json").stdout)
+    assert (rest["unchanged"], rest["new"]) == (7, 53)

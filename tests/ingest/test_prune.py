@@ -1,0 +1,72 @@
+"""What is gone from the disk goes from the index: from the given folders, and only those."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from opensearchpy import OpenSearch
+
+from sorce.errors import SorceError
+from sorce.ingest import Files, Naming, count_gone, ingest_photos, prune
+from sorce.ingest.index import Index
+from tests.ingest.conftest import CountingModel, Draw, files
+
+
+@pytest.fixture
+def archive(client: OpenSearch, index: Index, model: CountingModel, draw: Draw, tmp_path: Path) -> Path:
+    """Three folders in an index, of which two have similar names."""
+    for name in ("a/1.jpg", "a/2.jpg", "a/below/3.jpg", "ab/4.jpg", "ab/5.jpg", "c/6.jpg"):
+        draw(name)
+    ingest_photos(client, index.name, model, files(tmp_path / "photos"))
+    return tmp_path / "photos"
+
+
+def left(index: Index) -> str:
+    found = index.client.search(index=index.name, body={"size": 100, "sort": "file_name"})["hits"]["hits"]
+    return "".join(hit["_source"]["file_name"].removesuffix(".jpg") for hit in found)
+
+
+def test_only_the_given_folders_are_pruned(client: OpenSearch, index: Index, archive: Path) -> None:
+    for name in ("a/2.jpg", "a/below/3.jpg", "ab/4.jpg", "c/6.jpg"):
+        (archive / name).unlink()
+    assert prune(client, index.name, files(archive / "a")) == 2
+    assert left(index) == "1456"
+
+
+def test_counting_removes_nothing(client: OpenSearch, index: Index, archive: Path) -> None:
+    (archive / "a/2.jpg").unlink()
+    assert count_gone(client, index.name, files(archive)) == 1
+    assert left(index) == "123456"
+
+
+def test_a_missing_folder_below_takes_its_photos_along(client: OpenSearch, index: Index, archive: Path) -> None:
+    shutil.rmtree(archive / "a")
+    assert prune(client, index.name, files(archive)) == 3
+    assert left(index) == "456"
+
+
+def test_a_photo_that_is_ignored_now_stays(client: OpenSearch, index: Index, archive: Path) -> None:
+    assert prune(client, index.name, Files([str(archive)], ignore=["*.jpg"])) == 0
+
+
+def test_a_folder_without_any_photo_is_refused_as_it_may_be_unmounted(
+    client: OpenSearch, index: Index, archive: Path
+) -> None:
+    (archive / "c/6.jpg").unlink()
+    with pytest.raises(SorceError, match=r"^nothing was pruned, as '.*/c' holds no photo at all; mount its disk, or"):
+        prune(client, index.name, files(archive / "a", archive / "c"))
+    assert left(index) == "123456"
+
+
+def test_with_a_root_only_relative_names_are_pruned(
+    client: OpenSearch, index: Index, archive: Path, model: CountingModel
+) -> None:
+    relative = Files([str(archive)], Naming(archive))
+    ingest_photos(client, index.name, model, relative)
+    assert left(index) == "112233445566"
+    (archive / "ab/4.jpg").unlink()
+    assert prune(client, index.name, relative) == 1
+    assert prune(client, index.name, Files([str(archive / "a")], Naming(archive))) == 0
+    assert left(index) == "11223345566"

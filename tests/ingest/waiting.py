@@ -1,0 +1,25 @@
+"""`sorce ingest` with a model that, in its third call, says so and waits to be told to go on."""
+
+import sys
+from collections.abc import Sequence
+
+from sorce import cli
+from sorce.ingest import commands
+from sorce.mappings import Region
+from tests.kit.fake import FakeModel, Seen
+
+
+class Waiting(FakeModel):
+    calls = 0
+
+    def encode(self, prepared: Sequence[Seen]) -> list[list[Region]]:
+        self.calls += 1
+        if self.calls == 3:
+            print("here", flush=True)
+            sys.stdin.readline()
+        return super().encode(prepared)
+
+
+if __name__ == "__main__":
+    commands.load_model = lambda *_: Waiting()
+    cli.ingest()
