@@ -34,7 +34,7 @@ def measures() -> Iterator[Line]:
 def parity() -> Line:
     """The largest deviation of any patch's vector from the released code's, in float32 on the CPU."""
     inputs, expected = np.load(GOLDEN / "inputs.npz"), np.load(GOLDEN / "expected.npz")
-    clip = CLIPModel.from_pretrained(GOLDEN).eval()
+    clip = CLIPModel.from_pretrained(GOLDEN)
     worst = 0.0
     for features in CLIP_FEATURES:
         for case, (pixels, positions) in CASES.items():

@@ -1,0 +1,49 @@
+"""Into how many patches a photo is divided, and what becomes of them: plain values, to be had without a model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sorce.errors import ModelError
+from sorce.models.plan import CLEAR, SMALLEST
+
+CLUSTERS = 128
+AGGREGATIONS = ("ward", "kmeans", "grid")
+
+# The smallest object covers so many patches a side: one of them then lies wholly in it.
+PATCHES_ACROSS = 2
+# 40,000 patches at most, whose clusters take seconds.
+FINEST = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Of the regions method `clusters`, all part of the recipe.
+
+    `smallest` is the side of the smallest object to find, as a share of the photo's longer side, `clusters` the most
+    clusters of a photo, beside the whole photo. `features` and `positions` are those of `dense.open_dense`.
+    """
+
+    smallest: float = SMALLEST
+    clusters: int = CLUSTERS
+    aggregation: str = "ward"
+    features: str = "auto"
+    positions: str = "size"
+
+    def __post_init__(self) -> None:
+        if not FINEST <= self.smallest <= 1:
+            raise ModelError(
+                f"smallest={self.smallest} divides a photo into too many patches or none; "
+                f"choose a share of its longer side from {FINEST} to 1, such as {SMALLEST}."
+            )
+        if self.clusters < 1:
+            raise ModelError(f"clusters={self.clusters} leaves no cluster; choose 1 or more, such as {CLUSTERS}.")
+        if self.aggregation not in AGGREGATIONS:
+            raise ModelError(f"there is no aggregation '{self.aggregation}'; choose one of {', '.join(AGGREGATIONS)}.")
+
+
+def divide(width: int, height: int, smallest: float) -> tuple[int, int]:
+    """Rows and columns of patches, as square as the photo allows."""
+    # Patches of fewer pixels than make an object clear would only enlarge blur.
+    side = max(CLEAR, smallest * max(width, height)) / PATCHES_ACROSS
+    return max(1, round(height / side)), max(1, round(width / side))
