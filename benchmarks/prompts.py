@@ -61,7 +61,7 @@ def sharing() -> Iterator[Line]:
         model = RegionalPrompts(find(str(folder)), device="cpu")
         noise = np.random.default_rng(0).integers(0, 256, (SIZE[1], SIZE[0], 3), np.uint8)
         seen = model.prepare(Image.fromarray(noise))
-        network: Any = AutoModelForImageTextToText.from_pretrained(folder, dtype=torch.float32).eval()
+        network: Any = AutoModelForImageTextToText.from_pretrained(folder, dtype=torch.float32)
         prompts = _prompts(folder, network, seen)
         shared = np.stack([region.vec for region in model.encode([seen])[0]])
         same = float(np.abs(shared - _full_passes(network, prompts, seen)).max())
@@ -88,18 +88,16 @@ def _checkpoint(folder: Path) -> Path:
     text.layer_types = ["full_attention"] * text.num_hidden_layers
     vision.hidden_size = text.hidden_size
     torch.manual_seed(0)
-    AutoModelForImageTextToText.from_config(config).save_pretrained(folder)
+    auto: Any = AutoModelForImageTextToText
+    auto.from_config(config).save_pretrained(folder)
     return folder
 
 
 def _prompts(folder: Path, network: Any, seen: Seen) -> list[torch.Tensor]:
     tokenizer: Any = AutoTokenizer.from_pretrained(folder)
     token = tokenizer.convert_ids_to_tokens(network.config.image_token_id)
-    asked = (TEMPLATES["qwen2"].asking(ask) for ask in ASKS["positional"])
-    return [
-        tokenizer(prompt.replace(token, token * seen.image_tokens), return_tensors="pt")["input_ids"]
-        for prompt in asked
-    ]
+    asked = [TEMPLATES["qwen2"].asking(ask).replace(token, token * seen.image_tokens) for ask in ASKS["positional"]]
+    return [tokenizer(prompt, return_tensors="pt")["input_ids"] for prompt in asked]
 
 
 @torch.inference_mode()

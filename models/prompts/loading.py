@@ -1,0 +1,96 @@
+"""Opens a chat model in its published layout: configuration, tokenizer, image processor, then the weights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from transformers import AddedToken, AutoConfig, AutoImageProcessor, AutoModelForImageTextToText, AutoTokenizer
+
+from sorce.errors import ModelError
+from sorce.models.checkpoint import Checkpoint
+from sorce.models.loading import pinned, quiet
+from sorce.models.prompts.families import FAMILIES
+
+LLAVA_IMAGE = "<image>"
+REFUSALS = (OSError, ValueError, KeyError, TypeError, AttributeError, ImportError, RuntimeError, SafetensorError)
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A chat model without its vocabulary's head, what reads texts and photos for it, and the revision of all three."""
+
+    checkpoint: Checkpoint
+    config: Any
+    tokenizer: Any
+    images: Any
+    network: Any
+
+
+def open_chat(checkpoint: Checkpoint, device: torch.device) -> Opened:
+    """In float32 on a CPU; on a GPU in float16, as SORCE evaluates, unless the checkpoint is in bfloat16.
+
+    What was trained in bfloat16 may overflow in float16. Raises ModelError where the checkpoint is of another family,
+    or cannot be had whole.
+    """
+    checkpoint = pinned(checkpoint)
+    with _opening(checkpoint, "config.json"):
+        config: Any = AutoConfig.from_pretrained(checkpoint.place, **_where(checkpoint))
+    if config.model_type not in FAMILIES:
+        raise ModelError(
+            f"model '{checkpoint.name}' is a {config.model_type}, and regional prompts need one of "
+            f"{', '.join(FAMILIES)}; choose one such as royokong/e5-v or Qwen/Qwen2-VL-2B-Instruct."
+        )
+    tokenizer, images = _open_processors(checkpoint, config)
+    half = torch.bfloat16 if config.dtype == torch.bfloat16 else torch.float16
+    with _opening(checkpoint, "weights"):
+        model: Any = AutoModelForImageTextToText.from_pretrained(
+            checkpoint.place,
+            dtype=torch.float32 if device.type == "cpu" else half,
+            # Masks of four dimensions are needed, which other kernels take in other forms.
+            attn_implementation="sdpa",
+            **_where(checkpoint),
+        )
+    return Opened(checkpoint, config, tokenizer, images, model.model.to(device))
+
+
+def _open_processors(checkpoint: Checkpoint, config: Any) -> tuple[Any, Any]:
+    # Apart, since AutoProcessor asks for a video processor too, of which there is none that resizes with Pillow.
+    with _opening(checkpoint, "image processor (preprocessor_config.json)"):
+        opener: Any = AutoImageProcessor
+        images = opener.from_pretrained(checkpoint.place, backend="pil", **_where(checkpoint))
+    with _opening(checkpoint, "tokenizer"):
+        tokenizer: Any = AutoTokenizer.from_pretrained(checkpoint.place, **_where(checkpoint))
+    if config.model_type == "llava_next" and LLAVA_IMAGE not in tokenizer.get_vocab():
+        # lmms-lab/llama3-llava-next-8b and its fine-tunes count on it as the first token after Llama 3's own.
+        tokenizer.add_tokens(AddedToken(LLAVA_IMAGE, normalized=False))
+    return tokenizer, images
+
+
+def _where(checkpoint: Checkpoint) -> dict[str, Any]:
+    if checkpoint.is_folder:
+        return {"local_files_only": True}
+    return {"revision": checkpoint.revision}
+
+
+@contextmanager
+def _opening(checkpoint: Checkpoint, part: str) -> Iterator[None]:
+    """Quietly, wholly, or a ModelError that names the part."""
+    with quiet() as said:
+        try:
+            yield
+        except REFUSALS as error:
+            # Of which it is the libraries say in many sentences, with advice for people who call them themselves.
+            raise ModelError(
+                f"the {part} of model '{checkpoint.name}' is missing, damaged, or unknown to this version of "
+                "transformers; fetch or save the model again."
+            ) from error
+    # transformers fills weights that a checkpoint lacks with random numbers, and only logs it.
+    if any("MISSING" in message for message in said):
+        raise ModelError(
+            f"model '{checkpoint.name}' lacks weights that its config.json promises; fetch or save it again."
+        )

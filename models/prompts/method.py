@@ -1,0 +1,171 @@
+"""The regions method `prompts`: a chat model is asked for one word about the photo and about each of its corners.
+
+Source: Regional Prompts, SORCE (arXiv 2505.24441). A vector is the final hidden state at the last token, normalised.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from PIL import Image
+
+from sorce.errors import ModelError
+from sorce.mappings import Recipe, Region, Vector
+from sorce.models.checkpoint import Checkpoint
+from sorce.models.loading import pick_device
+from sorce.models.model import Model
+from sorce.models.prompts.families import Limits, Seen, family_of, usual_template
+from sorce.models.prompts.loading import Opened, open_chat
+from sorce.models.prompts.passes import Split, batches, photo_states, text_states
+from sorce.models.prompts.templates import ASKS, TEMPLATES, Ask, Template
+
+AUTO = "auto"
+BATCH_SIZE = 64
+MOST_TOKENS = 8192
+"""Most tokens of a batch, padding included; keys and values of 8 billion parameters then take 1 GiB."""
+LONGEST_TEXT = 2000
+"""Most characters of a text that are read; SORCE's captions have 42 words at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a user can choose.
+
+    `prompts` is `positional` (the photo and four corners) or `semantic` (the photo, its main component, background and
+    detail). `template` is one, or the name of one; `auto` is that of the checkpoint's family. Pixel limits are for
+    Qwen-VL, and 0 is SORCE's, or the checkpoint's own where it was given one.
+    """
+
+    prompts: str = "positional"
+    template: Template | str = AUTO
+    min_pixels: int = 0
+    max_pixels: int = 0
+
+    @classmethod
+    def of(cls, recipe: Recipe) -> Settings:
+        """Those of an index, with the very words that made it."""
+        given = recipe.parameters
+        return cls(
+            prompts=str(given["prompts"]),
+            template=Template(str(given["template"]), recipe.prompts["whole"], recipe.prompts["text"]),
+            min_pixels=int(given.get("min_pixels") or 0),
+            max_pixels=int(given.get("max_pixels") or 0),
+        )
+
+    def asks(self) -> Sequence[Ask]:
+        if self.prompts not in ASKS:
+            raise ModelError(f"there are no prompts '{self.prompts}'; choose one of {', '.join(ASKS)}.")
+        return ASKS[self.prompts]
+
+    def template_or(self, usual: str) -> Template:
+        if isinstance(self.template, Template):
+            return self.template
+        name = usual if self.template == AUTO else self.template
+        if name not in TEMPLATES:
+            raise ModelError(f"there is no template '{name}'; choose auto, or one of {', '.join(TEMPLATES)}.")
+        return TEMPLATES[name]
+
+
+PUBLISHED = Settings()
+
+
+class RegionalPrompts(Model[Seen]):
+    """A vector for the whole photo and one for each prompt, whose box is nominal: the corner that it names."""
+
+    def __init__(
+        self, checkpoint: Checkpoint, settings: Settings = PUBLISHED, device: str = "auto", batch_size: int = BATCH_SIZE
+    ) -> None:
+        """At most `batch_size` photos or texts run together, and no more than MOST_TOKENS tokens.
+
+        Raises ModelError where the checkpoint cannot be loaded, is of another family, or does not fit the settings.
+        """
+        self._asks = settings.asks()
+        opened = open_chat(checkpoint, pick_device(device))
+        self._name = checkpoint.name
+        self._network, self._tokenizer = opened.network, opened.tokenizer
+        self._batch_size = batch_size
+        self._template = settings.template_or(usual_template(opened.config))
+        _refuse_missing_tokens(opened, self._template)
+        limits = Limits(settings.min_pixels, settings.max_pixels)
+        self._family = family_of(opened.images, opened.tokenizer, opened.config, limits)
+        self._split = Split.of([self._tokens(self._template.asking(ask)) for ask in self._asks])
+        self._control = re.compile("|".join(map(re.escape, opened.tokenizer.get_added_vocab())) or r"\b\B")
+        self.recipe = self._recipe(opened.checkpoint, settings.prompts)
+
+    def embed_texts(self, texts: Sequence[str]) -> Vector:
+        """Unit vectors, float32 of shape (len(texts), dimension); no more than LONGEST_TEXT characters are read."""
+        tokens = [self._tokens(self._template.about(self._plain(text))) for text in texts]
+        vectors = np.zeros((len(texts), self.recipe.dimension), np.float32)
+        for batch in batches([len(row) for row in tokens], MOST_TOKENS, self._batch_size):
+            vectors[batch] = self._unit(text_states(self._network, [tokens[number] for number in batch]))
+        return vectors
+
+    def prepare(self, photo: Image.Image) -> Seen:
+        return self._family.see(photo)
+
+    def encode(self, prepared: Sequence[Seen]) -> list[list[Region]]:
+        found: dict[int, list[Region]] = {}
+        for batch in batches([photo.image_tokens for photo in prepared], MOST_TOKENS, self._batch_size):
+            photos = [prepared[number] for number in batch]
+            vectors = self._unit(photo_states(self._network, self._split, photos))
+            found |= {number: self._regions(prepared[number], own) for number, own in zip(batch, vectors, strict=True)}
+        return [found[number] for number in range(len(prepared))]
+
+    def _regions(self, photo: Seen, vectors: Vector) -> list[Region]:
+        return [
+            Region(ask.box(photo.width, photo.height), vector, "prompt" if number else "whole")
+            for number, (ask, vector) in enumerate(zip(self._asks, vectors, strict=True))
+        ]
+
+    def _tokens(self, prompt: str) -> list[int]:
+        # Neither padded nor cut: a tokenizer keeps both as state, and fails when a second thread comes.
+        ids: list[int] = self._tokenizer(prompt)["input_ids"]
+        return ids
+
+    def _plain(self, text: str) -> str:
+        """A person's text, which is not to end its own turn, nor to hold half of a surrogate pair."""
+        whole = text[:LONGEST_TEXT].encode(errors="replace").decode()
+        return self._control.sub(lambda token: f"{token[0][0]} {token[0][1:]}", whole)
+
+    def _unit(self, states: torch.Tensor) -> Vector:
+        """Normalised along the last dimension."""
+        states = states.float()
+        norms = states.norm(dim=-1, keepdim=True)
+        if not bool((norms.isfinite() & (norms > 0)).all()):
+            raise ModelError(
+                f"model '{self._name}' gave a vector that is zero or not a number; "
+                "its weights may be damaged, or unfit for half precision (try --device cpu)."
+            )
+        unit: Vector = (states / norms).cpu().numpy()
+        return unit
+
+    def _recipe(self, checkpoint: Checkpoint, prompts: str) -> Recipe:
+        return Recipe(
+            model=checkpoint.model,
+            revision=str(checkpoint.revision),
+            regions="prompts",
+            dimension=int(self._network.config.text_config.hidden_size),
+            backend=self._family.backend,
+            parameters={"prompts": prompts, "template": self._template.name, **self._family.parameters},
+            prompts={"text": self._template.text, **{ask.name: self._template.asking(ask) for ask in self._asks}},
+        )
+
+
+def _refuse_missing_tokens(opened: Opened, template: Template) -> None:
+    known = opened.tokenizer.get_vocab()
+    missing = [token for token in template.control_tokens if token not in known]
+    if missing:
+        raise ModelError(
+            f"model '{opened.checkpoint.name}' has no token {missing[0]}, which the template '{template.name}' needs; "
+            f"choose another template ({', '.join(TEMPLATES)}), or another checkpoint."
+        )
+    image = opened.config.image_token_id
+    if image not in {known[token] for token in template.control_tokens}:
+        raise ModelError(
+            f"the template '{template.name}' does not hold the image token (number {image}) of model "
+            f"'{opened.checkpoint.name}'; choose another template, or fetch the checkpoint again."
+        )
