@@ -12,10 +12,10 @@ from typing import IO, Any
 import click
 from opensearchpy import OpenSearch
 
-from sorce.cluster import connect, sentences
+from sorce.cluster import address, connect, sentences
 from sorce.errors import ModelError, SorceError
 from sorce.ingest.files import Files, Naming, absolute_path, named
-from sorce.ingest.index import Index, address
+from sorce.ingest.index import Index
 from sorce.ingest.pipeline import Options, default_workers, ingest_photos, rehearse
 from sorce.ingest.prune import count_gone, prune
 from sorce.ingest.report import Report

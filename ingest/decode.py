@@ -14,9 +14,9 @@ from typing import Generic, TypeVar
 from PIL import ExifTags, Image
 
 from sorce.errors import BadPhoto
-from sorce.ingest.index import Stored
 from sorce.ingest.source import Source
 from sorce.mappings import Attribute, Photo, PhotoFile, Rejected
+from sorce.mappings.lookup import Stored
 from sorce.models.upright import DAMAGED, MOST_PIXELS, opened, upright
 
 Prepared = TypeVar("Prepared")

@@ -103,5 +103,7 @@ def encoded(
         started = time.perf_counter()
         regions = model.encode([ready.prepared for ready in batch])
         tally.encoded(time.perf_counter() - started)
+        for ready in batch:
+            tally.noted(model.note(ready.photo.width, ready.photo.height))
         pace.learn(len(batch), sum(map(len, regions)))
         yield from zip(batch, regions, strict=True)

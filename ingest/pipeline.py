@@ -16,11 +16,11 @@ from datetime import datetime, timezone
 from opensearchpy import OpenSearch
 from PIL.Image import Image
 
-from sorce.cluster import sentences
+from sorce.cluster import address, sentences
 from sorce.ingest.bulk import Sender, Write, Writer, index_lines
 from sorce.ingest.decode import Decoder, Ready
 from sorce.ingest.flow import Pace, batches, compared, encoded, in_order, until
-from sorce.ingest.index import Index, address
+from sorce.ingest.index import Index
 from sorce.ingest.report import Report, Watch
 from sorce.ingest.source import Source
 from sorce.ingest.tally import Tally

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from opensearchpy import OpenSearch
 
-from sorce.cluster import sentences
+from sorce.cluster import address, sentences
 from sorce.errors import SorceError
 from sorce.ingest.files import Files, is_gone
-from sorce.ingest.index import Index, address
+from sorce.ingest.index import Index
 
 AT_ONCE = 1000
 

@@ -70,5 +70,8 @@ class Watch:
     def rejected(self, reject: Rejected) -> None:
         """A file could not become a document."""
 
+    def noted(self, note: str) -> None:
+        """Something that the model does with such photos and a person should know; told once."""
+
     def waiting(self, reason: str, seconds: float) -> None:
         """The cluster takes nothing for now; it is asked again for so long. Called in a writer's thread."""

@@ -48,6 +48,9 @@ class Screen(Watch):
             self._rejects.write(json.dumps({"path": reject.path, "reason": reject.reason}) + "\n")
             self._rejects.flush()
 
+    def noted(self, note: str) -> None:
+        self.say(f"note: {note}")
+
     def waiting(self, reason: str, seconds: float) -> None:
         self.say(f"waiting for the cluster, for {seconds:.0f} s at most: {reason}")
 

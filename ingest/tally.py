@@ -20,6 +20,7 @@ class Tally:
         self.watch = watch
         self._workers = workers
         self._counts: Counter[str] = Counter()
+        self._noted = False
         self._decode = self._encode = self._write = 0.0
         self._started = time.perf_counter()
 
@@ -37,6 +38,12 @@ class Tally:
 
     def encoded(self, seconds: float) -> None:
         self._encode += seconds
+
+    def noted(self, note: str | None) -> None:
+        """Once a run: of photos of many sizes it would be said again and again with other numbers."""
+        if note is not None and not self._noted:
+            self._noted = True
+            self.watch.noted(note)
 
     def sent(self, sent: Sent) -> None:
         self._write += sent.seconds / THREADS

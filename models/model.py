@@ -38,6 +38,10 @@ class Model(TextEncoder, Generic[Prepared]):
     def encode(self, prepared: Sequence[Prepared]) -> list[list[Region]]:
         """The regions of each photo; region 0 is the whole photo."""
 
+    def note(self, width: int, height: int) -> str | None:  # noqa: ARG002
+        """What a user should know of photos of this size, in pixels, as a sentence; None where there is nothing."""
+        return None
+
     def embed_photos(self, photos: Sequence[Image]) -> list[list[Region]]:
         """The regions of each upright RGB photo; region 0 is the whole photo."""
         return self.encode([self.prepare(photo) for photo in photos])

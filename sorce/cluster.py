@@ -80,3 +80,9 @@ def reason(error: exceptions.TransportError) -> str:
         return str(causes[0]["reason"]).rstrip(".")
     except (KeyError, TypeError, IndexError):
         return str(error.error).rstrip(".")
+
+
+def address(client: OpenSearch) -> str:
+    """For messages: where the client looks for the cluster."""
+    host = client.transport.hosts[0]
+    return f"{host.get('scheme', 'http')}://{host.get('host', 'localhost')}:{host.get('port', 9200)}"
