@@ -1,0 +1,100 @@
+"""Where a model's files are, and which state of them: a name on the hub at a commit, or a folder by its content."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+from sorce.errors import ModelError
+from sorce.mappings import Recipe
+
+MINI = "mini"
+FOLDER = "folder"
+
+HUB_NAME = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
+# Kinds of files that can change a vector; model cards, code and notes on the training cannot.
+DECISIVE = {".bin", ".jinja", ".json", ".model", ".pt", ".safetensors", ".tiktoken", ".txt"}
+IDLE = {"training", "training.json"}
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A model's files.
+
+    `model` is what a recipe says: a name on the hub, `mini` or `folder`. `place` is what transformers opens. `revision`
+    is the hub's commit (None: the newest, known once it is loaded) or `sha256:...` of a folder's content.
+    """
+
+    model: str
+    place: str
+    revision: str | None
+
+    @property
+    def name(self) -> str:
+        """For a person."""
+        return self.place if self.model == FOLDER else self.model
+
+    @property
+    def is_folder(self) -> bool:
+        return self.model in (MINI, FOLDER)
+
+
+def find(name: str) -> Checkpoint:
+    """`mini`, a folder, or a name on the hub. Raises ModelError for what is none of them."""
+    if name == MINI:
+        return _folder(MINI, Path(str(resources.files("sorce.models.mini"))))
+    if name and Path(name).is_dir():
+        return _folder(FOLDER, Path(name))
+    if not HUB_NAME.fullmatch(name):
+        raise ModelError(
+            f"there is no folder '{name}'; give a model's folder, a name on the hub (owner/name) or 'mini'."
+        )
+    return Checkpoint(name, name, None)
+
+
+def find_again(recipe: Recipe, folder: str | None = None) -> Checkpoint:
+    """The very files that made an index. Raises ModelError where they are not to be had.
+
+    `folder` is where the user says that the model of a `folder` recipe lies: its content must be the recipe's.
+    """
+    if recipe.model == MINI:
+        found, remedy = find(MINI), "ingest again into another index, or install the sorce that made this one"
+    elif recipe.model != FOLDER:
+        return Checkpoint(recipe.model, recipe.model, recipe.revision)
+    elif folder is None:
+        raise ModelError(
+            "the index was made with a model from a folder, and an index does not know where; name the folder."
+        )
+    else:
+        found, remedy = _folder(FOLDER, Path(folder)), "name the folder whose model made it"
+    if found.revision != recipe.revision:
+        raise ModelError(f"the index was made with another model than '{found.name}' ({recipe.revision}); {remedy}.")
+    return found
+
+
+def _folder(model: str, place: Path) -> Checkpoint:
+    if not any((place / name).is_file() for name in ("config.json", "modules.json")):
+        raise ModelError(f"'{place}' holds no model (no config.json); give a folder that save_pretrained wrote.")
+    return Checkpoint(model, str(place), content_hash(place))
+
+
+def content_hash(place: Path) -> str:
+    """`sha256:` over names and contents of the files that decide vectors, wherever the folder lies."""
+    digest = hashlib.sha256()
+    files = {file.relative_to(place): file for file in place.rglob("*") if file.suffix in DECISIVE and file.is_file()}
+    for name in sorted(files, key=Path.as_posix):
+        if not any(part in IDLE or part.startswith(".") for part in name.parts):
+            # A digest of each file has a fixed length, so that no content can pass for a name.
+            digest.update(f"{name.as_posix()}\0{_digest(files[name])}\n".encode())
+    return f"sha256:{digest.hexdigest()}"
+
+
+def _digest(file: Path) -> str:
+    digest = hashlib.sha256()
+    with file.open("rb") as stream:
+        while chunk := stream.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()

@@ -1,0 +1,37 @@
+"""What regions methods share that embed each box like a picture of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sorce.mappings import Box, Region, Vector
+from sorce.models.encoder import Encoder
+from sorce.models.lens import View
+from sorce.models.model import Model
+
+
+@dataclass(frozen=True, slots=True)
+class Crops:
+    """A photo's boxes, the whole photo first, and what the network sees of each."""
+
+    boxes: list[Box]
+    views: list[View]
+
+
+class CropModel(Model[Crops]):
+    """Needs only to be told how to cut a photo."""
+
+    def __init__(self, encoder: Encoder) -> None:
+        self.encoder = encoder
+
+    def embed_texts(self, texts: Sequence[str]) -> Vector:
+        return self.encoder.embed_texts(texts)
+
+    def encode(self, prepared: Sequence[Crops]) -> list[list[Region]]:
+        # Batches run on from one photo to the next, and each region's vector is a row of one array.
+        vectors = iter(self.encoder.embed_views([view for crops in prepared for view in crops.views]))
+        return [
+            [Region(box, next(vectors), "tile" if place else "whole") for place, box in enumerate(crops.boxes)]
+            for crops in prepared
+        ]

@@ -1,0 +1,115 @@
+"""A text tower and a picture tower that share a space: any dual encoder that sentence-transformers loads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from sorce.errors import ModelError
+from sorce.mappings import Box, Recipe, Vector
+from sorce.mappings.recipe import Plain
+from sorce.models.batches import Batches
+from sorce.models.checkpoint import Checkpoint
+from sorce.models.lens import Features, Lens, View
+from sorce.models.loading import open_model, pick_device, pinned
+from sorce.models.model import TextEncoder
+from sorce.models.words import Words, knows_words
+
+BATCH_SIZE = 64
+
+
+class Encoder(TextEncoder):
+    """A dual encoder; all it does may be called from any thread.
+
+    `model` is what sentence-transformers loaded; `lens` and `batches` let a method run another network over its views.
+    `input_size` is the side in pixels of the square that the network sees, `dimension` the length of its vectors, and
+    `checkpoint` has its revision, whether or not the given one had.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, device: str = "auto", batch_size: int = BATCH_SIZE) -> None:
+        """Raises ModelError where the checkpoint cannot be loaded, or does not encode both texts and pictures."""
+        self.checkpoint = pinned(checkpoint)
+        self.model = open_model(self.checkpoint, pick_device(device))
+        self._refuse_half_an_encoder()
+        self._words, self.lens = Words(self.model), Lens(self.model)
+        self.batches = Batches(self.model.device, batch_size)
+        self.input_size = self.lens.input_size
+        self.dimension = self._shared_dimension()
+
+    def recipe(self, regions: str, parameters: Mapping[str, Plain]) -> Recipe:
+        """The recipe of a regions method that embeds boxes with this encoder."""
+        return Recipe(
+            model=self.checkpoint.model,
+            revision=str(self.checkpoint.revision),
+            regions=regions,
+            dimension=self.dimension,
+            backend=self.lens.backend,
+            parameters=parameters,
+        )
+
+    def embed_texts(self, texts: Sequence[str]) -> Vector:
+        """Unit vectors, float32 of shape (len(texts), dimension); a text longer than the model reads is cut."""
+        return self._unit(self.batches.run(lambda batch: self._forward(self._words.features(batch)), texts))
+
+    def embed_views(self, views: Sequence[View]) -> Vector:
+        """Unit vectors, float32 of shape (len(views), dimension)."""
+        return self._unit(self.batches.run(lambda batch: self._forward(self.lens.features(batch)), views))
+
+    def view(self, photo: Image.Image, box: Box) -> View:
+        """What the network sees of a box of an upright RGB photo."""
+        return self.lens.view(photo, box)
+
+    def scaled(self, photo: Image.Image, width: int, height: int) -> View:
+        """An upright RGB photo at this size, to cut views out of."""
+        return self.lens.scaled(photo, width, height)
+
+    @torch.inference_mode()
+    def _forward(self, features: Features) -> Tensor:
+        vectors: Tensor = self.model(features)["sentence_embedding"]
+        return vectors
+
+    def _unit(self, batches: list[Tensor]) -> Vector:
+        if not batches:
+            return np.zeros((0, self.dimension), np.float32)
+        vectors: Vector = torch.cat(batches).float().cpu().numpy()
+        norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+        if not (np.isfinite(norms) & (norms > 0)).all():
+            raise ModelError(
+                f"model '{self.checkpoint.name}' gave a vector that is zero or no number: its weights may be damaged, "
+                "or unfit for half precision (try device cpu)."
+            )
+        vectors /= norms
+        return vectors
+
+    def _refuse_half_an_encoder(self) -> None:
+        processor, missing = self.model.processor, ""
+        if not self.model.supports("image") or not hasattr(processor, "image_processor"):
+            missing = "pictures, or has no preprocessor_config.json"
+        elif not self.model.supports("text") or not knows_words(processor.tokenizer, self.model.config):
+            missing = "texts, or has no tokenizer.json"
+        if missing:
+            raise ModelError(
+                f"model '{self.checkpoint.name}' does not encode {missing}; "
+                "choose an encoder of both, such as google/siglip2-base-patch16-256."
+            )
+
+    def _shared_dimension(self) -> int:
+        grey = np.full((self.input_size, self.input_size, 3), 127, np.uint8)
+        try:
+            texts, pictures = len(self.embed_texts(["a photo"])[0]), len(self.embed_views([grey])[0])
+        except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
+            # Chat models and detectors have both kinds of input, too, but no vector of each by itself.
+            raise ModelError(
+                f"model '{self.checkpoint.name}' has no tower of its own for texts and for pictures; "
+                "choose a dual encoder such as google/siglip2-base-patch16-256."
+            ) from error
+        if texts != pictures:
+            raise ModelError(
+                f"model '{self.checkpoint.name}' gives texts {texts} numbers and pictures {pictures}, "
+                "so they cannot be compared; choose a dual encoder such as google/siglip2-base-patch16-256."
+            )
+        return texts

@@ -1,0 +1,143 @@
+"""Opens a checkpoint with sentence-transformers: quietly, wholly, or not at all."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+import torch
+from huggingface_hub import resolve_revision
+from huggingface_hub.errors import (
+    HfHubHTTPError,
+    LocalEntryNotFoundError,
+    OfflineModeIsEnabled,
+    RepositoryNotFoundError,
+    RevisionResolutionError,
+)
+from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+from safetensors import SafetensorError
+from sentence_transformers import SentenceTransformer
+from transformers.utils import logging as progress
+
+from sorce.errors import ModelError
+from sorce.models.checkpoint import Checkpoint
+
+UNREACHABLE = (OfflineModeIsEnabled, LocalEntryNotFoundError, RevisionResolutionError, HfHubHTTPError, ConnectionError)
+
+
+def pick_device(device: str) -> torch.device:
+    """`auto` is the best there is. Raises ModelError for a device that this machine lacks."""
+    if device == "auto":
+        return torch.device(
+            "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+        )
+    try:
+        picked = torch.device(device)
+    except RuntimeError as error:
+        raise ModelError(
+            f"there is no device '{device}'; choose auto, cpu, cuda, cuda:1 (and so on) or mps."
+        ) from error
+    there = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}
+    if (picked.index or 0) >= there.get(picked.type, 0):
+        raise ModelError(f"this machine has no device '{device}' that torch can use; choose auto or cpu.")
+    return picked
+
+
+def open_model(checkpoint: Checkpoint, device: torch.device) -> SentenceTransformer:
+    """The checkpoint in float32, on a GPU in float16 (unit vectors then lie within 1e-3; bfloat16 has 3 bits less).
+
+    Raises ModelError where it cannot be had, is damaged, or lacks weights.
+    """
+    dtype = torch.float32 if device.type == "cpu" else torch.float16
+    with quiet() as said:
+        try:
+            opened = SentenceTransformer(
+                checkpoint.place,
+                revision=None if checkpoint.is_folder else checkpoint.revision,
+                local_files_only=checkpoint.is_folder,
+                device=str(device),
+                model_kwargs={"dtype": dtype},
+            )
+        except (OSError, ValueError, KeyError, TypeError, ImportError, RuntimeError, SafetensorError) as error:
+            raise ModelError(f"model '{checkpoint.name}' cannot be loaded: {why(error, checkpoint)}.") from error
+    # transformers fills weights that a checkpoint lacks with random numbers, and only logs it.
+    if any("MISSING" in message for message in said):
+        raise ModelError(
+            f"model '{checkpoint.name}' lacks weights that its config.json promises; fetch or save it again."
+        )
+    return opened.eval()
+
+
+def pinned(checkpoint: Checkpoint) -> Checkpoint:
+    """With the hub's commit where only a name is known, so that all files come from one state of the repository.
+
+    Offline it is the newest that was fetched. Raises ModelError where the hub has no such model, or cannot be reached.
+    """
+    if checkpoint.revision is not None:
+        return checkpoint
+    with quiet():
+        try:
+            commit = resolve_revision(checkpoint.place, cache_dir=os.environ.get("SENTENCE_TRANSFORMERS_HOME"))
+        except (*UNREACHABLE, OSError, ValueError) as error:
+            raise ModelError(f"model '{checkpoint.name}' cannot be loaded: {why(error, checkpoint)}.") from error
+    return replace(checkpoint, revision=str(commit.resolved))
+
+
+def why(error: Exception, checkpoint: Checkpoint) -> str:
+    """The cause and the remedy, as half a sentence."""
+    causes = [error]
+    while (cause := causes[-1].__cause__ or causes[-1].__context__) is not None and isinstance(cause, Exception):
+        causes.append(cause)
+    if any(isinstance(cause, RepositoryNotFoundError) for cause in causes):
+        return "it is neither a folder nor on the hub, or it is private; check the name, or log in with `hf auth login`"
+    if any(isinstance(cause, UNREACHABLE) for cause in causes):
+        return "the hub cannot be reached and it was not fetched before; go online, or give a folder that holds it"
+    # The first sentence: what follows is advice for people who call transformers themselves.
+    said = " ".join(str(error).split()).split(". ")[0].rstrip(".") or type(error).__name__
+    remedy = (
+        "a folder needs config.json, weights, a tokenizer and preprocessor_config.json, as save_pretrained writes them"
+        if checkpoint.is_folder
+        else "choose an encoder of texts and pictures, such as google/siglip2-base-patch16-256"
+    )
+    return f"{said[:300]}; {remedy}"
+
+
+class _Listener(logging.Handler):
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.said: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.said.append(record.getMessage())
+
+
+@contextmanager
+def quiet() -> Iterator[list[str]]:
+    """Keeps what the libraries say off the screen, and lists it; a terminal still sees the progress of a download."""
+    listener = _Listener()
+    loggers = [logging.getLogger(name) for name in ("transformers", "sentence_transformers", "huggingface_hub")]
+    before = [(logger.handlers, logger.propagate, logger.level) for logger in loggers]
+    loading_bars, download_bars = progress.is_progress_bar_enabled(), not are_progress_bars_disabled()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        _show_bars(loading=False, download=download_bars and sys.stderr.isatty())
+        for logger in loggers:
+            logger.handlers, logger.propagate = [listener], False
+            logger.setLevel(logging.WARNING)
+        try:
+            yield listener.said
+        finally:
+            for logger, (handlers, propagate, level) in zip(loggers, before, strict=True):
+                logger.handlers, logger.propagate = handlers, propagate
+                logger.setLevel(level)
+            _show_bars(loading=loading_bars, download=download_bars)
+
+
+def _show_bars(*, loading: bool, download: bool) -> None:
+    (progress.enable_progress_bar if loading else progress.disable_progress_bar)()  # type: ignore[no-untyped-call]
+    (enable_progress_bars if download else disable_progress_bars)()

@@ -1,0 +1,21 @@
+"""The regions method `whole`: one vector for the photo."""
+
+from __future__ import annotations
+
+from PIL.Image import Image
+
+from sorce.mappings import Box
+from sorce.models.crops import CropModel, Crops
+from sorce.models.encoder import Encoder
+
+
+class Whole(CropModel):
+    """What a search has without regions: small things are lost in it."""
+
+    def __init__(self, encoder: Encoder) -> None:
+        super().__init__(encoder)
+        self.recipe = encoder.recipe("whole", {})
+
+    def prepare(self, photo: Image) -> Crops:
+        whole = Box(0, 0, photo.width, photo.height)
+        return Crops([whole], [self.encoder.view(photo, whole)])

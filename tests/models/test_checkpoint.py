@@ -1,0 +1,109 @@
+import shutil
+from dataclasses import replace
+
+import pytest
+
+from sorce.errors import ModelError
+from sorce.models.checkpoint import content_hash, find, find_again
+from sorce.models.encoder import Encoder
+
+
+@pytest.fixture
+def folder(checkpoints, tmp_path):
+    return shutil.copytree(checkpoints["clip"], tmp_path / "copy")
+
+
+@pytest.fixture(scope="module")
+def recipe(encoders):
+    return encoders["clip"].recipe("whole", {})
+
+
+def test_a_copy_elsewhere_is_the_same_revision(checkpoints, folder):
+    assert content_hash(folder) == content_hash(checkpoints["clip"])
+
+
+@pytest.mark.parametrize(
+    "name", ["README.md", "training.json", ".git/config.json", "training/concepts.json", "train.py"]
+)
+def test_what_cannot_change_a_vector_is_not_in_the_revision(folder, name):
+    before = content_hash(folder)
+    (folder / name).parent.mkdir(exist_ok=True)
+    (folder / name).write_text("{}")
+    assert content_hash(folder) == before
+
+
+@pytest.mark.parametrize("name", ["tokenizer.json", "processor_config.json", "model.safetensors", "config.json"])
+def test_what_can_change_a_vector_is_in_the_revision(folder, name):
+    before = content_hash(folder)
+    with (folder / name).open("ab") as file:
+        file.write(b" ")
+    assert content_hash(folder) != before
+
+
+def test_a_renamed_file_is_another_revision(folder):
+    before = content_hash(folder)
+    (folder / "config.json").rename(folder / "other.json")
+    assert content_hash(folder) != before
+
+
+def test_mini_comes_along():
+    checkpoint = find("mini")
+    assert (checkpoint.model, checkpoint.name) == ("mini", "mini")
+    assert str(checkpoint.revision).startswith("sha256:")
+
+
+def test_a_name_that_is_no_folder_is_one_on_the_hub():
+    checkpoint = find("google/siglip2-base-patch16-256")
+    assert (checkpoint.model, checkpoint.revision) == ("google/siglip2-base-patch16-256", None)
+
+
+@pytest.mark.parametrize("name", ["./nowhere", "/no/where", "a/b/c", "", "mimi"])
+def test_what_can_be_neither_is_refused(name):
+    with pytest.raises(ModelError, match="there is no folder"):
+        find(name)
+
+
+def test_an_empty_folder_is_refused(tmp_path):
+    with pytest.raises(ModelError, match=r"holds no model \(no config.json\)"):
+        find(str(tmp_path))
+
+
+def test_an_index_made_from_a_folder_needs_to_be_told_where(recipe, folder):
+    with pytest.raises(ModelError, match="name the folder"):
+        find_again(recipe)
+    assert find_again(recipe, str(folder)).place == str(folder)
+
+
+def test_another_folder_than_the_indexs_is_refused(recipe, folder):
+    (folder / "config.json").write_text("{}")
+    with pytest.raises(ModelError, match="made with another model than"):
+        find_again(recipe, str(folder))
+
+
+def test_an_index_made_with_another_mini_is_refused(recipe):
+    there = find("mini")
+    assert find_again(replace(recipe, model="mini", revision=str(there.revision))) == there
+    with pytest.raises(ModelError, match=r"'mini' .*ingest again"):
+        find_again(replace(recipe, model="mini"))
+
+
+def test_an_index_made_from_the_hub_asks_for_its_very_commit(recipe):
+    found = find_again(replace(recipe, model="acme/clip", revision="a" * 40))
+    assert (found.place, found.revision) == ("acme/clip", "a" * 40)
+
+
+def test_a_checkpoint_of_the_hub_gets_its_commit(checkpoints, tmp_path, monkeypatch):
+    commit = "0123456789abcdef0123456789abcdef01234567"
+    cache = tmp_path / "models--acme--clip"
+    (cache / "refs").mkdir(parents=True)
+    (cache / "refs" / "main").write_text(commit)
+    shutil.copytree(checkpoints["clip"], cache / "snapshots" / commit)
+    monkeypatch.setenv("SENTENCE_TRANSFORMERS_HOME", str(tmp_path))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    encoder = Encoder(find("acme/clip"), "cpu")
+    assert encoder.recipe("whole", {}).revision == commit
+    assert encoder.recipe("whole", {}).model == "acme/clip"
+    again = Encoder(find_again(encoder.recipe("whole", {})), "cpu")
+    assert again.checkpoint.revision == commit
+    with pytest.raises(ModelError, match="acme/clip"):
+        Encoder(replace(encoder.checkpoint, revision="f" * 40), "cpu")

@@ -1,0 +1,76 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+from sorce.errors import ModelError
+from sorce.mappings import Box
+from sorce.models.tiles import Tiles
+from sorce.models.whole import Whole
+
+
+@pytest.fixture
+def model(encoder):
+    return Tiles(encoder, smallest=0.1, most=60)
+
+
+def test_region_0_is_the_whole_photo_and_the_others_are_tiles(model, encoder, photo):
+    [regions] = model.embed_photos([photo])
+    assert 10 < len(regions) <= 60
+    assert [region.kind for region in regions] == ["whole"] + ["tile"] * (len(regions) - 1)
+    assert regions[0].box == Box(0, 0, 320, 200)
+    [[whole]] = Whole(encoder).embed_photos([photo])
+    np.testing.assert_allclose(regions[0].vec, whole.vec, atol=1e-5)
+
+
+def test_a_tiles_vector_is_that_of_its_box_in_the_original_pixels(encoders, photo):
+    encoder = encoders["clip"]
+    [regions] = Tiles(encoder, smallest=0.1, most=60).embed_photos([photo])
+    alone = encoder.embed_views([encoder.view(photo, region.box) for region in regions])
+    # A tile is cut out of the scaled photo; a brightness may round otherwise.
+    assert min(region.vec @ vec for region, vec in zip(regions, alone, strict=True)) > 0.999
+
+
+def test_photos_of_a_batch_get_what_each_gets_alone(model, photo):
+    photos = [photo, photo.resize((33, 500)), photo.crop((0, 0, 1, 1)), photo.rotate(90, expand=True)]
+    together = model.embed_photos(photos)
+    for picture, regions in zip(photos, together, strict=True):
+        [alone] = model.embed_photos([picture])
+        assert [region.box for region in regions] == [region.box for region in alone]
+        np.testing.assert_allclose([r.vec for r in regions], [r.vec for r in alone], atol=1e-5)
+
+
+def test_regions_share_one_array(model, photo):
+    [regions] = model.embed_photos([photo])
+    assert len({id(region.vec.base) for region in regions}) == 1
+    assert all(region.vec.dtype == np.float32 for region in regions)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 900), (3000, 2), (64, 64), (5000, 30)])
+def test_odd_photos_work(model, size):
+    [regions] = model.embed_photos([Image.new("RGB", size, "navy")])
+    assert 1 <= len(regions) <= 60
+
+
+def test_no_photos_are_no_regions(model):
+    assert model.embed_photos([]) == []
+
+
+def test_the_recipe_holds_the_parameters(model):
+    assert model.recipe.regions == "tiles"
+    assert model.recipe.parameters == {"smallest": 0.1, "most": 60}
+    assert model.recipe != Tiles(model.encoder, smallest=0.1, most=61).recipe
+
+
+def test_a_limit_that_binds_is_noted(encoders):
+    model = Tiles(encoders["clip"], smallest=0.1, most=20)
+    assert Tiles(encoders["clip"], smallest=0.1, most=10000).note(320, 200) is None
+    note = model.note(320, 200)
+    assert note is not None
+    assert note.startswith("most=20 thins the tiles of a photo of 320 x 200 px (")
+    assert note.endswith("raise most or smallest where small objects are missed.")
+
+
+@pytest.mark.parametrize(("smallest", "most"), [(0, 9), (-1, 9), (1.1, 9), (float("nan"), 9), (0.1, 0)])
+def test_parameters_without_sense_are_refused(encoders, smallest, most):
+    with pytest.raises(ModelError, match="such as"):
+        Tiles(encoders["clip"], smallest, most)
