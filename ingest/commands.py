@@ -23,8 +23,8 @@ from sorce.ingest.screen import Screen, interruptible
 from sorce.mappings import Attribute, Recipe
 from sorce.mappings.index import parse_attribute
 from sorce.mappings.recipe import Plain
-from sorce.models import DEFAULT_MODEL, DEFAULT_REGIONS, METHODS, Model, load_model
-from sorce.models.checkpoint import FOLDER
+from sorce.models import DEFAULT_MODEL, DEFAULT_REGIONS, METHODS, Model, load_model, parse_parameters
+from sorce.models.checkpoint import FOLDER, Checkpoint, find, find_again
 
 DONE_WITH_REJECTS = 3
 INTERRUPTED = 130
@@ -41,6 +41,7 @@ class Request:
     regions: str | None
     smallest: float | None
     most: int | None
+    parameters: Sequence[str]
     device: str
     batch_size: int
     workers: int
@@ -62,18 +63,28 @@ class Request:
 
     def load_model(self, there: Recipe | None) -> Model[Any]:
         """What the command line leaves open the index decides, or else the defaults. Raises ModelError."""
-        given: dict[str, Plain] = {"smallest": self.smallest, "most": self.most}
-        parameters: dict[str, Plain] = {name: value for name, value in given.items() if value is not None}
-        name, regions = self.model, self.regions
-        if there is not None:
-            if name is None and there.model == FOLDER:
-                raise ModelError(
-                    f"index '{self.index}' was made with a model from a folder; name that folder with --model."
-                )
-            name, regions = name or there.model, regions or there.regions
-            if regions == there.regions:
-                parameters = {**there.parameters, **parameters}
-        return load_model(name or DEFAULT_MODEL, regions or DEFAULT_REGIONS, parameters, self.device, self.batch_size)
+        regions = self.regions or (DEFAULT_REGIONS if there is None else there.regions)
+        parameters = self.given_parameters(regions)
+        if there is not None and there.regions == regions and regions in METHODS:
+            # A recipe may say more than a user can set, such as a detector's revision.
+            parameters = {**{name: there.parameters[name] for name in METHODS[regions].parameters}, **parameters}
+        return load_model(self.checkpoint(there), regions, parameters, self.device, self.batch_size)
+
+    def checkpoint(self, there: Recipe | None) -> Checkpoint:
+        """The very weights of the index, where no others are named: what a name on the hub stands for changes."""
+        if there is None or self.model not in (None, there.model):
+            return find(self.model or DEFAULT_MODEL)
+        if there.model == FOLDER:
+            raise ModelError(
+                f"index '{self.index}' was made with a model from a folder; name that folder with --model."
+            )
+        return find_again(there)
+
+    def given_parameters(self, regions: str) -> dict[str, Plain]:
+        """Those of the command line."""
+        usual: dict[str, Plain] = {"smallest": self.smallest, "most": self.most}
+        given = {name: value for name, value in usual.items() if value is not None}
+        return {**given, **(parse_parameters(regions, self.parameters) if self.parameters else {})}
 
 
 def attributes(context: click.Context, option: click.Parameter, texts: Sequence[str]) -> dict[str, Attribute]:  # noqa: ARG001
@@ -93,10 +104,15 @@ def attributes(context: click.Context, option: click.Parameter, texts: Sequence[
     type=click.Choice(sorted(METHODS)),
     help=f"How a photo becomes regions.  [default: the index's, or {DEFAULT_REGIONS}]",
 )
+@click.option("--smallest", type=float, help="Side of the smallest object, as a share of the photo's longer side.")
+@click.option("--most", type=int, help="The most regions per photo, the whole photo included.")
 @click.option(
-    "--smallest", type=float, help="tiles: side of the smallest object, as a share of the photo's longer side."
+    "--parameter",
+    "parameters",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Another parameter of the regions method, as `sorce models` lists them; may be repeated.",
 )
-@click.option("--most", type=int, help="tiles: the most regions per photo, the whole photo included.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 (and so on) or mps.")
 @click.option(
     "--batch-size", type=click.IntRange(1), default=64, show_default=True, help="Regions per step of the model."

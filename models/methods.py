@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from sorce.errors import ModelError
 from sorce.mappings import Recipe
 from sorce.mappings.recipe import Plain
+from sorce.models import patches
 from sorce.models.checkpoint import Checkpoint, find, find_again
 from sorce.models.model import Model, TextEncoder
+from sorce.models.objects import settings as objects
 from sorce.models.plan import MOST, SMALLEST
 
 DEFAULT_MODEL = "google/siglip2-base-patch16-256"
@@ -32,11 +34,11 @@ class Method:
     name: str
     summary: str
     load: Callable[[Checkpoint, Run, Mapping[str, Any]], Model[Any]]
-    load_texts: Callable[[Checkpoint, Run], TextEncoder]
+    load_texts: Callable[[Checkpoint, Run, Recipe], TextEncoder]
     parameters: Mapping[str, Plain] = field(default_factory=dict)
 
 
-def _texts(checkpoint: Checkpoint, run: Run) -> TextEncoder:
+def _texts(checkpoint: Checkpoint, run: Run, recipe: Recipe | None = None) -> TextEncoder:  # noqa: ARG001
     from sorce.models.encoder import Encoder
 
     return Encoder(checkpoint, run.device, run.batch_size)
@@ -56,6 +58,37 @@ def _tiles(checkpoint: Checkpoint, run: Run, parameters: Mapping[str, Any]) -> M
     return Tiles(Encoder(checkpoint, run.device, run.batch_size), **parameters)
 
 
+def _clusters(checkpoint: Checkpoint, run: Run, parameters: Mapping[str, Any]) -> Model[Any]:
+    from sorce.models.clusters import Clusters
+    from sorce.models.encoder import Encoder
+
+    return Clusters(Encoder(checkpoint, run.device, run.batch_size), patches.Settings(**parameters))
+
+
+def _prompts(checkpoint: Checkpoint, run: Run, parameters: Mapping[str, Any]) -> Model[Any]:
+    from sorce.models.prompts import RegionalPrompts, Settings
+
+    return RegionalPrompts(checkpoint, Settings(**parameters), run.device, run.batch_size)
+
+
+def _prompts_texts(checkpoint: Checkpoint, run: Run, recipe: Recipe) -> TextEncoder:
+    from sorce.models.prompts import RegionalPrompts, Settings
+
+    return RegionalPrompts(checkpoint, Settings.of(recipe), run.device, run.batch_size)
+
+
+def _objects(checkpoint: Checkpoint, run: Run, parameters: Mapping[str, Any]) -> Model[Any]:
+    from sorce.models.objects.opening import open_objects
+
+    return open_objects(checkpoint, parameters, run.device, run.batch_size)
+
+
+def _objects_texts(checkpoint: Checkpoint, run: Run, recipe: Recipe) -> TextEncoder:
+    from sorce.models.objects.opening import open_texts
+
+    return open_texts(checkpoint, str(recipe.parameters["vectors"]), run.device, run.batch_size)
+
+
 METHODS: Mapping[str, Method] = {
     method.name: method
     for method in (
@@ -67,18 +100,39 @@ METHODS: Mapping[str, Method] = {
             _texts,
             {"smallest": SMALLEST, "most": MOST},
         ),
+        Method(
+            "clusters",
+            "patches of the whole photo, grouped by what they show",
+            _clusters,
+            _texts,
+            asdict(patches.Settings()),
+        ),
+        Method(
+            "objects",
+            "what a detector takes for an object, cut out with a margin or embedded by OWLv2 itself",
+            _objects,
+            _objects_texts,
+            asdict(objects.Settings()),
+        ),
+        Method(
+            "prompts",
+            "a chat model asked about the photo and each of its corners",
+            _prompts,
+            _prompts_texts,
+            {"prompts": "positional", "template": "auto", "min_pixels": 0, "max_pixels": 0},
+        ),
     )
 }
 
 
 def load_model(
-    name: str = DEFAULT_MODEL,
+    model: Checkpoint | str = DEFAULT_MODEL,
     regions: str = DEFAULT_REGIONS,
     parameters: Mapping[str, Plain] | None = None,
     device: str = "auto",
     batch_size: int = 64,
 ) -> Model[Any]:
-    """A model by the name of its weights (`mini`, a folder, or a name on the hub) and of its regions method.
+    """A model by its weights (`mini`, a folder, a name on the hub, or what was found of them) and its regions method.
 
     Parameters that are not given have the method's defaults. Raises ModelError where the weights cannot be loaded, or
     the method or a parameter is unknown.
@@ -88,7 +142,25 @@ def load_model(
     if unknown := sorted(given.keys() - method.parameters.keys()):
         known = f"only {', '.join(method.parameters)}" if method.parameters else "none"
         raise ModelError(f"regions method '{regions}' has no parameter '{unknown[0]}'; it knows {known}.")
-    return method.load(find(name), Run(device, batch_size), {**method.parameters, **given})
+    checkpoint = find(model) if isinstance(model, str) else model
+    return method.load(checkpoint, Run(device, batch_size), {**method.parameters, **given})
+
+
+def parse_parameters(regions: str, texts: Iterable[str]) -> dict[str, Plain]:
+    """Parameters of a regions method as a person writes them, `name=value`. Raises ModelError."""
+    known = _method(regions).parameters
+    given: dict[str, Plain] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or name not in known:
+            names = ", ".join(f"{name}={default}" for name, default in known.items()) or "none"
+            raise ModelError(f"'{text}' is no parameter of regions method '{regions}'; it knows {names}.")
+        kind = type(known[name])
+        try:
+            given[name] = kind(value)
+        except ValueError as error:
+            raise ModelError(f"'{text}' holds no {kind.__name__}; write it like {name}={known[name]}.") from error
+    return given
 
 
 def load_encoder(model: Recipe | str, device: str = "auto", folder: str | None = None) -> TextEncoder:
@@ -99,7 +171,7 @@ def load_encoder(model: Recipe | str, device: str = "auto", folder: str | None =
     """
     if isinstance(model, str):
         return _texts(find(model), Run(device))
-    return _method(model.regions).load_texts(find_again(model, folder), Run(device))
+    return _method(model.regions).load_texts(find_again(model, folder), Run(device), model)
 
 
 def _method(name: str) -> Method:

@@ -130,17 +130,20 @@ def test_attributes_reach_the_index(run: Run, folder: Path, client: OpenSearch, 
 def test_a_new_index_gets_the_default_recipe_and_what_is_asked(run: Run, folder: Path, asked: list[Any]) -> None:
     run(folder, "--dry-run")
     run(folder, "--dry-run", "--model", "mini", "--smallest", "0.05", "--device", "cpu", "--batch-size", "7")
-    assert asked == [
+    run(folder, "--dry-run", "--regions", "clusters", "--parameter", "clusters=32")
+    assert [(call[0].model, *call[1:]) for call in asked] == [
         ("google/siglip2-base-patch16-256", "tiles", {}, "auto", 64),
         ("mini", "tiles", {"smallest": 0.05}, "cpu", 7),
+        ("google/siglip2-base-patch16-256", "clusters", {"clusters": 32}, "auto", 64),
     ]
 
 
-def test_an_index_that_is_there_says_which_recipe(run: Run, folder: Path, asked: list[Any]) -> None:
+def test_an_index_that_is_there_says_which_weights_and_regions(run: Run, folder: Path, asked: list[Any]) -> None:
     run(folder)
     run(folder)
-    run(folder, "--model", "another", "--regions", "whole")
-    assert [call[:3] for call in asked[1:]] == [("fake", "quarters", {}), ("another", "whole", {})]
+    run(folder, "--model", "an/other", "--regions", "whole")
+    called = [(call[0].model, call[0].revision, call[1]) for call in asked[1:]]
+    assert called == [("fake", "1", "quarters"), ("an/other", None, "whole")]
 
 
 def test_ctrl_c_finishes_what_is_under_way_and_says_how_to_resume(
