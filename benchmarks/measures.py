@@ -17,7 +17,7 @@ MEASURES: Mapping[str, str] = {
     "demo": "fresh",
     "finds": "finds",
     "photos": "photos",
-    "loading": "loading",
+    "plain": "plain",
     "prompts": "prompts",
     "clusters": "clusters",
 }
