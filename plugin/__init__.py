@@ -1,0 +1,5 @@
+"""Answers out: in the cluster, beside it, and the client."""
+
+from sorce.plugin.search import ClientSearch, Searcher, SearchRequest, ServerSearch
+
+__all__ = ["ClientSearch", "SearchRequest", "Searcher", "ServerSearch"]

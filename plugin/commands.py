@@ -1,0 +1,191 @@
+"""`sorce serve`, `sorce plugin` and `sorce search`. Importing this is cheap: torch comes with the first model."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from opensearchpy import OpenSearch
+
+from sorce.cluster import DEFAULT_URL, connect, recipe_of, sentences
+from sorce.errors import MissingTool
+from sorce.models import load_encoder
+from sorce.models.checkpoint import find
+from sorce.plugin import options
+from sorce.plugin.endpoint import KEY_VARIABLE, parse
+from sorce.plugin.install import install, uninstall
+from sorce.plugin.search import ClientSearch, Searcher, ServerSearch
+from sorce.plugin.status import status
+from sorce.plugin.table import as_json as hits_as_json
+from sorce.plugin.table import table
+
+if TYPE_CHECKING:
+    from sorce.plugin.service import Served
+
+
+@click.command()
+@click.option("--model", metavar="NAME", help="mini, a folder, or a name on the hub.")
+@click.option("--index", help="The model of this index instead; with --model FOLDER if it was read from a folder.")
+@options.url
+@options.device
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--port", default=8100, show_default=True, help="0 takes a free one.")
+def serve(host: str, port: int, **what: Any) -> None:
+    """Encodes texts over HTTP, in the OpenAI form (POST /v1/embeddings).
+
+    Callers must send what SORCE_API_KEY holds as a bearer token, if it holds anything. It must, as soon as other
+    machines can reach the service.
+
+    \b
+    Examples:
+      sorce serve --model mini
+      SORCE_API_KEY=... sorce serve --index photos --host 0.0.0.0
+    """
+    try:
+        from sorce.plugin import service
+    except ImportError as error:
+        raise MissingTool("`sorce serve` needs FastAPI and uvicorn; run pip install 'sorce[serve]'.") from error
+    # Before the model is loaded, which takes a while.
+    socket = service.listen(host, port, _key())
+    served = _served(**what)
+    app = service.application(served)
+    address = f"[{host}]" if ":" in host else host
+    click.echo(f"serving {served.name} at http://{address}:{socket.getsockname()[1]}/v1/embeddings")
+    service.server(app).run(sockets=[socket])
+
+
+def _served(model: str | None, index: str | None, url: str | None, device: str) -> Served:
+    from sorce.plugin.service import Served
+
+    if index is None:
+        if model is None:
+            raise click.UsageError("say which model: --model or --index.")
+        return Served(find(model).model, load_encoder(model, device), _key())
+    with _cluster(url) as client:
+        recipe = recipe_of(client, index)
+    return Served(recipe.model, load_encoder(recipe, device, model), _key())
+
+
+@click.group()
+def plugin() -> None:
+    """Lets the cluster itself encode the texts of searches."""
+
+
+@plugin.command("install")
+@options.index
+@click.option("--encoder", required=True, metavar="URL", help="The encoder service, as the cluster reaches it.")
+@options.url
+@options.folder
+@options.device
+def install_(index: str, encoder: str, url: str | None, folder: str | None, device: str) -> None:
+    """Makes what the cluster needs to encode searches of an index; run again, it mends what is missing.
+
+    Adds the encoder to the cluster's trusted endpoints (and allows private addresses, if it has one), makes connectors
+    and remote models, a search template with its pipeline, and the index's default pipeline for `neural`. The
+    service's key is read from SORCE_API_KEY. Refuses an encoder that does not give the vectors of the index's model.
+
+    \b
+    Examples:
+      sorce plugin install --index photos --encoder http://127.0.0.1:8100
+      curl -H 'Content-Type: application/json' \\
+        'localhost:9200/photos/_search/template?search_pipeline=sorce-photos' \\
+        -d '{"id": "sorce-photos", "params": {"text": "a small red umbrella", "size": 5}}'
+    """
+    with _cluster(url) as client:
+        recipe = recipe_of(client, index)
+        endpoint = parse(encoder, recipe.model, _key())
+        install(client, index, endpoint, load_encoder(recipe, device, folder))
+    click.echo(
+        f"searches of '{index}' are encoded at {endpoint.url}; try it: sorce search --index {index} --server TEXT"
+    )
+
+
+@plugin.command("status")
+@options.index
+@options.url
+@options.folder
+@options.device
+@options.as_json
+def status_(index: str, url: str | None, folder: str | None, device: str, as_json: bool) -> int:
+    """Tries each step of what is installed, and says what is wrong and how to mend it."""
+    with _cluster(url) as client:
+        steps = status(client, index, load_encoder(recipe_of(client, index), device, folder), _key())
+    if as_json:
+        click.echo(json.dumps([{"step": step.name, "works": step.works, "problem": step.problem} for step in steps]))
+    else:
+        for step in steps:
+            click.echo(f"{'ok   ' if step.works else 'WRONG'}  {step.name}{'' if step.works else f': {step.problem}'}")
+    return 0 if all(step.works for step in steps) else 1
+
+
+@plugin.command("uninstall")
+@options.index
+@options.url
+def uninstall_(index: str, url: str | None) -> None:
+    """Takes away what install made, and nothing else."""
+    with _cluster(url) as client:
+        uninstall(client, index)
+    click.echo(f"nothing of sorce's is left in the cluster for '{index}', but the index itself.")
+
+
+@click.command()
+@click.argument("text")
+@options.index
+@options.url
+@options.request
+@click.option("--client/--server", "here", default=True, help="Who encodes the text.  [default: client]")
+@options.folder
+@options.device
+@options.as_json
+@click.option(
+    "--save", type=click.Path(file_okay=False, path_type=Path), metavar="DIR", help="Draw the boxes into the photos."
+)
+@click.option(
+    "--root", type=click.Path(exists=True, file_okay=False, path_type=Path), help="Where photos of relative paths lie."
+)
+def search(text: str, index: str, url: str | None, here: bool, **given: Any) -> None:
+    """Finds photos that show a thing, and where.
+
+    The score ranks a photo: the similarity for one thing; for several, the sum of their similarities less half of that
+    to each --not.
+
+    \b
+    Examples:
+      sorce search "a small red umbrella"
+      sorce search "a dog" --and "a red ball" --not "a cat" --size 5
+      sorce search "a key" --max-area 0.01 --folder flat/kitchen --save found
+      sorce search "a kite" --server --json
+    """
+    request = options.parse_request(text, given)
+    with _cluster(url) as client:
+        hits = _searcher(client, index, here, given).search(request)
+    if given["as_json"]:
+        click.echo(json.dumps(hits_as_json(hits)))
+    else:
+        click.echo(table(hits) if hits else "nothing found.")
+    if given["save"] is not None:
+        from sorce.plugin.draw import save
+
+        written = save(hits, given["save"], given["root"], text)
+        click.echo(f"drawn: {written[-1]}", err=given["as_json"])
+
+
+def _searcher(client: OpenSearch, index: str, here: bool, given: dict[str, Any]) -> Searcher:
+    if not here:
+        return ServerSearch(client, index)
+    return ClientSearch(client, index, lambda recipe: load_encoder(recipe, given["device"], given["folder"]))
+
+
+def _key() -> str | None:
+    return os.environ.get(KEY_VARIABLE) or None
+
+
+@contextmanager
+def _cluster(url: str | None) -> Iterator[OpenSearch]:
+    with connect(url) as client, sentences(url or os.environ.get("OPENSEARCH_URL") or DEFAULT_URL):
+        yield client

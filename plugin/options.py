@@ -1,0 +1,80 @@
+"""Options that several commands share, and what a search is asked for on the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+import click
+
+from sorce.cluster import DEFAULT_URL
+from sorce.mappings.filters import Filter
+from sorce.mappings.query import EF_SEARCH
+from sorce.plugin.search import SearchRequest
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def several(*options: Callable[[Any], Any]) -> Callable[[Command], Command]:
+    """Options as one decorator, shown in this order."""
+
+    def decorate(command: Command) -> Command:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+url = click.option("--url", help=f"The cluster; else OPENSEARCH_URL, else {DEFAULT_URL}.")
+index = click.option("--index", default="photos", show_default=True, help="The index, or an alias of one.")
+device = click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or mps.")
+folder = click.option(
+    "--model", "folder", metavar="FOLDER", help="Where the index's model lies, if it was read from a folder."
+)
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+request = several(
+    click.option("--and", "also", multiple=True, metavar="TEXT", help="A further thing the photo must show; up to 3."),
+    click.option("--not", "nots", multiple=True, metavar="TEXT", help="A thing that counts against a photo; up to 2."),
+    click.option("--size", default=10, show_default=True, help="How many photos."),
+    click.option("--boxes", default=1, show_default=True, help="At most so many boxes per photo and thing."),
+    click.option("--kind", "kinds", multiple=True, help="Only boxes of this kind: whole, tile, object ..."),
+    click.option("--min-area", type=float, metavar="SHARE", help="Only boxes of at least this share of the photo."),
+    click.option("--max-area", type=float, metavar="SHARE", help="Only boxes of at most this share (0.01 = 1 %)."),
+    click.option("--min-quality", type=float, help="Only boxes of at least this quality, 0 to 1."),
+    click.option("--folder", "photo_folder", help="Only photos in this folder and below."),
+    click.option("--camera", help="Only photos of this camera."),
+    click.option("--since", metavar="DATE", help="Only photos taken at or after this date."),
+    click.option("--until", metavar="DATE", help="Only photos taken at or before this date."),
+    click.option("--where", multiple=True, metavar="KEY=VALUE", help="Only with this attribute (also KEY>=3, KEY<=3)."),
+    click.option("--floor", type=float, help="Only boxes of at least this similarity, -1 to 1."),
+    click.option("--k", type=int, help="Candidate photos per thing and shard."),
+    click.option("--ef-search", default=EF_SEARCH, show_default=True, help="How widely the graph is searched."),
+    click.option("--exact", is_flag=True, help="Compare every photo instead of asking the graph."),
+)
+
+
+def parse_request(text: str, given: Mapping[str, Any]) -> SearchRequest:
+    """What `request`'s options say. Raises QueryError."""
+    return SearchRequest(
+        phrases=[text, *given["also"]],
+        nots=given["nots"],
+        size=given["size"],
+        boxes=given["boxes"],
+        filter=Filter(
+            kinds=given["kinds"],
+            min_area=given["min_area"],
+            max_area=given["max_area"],
+            min_quality=given["min_quality"],
+            folder=given["photo_folder"],
+            camera=given["camera"],
+            since=given["since"],
+            until=given["until"],
+            where=given["where"],
+        ),
+        floor=given["floor"],
+        k=given["k"],
+        ef_search=given["ef_search"],
+        exact=given["exact"],
+    )

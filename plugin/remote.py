@@ -1,0 +1,190 @@
+"""Connectors and remote models of ML Commons, by name."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from opensearchpy import OpenSearch, exceptions
+
+from sorce.cluster import reason
+from sorce.errors import PluginError
+from sorce.mappings import Vector
+from sorce.plugin.endpoint import Endpoint
+from sorce.plugin.names import User
+
+ML = "/_plugins/_ml"
+DEPLOY_SECONDS = 60
+POLL_SECONDS = 0.2
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Form:
+    """How a connector words its call. The two users of a model, the search pipeline and `neural`, need two."""
+
+    user: User
+    action: Json
+    predict: str
+    """Path of the call that tries a model, with its id as `{}`."""
+    texts: str
+    """Name of the texts in that call."""
+
+
+# No pre-processing: the texts are written into the body as they are, which is right for quotes too. Without a
+# parameter for the model's name, a text that says ${parameters.model} is refused and not filled in.
+SEARCH = Form(
+    user="template",
+    action={"request_body": '{ "input": ${parameters.texts}, "model": "%s" }'},
+    predict=ML + "/models/{}/_predict",
+    texts="texts",
+)
+NEURAL = Form(
+    user="neural",
+    action={
+        "request_body": '{ "input": ${parameters.input}, "model": "%s" }',
+        "pre_process_function": "connector.pre_process.openai.embedding",
+        "post_process_function": "connector.post_process.openai.embedding",
+    },
+    predict=ML + "/_predict/text_embedding/{}",
+    texts="text_docs",
+)
+
+
+def connector_body(name: str, form: Form, endpoint: Endpoint) -> Json:
+    headers = {"Content-Type": "application/json"}
+    if endpoint.key is not None:
+        headers["Authorization"] = "Bearer ${credential.key}"
+    action = {**form.action, "request_body": form.action["request_body"] % endpoint.model}
+    return {
+        "name": name,
+        "description": "Has texts of searches encoded, made by sorce",
+        "version": "1",
+        "protocol": "http",
+        # It may not be empty, and is encrypted; without a key no header refers to it.
+        "credential": {"key": endpoint.key or "none"},
+        # Written out, since the time-outs' defaults are 30,000 seconds from 2.15 to 3.3.
+        "client_config": {"max_connection": 30, "connection_timeout": 5, "read_timeout": 30},
+        "actions": [
+            {"action_type": "predict", "method": "POST", "url": endpoint.url, "headers": headers, **action},
+        ],
+    }
+
+
+class MlCommons:
+    """What sorce asks of ML Commons."""
+
+    def __init__(self, client: OpenSearch) -> None:
+        self._client = client
+
+    def find(self, kind: str, name: str | None = None) -> dict[str, Json]:
+        """All `connectors`, `models` or `model_groups`, or those of this name: id to source."""
+        query: Json = {"match_all": {}} if name is None else {"term": {"name.keyword": name}}
+        try:
+            found = self._ask("POST", f"{kind}/_search", {"size": 1000, "query": query})
+        except exceptions.NotFoundError:
+            return {}
+        return {hit["_id"]: hit["_source"] for hit in found["hits"]["hits"]}
+
+    def create_connector(self, body: Json) -> str:
+        return str(self._ask("POST", "connectors/_create", body)["connector_id"])
+
+    def create_group(self, name: str, description: str) -> str:
+        body = {"name": name, "description": description}
+        return str(self._ask("POST", "model_groups/_register", body)["model_group_id"])
+
+    def deploy(self, name: str, connector: str, group: str) -> str:
+        """The id of a new model, deployed. Raises PluginError."""
+        body = {"name": name, "function_name": "remote", "connector_id": connector, "model_group_id": group}
+        task = self._ask("POST", "models/_register?deploy=true", body)["task_id"]
+        model = str(self._finished(task, name)["model_id"])
+        self._deployed(model, name)
+        return model
+
+    def embed_texts(self, form: Form, model: str, texts: Sequence[str]) -> Vector:
+        """Vectors as the cluster gets them from the model. Raises PluginError."""
+        given: Json = {form.texts: list(texts)}
+        body = {"parameters": given} if form is SEARCH else {**given, "return_number": True}
+        try:
+            answer = self._client.transport.perform_request("POST", form.predict.format(model), body=body)
+        except exceptions.TransportError as error:
+            raise PluginError(f"the cluster cannot have texts encoded: {reason(error)}.") from error
+        outputs = answer["inference_results"][0]["output"]
+        if form is SEARCH:
+            return np.array([item["embedding"] for item in outputs[0]["dataAsMap"]["data"]], np.float32)
+        return np.array([output["data"] for output in outputs], np.float32)
+
+    def addresses(self) -> list[str]:
+        """What the cluster's connectors call, whoever made them."""
+        inside = [source["connector"] for source in self.find("models").values() if "connector" in source]
+        found = [*self.find("connectors").values(), *inside]
+        return [_filled_in(connector, action["url"]) for connector in found for action in connector.get("actions", ())]
+
+    def delete(self, name: str, keep: Sequence[str] = ()) -> None:
+        """Deletes the models of this name, and their connectors, but for those models (and theirs) to keep."""
+        models = self.find("models", name)
+        kept = {source.get("connector_id") for model, source in models.items() if model in keep}
+        for model in models.keys() - set(keep):
+            self.delete_model(model)
+        for connector in self.find("connectors", name).keys() - kept:
+            self.delete_connector(connector)
+
+    def delete_model(self, model: str) -> None:
+        self._ask("POST", f"models/{model}/_undeploy", {})
+        self._patiently("DELETE", f"models/{model}")
+
+    def delete_connector(self, connector: str) -> None:
+        self._patiently("DELETE", f"connectors/{connector}")
+
+    def delete_group(self, group: str) -> None:
+        self._patiently("DELETE", f"model_groups/{group}")
+
+    def _finished(self, task: str, name: str) -> Json:
+        deadline = time.monotonic() + DEPLOY_SECONDS
+        while time.monotonic() < deadline:
+            state: Json = self._ask("GET", f"tasks/{task}")
+            if state["state"] == "COMPLETED":
+                return state
+            if state["state"] in ("FAILED", "COMPLETED_WITH_ERROR"):
+                raise PluginError(f"model '{name}' cannot be deployed: {state.get('error')}.")
+            time.sleep(POLL_SECONDS)
+        raise PluginError(f"model '{name}' was not registered within {DEPLOY_SECONDS} s; see the cluster's log.")
+
+    def _deployed(self, model: str, name: str) -> None:
+        """The task is complete before the model is deployed."""
+        deadline = time.monotonic() + DEPLOY_SECONDS
+        while time.monotonic() < deadline:
+            state = self._ask("GET", f"models/{model}")["model_state"]
+            if state == "DEPLOYED":
+                return
+            if state == "DEPLOY_FAILED":
+                raise PluginError(f"model '{name}' cannot be deployed; see the cluster's log.")
+            time.sleep(POLL_SECONDS)
+        raise PluginError(f"model '{name}' was not deployed within {DEPLOY_SECONDS} s; see the cluster's log.")
+
+    def _patiently(self, method: str, path: str) -> None:
+        """A model may count as deployed, or a connector as used, for a moment after that has ended."""
+        deadline = time.monotonic() + DEPLOY_SECONDS
+        while True:
+            try:
+                self._ask(method, path)
+                return
+            except exceptions.NotFoundError:
+                return
+            except exceptions.TransportError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(POLL_SECONDS)
+
+    def _ask(self, method: str, path: str, body: Json | None = None) -> Any:
+        return self._client.transport.perform_request(method, f"{ML}/{path}", body=body)
+
+
+def _filled_in(connector: Json, url: str) -> str:
+    for name, value in connector.get("parameters", {}).items():
+        url = url.replace(f"${{parameters.{name}}}", str(value))
+    return url

@@ -1,0 +1,43 @@
+"""Conditions as clauses on the regions. That they find the right photos is tested on the engine in tests/plugin."""
+
+from __future__ import annotations
+
+import pytest
+
+from sorce.errors import QueryError
+from sorce.mappings.filters import Filter
+
+
+def test_no_condition_is_no_clause() -> None:
+    assert Filter().clauses() == []
+
+
+def test_every_clause_is_on_the_regions() -> None:
+    every = Filter(["tile"], 0.1, 0.2, 0.5, "/a", "Canon", "2026-01-01", "2026-12-31", ["x=1", "y>=2", "z<=3"])
+    assert str(every.clauses()).count("regions.") == 10
+    assert len(every.clauses()) == 9
+
+
+def test_a_folder_takes_in_those_below_and_no_neighbour() -> None:
+    [clause] = Filter(folder="a/b/").clauses()
+    assert clause["bool"]["should"] == [{"term": {"regions.folder": "a/b"}}, {"prefix": {"regions.folder": "a/b/"}}]
+
+
+@pytest.mark.parametrize(
+    ("text", "clause"),
+    [
+        ("shop=north", {"term": {"regions.attributes.shop": "north"}}),
+        ("aisle>=3", {"range": {"regions.attributes.aisle": {"gte": "3"}}}),
+        ("day<=2026-01-31", {"range": {"regions.attributes.day": {"lte": "2026-01-31"}}}),
+        ("note=a=b>=c", {"term": {"regions.attributes.note": "a=b>=c"}}),
+        ("note=", {"term": {"regions.attributes.note": ""}}),
+    ],
+)
+def test_conditions_on_attributes(text: str, clause: dict) -> None:
+    assert Filter(where=[text]).clauses() == [clause]
+
+
+@pytest.mark.parametrize("text", ["", "shop", "=x", ">=3", "a>3"])
+def test_a_condition_that_is_none_is_refused(text: str) -> None:
+    with pytest.raises(QueryError, match="write key=value"):
+        Filter(where=[text]).clauses()

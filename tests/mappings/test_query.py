@@ -1,0 +1,90 @@
+"""The one shape of a search, and what it refuses. Its answers are tested on the engine in tests/plugin."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from sorce.errors import QueryError
+from sorce.mappings.query import Query, Version, default_k, search_body
+
+V36, V219 = Version(3, 6), Version(2, 19)
+CLAUSE = {"term": {"regions.kind": "tile"}}
+
+
+def knn(body: dict) -> dict:
+    return body["query"]["bool"]["filter"][0]["bool"]["should"][0]["nested"]["query"]["knn"]["regions.vec"]
+
+
+def test_the_filter_goes_into_both_halves() -> None:
+    body = search_body(Query(["v"], filter=[CLAUSE]), V36)
+    scored = body["query"]["bool"]["must"][0]["nested"]["query"]["script_score"]["query"]["script_score"]["query"]
+    assert scored == {"bool": {"filter": [CLAUSE]}}
+    assert knn(body)["filter"] == {"nested": {"path": "regions", "query": {"bool": {"filter": [CLAUSE]}}}}
+
+
+def test_before_3_1_the_filter_of_knn_is_bare() -> None:
+    assert knn(search_body(Query(["v"], filter=[CLAUSE]), V219))["filter"] == {"bool": {"filter": [CLAUSE]}}
+
+
+def test_without_a_filter_there_is_none() -> None:
+    assert "filter" not in knn(search_body(Query(["v"]), V36))
+
+
+def test_exact_asks_no_graph() -> None:
+    assert "knn" not in json.dumps(search_body(Query(["v"], exact=True), V36)["query"]["bool"]["filter"])
+
+
+def test_a_photo_is_proposed_by_any_phrase_and_by_no_not() -> None:
+    body = search_body(Query(["a", "b"], ["c"]), V36)
+    proposed = body["query"]["bool"]["filter"][0]["bool"]["should"]
+    assert [each["nested"]["query"]["knn"]["regions.vec"]["vector"] for each in proposed] == ["a", "b"]
+
+
+def test_vectors_and_sources_are_never_in_an_answer() -> None:
+    body = search_body(Query(["v"]), V36)
+    assert body["_source"] is False
+    assert body["query"]["bool"]["must"][0]["nested"]["inner_hits"]["_source"] is False
+
+
+@pytest.mark.parametrize(
+    ("size", "texts", "k"), [(1, 1, 10), (10, 1, 100), (5000, 1, 10_000), (1, 2, 1000), (2000, 3, 2000)]
+)
+def test_candidates_by_default(size: int, texts: int, k: int) -> None:
+    assert default_k(size, texts) == k
+    vectors = [np.zeros(2, np.float32)] * texts
+    assert knn(search_body(Query(vectors, size=size), V36))["k"] == k
+
+
+def test_candidates_as_asked() -> None:
+    assert knn(search_body(Query(["v"], size=50, k=7), V36))["k"] == 7
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"phrases": []}, "takes 1 to 4 phrases"),
+        ({"phrases": ["v"] * 5}, "takes 1 to 4 phrases"),
+        ({"nots": ["v"] * 3}, 'at most 2 "not"'),
+        ({"boxes": 101}, "101 boxes per photo is out of range; ask for 1 to 100"),
+        ({"boxes": 0}, "0 boxes per photo"),
+        ({"size": 10_001}, "10001 photos is out of range"),
+        ({"k": 0}, "0 candidates"),
+        ({"k": 10_001}, "10001 candidates"),
+        ({"ef_search": 0}, "0 ef_search"),
+    ],
+)
+def test_what_is_out_of_range_is_refused(given: dict, said: str) -> None:
+    with pytest.raises(QueryError, match=said):
+        Query(**{"phrases": ["v"], **given})
+
+
+@pytest.mark.parametrize(
+    ("text", "version"),
+    [("2.19.1", V219), ("3.6.0", V36), ("3.10.0-SNAPSHOT", Version(3, 10)), ("10.0", Version(10, 0))],
+)
+def test_versions_are_read_and_ordered(text: str, version: Version) -> None:
+    assert Version.parse(text) == version
+    assert Version(2, 19) < Version(3, 1) < Version(3, 10) < Version(10, 0)

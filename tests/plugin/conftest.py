@@ -1,0 +1,50 @@
+"""What the plugin's tests share: an index whose answers numpy knows, an encoder service, and the plugin installed."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+
+import pytest
+from opensearchpy import OpenSearch
+
+from sorce.cluster import connect
+from sorce.plugin import service
+from sorce.plugin.endpoint import parse
+from sorce.plugin.install import install, uninstall
+from tests.plugin.corpus import RECIPE, Corpus, Words
+from tests.plugin.serving import serving
+
+
+@pytest.fixture(scope="session")
+def corpus() -> Corpus:
+    return Corpus()
+
+
+@pytest.fixture(scope="module")
+def client(opensearch: str) -> Iterator[OpenSearch]:
+    with connect(opensearch) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def index(client: OpenSearch, corpus: Corpus) -> Iterator[str]:
+    """The corpus, indexed; nothing installed."""
+    name = f"test-plugin-{uuid.uuid4().hex[:8]}"
+    corpus.load(client, name)
+    yield name
+    client.indices.delete(index=name)
+
+
+@pytest.fixture(scope="module")
+def encoder_url() -> Iterator[str]:
+    with serving(service.application(service.Served(RECIPE.model, Words()))) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def installed(client: OpenSearch, index: str, encoder_url: str) -> Iterator[str]:
+    """The index, with the plugin installed for it."""
+    install(client, index, parse(encoder_url, RECIPE.model, None), Words())
+    yield index
+    uninstall(client, index)

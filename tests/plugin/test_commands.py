@@ -1,0 +1,104 @@
+"""The commands: what a person types and reads."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+from opensearchpy import OpenSearch
+
+import sorce.plugin.commands as commands
+from sorce.cli import sorce as command
+from sorce.plugin import ClientSearch, SearchRequest
+from sorce.plugin.table import as_json, table
+from tests.plugin.corpus import Words
+
+
+@pytest.fixture(autouse=True)
+def _words(monkeypatch: pytest.MonkeyPatch, opensearch: str) -> None:
+    monkeypatch.setattr(commands, "load_encoder", lambda *_: Words())
+    monkeypatch.setenv("OPENSEARCH_URL", opensearch)
+    monkeypatch.delenv("SORCE_API_KEY", raising=False)
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(command, arguments, catch_exceptions=False, standalone_mode=False)
+
+
+def found(result: Result) -> Any:
+    return json.loads(result.stdout)
+
+
+def test_importing_the_commands_does_not_import_torch() -> None:
+    code = "import sys, sorce.plugin.commands; sys.exit('torch' in sys.modules or 'fastapi' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_search_prints_a_table(client: OpenSearch, index: str) -> None:
+    hits = ClientSearch(client, index, lambda _: Words()).search(SearchRequest(["a kite"], size=3, boxes=2))
+    said = run("search", "--index", index, "a kite", "--size", "3", "--boxes", "2").stdout
+    assert said == table(hits) + "\n"
+    lines = said.splitlines()
+    assert lines[0].split() == ["rank", "score", "similarity", "box", "kind", "area", "photo"]
+    first = hits[0].matches[0][0]
+    box = ",".join(f"{side:.0f}" for side in first.box.as_tuple())
+    assert lines[1].split() == [
+        "1",
+        f"{hits[0].score:.4f}",
+        f"{first.similarity:.4f}",
+        box,
+        first.kind,
+        f"{first.area:.2%}",
+        f"{hits[0].folder}/{hits[0].file_name}",
+    ]
+
+
+def test_search_prints_json_and_takes_every_option(index: str) -> None:
+    words = "--and|sea|--not|a dog|--size|4|--boxes|2|--kind|tile|--min-area|0.002|--max-area|0.005|--min-quality|0.1"
+    more = "--folder|/a|--camera|Canon|--since|2026-01-01|--until|2026-12-31|--where|aisle>=1|--floor|-0.5"
+    last = "--k|150|--ef-search|200|--exact"
+    result = run("search", "a kite", "--index", index, "--json", *f"{words}|{more}|{last}".split("|"))
+    assert [hit["rank"] for hit in found(result)] == [1, 2, 3, 4]
+    assert all(len(hit["matches"]) == 2 for hit in found(result))
+
+
+def test_server_and_client_print_the_same(installed: str) -> None:
+    asked = ["search", "a kite", "--and", "sea", "--not", "a dog", "--index", installed, "--json"]
+    assert found(run(*asked, "--server")) == found(run(*asked, "--client")) == found(run(*asked))
+
+
+def test_nothing_found_is_said(index: str) -> None:
+    assert run("search", "a kite", "--index", index, "--floor", "0.9999").stdout == "nothing found.\n"
+
+
+def test_search_saves_pictures(index: str, tmp_path: Path) -> None:
+    result = run("search", "a kite", "--index", index, "--size", "2", "--save", str(tmp_path / "out"))
+    assert f"drawn: {tmp_path / 'out' / 'sheet.jpg'}" in result.stdout
+    assert len(list((tmp_path / "out").iterdir())) == 3
+
+
+def test_json_stays_json_where_pictures_are_saved(index: str, tmp_path: Path) -> None:
+    assert found(run("search", "a kite", "--index", index, "--size", "2", "--json", "--save", str(tmp_path)))
+
+
+def test_install_status_uninstall(index: str, encoder_url: str) -> None:
+    assert "sorce search --index" in run("plugin", "install", "--index", index, "--encoder", encoder_url).stdout
+    try:
+        good = run("plugin", "status", "--index", index)
+        assert good.return_value == 0
+        assert all(line.startswith("ok") for line in good.stdout.splitlines())
+    finally:
+        assert "nothing of sorce's is left" in run("plugin", "uninstall", "--index", index).stdout
+    bad = run("plugin", "status", "--index", index, "--json")
+    assert bad.return_value == 1
+    assert not any(step["works"] for step in found(bad))
+
+
+def test_hits_as_json_can_be_read_back(client: OpenSearch, index: str) -> None:
+    hits = ClientSearch(client, index, lambda _: Words()).search(SearchRequest(["a kite"], size=2))
+    assert json.loads(json.dumps(as_json(hits))) == as_json(hits)

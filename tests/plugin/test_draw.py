@@ -1,0 +1,96 @@
+"""Pictures of what was found: boxes where they belong, small things enlarged, and a page for a photo that is gone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from sorce.errors import BadPhoto
+from sorce.mappings import Box, Hit, Match
+from sorce.plugin.draw import LINES, enlarged, marked, path_of, save
+
+
+def hit(uri: str, *boxes: Box, size: tuple[int, int] = (800, 600)) -> Hit:
+    matches = tuple((Match(1, box, "tile", 0.01, 1.0, 0.3),) for box in boxes)
+    return Hit("id", uri, Path(uri).name, "/photos", *size, 0.3, matches)
+
+
+def pixels(image: Image.Image) -> np.ndarray:
+    return np.asarray(image.convert("RGB"), np.int16)
+
+
+@pytest.mark.parametrize("background", ["white", "black", "#ff2d55", "#808080"])
+def test_an_outline_stands_out_on_any_background(background: str) -> None:
+    photo = Image.new("RGB", (800, 600), background)
+    drawn = marked(photo, hit("a.jpg", Box(300, 200, 400, 300)), 1)
+    changed = np.abs(pixels(drawn) - pixels(photo)).sum(axis=2) > 150
+    assert changed[250, 285:301].any()
+    assert changed[250, 400:415].any()
+
+
+def test_what_is_in_the_box_stays_to_be_seen() -> None:
+    photo = Image.effect_noise((800, 600), 80).convert("RGB")
+    drawn = marked(photo, hit("a.jpg", Box(300, 200, 400, 300)), 1)
+    assert np.array_equal(pixels(drawn)[200:300, 300:400], pixels(photo)[200:300, 300:400])
+
+
+def test_a_box_at_the_edge_keeps_its_outline() -> None:
+    photo = Image.new("RGB", (800, 600), "white")
+    drawn = pixels(marked(photo, hit("a.jpg", Box(0, 0, 800, 600)), 1))
+    line = 4 * round(800 / LINES)
+    for strip in (drawn[:line, 400], drawn[-line:, 400], drawn[300, :line], drawn[300, -line:]):
+        assert (strip.sum(axis=1) < 600).any()
+
+
+@pytest.mark.parametrize("size", [(1, 1), (3, 2000), (2000, 3), (16, 16)])
+def test_photos_of_any_shape_can_be_drawn(tmp_path: Path, size: tuple[int, int]) -> None:
+    Image.new("RGB", size, "green").save(tmp_path / "a.png")
+    box = Box(0, 0, *size)
+    assert len(save([hit("a.png", box, size=size)], tmp_path / "out", tmp_path, "title")) == 2
+
+
+def test_a_box_is_enlarged_in_the_middle() -> None:
+    photo = Image.new("RGB", (800, 600), "blue")
+    photo.paste("yellow", (300, 200, 340, 240))
+    crop = enlarged(photo, Box(300, 200, 340, 240), 180, "#ff2d55")
+    assert crop.size == (180, 180)
+    assert crop.getpixel((90, 90)) == (255, 255, 0)
+    assert crop.getpixel((5, 90)) == (0, 0, 255)
+
+
+def test_each_hit_is_a_picture_and_all_are_on_the_sheet(tmp_path: Path) -> None:
+    found = []
+    for number in range(3):
+        file = tmp_path / f"{number}.png"
+        Image.new("RGB", (800, 600), "green").save(file)
+        found.append(hit(file.as_uri(), Box(10, 10, 60, 60), Box(100, 100, 200, 200)))
+    written = save(found, tmp_path / "out", None, "a kite + a dog")
+    assert [file.name for file in written] == ["01-0.jpg", "02-1.jpg", "03-2.jpg", "sheet.jpg"]
+    with Image.open(written[0]) as drawn:
+        assert drawn.size == (800, 600)
+
+
+def test_a_photo_that_is_gone_is_a_page_that_says_so(tmp_path: Path) -> None:
+    written = save([hit("file:///nowhere/a.jpg", Box(10, 10, 60, 60))], tmp_path, None, "a kite")
+    with Image.open(written[0]) as drawn:
+        page = pixels(drawn)
+    assert page.shape == (600, 800, 3)
+    assert np.abs(page[500:, :] - 0x77).max() < 10
+
+
+def test_nothing_found_is_an_empty_sheet(tmp_path: Path) -> None:
+    assert [file.name for file in save([], tmp_path, None, "a kite")] == ["sheet.jpg"]
+
+
+def test_a_photo_s_place(tmp_path: Path) -> None:
+    assert path_of("file:///a%20b/c.jpg", None) == Path("/a b/c.jpg")
+    assert path_of("x/y%20z.jpg", tmp_path) == tmp_path / "x" / "y z.jpg"
+
+
+@pytest.mark.parametrize("uri", ["../a.jpg", "x/../../a.jpg", "%2E%2E/a.jpg", "/etc/passwd"])
+def test_no_place_outside_the_root(tmp_path: Path, uri: str) -> None:
+    with pytest.raises(BadPhoto, match="outside the root"):
+        path_of(uri, tmp_path)
