@@ -29,10 +29,14 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """A regions method: its parameters with their defaults, how to load its model, and what a search needs of that."""
+    """A regions method: its parameters with their defaults, how to load its model, and what a search needs of that.
+
+    `per_photo` is the most regions that it makes of a photo by default.
+    """
 
     name: str
     summary: str
+    per_photo: int
     load: Callable[[Checkpoint, Run, Mapping[str, Any]], Model[Any]]
     load_texts: Callable[[Checkpoint, Run, Recipe], TextEncoder]
     parameters: Mapping[str, Plain] = field(default_factory=dict)
@@ -92,10 +96,11 @@ def _objects_texts(checkpoint: Checkpoint, run: Run, recipe: Recipe) -> TextEnco
 METHODS: Mapping[str, Method] = {
     method.name: method
     for method in (
-        Method("whole", "one vector for the whole photo", _whole, _texts),
+        Method("whole", "one vector for the whole photo", 1, _whole, _texts),
         Method(
             "tiles",
             "overlapping squares on several scales, cut from the original pixels",
+            MOST,
             _tiles,
             _texts,
             {"smallest": SMALLEST, "most": MOST},
@@ -103,6 +108,7 @@ METHODS: Mapping[str, Method] = {
         Method(
             "clusters",
             "patches of the whole photo, grouped by what they show",
+            1 + patches.CLUSTERS,
             _clusters,
             _texts,
             asdict(patches.Settings()),
@@ -110,6 +116,7 @@ METHODS: Mapping[str, Method] = {
         Method(
             "objects",
             "what a detector takes for an object, cut out with a margin or embedded by OWLv2 itself",
+            objects.Settings().most,
             _objects,
             _objects_texts,
             asdict(objects.Settings()),
@@ -117,6 +124,7 @@ METHODS: Mapping[str, Method] = {
         Method(
             "prompts",
             "a chat model asked about the photo and each of its corners",
+            5,
             _prompts,
             _prompts_texts,
             {"prompts": "positional", "template": "auto", "min_pixels": 0, "max_pixels": 0},

@@ -13,6 +13,7 @@ from sorce.errors import SorceError
 COMMANDS = {
     "engine": "sorce.engine.commands",
     "ingest": "sorce.ingest.commands",
+    "models": "sorce.models.commands",
     "plugin": "sorce.plugin.commands",
     "search": "sorce.plugin.commands",
     "serve": "sorce.plugin.commands",

@@ -1,0 +1,48 @@
+"""What can be chosen: known checkpoints, with what they cost in an index and what their licences say."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sorce.models.methods import Method
+
+LINKS = 16  # m of the index's graph
+OVERHEAD = 1.1
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A checkpoint that was published for a method; `dimension` is that of its vectors, `needs` what it runs on."""
+
+    name: str
+    regions: Sequence[str]
+    dimension: int
+    licence: str
+    needs: str
+
+    def bytes_per_photo(self, method: Method) -> int:
+        """About what a photo takes in the index: OpenSearch's rule for float32 vectors and their graph."""
+        return round(OVERHEAD * (4 * self.dimension + 8 * LINKS) * method.per_photo)
+
+
+CROPS = ("tiles", "whole", "clusters", "objects")
+KNOWN: Sequence[Known] = (
+    Known("mini", ("tiles", "whole", "clusters"), 128, "Apache-2.0; drawings CC-BY and others", "comes along; any CPU"),
+    Known("google/siglip2-base-patch16-256", CROPS, 768, "Apache-2.0", "CPU, better a GPU"),
+    Known("google/siglip2-so400m-patch14-384", CROPS, 1152, "Apache-2.0", "GPU"),
+    Known("openai/clip-vit-base-patch16", CROPS, 512, "MIT (code)", "CPU, better a GPU"),
+    Known("openai/clip-vit-large-patch14", CROPS, 768, "MIT (code)", "GPU"),
+    Known("wkcn/TinyCLIP-ViT-8M-16-Text-3M-YFCC15M", CROPS, 512, "MIT", "any CPU"),
+    Known("google/owlv2-base-patch16-ensemble", ("objects",), 512, "Apache-2.0", "GPU; --parameter vectors=owl"),
+    Known("google/owlv2-large-patch14-ensemble", ("objects",), 768, "Apache-2.0", "GPU; --parameter vectors=owl"),
+    Known("lcxrocks/e5-v-ReP", ("prompts",), 4096, "not stated; Llama 3's for its base", "GPU for 8 B parameters"),
+    Known("royokong/e5-v", ("prompts",), 4096, "not stated; Llama 3's for its base", "GPU for 8 B parameters"),
+    Known("Qwen/Qwen2-VL-2B-Instruct", ("prompts",), 1536, "see its card", "GPU for 2 B parameters"),
+    Known("Qwen/Qwen2-VL-7B-Instruct", ("prompts",), 3584, "see its card", "GPU for 7 B parameters"),
+)
+
+NOT_INCLUDED = (
+    "Not in this sorce: ObjEmbed (weights Apache-2.0), which is planned; WeDetect (GPL-3.0) and jina-embeddings-v4 "
+    "(Qwen Research License), for their licences."
+)
