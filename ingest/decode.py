@@ -17,7 +17,7 @@ from sorce.errors import BadPhoto
 from sorce.ingest.source import Source
 from sorce.mappings import Attribute, Photo, PhotoFile, Rejected
 from sorce.mappings.lookup import Stored
-from sorce.models.upright import DAMAGED, MOST_PIXELS, opened, upright
+from sorce.models.upright import DAMAGED, MOST_PIXELS, named, opened, upright
 
 Prepared = TypeVar("Prepared")
 
@@ -112,7 +112,7 @@ class Decoder(Generic[Prepared]):
         stored = job.stored or Stored(content_hash="", attributes={})
         with opened(io.BytesIO(content)) as image, self._room.holding(image.width * image.height):
             started = time.perf_counter()
-            pixels = upright(image)
+            pixels = named(upright(image), job.source.name)
             photo = Photo(
                 file,
                 *pixels.size,

@@ -93,6 +93,8 @@ def _objects_texts(checkpoint: Checkpoint, run: Run, recipe: Recipe) -> TextEnco
     return open_texts(checkpoint, str(recipe.parameters["vectors"]), run.device, run.batch_size)
 
 
+PARSERS: Mapping[type, Callable[[str], Plain]] = {int: int, float: float, str: str}
+
 METHODS: Mapping[str, Method] = {
     method.name: method
     for method in (
@@ -165,7 +167,7 @@ def parse_parameters(regions: str, texts: Iterable[str]) -> dict[str, Plain]:
             raise ModelError(f"'{text}' is no parameter of regions method '{regions}'; it knows {names}.")
         kind = type(known[name])
         try:
-            given[name] = kind(value)
+            given[name] = PARSERS[kind](value)
         except ValueError as error:
             raise ModelError(f"'{text}' holds no {kind.__name__}; write it like {name}={known[name]}.") from error
     return given

@@ -23,6 +23,9 @@ with suppress(ImportError):
 
     register_heif_opener()
 
+NAME = "sorce-name"
+"""Where a photo's name stands in its `info`."""
+
 MOST_PIXELS = 180_000_000
 """A photo of more decodes to over half a gigabyte, whatever few bytes it came in."""
 
@@ -95,6 +98,12 @@ def opened(stream: BinaryIO) -> Iterator[Image.Image]:
         if not 0 < image.width * image.height <= MOST_PIXELS:
             raise BadPhoto(f"has {image.width} x {image.height} pixels; 1 to {MOST_PIXELS:,} are read")
         yield image
+
+
+def named(photo: Image.Image, name: str) -> Image.Image:
+    """The photo, which from now on knows its name: boxes that come from a file are found by it."""
+    photo.info[NAME] = name
+    return photo
 
 
 def upright(image: Image.Image) -> Image.Image:

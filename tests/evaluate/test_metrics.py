@@ -36,4 +36,5 @@ def test_a_photo_scores_by_its_best_region():
 
 def test_a_query_without_a_relevant_photo_counts_as_nothing_found():
     found = ranks(np.zeros((1, 3)), np.zeros((1, 3), dtype=bool))
-    assert recall_at(3, found) == 0 and mean_average_precision(found) == 0
+    assert recall_at(3, found) == 0
+    assert mean_average_precision(found) == 0

@@ -1,0 +1,117 @@
+"""Boxes that somebody else has found, from a file of JSON lines."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+from PIL.Image import Image
+
+from sorce.errors import BadPhoto, ModelError
+from sorce.mappings import Vector
+from sorce.models.objects.proposals import Proposals, Proposer
+from sorce.models.objects.settings import Limits
+from sorce.models.upright import NAME
+
+SUFFIX = ".jsonl"
+GIVEN = "file"
+"""What a recipe says of such boxes: which file they came from says nothing about the vectors."""
+SHAPE = '{"image": "a.jpg", "boxes": [[x1, y1, x2, y2], ...], "quality": [0.9, ...]}'
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Line:
+    """A photo's boxes, float64 (n, 4), and their quality, (n,), in the order of the file."""
+
+    boxes: np.ndarray[Any, np.dtype[np.float64]]
+    quality: np.ndarray[Any, np.dtype[np.float64]]
+
+
+class GivenBoxes(Proposer[Proposals]):
+    """Boxes of each photo as they are given, the best first; without a quality they keep their order, and have 1.
+
+    A line names its photo by the end of its path, in whole parts: "a.jpg" or "2024/a.jpg".
+    """
+
+    name = GIVEN
+    backend = None
+
+    def __init__(self, file: Path, limits: Limits) -> None:
+        """Raises ModelError for a file that cannot be read, or a line that is not as expected."""
+        self._file, self._limits = file, limits
+        self._lines: Mapping[str, Line] = dict(_read(file))
+
+    def prepare(self, photo: Image) -> Proposals:
+        name = photo.info.get(NAME)
+        if name is None:
+            raise BadPhoto(f"has no name, by which '{self._file.name}' would tell its boxes; name the photo first")
+        line = self._line(str(name))
+        self._refuse_outside(str(name), line, photo)
+        order = np.argsort(-line.quality, kind="stable")
+        order = order[line.quality[order] >= self._limits.least]
+        if len(order) > self._limits.most:
+            raise BadPhoto(
+                f"photo '{name}' has {len(order)} boxes in '{self._file.name}', and at most {self._limits.most} are "
+                "taken; raise the most, or leave out the worst."
+            )
+        return Proposals(line.boxes[order].astype(np.float32), line.quality[order].astype(np.float32))
+
+    def proposals(self, prepared: Proposals) -> Proposals:
+        return prepared
+
+    def _line(self, name: str) -> Line:
+        parts = PurePosixPath(name.replace("\\", "/")).parts
+        for start in range(len(parts)):
+            line = self._lines.get("/".join(parts[start:]).replace("//", "/"))
+            if line is not None:
+                return line
+        raise BadPhoto(f"photo '{name}' is not in '{self._file.name}'; add a line for it, which may have no boxes.")
+
+    def _refuse_outside(self, name: str, line: Line, photo: Image) -> None:
+        for number, box in enumerate(line.boxes, 1):
+            x1, y1, x2, y2 = box
+            shown = f"box {number} of photo '{name}' in '{self._file.name}', {box.tolist()},"
+            if not (x1 < x2 and y1 < y2):
+                raise BadPhoto(f"{shown} has no area; give x1, y1, x2, y2 in pixels, with x1 < x2 and y1 < y2.")
+            if not (x1 >= 0 and y1 >= 0 and x2 <= photo.width and y2 <= photo.height):
+                raise BadPhoto(
+                    f"{shown} is not inside its {photo.width} x {photo.height} pixels; "
+                    "give boxes in pixels of the upright photo."
+                )
+
+
+def _read(file: Path) -> Iterator[tuple[str, Line]]:
+    seen: set[str] = set()
+    try:
+        with file.open(encoding="utf-8") as stream:
+            for number, text in enumerate(stream, 1):
+                if text.strip():
+                    name, line = _parse(text, f"line {number} of '{file}'")
+                    if name in seen:
+                        raise ModelError(f"line {number} of '{file}' names photo '{name}' again; join the two.")
+                    seen.add(name)
+                    yield name, line
+    except (OSError, UnicodeDecodeError) as error:
+        raise ModelError(f"the file of boxes '{file}' cannot be read ({error}); name one of JSON lines.") from error
+
+
+def _parse(text: str, place: str) -> tuple[str, Line]:
+    try:
+        said = json.loads(text)
+        name = str(PurePosixPath(said["image"].replace("\\", "/")))
+        boxes = np.array(said["boxes"], np.float64).reshape(-1, 4)
+        quality = np.array(said.get("quality", [1.0] * len(boxes)), np.float64).reshape(-1)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ModelError(f"{place} is not of the form {SHAPE}; write it so.") from error
+    rows = len(said["boxes"])
+    if not (rows == len(boxes) == len(quality) and np.isfinite(boxes).all() and _is_share(quality)):
+        raise ModelError(f"{place} needs four numbers for each box, and no or one quality of 0 to 1; write it so.")
+    return name, Line(boxes, quality)
+
+
+def _is_share(quality: Vector | np.ndarray[Any, np.dtype[np.float64]]) -> bool:
+    return bool(((quality >= 0) & (quality <= 1)).all())

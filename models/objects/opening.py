@@ -1,0 +1,49 @@
+"""Opens the regions method `objects`, and what a search needs of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sorce.errors import ModelError
+from sorce.models.checkpoint import Checkpoint
+from sorce.models.encoder import Encoder
+from sorce.models.loading import pick_device, pinned
+from sorce.models.model import Model, TextEncoder
+from sorce.models.objects.loading import is_owl
+from sorce.models.objects.method import CroppedObjects, OwlObjects
+from sorce.models.objects.owl import BATCH_SIZE, Owl, OwlWords
+from sorce.models.objects.proposers import open_proposer
+from sorce.models.objects.settings import Settings
+
+
+def open_objects(
+    checkpoint: Checkpoint, parameters: Mapping[str, Any], device: str = "auto", batch_size: int = BATCH_SIZE
+) -> Model[Any]:
+    """`checkpoint` is the encoder's, or with vectors=owl the OWLv2's. `parameters` are those of Settings.
+
+    Raises ModelError where one of the networks cannot be had, is of another family, or does not fit the settings.
+    """
+    settings = Settings(**parameters)
+    checkpoint = pinned(checkpoint)
+    if settings.vectors == "owl":
+        owl = Owl(checkpoint, pick_device(device))
+        return OwlObjects(owl, OwlWords(owl, batch_size), settings)
+    if is_owl(checkpoint):
+        raise ModelError(
+            f"model '{checkpoint.name}' is an OWLv2, which does not encode crops; choose vectors=owl, "
+            "or name it as the detector and an encoder as the model."
+        )
+    # The proposer first: it is the one that a user is more likely to misname, and the encoder takes longer to open.
+    proposer = open_proposer(settings.proposer, settings.limits, device)
+    return CroppedObjects(Encoder(checkpoint, device, batch_size), proposer, settings)
+
+
+def open_texts(checkpoint: Checkpoint, vectors: str, device: str = "auto", batch_size: int = BATCH_SIZE) -> TextEncoder:
+    """The texts of the space that the photos are in, by a recipe's `vectors`: OWLv2's own, or an encoder's.
+
+    Raises ModelError where the network cannot be had, or is of another family.
+    """
+    if vectors == "owl":
+        return OwlWords(Owl(pinned(checkpoint), pick_device(device)), batch_size)
+    return Encoder(checkpoint, device, batch_size)

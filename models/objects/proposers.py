@@ -1,0 +1,29 @@
+"""Whatever proposes boxes, by its name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from sorce.errors import ModelError
+from sorce.models.loading import pick_device
+from sorce.models.objects.closed import ClosedSet
+from sorce.models.objects.given import GIVEN, SUFFIX, GivenBoxes
+from sorce.models.objects.loading import find_detector, is_owl
+from sorce.models.objects.owl import Owl
+from sorce.models.objects.proposals import Detected, Proposer
+from sorce.models.objects.settings import Limits
+
+
+def open_proposer(name: str, limits: Limits, device: str = "auto") -> Proposer[Any]:
+    """A detector (a folder, a name on the hub, or `owner/name@commit`), or boxes from a file of JSON lines (`*.jsonl`).
+
+    Raises ModelError where it cannot be had, or finds no objects unasked.
+    """
+    if name == GIVEN:
+        raise ModelError("the boxes came from a file, and a recipe does not know which; name it as the detector.")
+    if name.endswith(SUFFIX):
+        return GivenBoxes(Path(name), limits)
+    checkpoint = find_detector(name)
+    family = Owl if is_owl(checkpoint) else ClosedSet
+    return Detected(family(checkpoint, pick_device(device)), limits)

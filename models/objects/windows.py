@@ -1,0 +1,77 @@
+"""Where a detector looks: the whole photo, and tiles of a large one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from PIL import Image
+
+from sorce.models.lens import View
+
+# Up to so many times the detector's input, shrinking the photo costs no object that a tile would show.
+ENOUGH = 1.5
+# As SAHI does: an object of up to a fifth of a tile is whole in one of two neighbours; a larger one in the whole photo.
+OVERLAP = 0.2
+# Beyond so many the tiles grow, so that a panorama's time and memory stay those of a photo of 12 megapixels.
+MOST_TILES = 24
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A rectangle of whole pixels of a photo. It is a square, or as high or as wide as the photo."""
+
+    left: int
+    top: int
+    right: int
+    bottom: int
+
+    @property
+    def width(self) -> int:
+        return self.right - self.left
+
+    @property
+    def height(self) -> int:
+        return self.bottom - self.top
+
+    @property
+    def longer(self) -> int:
+        return max(self.width, self.height)
+
+    def cut(self, photo: Image.Image) -> Image.Image:
+        return photo.crop((self.left, self.top, self.right, self.bottom))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Look:
+    """A photo's size in pixels, and what a detector sees of each of its windows; window 0 is the whole photo."""
+
+    width: int
+    height: int
+    windows: list[Window]
+    views: list[View]
+
+
+def windows(width: int, height: int, side: int) -> list[Window]:
+    """The whole photo, and overlapping tiles of `side` pixels where it is much larger than a detector's input."""
+    whole = Window(0, 0, width, height)
+    if whole.longer <= ENOUGH * side:
+        return [whole]
+    tile = side
+    while _count(width, tile) * _count(height, tile) > MOST_TILES:
+        tile = tile * 9 // 8 + 1
+    across, down = min(tile, width), min(tile, height)
+    tiles = [
+        Window(left, top, left + across, top + down) for top in _starts(height, tile) for left in _starts(width, tile)
+    ]
+    return [whole, *tiles]
+
+
+def _count(length: int, tile: int) -> int:
+    step = max(1, int(tile * (1 - OVERLAP)))
+    return 1 + max(0, -(-(length - tile) // step))
+
+
+def _starts(length: int, tile: int) -> list[int]:
+    """Evenly spread from edge to edge, so that all tiles keep their size."""
+    count = _count(length, tile)
+    return [number * (length - tile) // (count - 1) for number in range(count)] if count > 1 else [0]
