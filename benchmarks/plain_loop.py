@@ -77,7 +77,8 @@ def regions(width: int, height: int, smallest: float, most: int, side: int) -> l
 
 
 def input_size(model: SentenceTransformer) -> int:
-    return int(model[0].config.vision_config.image_size)
+    config: Any = model.config
+    return int(config.vision_config.image_size)
 
 
 def main() -> None:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import click
@@ -60,9 +61,7 @@ def demo() -> None:
     with running() as url:
         client = connect(url)
         for regions in ("whole", "tiles"):
-            report = Index(client, f"scenes-{regions}", lambda method=regions: load_model("mini", method)).ingest(
-                [FOLDER]
-            )
+            report = Index(client, f"scenes-{regions}", partial(load_model, "mini", regions)).ingest([FOLDER])
             say(f"Ingested with --model mini --regions {regions}: {report}")
         with encoder_service() as address:
             install_for(client, "scenes-tiles", address)
