@@ -6,9 +6,10 @@ import logging
 import os
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import Any
 
 import torch
 from huggingface_hub import resolve_revision
@@ -27,6 +28,7 @@ from transformers.utils import logging as progress
 from sorce.errors import ModelError
 from sorce.models.checkpoint import Checkpoint
 
+REFUSALS = (OSError, ValueError, KeyError, TypeError, AttributeError, ImportError, RuntimeError, SafetensorError)
 UNREACHABLE = (OfflineModeIsEnabled, LocalEntryNotFoundError, RevisionResolutionError, HfHubHTTPError, ConnectionError)
 
 
@@ -63,13 +65,9 @@ def open_model(checkpoint: Checkpoint, device: torch.device) -> SentenceTransfor
                 device=str(device),
                 model_kwargs={"dtype": dtype},
             )
-        except (OSError, ValueError, KeyError, TypeError, ImportError, RuntimeError, SafetensorError) as error:
+        except REFUSALS as error:
             raise ModelError(f"model '{checkpoint.name}' cannot be loaded: {why(error, checkpoint)}.") from error
-    # transformers fills weights that a checkpoint lacks with random numbers, and only logs it.
-    if any("MISSING" in message for message in said):
-        raise ModelError(
-            f"model '{checkpoint.name}' lacks weights that its config.json promises; fetch or save it again."
-        )
+    refuse_gaps(checkpoint, said)
     return opened.eval()
 
 
@@ -105,6 +103,37 @@ def why(error: Exception, checkpoint: Checkpoint) -> str:
         else "choose an encoder of texts and pictures, such as google/siglip2-base-patch16-256"
     )
     return f"{said[:300]}; {remedy}"
+
+
+def where(checkpoint: Checkpoint) -> dict[str, Any]:
+    """The arguments of transformers' `from_pretrained`, beside the place."""
+    return {"local_files_only": True} if checkpoint.is_folder else {"revision": checkpoint.revision}
+
+
+@contextmanager
+def opening(checkpoint: Checkpoint, part: str) -> Iterator[None]:
+    """Opens a part of a checkpoint with transformers: quietly, wholly, or a ModelError that names the part."""
+    with quiet() as said:
+        try:
+            yield
+        except REFUSALS as error:
+            # Of a folder the libraries say in many sentences only that; but a package that a family needs, such as
+            # timm, is not for a folder to hold.
+            cause = (
+                "it is missing, damaged, or unknown to this version of transformers; fetch or save the model again"
+                if checkpoint.is_folder and not isinstance(error, ImportError)
+                else why(error, checkpoint)
+            )
+            raise ModelError(f"the {part} of model '{checkpoint.name}' cannot be loaded: {cause}.") from error
+    refuse_gaps(checkpoint, said)
+
+
+def refuse_gaps(checkpoint: Checkpoint, said: Sequence[str]) -> None:
+    """Raises ModelError where weights were missing: transformers fills them with random numbers, and only logs it."""
+    if any("MISSING" in message for message in said):
+        raise ModelError(
+            f"model '{checkpoint.name}' lacks weights that its config.json promises; fetch or save it again."
+        )
 
 
 class _Listener(logging.Handler):

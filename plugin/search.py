@@ -9,8 +9,8 @@ from typing import Any, Protocol
 import orjson
 from opensearchpy import OpenSearch, exceptions
 
-from sorce.cluster import reason, recipe_of, version
-from sorce.errors import IndexMissing, PluginError, QueryError
+from sorce.cluster import concrete, reason, recipe_of, version
+from sorce.errors import PluginError, QueryError
 from sorce.mappings import Hit, Recipe
 from sorce.mappings.answer import boxes_to_fetch, hits
 from sorce.mappings.filters import Filter
@@ -151,16 +151,3 @@ def params(request: SearchRequest) -> Json:
         "exact": query.exact,
         **{name: value for name, value in optional.items() if value is not None},
     }
-
-
-def concrete(client: OpenSearch, index: str) -> str:
-    """The index that a name or alias stands for now. Raises IndexMissing."""
-    try:
-        found = list(client.indices.get_alias(index=index))
-    except exceptions.NotFoundError as error:
-        raise IndexMissing(
-            f"there is no index '{index}'; make it with `sorce ingest --index {index} PHOTOS`."
-        ) from error
-    if len(found) != 1:
-        raise IndexMissing(f"'{index}' names {len(found)} indices; name one of them: {', '.join(sorted(found))}.")
-    return str(found[0])

@@ -41,18 +41,24 @@ def version(client: OpenSearch) -> Version:
     return found
 
 
-def recipe_of(client: OpenSearch, index: str) -> Recipe:
-    """The recipe of an index or alias. Raises IndexMissing."""
+def concrete(client: OpenSearch, index: str) -> str:
+    """The index that a name or alias stands for now. Raises IndexMissing."""
     try:
-        found = client.indices.get_mapping(index=index)
+        found = sorted(client.indices.get_alias(index=index))
     except exceptions.NotFoundError as error:
         raise IndexMissing(
             f"there is no index '{index}'; make it with `sorce ingest --index {index} PHOTOS`."
         ) from error
     if len(found) != 1:
-        raise IndexMissing(f"'{index}' names {len(found)} indices; name one of them: {', '.join(sorted(found))}.")
-    [mapping] = found.values()
-    return Recipe.from_meta(mapping["mappings"].get("_meta", {}), index)
+        raise IndexMissing(f"'{index}' names {len(found)} indices; name one of them: {', '.join(found)}.")
+    return str(found[0])
+
+
+def recipe_of(client: OpenSearch, index: str) -> Recipe:
+    """The recipe of an index or alias. Raises IndexMissing."""
+    name = concrete(client, index)
+    mapping = client.indices.get_mapping(index=name)[name]["mappings"]
+    return Recipe.from_meta(mapping.get("_meta", {}), index)
 
 
 @contextmanager

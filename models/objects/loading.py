@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from transformers import AutoConfig, AutoImageProcessor, AutoModelForObjectDetection, AutoTokenizer, PreTrainedConfig
 from transformers import Owlv2ForObjectDetection as OwlNetwork
 from transformers.models.auto.modeling_auto import MODEL_FOR_OBJECT_DETECTION_MAPPING_NAMES as CLOSED_SETS
 
 from sorce.errors import ModelError
 from sorce.models.checkpoint import FOLDER, Checkpoint, find
-from sorce.models.loading import pinned, quiet, why
+from sorce.models.loading import REFUSALS, opening, pinned, quiet, where
 from sorce.models.objects.settings import USUAL_DETECTOR
 from sorce.models.words import knows_words
 
 OWL = "owlv2"
-REFUSALS = (OSError, ValueError, KeyError, TypeError, AttributeError, ImportError, RuntimeError, SafetensorError)
 
 
 def find_detector(name: str) -> Checkpoint:
@@ -47,8 +43,8 @@ def named(checkpoint: Checkpoint) -> str:
 
 def config_of(checkpoint: Checkpoint) -> Any:
     """Its configuration. Raises ModelError where there is none that transformers knows."""
-    with _opening(checkpoint, "configuration (config.json)"):
-        config: Any = AutoConfig.from_pretrained(checkpoint.place, **_where(checkpoint))
+    with opening(checkpoint, "configuration (config.json)"):
+        config: Any = AutoConfig.from_pretrained(checkpoint.place, **where(checkpoint))
     return config
 
 
@@ -56,7 +52,7 @@ def is_owl(checkpoint: Checkpoint) -> bool:
     """Whether it is an OWLv2; a checkpoint that has no configuration of its own is none."""
     try:
         with quiet():
-            said, _ = PreTrainedConfig.get_config_dict(checkpoint.place, **_where(checkpoint))
+            said, _ = PreTrainedConfig.get_config_dict(checkpoint.place, **where(checkpoint))
     except REFUSALS:
         return False
     return bool(said.get("model_type") == OWL)
@@ -73,15 +69,15 @@ def refuse_others(config: Any, checkpoint: Checkpoint) -> None:
 
 def open_images(checkpoint: Checkpoint) -> Any:
     """The image processor."""
-    with _opening(checkpoint, "image processor (preprocessor_config.json)"):
+    with opening(checkpoint, "image processor (preprocessor_config.json)"):
         opener: Any = AutoImageProcessor
-        return opener.from_pretrained(checkpoint.place, **_where(checkpoint))
+        return opener.from_pretrained(checkpoint.place, **where(checkpoint))
 
 
 def open_tokenizer(checkpoint: Checkpoint, config: Any) -> Any:
     """The tokenizer. Raises ModelError where it is missing, too."""
-    with _opening(checkpoint, "tokenizer"):
-        tokenizer: Any = AutoTokenizer.from_pretrained(checkpoint.place, **_where(checkpoint))
+    with opening(checkpoint, "tokenizer"):
+        tokenizer: Any = AutoTokenizer.from_pretrained(checkpoint.place, **where(checkpoint))
     if not knows_words(tokenizer, config):
         raise ModelError(
             f"the tokenizer of model '{checkpoint.name}' is missing (tokenizer.json); fetch or save it again."
@@ -91,30 +87,6 @@ def open_tokenizer(checkpoint: Checkpoint, config: Any) -> Any:
 
 def open_network(checkpoint: Checkpoint, config: Any, device: torch.device) -> Any:
     """In float32, also on a GPU: in half precision a box of a large photo would be pixels off."""
-    with _opening(checkpoint, "weights"):
+    with opening(checkpoint, "weights"):
         family: Any = OwlNetwork if config.model_type == OWL else AutoModelForObjectDetection
-        return family.from_pretrained(checkpoint.place, dtype=torch.float32, **_where(checkpoint)).to(device).eval()
-
-
-def _where(checkpoint: Checkpoint) -> dict[str, Any]:
-    if checkpoint.is_folder:
-        return {"local_files_only": True}
-    return {"revision": checkpoint.revision}
-
-
-@contextmanager
-def _opening(checkpoint: Checkpoint, part: str) -> Iterator[None]:
-    """Quietly, wholly, or a ModelError that names the part."""
-    with quiet() as said:
-        try:
-            yield
-        except REFUSALS as error:
-            # A package that a family needs, such as timm, is not for a folder to hold.
-            torn = "missing or damaged; fetch or save it again"
-            cause = torn if checkpoint.is_folder and not isinstance(error, ImportError) else why(error, checkpoint)
-            raise ModelError(f"the {part} of model '{checkpoint.name}' cannot be loaded: {cause}.") from error
-    # transformers fills weights that a checkpoint lacks with random numbers, and only logs it.
-    if any("MISSING" in message for message in said):
-        raise ModelError(
-            f"model '{checkpoint.name}' lacks weights that its config.json promises; fetch or save it again."
-        )
+        return family.from_pretrained(checkpoint.place, dtype=torch.float32, **where(checkpoint)).to(device).eval()

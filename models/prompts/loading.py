@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from transformers import AddedToken, AutoConfig, AutoImageProcessor, AutoModelForImageTextToText, AutoTokenizer
 
 from sorce.errors import ModelError
 from sorce.models.checkpoint import Checkpoint
-from sorce.models.loading import pinned, quiet
+from sorce.models.loading import opening, pinned, where
 from sorce.models.prompts.families import FAMILIES
 
 LLAVA_IMAGE = "<image>"
-REFUSALS = (OSError, ValueError, KeyError, TypeError, AttributeError, ImportError, RuntimeError, SafetensorError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +34,8 @@ def open_chat(checkpoint: Checkpoint, device: torch.device) -> Opened:
     or cannot be had whole.
     """
     checkpoint = pinned(checkpoint)
-    with _opening(checkpoint, "config.json"):
-        config: Any = AutoConfig.from_pretrained(checkpoint.place, **_where(checkpoint))
+    with opening(checkpoint, "config.json"):
+        config: Any = AutoConfig.from_pretrained(checkpoint.place, **where(checkpoint))
     if config.model_type not in FAMILIES:
         raise ModelError(
             f"model '{checkpoint.name}' is a {config.model_type}, and regional prompts need one of "
@@ -47,50 +43,25 @@ def open_chat(checkpoint: Checkpoint, device: torch.device) -> Opened:
         )
     tokenizer, images = _open_processors(checkpoint, config)
     half = torch.bfloat16 if config.dtype == torch.bfloat16 else torch.float16
-    with _opening(checkpoint, "weights"):
+    with opening(checkpoint, "weights"):
         model: Any = AutoModelForImageTextToText.from_pretrained(
             checkpoint.place,
             dtype=torch.float32 if device.type == "cpu" else half,
             # Masks of four dimensions are needed, which other kernels take in other forms.
             attn_implementation="sdpa",
-            **_where(checkpoint),
+            **where(checkpoint),
         )
     return Opened(checkpoint, config, tokenizer, images, model.model.to(device))
 
 
 def _open_processors(checkpoint: Checkpoint, config: Any) -> tuple[Any, Any]:
     # Apart, since AutoProcessor asks for a video processor too, of which there is none that resizes with Pillow.
-    with _opening(checkpoint, "image processor (preprocessor_config.json)"):
+    with opening(checkpoint, "image processor (preprocessor_config.json)"):
         opener: Any = AutoImageProcessor
-        images = opener.from_pretrained(checkpoint.place, backend="pil", **_where(checkpoint))
-    with _opening(checkpoint, "tokenizer"):
-        tokenizer: Any = AutoTokenizer.from_pretrained(checkpoint.place, **_where(checkpoint))
+        images = opener.from_pretrained(checkpoint.place, backend="pil", **where(checkpoint))
+    with opening(checkpoint, "tokenizer"):
+        tokenizer: Any = AutoTokenizer.from_pretrained(checkpoint.place, **where(checkpoint))
     if config.model_type == "llava_next" and LLAVA_IMAGE not in tokenizer.get_vocab():
         # lmms-lab/llama3-llava-next-8b and its fine-tunes count on it as the first token after Llama 3's own.
         tokenizer.add_tokens(AddedToken(LLAVA_IMAGE, normalized=False))
     return tokenizer, images
-
-
-def _where(checkpoint: Checkpoint) -> dict[str, Any]:
-    if checkpoint.is_folder:
-        return {"local_files_only": True}
-    return {"revision": checkpoint.revision}
-
-
-@contextmanager
-def _opening(checkpoint: Checkpoint, part: str) -> Iterator[None]:
-    """Quietly, wholly, or a ModelError that names the part."""
-    with quiet() as said:
-        try:
-            yield
-        except REFUSALS as error:
-            # Of which it is the libraries say in many sentences, with advice for people who call them themselves.
-            raise ModelError(
-                f"the {part} of model '{checkpoint.name}' is missing, damaged, or unknown to this version of "
-                "transformers; fetch or save the model again."
-            ) from error
-    # transformers fills weights that a checkpoint lacks with random numbers, and only logs it.
-    if any("MISSING" in message for message in said):
-        raise ModelError(
-            f"model '{checkpoint.name}' lacks weights that its config.json promises; fetch or save it again."
-        )

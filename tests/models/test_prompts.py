@@ -332,7 +332,7 @@ def test_a_missing_file_is_named(files: list[str], sentence: str, copy: Folder) 
         (folder / file).unlink()
     with pytest.raises(ModelError, match=sentence) as refusal:
         RegionalPrompts(find(str(folder)), device="cpu")
-    assert "is missing, damaged, or unknown to this version of transformers" in str(refusal.value)
+    assert "cannot be loaded: it is missing, damaged, or unknown to this version of transformers" in str(refusal.value)
 
 
 def test_missing_weights_are_not_made_up(copy: Folder) -> None:
