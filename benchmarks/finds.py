@@ -38,9 +38,9 @@ DEFAULT = "tiles"
 PLANS: Mapping[str, tuple[str, dict[str, Plain]]] = {
     "whole": ("whole", {}),
     "tiles, most 90": ("tiles", {"most": 90}),
-    DEFAULT: ("tiles", {}),
     "tiles, most 800": ("tiles", {"most": 800}),
     "clusters": ("clusters", {}),
+    DEFAULT: ("tiles", {}),
 }
 SIDES = (40, 65, 95, 131)
 """Bounds of what counts as small, middling and large among the planted things, in pixels of the longer side."""

@@ -72,6 +72,10 @@ class Node:
     heap: str
     java: str
 
+    @property
+    def port(self) -> int:
+        return int(self.url.rpartition(":")[2])
+
     def health(self) -> str:
         """`green`, `yellow` or `red`; `starting` while it does not answer."""
         return str((_get(self.url, "/_cluster/health") or {}).get("status", "starting"))
@@ -104,9 +108,10 @@ def start(engine: Engine, say: Callable[[str], None] = _silently) -> Node:
 
 def stop(engine: Engine) -> bool:
     """Stop the engine's node and wait for its end; False if none was running."""
-    pid = _pid(engine)
-    if pid is None:
+    node = status(engine)
+    if node is None:
         return False
+    pid = node.pid
     try:
         os.kill(pid, signal.SIGTERM)
         if not _gone_within(engine, STOP_LIMIT):
@@ -116,6 +121,7 @@ def stop(engine: Engine) -> bool:
         pass  # it ended between the look and the signal
     except PermissionError as error:
         raise EngineError(f"the engine in {engine.home} was started by another user: stop it as that user") from error
+    _await_release(node.port)
     with suppress(PermissionError):  # what is left then is a stale file, which does no harm
         (engine.home / "pid").unlink(missing_ok=True)
     return True
@@ -158,6 +164,8 @@ rm -rf "$1"
 
 
 def _launch(engine: Engine, say: Callable[[str], None]) -> Node:
+    if (engine.home / "pid").exists():
+        _await_release(engine.port)
     if _is_busy(engine.port):
         raise EngineError(f"port {engine.port} is in use by another program: give another --port, or stop that program")
     account, cache = Account.current(), cache_folder()
@@ -297,6 +305,13 @@ def _get(url: str, path: str) -> dict[str, Any] | None:
         return None
     finally:
         connection.close()
+
+
+def _await_release(port: int) -> None:
+    """A killed node counts as gone while the kernel still closes its port: until its last thread has ended."""
+    deadline = time.monotonic() + STOP_LIMIT
+    while _is_busy(port) and time.monotonic() < deadline:
+        time.sleep(0.1)
 
 
 def _is_busy(port: int) -> bool:

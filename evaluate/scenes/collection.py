@@ -117,7 +117,9 @@ def write(planned: Collection, folder: Path, quality: int = 88, processes: int =
 
 def cached(planned: Collection) -> Path:
     """The folder of the rendered collection under the cache, rendered now if it is not there."""
-    digest = hashlib.sha256(repr((bank.fingerprint(), planned)).encode())
+    # What decides the plan, not the plan itself: its themes hold functions, which have another address in each process.
+    decisive = (bank.fingerprint(), planned.seed, len(planned), planned.styles, planned.queries)
+    digest = hashlib.sha256(repr(decisive).encode())
     for source in sorted(Path(__file__).parent.glob("*.py")):
         digest.update(source.read_bytes())
     folder = bank.cache_folder() / f"scenes-{planned.seed}-{digest.hexdigest()[:12]}"

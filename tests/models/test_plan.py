@@ -64,9 +64,9 @@ def test_each_scale_covers_the_photo(size, most):
 
 
 def test_the_finest_tiles_let_the_smallest_object_be_seen():
-    # 40 px in a tile of 175 shown at 96 px: 22 px.
+    # 40 px in a tile of 128 shown at 96 px: 30 px.
     finest = tiles((1600, 1200))[-1]
-    assert finest.x2 - finest.x1 == pytest.approx(175, rel=0.01)
+    assert finest.x2 - finest.x1 == pytest.approx(128, rel=0.01)
     # An encoder that sees more pixels sees larger tiles, up to five times the object.
     finest = tiles((1600, 1200), input_size=512)[-1]
     assert finest.x2 - finest.x1 == pytest.approx(200, rel=0.01)
@@ -80,26 +80,26 @@ def test_a_larger_smallest_object_takes_fewer_tiles():
 
 def test_neighbours_share_half_a_tile():
     grids = all_grids(1600, 1200, SMALLEST, 96)
-    assert [(grid.side, len(grid)) for grid in grids] == [(175, 234), (350, 54), (700, 12)]
+    assert [(grid.side, len(grid)) for grid in grids] == [(128, 432), (256, 108), (512, 24), (1024, 6)]
 
 
 def test_where_the_limit_binds_the_finest_scale_is_thinned_evenly():
     grids = fit(all_grids(1600, 1200, SMALLEST, 96), 1600, 1200, MOST - 1)
-    assert [(grid.side, len(grid)) for grid in grids] == [(175, 180), (350, 54), (700, 12)]
-    lefts = sorted({box.x1 for box in tiles((1600, 1200))[-180:]})
+    assert [(grid.side, len(grid)) for grid in grids] == [(128, 204), (512, 24), (1024, 6)]
+    lefts = sorted({box.x1 for box in tiles((1600, 1200))[-204:]})
     steps = np.diff(lefts)
     assert steps.max() - steps.min() < 2
 
 
 def test_where_it_binds_harder_scales_above_the_finest_are_left_out_then_tiles_grow():
     grids = all_grids(1600, 1200, SMALLEST, 96)
-    assert [grid.side for grid in fit(grids, 1600, 1200, 89)] == [175, 700]
-    assert [grid.side for grid in fit(grids, 1600, 1200, 49)] == [200]
+    assert [grid.side for grid in fit(grids, 1600, 1200, 139)] == [128, 1024]
+    assert [grid.side for grid in fit(grids, 1600, 1200, 89)] == [150]
     assert fit(grids, 1600, 1200, 1) == []
 
 
 def test_a_photo_no_larger_than_a_tile_is_left_whole():
-    assert tiles((96, 70)) == []
+    assert tiles((75, 70)) == []
     assert tiles((1, 1)) == []
     assert tiles((2000, 1500), smallest=1) == []
 
