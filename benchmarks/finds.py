@@ -36,11 +36,11 @@ from sorce.plugin.search import ClientSearch, SearchRequest
 
 DEFAULT = "tiles"
 PLANS: Mapping[str, tuple[str, dict[str, Plain]]] = {
+    DEFAULT: ("tiles", {}),
     "whole": ("whole", {}),
+    "clusters": ("clusters", {}),
     "tiles, most 90": ("tiles", {"most": 90}),
     "tiles, most 800": ("tiles", {"most": 800}),
-    "clusters": ("clusters", {}),
-    DEFAULT: ("tiles", {}),
 }
 SIDES = (40, 65, 95, 131)
 """Bounds of what counts as small, middling and large among the planted things, in pixels of the longer side."""
@@ -98,7 +98,8 @@ def measures() -> Iterator[Line]:
         for name, (regions, parameters) in PLANS.items():
             index = f"scenes-{regions}-{parameters.get('most', 'default')}"
             yield from _indexed(client, index, name, Recorder(load_model("mini", regions, parameters)), those)
-        yield from graph("300 scenes", client, "scenes-tiles-default", those.queries)
+            if name == DEFAULT:
+                yield from graph("300 scenes", client, index, those.queries)
         Index(client, "demo", lambda: load_model("mini")).ingest([FOLDER])
         yield from graph("demo index", client, "demo", [question.text for question in questions(0, 1000)])
     yield from _unseen(scenes(REPORTING, UNSEEN))
