@@ -14,8 +14,8 @@ MOST = 250
 
 # An object is clear from about so many of the photo's pixels a side on, ...
 CLEAR = 22
-# ... and to an encoder from about so many of those that it sees (with `mini`, on choosing scenes: mAP .45 at 30, where 22
-# gave .34), ...
+# ... and to an encoder from about so many of those that it sees: with `mini`, on choosing scenes, 30 gave a mAP of .45,
+# where 22 gave .34, ...
 KNOWN = 30
 # ... and in a tile of at most so many times the object's side, however many pixels the encoder takes.
 REACH = 5
