@@ -108,8 +108,8 @@ def ask(client: OpenSearch, about: Sequence[Question]) -> Iterator[Asked]:
         x, y = (thing.x1 + thing.x2) / 2, (thing.y1 + thing.y2) / 2
         on_it = shown.x1 <= x < shown.x2 and shown.y1 <= y < shown.y2
         same = [(hit.photo_id, hit.box) for hit in found] == [(hit.photo_id, hit.box) for hit in found_there]
-        others = (rank(everything(searcher, question), question) for searcher in (whole, clusters))
-        yield Asked(question, *others, place, on_it, same)
+        by_whole, by_clusters = (rank(everything(searcher, question), question) for searcher in (whole, clusters))
+        yield Asked(question, by_whole, by_clusters, place, on_it, same)
 
 
 def everything(searcher: Searcher, question: Question) -> list[Hit]:
