@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from opensearchpy import OpenSearch
 
-from sorce.cluster import DEFAULT_URL, connect, recipe_of, sentences
+from sorce.cluster import address, connect, recipe_of, sentences
 from sorce.errors import MissingTool
 from sorce.models import load_encoder
 from sorce.models.checkpoint import find
@@ -187,5 +187,5 @@ def _key() -> str | None:
 
 @contextmanager
 def _cluster(url: str | None) -> Iterator[OpenSearch]:
-    with connect(url) as client, sentences(url or os.environ.get("OPENSEARCH_URL") or DEFAULT_URL):
+    with connect(url) as client, sentences(address(client)):
         yield client

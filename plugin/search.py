@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import orjson
 from opensearchpy import OpenSearch, exceptions
 
-from sorce.cluster import concrete, reason, recipe_of, version
+from sorce.cluster import reason, resolved, version
 from sorce.errors import PluginError, QueryError
 from sorce.mappings import Hit, Recipe
 from sorce.mappings.answer import boxes_to_fetch, hits
@@ -95,8 +95,8 @@ class ClientSearch:
     def __init__(self, client: OpenSearch, index: str, encoder: Callable[[Recipe], TextEncoder]) -> None:
         """`encoder` gives the recipe's encoder. Raises IndexMissing, and what `encoder` raises."""
         self._client = client
-        self._index = concrete(client, index)
-        self._encoder = encoder(recipe_of(client, self._index))
+        self._index, recipe = resolved(client, index)
+        self._encoder = encoder(recipe)
         self._version = version(client)
 
     def search(self, request: SearchRequest) -> list[Hit]:

@@ -41,24 +41,23 @@ def version(client: OpenSearch) -> Version:
     return found
 
 
-def concrete(client: OpenSearch, index: str) -> str:
-    """The index that a name or alias stands for now. Raises IndexMissing."""
+def resolved(client: OpenSearch, index: str) -> tuple[str, Recipe]:
+    """The index that a name or alias stands for now, and its recipe, both of one moment. Raises IndexMissing."""
     try:
-        found = sorted(client.indices.get_alias(index=index))
+        found = client.indices.get_mapping(index=index)
     except exceptions.NotFoundError as error:
         raise IndexMissing(
             f"there is no index '{index}'; make it with `sorce ingest --index {index} PHOTOS`."
         ) from error
     if len(found) != 1:
-        raise IndexMissing(f"'{index}' names {len(found)} indices; name one of them: {', '.join(found)}.")
-    return str(found[0])
+        raise IndexMissing(f"'{index}' names {len(found)} indices; name one of them: {', '.join(sorted(found))}.")
+    [(name, body)] = found.items()
+    return str(name), Recipe.from_meta(body["mappings"].get("_meta", {}), index)
 
 
 def recipe_of(client: OpenSearch, index: str) -> Recipe:
     """The recipe of an index or alias. Raises IndexMissing."""
-    name = concrete(client, index)
-    mapping = client.indices.get_mapping(index=name)[name]["mappings"]
-    return Recipe.from_meta(mapping.get("_meta", {}), index)
+    return resolved(client, index)[1]
 
 
 @contextmanager
