@@ -13,7 +13,7 @@ from torch import Tensor
 Item = TypeVar("Item")
 
 # Larger batches are no faster on a CPU, and leave some of its cores without one.
-CPU_BATCH = 16
+CPU_BATCH = 32
 
 
 class Batches:

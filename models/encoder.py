@@ -15,7 +15,7 @@ from sorce.mappings.recipe import Plain
 from sorce.models.batches import Batches
 from sorce.models.checkpoint import Checkpoint
 from sorce.models.lens import Features, Lens, View
-from sorce.models.loading import open_model, pick_device, pinned
+from sorce.models.loading import computes_bfloat16, open_model, pick_device, pinned
 from sorce.models.model import TextEncoder
 from sorce.models.words import Words, knows_words
 
@@ -30,10 +30,16 @@ class Encoder(TextEncoder):
     `checkpoint` has its revision, whether or not the given one had.
     """
 
-    def __init__(self, checkpoint: Checkpoint, device: str = "auto", batch_size: int = BATCH_SIZE) -> None:
-        """Raises ModelError where the checkpoint cannot be loaded, or does not encode both texts and pictures."""
+    def __init__(
+        self, checkpoint: Checkpoint, device: str = "auto", batch_size: int = BATCH_SIZE, half: bool = True
+    ) -> None:
+        """`half` allows half precision where the device computes it itself: on a GPU all of it, on a CPU the pictures.
+
+        Raises ModelError where the checkpoint cannot be loaded, or does not encode both texts and pictures.
+        """
         self.checkpoint = pinned(checkpoint)
-        self.model = open_model(self.checkpoint, pick_device(device))
+        self.model = open_model(self.checkpoint, pick_device(device), half)
+        self._half_on_cpu = half and computes_bfloat16(self.model.device)
         self._refuse_half_an_encoder()
         self._words, self.lens = Words(self.model), Lens(self.model)
         self.batches = Batches(self.model.device, batch_size)
@@ -57,7 +63,7 @@ class Encoder(TextEncoder):
 
     def embed_views(self, views: Sequence[View]) -> Vector:
         """Unit vectors, float32 of shape (len(views), dimension)."""
-        return self._unit(self.batches.run(lambda batch: self._forward(self.lens.features(batch)), views))
+        return self._unit(self.batches.run(self._see, views))
 
     def view(self, photo: Image.Image, box: Box) -> View:
         """What the network sees of a box of an upright RGB photo."""
@@ -66,6 +72,11 @@ class Encoder(TextEncoder):
     def scaled(self, photo: Image.Image, width: int, height: int) -> View:
         """An upright RGB photo at this size, to cut views out of."""
         return self.lens.scaled(photo, width, height)
+
+    def _see(self, views: Sequence[View]) -> Tensor:
+        # Weights are cast anew for each batch: little beside the batch, and a cache would not be shared by threads.
+        with torch.autocast("cpu", torch.bfloat16, enabled=self._half_on_cpu, cache_enabled=False):
+            return self._forward(self.lens.features(views))
 
     @torch.inference_mode()
     def _forward(self, features: Features) -> Tensor:

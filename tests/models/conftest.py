@@ -20,7 +20,7 @@ def checkpoints(tmp_path_factory):
 @pytest.fixture(scope="session")
 def encoders(checkpoints):
     """Each family's encoder, on the CPU."""
-    return {name: Encoder(find(str(folder)), "cpu") for name, folder in checkpoints.items()}
+    return {name: Encoder(find(str(folder)), "cpu", half=False) for name, folder in checkpoints.items()}
 
 
 @pytest.fixture(params=FAMILIES)

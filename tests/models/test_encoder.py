@@ -172,3 +172,14 @@ def test_half_precision_on_a_gpu_stays_near(encoder, family, checkpoints, photo)
     views = [encoder.view(photo, Box(left, 0, left + 40, 40)) for left in range(100)]
     np.testing.assert_allclose(on_gpu.embed_views(views), encoder.embed_views(views), atol=5e-3)
     np.testing.assert_allclose(on_gpu.embed_texts(TEXTS), encoder.embed_texts(TEXTS), atol=5e-3)
+
+
+def test_half_precision_on_a_cpu_stays_near_and_is_for_pictures_only(encoder, family, checkpoints, photo, monkeypatch):
+    monkeypatch.setattr(encoder_module, "computes_bfloat16", lambda device: True)
+    halved = Encoder(find(str(checkpoints[family])), "cpu")
+    views = [encoder.view(photo, Box(left, 0, left + 40, 40)) for left in range(100)]
+    exact, near = encoder.embed_views(views), halved.embed_views(views)
+    assert near.dtype == np.float32
+    assert (exact != near).any()
+    assert (exact * near).sum(1).min() > 0.999
+    np.testing.assert_array_equal(halved.embed_texts(TEXTS), encoder.embed_texts(TEXTS))
