@@ -18,7 +18,7 @@ from sorce.evaluate.scenes.collection import REPORTING
 from sorce.models.mini.training.bank import SEEN
 
 PLAIN_LOOP = Path(__file__).with_name("plain_loop.py")
-PICTURES = 75
+PICTURES = 150
 
 
 def measures() -> Iterator[Line]:
