@@ -175,7 +175,7 @@ def test_half_precision_on_a_gpu_stays_near(encoder, family, checkpoints, photo)
 
 
 def test_half_precision_on_a_cpu_stays_near_and_is_for_pictures_only(encoder, family, checkpoints, photo, monkeypatch):
-    monkeypatch.setattr(encoder_module, "computes_bfloat16", lambda device: True)
+    monkeypatch.setattr(encoder_module, "computes_bfloat16", lambda _: True)
     halved = Encoder(find(str(checkpoints[family])), "cpu")
     views = [encoder.view(photo, Box(left, 0, left + 40, 40)) for left in range(100)]
     exact, near = encoder.embed_views(views), halved.embed_views(views)
