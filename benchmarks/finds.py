@@ -39,8 +39,9 @@ PLANS: Mapping[str, tuple[str, dict[str, Plain]]] = {
     DEFAULT: ("tiles", {}),
     "whole": ("whole", {}),
     "clusters": ("clusters", {}),
+    "tiles, all kept": ("tiles", {"kept": 250}),
     "tiles, most 90": ("tiles", {"most": 90}),
-    "tiles, most 800": ("tiles", {"most": 800}),
+    "tiles, most 800": ("tiles", {"most": 800, "kept": 800}),
 }
 SIDES = (40, 65, 95, 131)
 """Bounds of what counts as small, middling and large among the planted things, in pixels of the longer side."""
@@ -96,7 +97,7 @@ def measures() -> Iterator[Line]:
     with running(heap="2g") as url:
         client = connect(url)
         for name, (regions, parameters) in PLANS.items():
-            index = f"scenes-{regions}-{parameters.get('most', 'default')}"
+            index = "-".join(["scenes", regions, *(f"{key}{value}" for key, value in parameters.items())])
             yield from _indexed(client, index, name, Recorder(load_model("mini", regions, parameters)), those)
             if name == DEFAULT:
                 yield from graph("300 scenes", client, index, those.queries)

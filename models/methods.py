@@ -13,7 +13,7 @@ from sorce.models import patches
 from sorce.models.checkpoint import Checkpoint, find, find_again
 from sorce.models.model import Model, TextEncoder
 from sorce.models.objects import settings as objects
-from sorce.models.plan import MOST, SMALLEST
+from sorce.models.plan import KEPT, MOST, SMALLEST
 
 DEFAULT_MODEL = "google/siglip2-base-patch16-256"
 DEFAULT_REGIONS = "tiles"
@@ -102,10 +102,10 @@ METHODS: Mapping[str, Method] = {
         Method(
             "tiles",
             "overlapping squares on several scales, cut from the original pixels",
-            MOST,
+            KEPT,
             _tiles,
             _texts,
-            {"smallest": SMALLEST, "most": MOST},
+            {"smallest": SMALLEST, "most": MOST, "kept": KEPT},
         ),
         Method(
             "clusters",

@@ -57,8 +57,16 @@ def test_no_photos_are_no_regions(model):
 
 def test_the_recipe_holds_the_parameters(model):
     assert model.recipe.regions == "tiles"
-    assert model.recipe.parameters == {"smallest": 0.1, "most": 60}
+    assert model.recipe.parameters == {"smallest": 0.1, "most": 60, "kept": 125}
     assert model.recipe != Tiles(model.encoder, smallest=0.1, most=61).recipe
+    assert model.recipe != Tiles(model.encoder, smallest=0.1, most=60, kept=59).recipe
+
+
+def test_only_so_many_are_kept(model, photo):
+    [all_of_them] = model.embed_photos([photo])
+    [kept] = Tiles(model.encoder, smallest=0.1, most=60, kept=9).embed_photos([photo])
+    assert [region.kind for region in kept] == ["whole"] + ["tile"] * 8
+    assert {region.box for region in kept} <= {region.box for region in all_of_them}
 
 
 def test_a_limit_that_binds_is_noted(encoders):
@@ -70,7 +78,9 @@ def test_a_limit_that_binds_is_noted(encoders):
     assert note.endswith("raise most or smallest where small objects are missed.")
 
 
-@pytest.mark.parametrize(("smallest", "most"), [(0, 9), (-1, 9), (1.1, 9), (float("nan"), 9), (0.1, 0)])
-def test_parameters_without_sense_are_refused(encoders, smallest, most):
+@pytest.mark.parametrize(
+    ("smallest", "most", "kept"), [(0, 9, 9), (-1, 9, 9), (1.1, 9, 9), (float("nan"), 9, 9), (0.1, 0, 9), (0.1, 9, 0)]
+)
+def test_parameters_without_sense_are_refused(encoders, smallest, most, kept):
     with pytest.raises(ModelError, match="such as"):
-        Tiles(encoders["clip"], smallest, most)
+        Tiles(encoders["clip"], smallest, most, kept)
