@@ -1,0 +1,91 @@
+"""What it costs, and what it saves, to store only the more distinct half of a photo's tiles."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timezone
+
+import numpy as np
+from figures import Line, at_most
+from finds import scenes
+from opensearchpy import OpenSearch
+
+from sorce.cluster import connect
+from sorce.engine import running
+from sorce.evaluate.metrics import best_region_scores, ranks, recall_at
+from sorce.evaluate.scenes.collection import CHOOSING, REPORTING
+from sorce.ingest.bulk import Sender, Write, Writer, index_lines
+from sorce.mappings import Photo, PhotoFile, Region, Vector
+from sorce.mappings.document import document
+from sorce.mappings.index import index_body
+from sorce.models import load_model
+from sorce.models.distinct import most_distinct
+from sorce.models.mini.training.bank import SEEN
+from sorce.models.plan import KEPT, MOST
+from sorce.models.upright import open_upright
+
+WORDINGS = ("{}", "a small {}", "photo of a {}")
+ROUNDS = 3
+
+Photos = Sequence[Sequence[Region]]
+
+
+def measures() -> Iterator[Line]:
+    model = load_model("mini", "tiles", {"kept": MOST})
+    found, asked = {"all": list[float](), "kept": list[float]()}, 0
+    for seed in (CHOOSING, REPORTING):
+        those = scenes(seed, SEEN)
+        photos = [model.embed_photos([open_upright(picture)])[0] for picture in those.pictures]
+        vectors = [np.stack([region.vec for region in regions]) for regions in photos]
+        kept = [most_distinct(each, KEPT) for each in vectors]
+        texts = model.embed_texts([wording.format(query) for query in those.queries for wording in WORDINGS])
+        relevant = np.repeat(those.relevant, len(WORDINGS), axis=0)
+        asked += len(texts)
+        for name, stored in {"all": vectors, "kept": _taken(vectors, kept)}.items():
+            found[name].append(recall_at(5, ranks(best_region_scores(texts, stored), relevant)))
+    everything, some = (float(np.mean(found[name])) for name in ("all", "kept"))
+    note = f"{asked} queries: {some:.3f} of {KEPT}, {everything:.3f} of {np.mean(list(map(len, vectors))):.0f}"
+    yield at_most("repeats left out: loss of R@5", everything - some, 0.01, note)
+    thinned = [[regions[place] for place in places] for regions, places in zip(photos, kept, strict=True)]
+    yield at_most("repeats left out: share of vectors", _vectors(thinned) / _vectors(photos), 0.55)
+    with running(heap="2g") as url:
+        yield from _built(connect(url), index_body(model.recipe), {"all": photos, "kept": thinned})
+
+
+def _taken(vectors: Sequence[Vector], places: Sequence[list[int]]) -> list[Vector]:
+    return [each[some] for each, some in zip(vectors, places, strict=True)]
+
+
+def _vectors(photos: Photos) -> int:
+    return sum(map(len, photos))
+
+
+def _built(client: OpenSearch, body: dict[str, object], ways: dict[str, Photos]) -> Iterator[Line]:
+    """Bytes and seconds of an index of each, in rounds that are interleaved."""
+    seconds, size = {name: list[float]() for name in ways}, dict.fromkeys(ways, 0)
+    for round_number in range(ROUNDS):
+        for name, photos in ways.items():
+            index = f"repeats-{name}-{round_number}"
+            client.indices.create(index=index, body=body)
+            started = time.monotonic()
+            with Writer(Sender(client, index), lambda _: None) as writer:
+                for number, regions in enumerate(photos):
+                    writer.add(_write(number, regions))
+            client.indices.forcemerge(index=index, params={"max_num_segments": 1, "request_timeout": 600})
+            seconds[name].append(time.monotonic() - started)
+            size[name] = client.indices.stats(index=index)["indices"][index]["primaries"]["store"]["size_in_bytes"]
+            client.indices.delete(index=index)
+    yield at_most("repeats left out: share of index bytes", size["kept"] / size["all"], 0.55)
+    ratios = [mine / all_of_them for mine, all_of_them in zip(seconds["kept"], seconds["all"], strict=True)]
+    note = f"writing and merging, {ROUNDS} rounds from {min(ratios):.2f} to {max(ratios):.2f}"
+    yield at_most("repeats left out: share of build time", statistics.median(ratios), 0.55, note)
+
+
+def _write(number: int, regions: Sequence[Region]) -> Write:
+    name, whole = f"{number}.jpg", regions[0].box
+    file = PhotoFile(f"{number:032x}", f"file:///scenes/{name}", name, "/scenes", f"{number:064x}", 1_000_000)
+    photo = Photo(file, int(whole.x2), int(whole.y2))
+    lines = index_lines(document(photo, regions, datetime.now(timezone.utc)))
+    return Write(name, lines, is_new=True, regions=len(regions))
