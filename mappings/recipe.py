@@ -10,6 +10,9 @@ from sorce.errors import IndexMissing, RecipeMismatch
 
 Plain = str | int | float | bool | None
 
+WITH_QUALITY = ("objects", "objembed")
+"""The regions methods whose boxes have a quality; of all others it is 1."""
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -17,7 +20,11 @@ class Recipe:
 
     `model` is the name on the hub, `mini`, or `folder`; `revision` the hub's commit, or `sha256:...` over a folder's
     files (its path says nothing about the vectors). `parameters` are those of the regions method, `prompts` the
-    templates that wrap a text or ask for a region, `backend` the library that resizes pictures.
+    templates that wrap a text or ask for a region, `backend` the library that resizes pictures. `matching` holds the
+    checkpoint's own `scale` and `bias`, by which a cosine becomes a matching score; empty where it has none.
+
+    `bank` says by which texts the regions' hubness was computed (`sorce.models.querybank`), and is empty where it was
+    not. It decides no vector, so that recipes are equal without it.
     """
 
     model: str
@@ -27,6 +34,12 @@ class Recipe:
     backend: str
     parameters: Mapping[str, Plain] = field(default_factory=dict)
     prompts: Mapping[str, str] = field(default_factory=dict)
+    matching: Mapping[str, float] = field(default_factory=dict)
+    bank: Mapping[str, Plain] = field(default_factory=dict, compare=False)
+
+    @property
+    def has_quality(self) -> bool:
+        return self.regions in WITH_QUALITY
 
     def __str__(self) -> str:
         given = ", ".join(f"{key}={value}" for key, value in sorted(self.parameters.items()))
@@ -42,6 +55,8 @@ class Recipe:
             "backend": self.backend,
             "parameters": dict(self.parameters),
             "prompts": dict(self.prompts),
+            "matching": dict(self.matching),
+            "bank": dict(self.bank),
         }
 
     @classmethod
@@ -57,12 +72,13 @@ class Recipe:
     def differences(self, other: Recipe) -> list[str]:
         """What differs, each as `name: mine / theirs`."""
         mine, theirs = self.to_meta(), other.to_meta()
-        return [f"{key}: {mine[key]} / {theirs[key]}" for key in mine if mine[key] != theirs[key]]
+        compared = mine.keys() if self.bank else mine.keys() - {"bank"}
+        return [f"{key}: {mine[key]} / {theirs[key]}" for key in mine if key in compared and mine[key] != theirs[key]]
 
 
 def refuse_mismatch(index: str, there: Recipe, here: Recipe) -> None:
-    """Raises RecipeMismatch unless both recipes are the same."""
-    if there != here:
+    """Raises RecipeMismatch unless both recipes are the same, and the bank, too, where the index holds hubness."""
+    if there != here or (there.bank and there.bank != here.bank):
         raise RecipeMismatch(
             f"index '{index}' holds {there}; this run would write {here} ({'; '.join(there.differences(here))}). "
             "Name another index, or use the index's own model and regions."

@@ -40,9 +40,10 @@ KNOWN: Sequence[Known] = (
     Known("royokong/e5-v", ("prompts",), 4096, "not stated; Llama 3's for its base", "GPU for 8 B parameters"),
     Known("Qwen/Qwen2-VL-2B-Instruct", ("prompts",), 1536, "see its card", "GPU for 2 B parameters"),
     Known("Qwen/Qwen2-VL-7B-Instruct", ("prompts",), 3584, "see its card", "GPU for 7 B parameters"),
+    Known("fushh7/ObjEmbed-2B", ("objembed",), 2048, "Apache-2.0", "GPU for 2 B parameters, and a detector"),
+    Known("fushh7/ObjEmbed-4B", ("objembed",), 2560, "Apache-2.0", "GPU for 4 B parameters, and a detector"),
 )
 
 NOT_INCLUDED = (
-    "Not in this sorce: ObjEmbed (weights Apache-2.0), which is planned; WeDetect (GPL-3.0) and jina-embeddings-v4 "
-    "(Qwen Research License), for their licences."
+    "Not in this sorce: WeDetect (GPL-3.0) and jina-embeddings-v4 (Qwen Research License), for their licences."
 )

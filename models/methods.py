@@ -13,6 +13,7 @@ from sorce.models import patches
 from sorce.models.checkpoint import Checkpoint, find, find_again
 from sorce.models.model import Model, TextEncoder
 from sorce.models.objects import settings as objects
+from sorce.models.objembed import settings as objembed
 from sorce.models.plan import KEPT, MOST, SMALLEST
 
 DEFAULT_MODEL = "google/siglip2-base-patch16-256"
@@ -93,6 +94,18 @@ def _objects_texts(checkpoint: Checkpoint, run: Run, recipe: Recipe) -> TextEnco
     return open_texts(checkpoint, str(recipe.parameters["vectors"]), run.device, run.batch_size)
 
 
+def _objembed(checkpoint: Checkpoint, run: Run, parameters: Mapping[str, Any]) -> Model[Any]:
+    from sorce.models.objembed.method import open_regions
+
+    return open_regions(checkpoint, objembed.Settings(**parameters), run.device, run.batch_size)
+
+
+def _objembed_texts(checkpoint: Checkpoint, run: Run, recipe: Recipe) -> TextEncoder:
+    from sorce.models.objembed.method import open_texts
+
+    return open_texts(checkpoint, recipe, run.device, run.batch_size)
+
+
 PARSERS: Mapping[type, Callable[[str], Plain]] = {int: int, float: float, str: str}
 
 METHODS: Mapping[str, Method] = {
@@ -122,6 +135,14 @@ METHODS: Mapping[str, Method] = {
             _objects,
             _objects_texts,
             asdict(objects.Settings()),
+        ),
+        Method(
+            "objembed",
+            "a detector's boxes, all embedded in one pass over the photo that they are in, each with its predicted IoU",
+            objembed.MOST,
+            _objembed,
+            _objembed_texts,
+            asdict(objembed.Settings()),
         ),
         Method(
             "prompts",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from threading import Lock
 from typing import Any
@@ -11,6 +12,8 @@ from sentence_transformers import SentenceTransformer
 from sorce.models.lens import Features, on_device
 
 SIGLIP_TOKENS = 64
+LONGEST_TEXT = 2000
+"""Most characters of a text that a chat model reads; SORCE's captions have 42 words at most."""
 
 
 class Words:
@@ -44,6 +47,17 @@ class Words:
         with self._one_at_a_time:
             features = self._model.preprocess(wrapped, processing_kwargs={"text": self._options})
         return on_device(features, self._model)
+
+
+class PlainText:
+    """A person's text in a chat model's turn: it does not end the turn, nor hold half of a surrogate pair."""
+
+    def __init__(self, tokenizer: Any) -> None:
+        self._control = re.compile("|".join(map(re.escape, tokenizer.get_added_vocab())) or r"\b\B")
+
+    def __call__(self, text: str) -> str:
+        whole = text[:LONGEST_TEXT].encode(errors="replace").decode()
+        return self._control.sub(lambda token: f"{token[0][0]} {token[0][1:]}", whole)
 
 
 def knows_words(tokenizer: Any, config: Any) -> bool:

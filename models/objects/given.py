@@ -72,9 +72,11 @@ class GivenBoxes(Proposer[Proposals]):
         raise BadPhoto(f"photo '{name}' is not in '{self._file.name}'; add a line for it, which may have no boxes.")
 
     def _refuse_outside(self, name: str, line: Line, photo: Image) -> None:
-        for number, box in enumerate(line.boxes, 1):
-            x1, y1, x2, y2 = box
-            shown = f"box {number} of photo '{name}' in '{self._file.name}', {box.tolist()},"
+        # As they are stored: two numbers that the file tells apart may be one in float32.
+        with np.errstate(over="ignore"):
+            stored = line.boxes.astype(np.float32)
+        for number, (x1, y1, x2, y2) in enumerate(stored, 1):
+            shown = f"box {number} of photo '{name}' in '{self._file.name}', {line.boxes[number - 1].tolist()},"
             if not (x1 < x2 and y1 < y2):
                 raise BadPhoto(f"{shown} has no area; give x1, y1, x2, y2 in pixels, with x1 < x2 and y1 < y2.")
             if not (x1 >= 0 and y1 >= 0 and x2 <= photo.width and y2 <= photo.height):

@@ -105,11 +105,7 @@ class QwenVL(Family):
         return {"min_pixels": self._limits.min_pixels, "max_pixels": self._limits.max_pixels}
 
     def see(self, photo: Image.Image) -> Seen:
-        if max(photo.size) > LONGEST_TO_SHORTEST * min(photo.size):
-            raise BadPhoto(
-                f"a photo of {photo.width} x {photo.height} px is too narrow for this model; "
-                f"cut it to at most {LONGEST_TO_SHORTEST} times as long as wide."
-            )
+        refuse_narrow(photo)
         size = {"shortest_edge": self._limits.min_pixels, "longest_edge": self._limits.max_pixels}
         pixels = self.images(images=[photo], size=size, return_tensors="pt")
         tokens = int(pixels["image_grid_thw"].prod()) // self.images.merge_size**2
@@ -127,6 +123,15 @@ class QwenVL(Family):
                 f"choose min_pixels of at least {token}, and max_pixels no smaller."
             )
         return decided
+
+
+def refuse_narrow(photo: Image.Image) -> None:
+    """Raises BadPhoto for what Qwen-VL's resizing refuses."""
+    if max(photo.size) > LONGEST_TO_SHORTEST * min(photo.size):
+        raise BadPhoto(
+            f"a photo of {photo.width} x {photo.height} px is too narrow for this model; "
+            f"cut it to at most {LONGEST_TO_SHORTEST} times as long as wide."
+        )
 
 
 def family_of(images: Any, tokenizer: Any, config: Any, limits: Limits) -> Family:

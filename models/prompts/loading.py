@@ -28,11 +28,7 @@ class Opened:
 
 
 def open_chat(checkpoint: Checkpoint, device: torch.device) -> Opened:
-    """In float32 on a CPU; on a GPU in float16, as SORCE evaluates, unless the checkpoint is in bfloat16.
-
-    What was trained in bfloat16 may overflow in float16. Raises ModelError where the checkpoint is of another family,
-    or cannot be had whole.
-    """
+    """Raises ModelError where the checkpoint is of another family, or cannot be had whole."""
     checkpoint = pinned(checkpoint)
     with opening(checkpoint, "config.json"):
         config: Any = AutoConfig.from_pretrained(checkpoint.place, **where(checkpoint))
@@ -41,12 +37,11 @@ def open_chat(checkpoint: Checkpoint, device: torch.device) -> Opened:
             f"model '{checkpoint.name}' is a {config.model_type}, and regional prompts need one of "
             f"{', '.join(FAMILIES)}; choose one such as royokong/e5-v or Qwen/Qwen2-VL-2B-Instruct."
         )
-    tokenizer, images = _open_processors(checkpoint, config)
-    half = torch.bfloat16 if config.dtype == torch.bfloat16 else torch.float16
+    tokenizer, images = open_processors(checkpoint, config)
     with opening(checkpoint, "weights"):
         model: Any = AutoModelForImageTextToText.from_pretrained(
             checkpoint.place,
-            dtype=torch.float32 if device.type == "cpu" else half,
+            dtype=number_format(config, device),
             # Masks of four dimensions are needed, which other kernels take in other forms.
             attn_implementation="sdpa",
             **where(checkpoint),
@@ -54,7 +49,18 @@ def open_chat(checkpoint: Checkpoint, device: torch.device) -> Opened:
     return Opened(checkpoint, config, tokenizer, images, model.model.to(device))
 
 
-def _open_processors(checkpoint: Checkpoint, config: Any) -> tuple[Any, Any]:
+def number_format(config: Any, device: torch.device) -> torch.dtype:
+    """Float32 on a CPU; on a GPU float16, as SORCE evaluates, unless the checkpoint is in bfloat16.
+
+    What was trained in bfloat16 may overflow in float16.
+    """
+    if device.type == "cpu":
+        return torch.float32
+    return torch.bfloat16 if config.dtype == torch.bfloat16 else torch.float16
+
+
+def open_processors(checkpoint: Checkpoint, config: Any) -> tuple[Any, Any]:
+    """The tokenizer and the image processor."""
     # Apart, since AutoProcessor asks for a video processor too, of which there is none that resizes with Pillow.
     with opening(checkpoint, "image processor (preprocessor_config.json)"):
         opener: Any = AutoImageProcessor

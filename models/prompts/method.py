@@ -5,7 +5,6 @@ Source: Regional Prompts, SORCE (arXiv 2505.24441). A vector is the final hidden
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -22,13 +21,12 @@ from sorce.models.prompts.families import Limits, Seen, family_of, usual_templat
 from sorce.models.prompts.loading import Opened, open_chat
 from sorce.models.prompts.passes import Split, batches, photo_states, text_states
 from sorce.models.prompts.templates import ASKS, TEMPLATES, Ask, Template
+from sorce.models.words import PlainText
 
 AUTO = "auto"
 BATCH_SIZE = 64
 MOST_TOKENS = 8192
 """Most tokens of a batch, padding included; keys and values of 8 billion parameters then take 1 GiB."""
-LONGEST_TEXT = 2000
-"""Most characters of a text that are read; SORCE's captions have 42 words at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +91,7 @@ class RegionalPrompts(Model[Seen]):
         limits = Limits(settings.min_pixels, settings.max_pixels)
         self._family = family_of(opened.images, opened.tokenizer, opened.config, limits)
         self._split = Split.of([self._tokens(self._template.asking(ask)) for ask in self._asks])
-        self._control = re.compile("|".join(map(re.escape, opened.tokenizer.get_added_vocab())) or r"\b\B")
+        self._plain = PlainText(opened.tokenizer)
         self.recipe = self._recipe(opened.checkpoint, settings.prompts)
 
     def embed_texts(self, texts: Sequence[str]) -> Vector:
@@ -125,11 +123,6 @@ class RegionalPrompts(Model[Seen]):
         # Neither padded nor cut: a tokenizer keeps both as state, and fails when a second thread comes.
         ids: list[int] = self._tokenizer(prompt)["input_ids"]
         return ids
-
-    def _plain(self, text: str) -> str:
-        """A person's text, which is not to end its own turn, nor to hold half of a surrogate pair."""
-        whole = text[:LONGEST_TEXT].encode(errors="replace").decode()
-        return self._control.sub(lambda token: f"{token[0][0]} {token[0][1:]}", whole)
 
     def _unit(self, states: torch.Tensor) -> Vector:
         """Normalised along the last dimension."""

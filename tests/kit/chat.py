@@ -13,6 +13,7 @@ from transformers import (
     AutoModelForImageTextToText,
     AutoTokenizer,
     PreTrainedConfig,
+    PreTrainedModel,
     Qwen2_5_VLConfig,
     Qwen3VLConfig,
 )
@@ -49,7 +50,12 @@ def qwen2_5(folder: Path) -> Path:
 
 
 def qwen3(folder: Path) -> Path:
-    """The layout of Qwen/Qwen3-VL-2B-Instruct: patches of 16 pixels, and features of inner layers beside the last."""
+    """The layout of Qwen/Qwen3-VL-2B-Instruct."""
+    return patches_of_16(_save(folder, qwen3_config()))
+
+
+def qwen3_config() -> Qwen3VLConfig:
+    """Patches of 16 pixels, and features of inner layers beside the last."""
     vision = {
         "depth": 3,
         "hidden_size": 32,
@@ -61,16 +67,23 @@ def qwen3(folder: Path) -> Path:
     }
     rope = {"rope_type": "default", "rope_theta": 1e6, "mrope_section": [3, 3, 2], "mrope_interleaved": True}
     text = TEXT | {"head_dim": 16, "rope_parameters": rope}
-    _save(folder, Qwen3VLConfig(text_config=text, vision_config=vision, **TOKENS))
+    return Qwen3VLConfig(text_config=text, vision_config=vision, **TOKENS)
+
+
+def patches_of_16(folder: Path) -> Path:
     processor = folder / "preprocessor_config.json"
     processor.write_text(processor.read_text().replace('"patch_size": 14', '"patch_size": 16'))
     return folder
 
 
 def _save(folder: Path, config: PreTrainedConfig) -> Path:
+    return save(folder, AutoModelForImageTextToText.from_config(config))
+
+
+def save(folder: Path, model: PreTrainedModel) -> Path:
+    """With random weights, and with the golden Qwen2-VL's tokenizer and image processor."""
     shutil.copytree(GOLDEN / "qwen2vl", folder, ignore=shutil.ignore_patterns("config.json", "*.safetensors"))
     torch.manual_seed(0)
-    model = AutoModelForImageTextToText.from_config(config)
     with torch.no_grad():
         for weights in model.parameters():
             if weights.ndim > 1:

@@ -318,6 +318,8 @@ def test_boxes_from_a_file_are_taken_as_they_are_the_best_first(boxes):
         ([-1, 0, 5, 5], r"box 1 of photo 'x/a.jpg' .* is not inside"),
         ([5, 5, 5, 9], r"box 1 of photo 'x/a.jpg' .* has no area; give x1, y1, x2, y2 in pixels"),
         ([9, 5, 5, 9], r"box 1 of photo 'x/a.jpg' .* has no area"),
+        ([9, 5, 9.0000001, 9], r"box 1 of photo 'x/a.jpg' .* 9.0000001, .* has no area"),
+        ([9, 5, 1e300, 9], r"box 1 of photo 'x/a.jpg' .* is not inside"),
     ],
 )
 def test_a_box_outside_its_photo_or_without_area_is_refused(boxes, box, said):

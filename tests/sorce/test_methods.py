@@ -16,7 +16,7 @@ from sorce.cluster import recipe_of
 from sorce.models import METHODS, load_encoder
 from sorce.plugin.draw import save
 from sorce.plugin.search import ClientSearch, SearchRequest
-from tests.kit import owl, tiny
+from tests.kit import objembed, owl, tiny
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 TEXT = "a small red square"
@@ -29,6 +29,14 @@ CASES: dict[str, Make] = {
     "prompts": lambda folder: (GOLDEN / "rep-tiny/qwen2vl", {}),  # noqa: ARG005
     "objects": lambda folder: (
         tiny.clip(folder / "clip"),
+        {"detector": str(owl.owlv2(folder / "owl")), "most": 8},
+    ),
+    "objembed": lambda folder: (
+        objembed.objembed(folder / "objembed"),
+        {"detector": str(owl.owlv2(folder / "owl")), "most": 8},
+    ),
+    "objembed as released": lambda folder: (
+        objembed.GOLDEN,
         {"detector": str(owl.owlv2(folder / "owl")), "most": 8},
     ),
     "objects by owl": lambda folder: (owl.owlv2(folder / "owl"), {"vectors": "owl", "most": 8}),

@@ -1,0 +1,45 @@
+"""From a photo and its boxes to what ObjEmbed's network takes: 900 to 1,200 image tokens of 32 x 32 pixels.
+
+The two limits are the released code's (`vision_process.py`), as is Pillow's bicubic resizing.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from transformers.models.qwen2_vl.image_processing_qwen2_vl import smart_resize
+
+from sorce.mappings import Vector
+from sorce.models.lens import View
+
+FEWEST_TOKENS, MOST_TOKENS = 900, 1200
+BACKEND = "pillow-bicubic"
+
+
+def fitted(photo: Image.Image, side: int, fewest: int = FEWEST_TOKENS, most: int = MOST_TOKENS) -> View:
+    """The photo in multiples of `side` pixels, with about so many tokens of `side` x `side`; its shape is kept nearly.
+
+    A long and narrow photo may have some tokens more, since its sides are rounded up.
+    """
+    size = smart_resize(photo.height, photo.width, side, fewest * side**2, most * side**2)
+    return np.asarray(photo.resize(size[::-1], Image.Resampling.BICUBIC))
+
+
+def patches(images: Any, view: View) -> tuple[Tensor, Tensor]:
+    """Pixel values (patches, numbers of a patch) and the grid (1, 3) of one picture, by its image processor."""
+    features = images(images=[Image.fromarray(view)], do_resize=False, return_tensors="pt")
+    return features["pixel_values"], features["image_grid_thw"]
+
+
+def scaled(boxes: Vector, width: int, height: int, view: View) -> Tensor:
+    """Boxes (n, 4) in pixels of the photo as those of the view, float32.
+
+    Never in half precision: in bfloat16 the pixels beyond 2,048 are 16 apart, and small boxes would lose their area.
+    """
+    down, across = view.shape[:2]
+    ratio = torch.tensor([width, height] * 2, dtype=torch.float32) / torch.tensor([across, down] * 2)
+    return torch.from_numpy(boxes).float() / ratio
