@@ -1,4 +1,4 @@
-"""How good a ranking of photos is: recall and average precision, by their published definitions."""
+"""How good a ranking of photos is, and how well a box sits on an object, by their published definitions."""
 
 from __future__ import annotations
 
@@ -11,7 +11,11 @@ from sorce.mappings import Vector
 
 Scores = NDArray[np.float64]
 Relevant = NDArray[np.bool_]
-Ranks = NDArray[np.int64]
+Ranks = NDArray[np.float64]
+"""Of a query's relevant photos, 1 the best; infinite for a photo that was not found."""
+
+THRESHOLDS = np.arange(50, 100, 5) / 100
+"""Of mAcc: our reading of the name, as the released code of SOREC (arXiv 2510.03701) does not compute it."""
 
 
 def best_region_scores(texts: Vector, photos: Sequence[Vector]) -> Scores:
@@ -23,23 +27,72 @@ def best_region_scores(texts: Vector, photos: Sequence[Vector]) -> Scores:
 
 
 def ranks(scores: Scores, relevant: Relevant) -> list[Ranks]:
-    """For each query (row) the ranks of its relevant photos, 1 the best, in ascending order."""
-    places = np.argsort(np.argsort(-scores, axis=1, kind="stable"), axis=1, kind="stable") + 1
-    return [np.sort(row[wanted]) for row, wanted in zip(places, relevant, strict=True)]
+    """For each query (row) the ranks of its relevant photos, in the order of the columns."""
+    places = np.argsort(np.argsort(-scores, axis=1, kind="stable"), axis=1, kind="stable") + 1.0
+    return [row[wanted] for row, wanted in zip(places, relevant, strict=True)]
+
+
+def ranks_in(ranking: Sequence[str], relevant: Sequence[str]) -> Ranks:
+    """The ranks of the relevant photos in a ranking that may end early, in the order of `relevant`."""
+    places = {photo: rank for rank, photo in enumerate(ranking, 1)}
+    return np.array([places.get(photo, np.inf) for photo in relevant], np.float64)
+
+
+def alone(places: Ranks) -> Ranks:
+    """The rank that each relevant photo would have if the other relevant ones were not there.
+
+    So SORCE-1K (arXiv 2505.24441) judges one zoom of an item: the released code scores the others 0, which is the same
+    as long as all scores are positive.
+    """
+    others: Ranks = (places[None, :] < places[:, None]).sum(axis=1, dtype=np.float64)
+    return places - others
+
+
+def found_at(k: int, places: Ranks) -> bool:
+    """Whether at least one relevant photo is among the first k."""
+    return bool((places <= k).any())
 
 
 def recall_at(k: int, found: Sequence[Ranks]) -> float:
     """Share of the queries with at least one relevant photo among the first k."""
-    return float(np.mean([bool(len(places)) and places[0] <= k for places in found]))
+    return float(np.mean([found_at(k, places) for places in found]))
 
 
 def mean_average_precision(found: Sequence[Ranks], k: int | None = None) -> float:
-    """Mean over queries of the precision at each relevant rank (up to k), summed and divided by all relevant photos."""
+    """Mean over queries of `average_precision`; queries without a relevant photo count as 0."""
     return float(np.mean([average_precision(places, k) for places in found]))
 
 
-def average_precision(places: Ranks, k: int | None = None) -> float:
+def average_precision(places: Ranks, k: int | None = None, *, attainable: bool = False) -> float:
+    """The sum of the precision at each relevant rank (up to k), divided by the number of all relevant photos.
+
+    `attainable` divides by min(relevant, k), the other common definition: 1 is then always within reach.
+    """
     if not len(places):
         return 0.0
-    precision = np.arange(1, len(places) + 1) / places
-    return float(precision[places <= k].sum() if k else precision.sum()) / len(places)
+    ordered = np.sort(places)
+    precision = np.arange(1, len(ordered) + 1) / ordered
+    most = min(len(ordered), k) if attainable and k else len(ordered)
+    return float(precision[ordered <= k].sum() if k else precision.sum()) / most
+
+
+def iou(boxes: NDArray[np.floating], others: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Intersection over union of boxes x1, y1, x2, y2, (..., 4) with (..., 4) to (...); 0 for those without an area."""
+    first, second = boxes.astype(np.float64), others.astype(np.float64)
+    sides = np.minimum(first[..., 2:], second[..., 2:]) - np.maximum(first[..., :2], second[..., :2])
+    common = np.prod(np.maximum(sides, 0), axis=-1)
+    areas = [np.prod(np.maximum(each[..., 2:] - each[..., :2], 0), axis=-1) for each in (first, second)]
+    # At least so much, as in SOREC's released code, so that nothing is divided by 0.
+    overlap: NDArray[np.float64] = common / np.maximum(areas[0] + areas[1] - common, 1e-6)
+    return overlap
+
+
+def accuracy(overlaps: NDArray[np.float64], threshold: float) -> NDArray[np.bool_]:
+    """For each expression whether its box's IoU with the truth reaches the threshold: Acc50 is the mean at 0.5."""
+    return overlaps >= threshold
+
+
+def mean_accuracy(overlaps: NDArray[np.float64]) -> NDArray[np.float64]:
+    """For each expression the share of the THRESHOLDS that its IoU reaches: mAcc is the mean."""
+    shares: NDArray[np.float64] = (overlaps[:, None] >= THRESHOLDS).mean(axis=1)
+    return shares

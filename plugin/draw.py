@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 from urllib.request import url2pathname
@@ -27,15 +27,24 @@ SURROUNDINGS = 1.8
 """An enlarged box shows this many times its longer side, so that one sees where it is."""
 
 
-def save(hits: Sequence[Hit], folder: Path, root: Path | None, title: str) -> list[Path]:
+def save(
+    hits: Sequence[Hit],
+    folder: Path,
+    root: Path | None,
+    title: str,
+    truth: Mapping[str, Sequence[Box]] | None = None,
+) -> list[Path]:
     """Writes `01-name.jpg`, ... and `sheet.jpg`; returns what it wrote, the sheet last.
 
-    A photo that cannot be opened has a grey page in its place that says why.
+    `truth` has by photo_id the boxes that are known to be right; they are drawn in white. A photo that cannot be opened
+    has a grey page in its place that says why.
     """
     folder.mkdir(parents=True, exist_ok=True)
     written, cells = [], []
     for rank, hit in enumerate(hits, 1):
         photo = _photo(hit, root)
+        for box in (truth or {}).get(hit.photo_id, ()):
+            _outline(photo, _moved(box, 0, 0, photo.width / hit.width), "white", max(1, round(max(photo.size) / LINES)))
         written.append(folder / f"{rank:02}-{PurePosixPath(hit.file_name).stem[:80]}.jpg")
         marked(photo, hit, rank).save(written[-1], quality=90)
         cells.append(_cell(photo, hit, rank))

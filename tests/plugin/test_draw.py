@@ -73,6 +73,17 @@ def test_each_hit_is_a_picture_and_all_are_on_the_sheet(tmp_path: Path) -> None:
         assert drawn.size == (800, 600)
 
 
+def test_what_is_known_to_be_right_is_outlined_in_white(tmp_path: Path) -> None:
+    Image.new("RGB", (1600, 1200), "green").save(tmp_path / "a.png")
+    # Of a photo that has grown since it was indexed: boxes are in the pixels of then.
+    found = hit((tmp_path / "a.png").as_uri(), Box(10, 10, 60, 60))
+    [photo, _] = save([found], tmp_path / "out", None, "a kite", {"id": [Box(300, 200, 400, 300)], "other": []})
+    with Image.open(photo) as drawn:
+        seen = pixels(drawn)
+    assert (seen[500, 580:600].min(axis=1) > 200).any()
+    assert (seen[500, 620:780, 0] < 60).all()
+
+
 def test_a_photo_that_is_gone_is_a_page_that_says_so(tmp_path: Path) -> None:
     written = save([hit("file:///nowhere/a.jpg", Box(10, 10, 60, 60))], tmp_path, None, "a kite")
     with Image.open(written[0]) as drawn:

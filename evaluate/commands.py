@@ -1,0 +1,153 @@
+"""`sorce evaluate`."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import TextIO
+
+import click
+from opensearchpy import OpenSearch
+from tqdm import tqdm  # type: ignore[import-untyped]
+
+from sorce.cluster import address, sentences
+from sorce.evaluate.report import as_json as results_as_json
+from sorce.evaluate.report import table
+from sorce.evaluate.run import BENCHMARKS, Result, Run
+from sorce.evaluate.truth import Query
+from sorce.mappings.recipe import Plain
+from sorce.models import DEFAULT_MODEL, DEFAULT_REGIONS, load_model, parse_parameters
+from sorce.options import Cluster, cluster
+from sorce.plugin import options
+
+DONE_WITH_REJECTS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """A model and a regions method as the command line names them."""
+
+    model: str
+    regions: str
+    parameters: Mapping[str, Plain]
+    name: str
+
+
+def setups(models: Sequence[str], regions: Sequence[str]) -> list[Setup]:
+    """Each model with each regions method, `tiles` or `tiles:most=90,smallest=0.05`. Raises ModelError."""
+    found = []
+    for model, each in product(dict.fromkeys(models), dict.fromkeys(regions)):
+        method, _, given = each.partition(":")
+        parameters = parse_parameters(method, given.split(",") if given else [])
+        found.append(Setup(model, method, parameters, f"{model} {each}"))
+    return found
+
+
+@click.command()
+@click.argument("benchmark", type=click.Choice(list(BENCHMARKS)))
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option(
+    "--truth",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="The file of the truth (yolo: of the class names).  [default: the one in FOLDER]",
+)
+@click.option(
+    "--model", "models", multiple=True, default=[DEFAULT_MODEL], show_default=True, help="As for ingest; repeatable."
+)
+@click.option(
+    "--regions",
+    multiple=True,
+    default=[DEFAULT_REGIONS],
+    show_default=True,
+    metavar="METHOD[:NAME=VALUE,...]",
+    help="How a photo becomes regions, with parameters as `sorce models` lists them; repeatable.",
+)
+@click.option("--exact", is_flag=True, help="In memory, by comparing everything: no OpenSearch.")
+@cluster
+@options.device
+@click.option("--keep", is_flag=True, help="Leave the index of each recipe in the cluster.")
+@click.option("--save", type=click.Path(file_okay=False, path_type=Path), metavar="DIR", help="Draw finds and misses.")
+@click.option("--out", type=click.File("w", lazy=False), metavar="FILE", help="Write the results as JSON here, too.")
+@options.as_json
+def evaluate(
+    benchmark: str,
+    folder: Path,
+    truth: Path | None,
+    models: Sequence[str],
+    regions: Sequence[str],
+    exact: bool,
+    cluster: Cluster,
+    device: str,
+    keep: bool,
+    save: Path | None,
+    out: TextIO | None,
+    as_json: bool,
+) -> int:
+    """How well photos and boxes are found, by a published protocol, for one or several recipes side by side.
+
+    \b
+    FOLDER holds the pictures and the truth of BENCHMARK:
+      sorce-1k  dataset.jsonl beside full_res, zoom_2x and zoom_3x: recall, text to image and back
+      coco      a JSON file of COCO, LVIS or Objects365: class names as queries, mAP@50
+      yolo      a text per picture, and data.yaml: the same
+      lines     labels.jsonl, {"image", "objects": [{"label", "box"}]}: the same
+      sorec     a JSON list of expressions: Acc50, Acc75, mAcc
+
+    The pictures go into an index that is made for it, and removed in the end. Brackets hold the 95 % interval over
+    queries (bootstrap). What the files lack is said, with counts. The exit code is 3 if pictures were rejected.
+
+    \b
+        sorce evaluate lines ./photos --model mini --regions tiles --regions whole --save drawn
+        sorce evaluate coco ./val2017 --truth instances_val2017.json --regions tiles:most=90 --exact --out coco.json
+    """
+    if exact and keep:
+        raise click.UsageError("--exact makes no index to keep; leave one of the two out.")
+    asked = setups(models, regions)
+    chosen = BENCHMARKS[benchmark]
+    read = chosen.read(folder, truth)
+    for sentence in read.remarks:
+        click.echo(f"note: {sentence}", err=True)
+    with _client(exact, cluster) as client:
+        how = "exact, in memory" if client is None else f"OpenSearch {client.info()['version']['number']}"
+        run = Run(chosen, read, client, keep, _progress)
+        results: dict[str, Result] = {}
+        for setup in asked:
+            click.echo(f"{setup.name}: {len(read.pictures):,} pictures, {len(read.queries):,} queries; {how}", err=True)
+            model = load_model(setup.model, setup.regions, setup.parameters, device)
+            results[setup.name] = run(model, None if save is None else save / _file_name(setup.name))
+    _tell(results_as_json(benchmark, how, read.remarks, results), results, out, as_json)
+    return DONE_WITH_REJECTS if any(result.rejected for result in results.values()) else 0
+
+
+def _tell(found: dict[str, object], results: Mapping[str, Result], out: TextIO | None, as_json: bool) -> None:
+    if out is not None:
+        out.write(json.dumps(found, indent=1) + "\n")
+    click.echo(json.dumps(found) if as_json else table(results))
+    for name, result in results.items():
+        if result.cost.index is not None:
+            click.echo(f"{name}: kept as index '{result.cost.index}'.", err=True)
+        if result.rejected:
+            click.echo(f"{name}: {len(result.rejected):,} pictures were rejected, and count as not found.", err=True)
+
+
+@contextmanager
+def _client(exact: bool, cluster: Cluster) -> Iterator[OpenSearch | None]:
+    if exact:
+        yield None
+    else:
+        with cluster.connect() as client, sentences(address(client)):
+            yield client
+
+
+def _progress(queries: Sequence[Query]) -> Iterable[Query]:
+    yield from tqdm(queries, unit=" texts", file=sys.stderr, disable=None)
+
+
+def _file_name(name: str) -> str:
+    return re.sub(r"[^\w.=-]+", "-", name).strip("-")

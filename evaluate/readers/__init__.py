@@ -1,0 +1,1 @@
+"""The published layouts of benchmarks: a folder and the file of its truth, read into a Truth."""

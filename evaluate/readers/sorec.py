@@ -1,0 +1,37 @@
+"""SOREC (arXiv 2510.03701): a JSON list of `{"image", "bbox": [x, y, w, h], "ref", "id"}`, a box per expression."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sorce.errors import TruthError
+from sorce.evaluate.readers.files import Boxes, Pictures, corners, file_of, read_json, understood
+from sorce.evaluate.truth import Picture, Query, Remarks, Truth
+
+UNJUDGED = "expressions left out for want of their picture or box"
+BLANK = "blank expressions, left out"
+
+
+def read(folder: Path, truth: Path | None = None) -> Truth:
+    """Each expression answered by one picture and one box. Raises TruthError."""
+    file = file_of(folder, truth, "*.json")
+    remarks = Remarks()
+    pictures, boxes = Pictures(folder, remarks), Boxes(remarks)
+    used: dict[str, Picture] = {}
+    queries = []
+    content = read_json(file)
+    if not isinstance(content, list):
+        raise TruthError(f"'{file}' is no list of expressions; name another with --truth FILE.")
+    for number, row in enumerate(content, 1):
+        with understood(f"'{file}', entry {number},"):
+            text, picture = str(row["ref"]), pictures.find(row["image"])
+            box = boxes.within(picture, [corners(row["bbox"])]) if picture else ()
+        if not text.strip():
+            remarks.add(BLANK, str(row["image"]))
+        elif picture is None or not box:
+            remarks.add(UNJUDGED, text)
+        else:
+            used[picture.photo_id] = picture
+            queries.append(Query(text, {picture.photo_id: box}))
+    pictures.remark_unnamed()
+    return Truth.of(used.values(), queries, remarks)

@@ -1,0 +1,89 @@
+"""YOLO's text: a `.txt` per picture with lines `class x y w h` (the middle, as shares of the picture), or polygons.
+
+A label file lies beside its picture, or in the folder `labels` where the picture is in `images`. The names of the
+classes come from `data.yaml` (`names`, a list or a mapping) or from a text, a name a line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import yaml
+
+from sorce.errors import TruthError
+from sorce.evaluate.readers.files import ABSENT, Boxes, Pictures, by_class, file_of, understood
+from sorce.evaluate.truth import Picture, Remarks, Truth
+
+UNLABELLED = "pictures without a label file, taken to show nothing that is asked for"
+NAMELESS = "objects of a class without a name, left out"
+
+
+def read(folder: Path, truth: Path | None = None) -> Truth:
+    """Each class name answered by the pictures that show it. `truth` is the file of the names. Raises TruthError."""
+    names = _names(file_of(folder, truth, "data.yaml", "*.yaml", "*.yml", "classes.txt", "*.names"))
+    remarks = Remarks()
+    boxes = Boxes(remarks)
+    pictures = list(Pictures(folder, remarks))
+    labels = []
+    for picture in pictures:
+        file = _label_file(Path(picture.source.name))
+        if file is None:
+            remarks.add(UNLABELLED, picture.name)
+            continue
+        for number, corners in _objects(file, picture):
+            if number not in names:
+                remarks.add(NAMELESS, f"{number} in {file.name}")
+            else:
+                # What cannot be opened has no size to multiply with; that it should be found is still true.
+                shown = boxes.within(picture, [corners] if picture.size else [])
+                labels.append((names[number], picture, shown))
+    for name in sorted(set(names.values()) - {label for label, _, _ in labels}):
+        remarks.add(ABSENT, name)
+    return Truth.of(pictures, by_class(labels), remarks)
+
+
+def _names(file: Path) -> Mapping[int, str]:
+    try:
+        text = file.read_text(encoding="utf-8")
+        listed = yaml.safe_load(text)["names"] if file.suffix in (".yaml", ".yml") else text.split("\n")
+    except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError) as error:
+        raise TruthError(f"'{file}' has no names of classes that can be read: {error!r}.") from error
+    numbered = listed.items() if isinstance(listed, dict) else enumerate(listed)
+    with understood(f"'{file}'"):
+        return {int(number): str(name).strip() for number, name in numbered if str(name).strip()}
+
+
+def _label_file(picture: Path) -> Path | None:
+    parts = list(picture.parent.parts)
+    beside = picture.with_suffix(".txt")
+    if "images" in parts:
+        place = len(parts) - 1 - parts[::-1].index("images")
+        parts[place] = "labels"
+        apart = Path(*parts, beside.name)
+        if apart.is_file():
+            return apart
+    return beside if beside.is_file() else None
+
+
+def _objects(file: Path, picture: Picture) -> list[tuple[int, tuple[float, float, float, float]]]:
+    """Class and corners in pixels of each object. Raises TruthError."""
+    width, height = picture.size or (1, 1)
+    found = []
+    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
+        if line.strip():
+            with understood(f"'{file}', line {number},"):
+                kind, *numbers = map(float, line.split())
+                x1, y1, x2, y2 = _corners(numbers)
+                found.append((int(kind), (x1 * width, y1 * height, x2 * width, y2 * height)))
+    return found
+
+
+def _corners(numbers: list[float]) -> tuple[float, float, float, float]:
+    """Of a box, or round a polygon x, y, x, y, ..."""
+    if len(numbers) == 4:
+        x, y, width, height = numbers
+        return x - width / 2, y - height / 2, x + width / 2, y + height / 2
+    if len(numbers) < 6 or len(numbers) % 2:
+        raise ValueError(f"{len(numbers)} numbers are neither a box nor a polygon")
+    return min(numbers[::2]), min(numbers[1::2]), max(numbers[::2]), max(numbers[1::2])

@@ -1,0 +1,69 @@
+"""The results of several recipes: a table side by side, and as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from sorce.evaluate.figures import LEVEL, ROUNDS, SEED, Figure
+from sorce.evaluate.run import Cost, Result
+
+COSTS = ("photos", "regions per photo", "index kB per photo", "ingest seconds per photo")
+
+
+def table(results: Mapping[str, Result]) -> str:
+    """A row for each figure, with its interval and over how many values it is; a column for each recipe."""
+    figures = [result.figures for result in results.values()]
+    rows = [["", "of", *results]]
+    rows += [[each[0].name, f"{each[0].over:,}", *map(_figure, each)] for each in zip(*figures, strict=True)]
+    costs = [_costs(result.cost) for result in results.values()]
+    rows += [[name, "", *each] for name, *each in zip(COSTS, *costs, strict=True)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = [
+        "  ".join(
+            [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]
+        )
+        for row in rows
+    ]
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def as_json(benchmark: str, how: str, remarks: Sequence[str], results: Mapping[str, Result]) -> dict[str, Any]:
+    return {
+        "benchmark": benchmark,
+        "how": how,
+        "remarks": list(remarks),
+        "interval": {"level": LEVEL, "method": "bootstrap over queries", "rounds": ROUNDS, "seed": SEED},
+        "recipes": [_result(name, result) for name, result in results.items()],
+    }
+
+
+def _result(name: str, result: Result) -> dict[str, Any]:
+    cost = result.cost
+    return {
+        "name": name,
+        "recipe": result.recipe.to_meta(),
+        **asdict(cost),
+        "regions_per_photo": _per(cost.regions, cost),
+        "seconds_per_photo": _per(cost.seconds, cost),
+        "rejected": [asdict(reject) for reject in result.rejected],
+        "figures": [asdict(each) for each in result.figures],
+    }
+
+
+def _figure(figure: Figure) -> str:
+    return "-" if figure.value is None else f"{figure.value:.3f} ({figure.low:.3f}-{figure.high:.3f})"
+
+
+def _costs(cost: Cost) -> list[str]:
+    kilobytes = None if cost.index_bytes is None else _per(cost.index_bytes / 1000, cost)
+    return [f"{cost.photos:,}", *map(_short, (_per(cost.regions, cost), kilobytes, _per(cost.seconds, cost)))]
+
+
+def _per(amount: float, cost: Cost) -> float | None:
+    return amount / cost.photos if cost.photos else None
+
+
+def _short(number: float | None) -> str:
+    return "-" if number is None else f"{number:.3g}" if number < 100 else f"{number:,.0f}"
