@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import random
 import time
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from enum import Enum
 from types import TracebackType
+from typing import Any
+from urllib.parse import quote
 
 import orjson
 from opensearchpy import OpenSearch, exceptions
 
-from sorce.cluster import reason
 from sorce.errors import ClusterError
-from sorce.ingest.report import Watch
+from sorce.ingest.patience import Patience, Wait, passes, passing
 from sorce.mappings import Rejected
 
 THREADS = 2
@@ -24,14 +23,8 @@ MOST_BYTES = 10_000_000
 MOST_SECONDS = 10.0
 """What is encoded waits no longer for company, so that little is done twice after a power cut."""
 
-PATIENCE = 300.0
-FIRST_DELAY = 0.5
-LONGEST_DELAY = 30.0
-
-BUSY = frozenset({429, 502, 503, 504})
 FATAL = frozenset({401, 403, 404})
 TOO_LARGE = 413
-DISK_FULL = "FORBIDDEN/12/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,16 +75,23 @@ class Sender:
 
     client: OpenSearch
     index: str
-    watch: Watch = field(default_factory=Watch)
-    patience: float = PATIENCE
+    patience: Patience = field(default_factory=Patience)
 
     def send(self, writes: Sequence[Write]) -> Sent:
-        """Raises ClusterError where the cluster refuses all, or takes nothing for `patience` seconds."""
+        """Raises ClusterError where the cluster refuses all, or takes nothing for as long as there is patience."""
+        if self.patience.ended.is_set():
+            return Sent([], [], 0.0)
+        try:
+            return self._send(writes)
+        except BaseException:
+            self.patience.ended.set()
+            raise
+
+    def _send(self, writes: Sequence[Write]) -> Sent:
         started = time.perf_counter()
         written: list[Write] = []
         rejected: list[Rejected] = []
-        left = list(writes)
-        attempt, progress = 0, time.monotonic()
+        left, waiting = list(writes), Wait(self.patience)
         while True:
             answers = list(zip(left, self._ask(left), strict=True))
             written += [write for write, answer in answers if answer.fate is Fate.WRITTEN]
@@ -100,41 +100,35 @@ class Sender:
             ]
             again = [(write, answer.reason) for write, answer in answers if answer.fate is Fate.AGAIN]
             if len(again) < len(left):
-                attempt, progress = 0, time.monotonic()
+                waiting.progress()
             left = [write for write, _ in again]
-            if not again or not self._wait(attempt, progress + self.patience - time.monotonic(), again[0][1]):
+            if not again or not waiting.again(again[0][1]):
                 return Sent(written, rejected, time.perf_counter() - started)
-            attempt += 1
-
-    def _wait(self, attempt: int, left: float, why: str) -> bool:
-        """Whether to try again."""
-        if left <= 0:
-            raise ClusterError(
-                f"the cluster took nothing for {self.patience:.0f} s ({why}); what is written stays: "
-                "mend it and run the same command again."
-            )
-        if attempt:
-            self.watch.waiting(why, left)
-        # Jitter, so that writers that failed together do not come back together.
-        delay = min(FIRST_DELAY * 2**attempt, LONGEST_DELAY, left) * random.uniform(0.5, 1)
-        return not self.watch.stop.wait(delay)
 
     def _ask(self, writes: Sequence[Write]) -> list[Answer]:
         """One request; several where it is too large for the cluster."""
-        body = b"".join(write.lines for write in writes)
-        params = {"filter_path": "items.*.status,items.*.error"}
         try:
-            items = self.client.bulk(body=body, index=self.index, params=params)["items"]
-        except (exceptions.ConnectionError, exceptions.SerializationError) as error:
-            # The second is an answer that broke off.
-            return [Answer(Fate.AGAIN, f"no answer: {type(error).__name__}")] * len(writes)
-        except exceptions.TransportError as error:
-            if error.status_code == TOO_LARGE:
+            items = self._bulk(b"".join(write.lines for write in writes))
+        except (exceptions.TransportError, exceptions.SerializationError) as error:
+            if isinstance(error, exceptions.TransportError) and error.status_code == TOO_LARGE:
                 return self._halves(writes)
-            if error.status_code not in BUSY:
+            why = passing(error)
+            if why is None:
                 raise
-            return [Answer(Fate.AGAIN, f"{error.status_code}, {reason(error)}")] * len(writes)
+            return [Answer(Fate.AGAIN, why)] * len(writes)
+        if len(items) != len(writes):
+            return [Answer(Fate.AGAIN, f"an answer for {len(items)} of {len(writes)} documents")] * len(writes)
         return [self._answer(item["index"]["status"], item["index"].get("error", {})) for item in items]
+
+    def _bulk(self, body: bytes) -> list[Any]:
+        # Not by the client itself, which would send all of it again, three times and at once.
+        connection = self.client.transport.get_connection()
+        params = {"filter_path": "items.*.status,items.*.error"}
+        _, _, answer = connection.perform_request("POST", f"/{quote(self.index)}/_bulk", params, body)
+        try:
+            return list(orjson.loads(answer)["items"])
+        except (ValueError, LookupError, TypeError) as error:
+            raise exceptions.SerializationError(answer, error) from error
 
     def _halves(self, writes: Sequence[Write]) -> list[Answer]:
         if len(writes) == 1:
@@ -147,8 +141,7 @@ class Sender:
         if status < 300:
             return Answer(Fate.WRITTEN)
         said = f"{error.get('reason', 'no reason given')} ({status})"
-        # A full disk makes an index read-only for a while, which is 429 by most versions and 403 by others.
-        if status in BUSY or status >= 500 or DISK_FULL in said:
+        if passes(status, said):
             return Answer(Fate.AGAIN, said)
         if status in FATAL:
             raise ClusterError(
@@ -168,7 +161,7 @@ class Writer:
         self._on_sent = on_sent
         self._most_bytes = most_bytes
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="write")
-        self._under_way: deque[Future[Sent]] = deque()
+        self._under_way: set[Future[Sent]] = set()
         self._gathered: list[Write] = []
         self._bytes = 0
         self._since = 0.0
@@ -179,12 +172,16 @@ class Writer:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        done = False
         try:
             if kind is None:
                 self._send()
                 self._collect(0)
+                done = True
         finally:
-            # What a failed run has under way is still finished; what waits behind it is not begun.
+            # What a failed run has under way is still finished; what waits behind it, or for the cluster, is not.
+            if not done:
+                self._sender.patience.ended.set()
             self._pool.shutdown(cancel_futures=True)
 
     def add(self, write: Write) -> None:
@@ -197,21 +194,21 @@ class Writer:
         self._bytes += len(write.lines)
         if time.monotonic() - self._since > MOST_SECONDS:
             self._send()
-        for sent in self._finished():
-            self._on_sent(sent)
+        self._collect(len(self._under_way))
 
     def _send(self) -> None:
         if self._gathered:
             # One request waits for each that is being sent, so that no writer is ever idle for long.
             self._collect(2 * THREADS - 1)
-            self._under_way.append(self._pool.submit(self._sender.send, self._gathered))
+            self._under_way.add(self._pool.submit(self._sender.send, self._gathered))
             self._gathered, self._bytes = [], 0
 
     def _collect(self, most: int) -> None:
-        """Waits until no more than so many requests are under way."""
-        while len(self._under_way) > most:
-            self._on_sent(self._under_way.popleft().result())
-
-    def _finished(self) -> Iterator[Sent]:
-        while self._under_way and self._under_way[0].done():
-            yield self._under_way.popleft().result()
+        """Takes what is finished, and waits until no more than so many requests are under way."""
+        while self._under_way:
+            enough = len(self._under_way) <= most
+            finished, self._under_way = wait(self._under_way, 0 if enough else None, FIRST_COMPLETED)
+            for future in finished:
+                self._on_sent(future.result())
+            if enough:
+                return

@@ -12,10 +12,12 @@ from typing import IO, Any
 import click
 from opensearchpy import OpenSearch
 
-from sorce.cluster import address, connect, sentences
+from sorce.cluster import address, sentences
 from sorce.errors import ModelError, SorceError
 from sorce.ingest.files import Files, Naming, absolute_path, named
 from sorce.ingest.index import Index
+from sorce.ingest.move import switch, target
+from sorce.ingest.patience import SECONDS
 from sorce.ingest.pipeline import Options, default_workers, ingest_photos, rehearse
 from sorce.ingest.prune import count_gone, prune
 from sorce.ingest.report import Report
@@ -25,6 +27,7 @@ from sorce.mappings.index import parse_attribute
 from sorce.mappings.recipe import Plain
 from sorce.models import DEFAULT_MODEL, DEFAULT_REGIONS, METHODS, Model, load_model, parse_parameters
 from sorce.models.checkpoint import FOLDER, Checkpoint, find, find_again
+from sorce.options import Cluster, cluster
 
 DONE_WITH_REJECTS = 3
 INTERRUPTED = 130
@@ -35,8 +38,9 @@ class Request:
     """The command line."""
 
     paths: Sequence[str]
-    index: str
-    url: str | None
+    index: str | None
+    alias: str | None
+    cluster: Cluster
     model: str | None
     regions: str | None
     smallest: float | None
@@ -49,12 +53,18 @@ class Request:
     ignore: Sequence[str]
     limit: int | None
     attributes: Mapping[str, Attribute]
+    patience: float
     force: bool
     prune: bool
     dry_run: bool
     rejects: IO[str] | None
     as_json: bool
     quiet: bool
+
+    @property
+    def name(self) -> str:
+        """What the photos are found by."""
+        return self.index or self.alias or ""
 
     def files(self) -> Files:
         """Raises SorceError where a path is outside the root."""
@@ -75,9 +85,7 @@ class Request:
         if there is None or self.model not in (None, there.model):
             return find(self.model or DEFAULT_MODEL)
         if there.model == FOLDER:
-            raise ModelError(
-                f"index '{self.index}' was made with a model from a folder; name that folder with --model."
-            )
+            raise ModelError(f"index '{self.name}' was made with a model from a folder; name that folder with --model.")
         return find_again(there)
 
     def given_parameters(self, regions: str) -> dict[str, Plain]:
@@ -96,8 +104,11 @@ def attributes(context: click.Context, option: click.Parameter, texts: Sequence[
 
 @click.command()
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...", type=click.Path(exists=True, allow_dash=True))
-@click.option("--index", required=True, help="Where the photos go; it is made if there is none.")
-@click.option("--url", help="The cluster.  [default: $OPENSEARCH_URL, or http://127.0.0.1:9200]")
+@click.option("--index", help="Where the photos go; it is made if there is none.")
+@click.option(
+    "--alias", help="Or: the name for an index of this very recipe, which is made and switched to when complete."
+)
+@cluster
 @click.option("--model", help=f"A name on the hub, a folder, or 'mini'.  [default: the index's, or {DEFAULT_MODEL}]")
 @click.option(
     "--regions",
@@ -133,6 +144,14 @@ def attributes(context: click.Context, option: click.Parameter, texts: Sequence[
     callback=attributes,
     help="Say more of each photo: key=value, key:int=3, key:float=2.5 or key:date=2026-01-31; may be repeated.",
 )
+@click.option(
+    "--patience",
+    type=click.FloatRange(0),
+    default=SECONDS,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long to wait for a cluster that takes nothing: busy, restarting, or with a full disk.",
+)
 @click.option("--force", is_flag=True, help="Encode unchanged photos again.")
 @click.option("--prune", is_flag=True, help="Remove photos from the index whose file is gone from the given folders.")
 @click.option("--dry-run", is_flag=True, help="Only say what would be done.")
@@ -143,19 +162,24 @@ def ingest(**options: Any) -> None:
     """Bring photos into an index: files, folders with all below them, or - for a list of paths on stdin.
 
     Photos that are there already, unchanged, are skipped; so after an interruption, run the same command again.
+    With --alias, photos are searched by that name: when all are in, it moves from the index of the recipe before, which
+    stays until somebody deletes it, to that of this one.
 
     \b
         sorce ingest --index photos ~/Pictures
         sorce ingest --index photos --model mini --limit 100 ./photos
+        sorce ingest --alias photos --regions clusters ~/Pictures
         sorce ingest --index shelves --root /mnt/photos --set store:int=17 --prune /mnt/photos/17
         find . -name '*.jpg' -newer stamp | sorce ingest --index photos -
 
     The exit code is 0 if all went well, 3 if there were rejects, 1 for an error, 130 after Ctrl-C.
     """
     request = Request(**options)
-    report = run(request)
+    if (request.index is None) == (request.alias is None):
+        raise click.UsageError("say where the photos go, by either --index or --alias.")
+    index, report = run(request)
     if not request.quiet or request.as_json:
-        click.echo(told(request, report))
+        click.echo(told(request, index, report))
     if report.stopped:
         click.echo("stopped early; run the same command again for the rest.", err=True)
         raise click.exceptions.Exit(INTERRUPTED)
@@ -163,35 +187,48 @@ def ingest(**options: Any) -> None:
         raise click.exceptions.Exit(DONE_WITH_REJECTS)
 
 
-def run(request: Request) -> Report:
+def run(request: Request) -> tuple[str, Report]:
+    """The index that the photos went to, and what was done."""
     files = request.files()
     if request.prune and not files.folders():
         raise click.UsageError("--prune looks for photos that are gone from a folder; name a folder.")
-    client = connect(request.url)
+    client = request.cluster.connect()
     with sentences(address(client)):
-        there = Index(client, request.index).recipe()
-    model = request.load_model(there)
+        there = Index(client, request.name).recipe()
+        model = request.load_model(there)
+        index = target(client, request.alias, model.recipe) if request.alias else request.name
     photos, others = files.count()
     expected = photos if request.limit is None else min(photos, request.limit)
     with Screen(expected, request.rejects, request.quiet) as screen, interruptible(screen):
-        report = work(client, request, model, files, screen)
-    return replace(report, others=others)
+        report = work(client, index, request, model, files, screen)
+        if request.alias and not report.stopped and not request.dry_run:
+            screen.say(moved(client, index, request, request.alias, files))
+    return index, replace(report, others=others)
 
 
-def work(client: OpenSearch, request: Request, model: Model[Any], files: Files, screen: Screen) -> Report:
+def moved(client: OpenSearch, index: str, request: Request, alias: str, files: Files) -> str:
+    """Switches the alias, if all is there."""
+    if request.limit is not None:
+        return f"'{alias}' was not switched to '{index}', which --limit keeps incomplete."
+    old = switch(client, alias, index, files if request.prune else None)
+    kept = f"; '{old}' stays until you delete it" if old else ""
+    return f"'{alias}' names '{index}'{kept}."
+
+
+def work(client: OpenSearch, index: str, request: Request, model: Model[Any], files: Files, screen: Screen) -> Report:
     sources = islice(files, request.limit)
-    options = Options(request.attributes, request.force, request.workers)
+    options = Options(request.attributes, request.force, request.workers, request.patience)
     if request.dry_run:
-        report = rehearse(client, request.index, model.recipe, sources, options, screen)
+        report = rehearse(client, index, model.recipe, sources, options, screen)
     else:
-        report = ingest_photos(client, request.index, model, sources, options, screen)
+        report = ingest_photos(client, index, model, sources, options, screen)
     if not request.prune or report.stopped:
         return report
-    return replace(report, pruned=(count_gone if request.dry_run else prune)(client, request.index, files))
+    return replace(report, pruned=(count_gone if request.dry_run else prune)(client, index, files))
 
 
-def told(request: Request, report: Report) -> str:
+def told(request: Request, index: str, report: Report) -> str:
     if request.as_json:
-        facts = {"index": request.index, "dry_run": request.dry_run, "photos_per_second": report.photos_per_second}
+        facts = {"index": index, "dry_run": request.dry_run, "photos_per_second": report.photos_per_second}
         return json.dumps({**facts, **asdict(report)})
     return f"would be: {report}" if request.dry_run else str(report)

@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-import io
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
 from threading import Condition
 from typing import Generic, TypeVar
 
-from PIL import ExifTags, Image
+from PIL import Image
 
 from sorce.errors import BadPhoto
 from sorce.ingest.source import Source
 from sorce.mappings import Attribute, Photo, PhotoFile, Rejected
 from sorce.mappings.lookup import Stored
-from sorce.models.upright import DAMAGED, MOST_PIXELS, named, opened, upright
+from sorce.models.apart import Limits, Openers
+from sorce.models.upright import MOST_PIXELS, named
 
 Prepared = TypeVar("Prepared")
 
 PIXELS_OF_A_WORKER = 50_000_000
-
-DATES = ((0x9003, 0x9011), (0x9004, 0x9012))
-"""When the photo was taken, or else digitised, each with its time zone: tags of EXIF's own directory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +70,10 @@ class Room:
 
 
 class Decoder(Generic[Prepared]):
-    """One photo at a time, in any of `workers` threads. `force` decodes unchanged photos, too."""
+    """One photo at a time, in any of `workers` threads. `force` decodes unchanged photos, too.
+
+    A context, since it has pictures opened by processes of its own, within `limits`.
+    """
 
     def __init__(
         self,
@@ -82,11 +81,19 @@ class Decoder(Generic[Prepared]):
         attributes: Mapping[str, Attribute],
         force: bool,
         workers: int,
+        limits: Limits | None = None,
     ) -> None:
         self._prepare = prepare
         self._attributes = attributes
         self._force = force
         self._room = Room(max(MOST_PIXELS, workers * PIXELS_OF_A_WORKER))
+        self._openers = Openers(limits or Limits())
+
+    def __enter__(self) -> Decoder[Prepared]:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._openers.close()
 
     def __call__(self, job: Job | Rejected) -> Ready[Prepared] | Unchanged | Rejected:
         if isinstance(job, Rejected):
@@ -110,43 +117,16 @@ class Decoder(Generic[Prepared]):
 
     def _ready(self, job: Job, file: PhotoFile, content: bytes) -> Ready[Prepared]:
         stored = job.stored or Stored(content_hash="", attributes={})
-        with opened(io.BytesIO(content)) as image, self._room.holding(image.width * image.height):
+        with self._openers.one() as opener, self._room.holding(opener.pixels(content)):
             started = time.perf_counter()
-            pixels = named(upright(image), job.source.name)
+            picture = opener.picture()
+            pixels = named(picture.photo, job.source.name)
             photo = Photo(
                 file,
                 *pixels.size,
-                taken_at=taken_at(image),
-                camera=camera(image),
+                taken_at=picture.taken_at,
+                camera=picture.camera,
                 attributes=stored.with_attributes(self._attributes),
             )
             prepared = self._prepare(pixels)
         return Ready(job.source, photo, prepared, job.stored is None, time.perf_counter() - started)
-
-
-def taken_at(image: Image.Image) -> datetime | None:
-    """EXIF's date, with its time zone where the camera wrote one; None where there is no date that makes sense."""
-    try:
-        tags = image.getexif().get_ifd(ExifTags.IFD.Exif)
-    except DAMAGED:
-        return None
-    for date, zone in DATES:
-        said = f"{tags.get(date, '')}".strip("\0 ")
-        offset = f"{tags.get(zone, '')}".strip("\0 ")
-        for text, form in ((said + offset, "%Y:%m:%d %H:%M:%S%z"), (said, "%Y:%m:%d %H:%M:%S")):
-            try:
-                return datetime.strptime(text, form)
-            except ValueError:
-                continue
-    return None
-
-
-def camera(image: Image.Image) -> str | None:
-    """Maker and model, as EXIF has them; many models name their maker themselves."""
-    try:
-        exif = image.getexif()
-        maker, model = (f"{exif.get(tag) or ''}".strip("\0 ") for tag in (ExifTags.Base.Make, ExifTags.Base.Model))
-    except DAMAGED:
-        return None
-    name = model if model.lower().startswith(maker.lower()) else f"{maker} {model}".strip()
-    return name[:200] or None

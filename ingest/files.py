@@ -174,8 +174,18 @@ def read(file: Path) -> bytes:
             raise BadPhoto("is a folder that may not be read" if folder else "is not a regular file")
         if status.st_size > MOST_BYTES:
             raise BadPhoto(f"is larger than {MOST_BYTES >> 20} MB")
-        with file.open("rb") as stream:
+        with open(file, "rb", opener=_without_waiting) as stream:  # Path.open takes no opener
+            before = os.fstat(stream.fileno())
             # No more than it had: a file that is being written must not grow without end here.
-            return stream.read(status.st_size)
+            content = stream.read(before.st_size)
+            after = os.fstat(stream.fileno())
+        if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+            raise BadPhoto("was changed while it was read; run the same command again")
+        return content
     except OSError as error:
         raise BadPhoto(unreadable(error)) from error
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    """For one that has become a FIFO by now."""
+    return os.open(path, flags | os.O_NONBLOCK)

@@ -6,11 +6,13 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from itertools import islice
 from typing import TypeVar
 
 from sorce.ingest.decode import Job, Ready, Unchanged
 from sorce.ingest.index import Index
+from sorce.ingest.patience import Patience
 from sorce.ingest.report import Watch
 from sorce.ingest.source import Source
 from sorce.ingest.tally import Tally
@@ -35,11 +37,14 @@ def until(watch: Watch, items: Iterable[Item]) -> Iterator[Item]:
         yield item
 
 
-def compared(index: Index, sources: Iterable[Source | Rejected]) -> Iterator[Job | Rejected]:
+def compared(index: Index, sources: Iterable[Source | Rejected], patience: Patience) -> Iterator[Job | Rejected]:
     """Each source with what the index holds of it."""
     sources = iter(sources)
     while batch := list(islice(sources, LOOKUP)):
-        stored = index.stored([source.photo_id for source in batch if isinstance(source, Source)])
+        ids = [source.photo_id for source in batch if isinstance(source, Source)]
+        stored = patience.ask(partial(index.stored, ids))
+        if stored is None:
+            return
         for source in batch:
             yield source if isinstance(source, Rejected) else Job(source, stored.get(source.photo_id))
 

@@ -11,6 +11,7 @@ from sorce.errors import ClusterError
 from sorce.mappings import Attribute, Recipe, refuse_mismatch
 from sorce.mappings.index import attributes_mapping, index_body
 from sorce.mappings.lookup import Stored, by_ids, uri_of, uris_below
+from sorce.models.querybank import banked
 
 
 class Index:
@@ -28,14 +29,14 @@ class Index:
         """Raises RecipeMismatch where the index holds vectors of another recipe."""
         there = self.recipe()
         if there is not None:
-            refuse_mismatch(self.name, there, recipe)
+            refuse_mismatch(self.name, there, banked(recipe))
 
     def make(self, recipe: Recipe) -> None:
         """Creates the index where there is none. Raises RecipeMismatch where there is another."""
         self.refuse_other(recipe)
         if not self.client.indices.exists(index=self.name):
             try:
-                self.client.indices.create(index=self.name, body=index_body(recipe))
+                self.client.indices.create(index=self.name, body=index_body(banked(recipe)))
             except exceptions.RequestError as error:
                 if error.error != "resource_already_exists_exception":
                     raise
@@ -55,8 +56,10 @@ class Index:
 
     def stored(self, photo_ids: Sequence[str]) -> dict[str, Stored]:
         """What is there of these photos, as of the last refresh; nothing where there is no index."""
+        # With a part of the answer missing, a photo would look new, and lose the attributes that it has.
+        whole = {"allow_partial_search_results": "false"}
         try:
-            found = self.client.search(index=self.name, body=by_ids(photo_ids))["hits"]["hits"]
+            found = self.client.search(index=self.name, body=by_ids(photo_ids), params=whole)["hits"]["hits"]
         except exceptions.NotFoundError:
             return {}
         return {hit["_id"]: Stored.of(hit) for hit in found}

@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
+from functools import partial
 
 from opensearchpy import OpenSearch
 from PIL.Image import Image
@@ -21,12 +22,14 @@ from sorce.ingest.bulk import Sender, Write, Writer, index_lines
 from sorce.ingest.decode import Decoder, Ready
 from sorce.ingest.flow import Pace, batches, compared, encoded, in_order, until
 from sorce.ingest.index import Index
+from sorce.ingest.patience import SECONDS, Patience
 from sorce.ingest.report import Report, Watch
 from sorce.ingest.source import Source
 from sorce.ingest.tally import Tally
 from sorce.mappings import Attribute, Recipe, Region, Rejected
 from sorce.mappings.document import document
 from sorce.models.model import Model, Prepared
+from sorce.models.querybank import Querybank
 
 
 def default_workers() -> int:
@@ -35,11 +38,15 @@ def default_workers() -> int:
 
 @dataclass(frozen=True)
 class Options:
-    """How a run goes about it. `attributes` are set on each photo; `force` encodes unchanged photos again."""
+    """How a run goes about it. `attributes` are set on each photo; `force` encodes unchanged photos again.
+
+    `patience` is how many seconds a cluster that takes nothing is waited for.
+    """
 
     attributes: Mapping[str, Attribute] = field(default_factory=dict)
     force: bool = False
     workers: int = field(default_factory=default_workers)
+    patience: float = SECONDS
 
 
 def ingest_photos(
@@ -56,18 +63,22 @@ def ingest_photos(
     read, ClusterError where the cluster refuses.
     """
     options, watch = options or Options(), watch or Watch()
-    tally, pace = Tally(watch, options.workers), Pace(options.workers)
-    decode = Decoder(model.prepare, options.attributes, options.force, options.workers)
-    with sentences(address(client)):
+    tally, pace, patience = Tally(watch, options.workers), Pace(options.workers), Patience(options.patience, watch)
+    decoder = Decoder(model.prepare, options.attributes, options.force, options.workers)
+    with sentences(address(client)), decoder as decode:
         there = Index(client, index)
         there.make(model.recipe)
+        bank = querybank(model, there.recipe())
         there.add_attributes(options.attributes)
-        with threads(options.workers) as pool, Writer(Sender(client, index, watch), tally.sent) as writer:
-            jobs = compared(there, until(watch, sources))
+        sender = Sender(client, index, patience)
+        with threads(options.workers) as pool, Writer(sender, tally.sent) as writer:
+            jobs = compared(there, until(watch, sources), patience)
             decoded = batches(in_order(pool, decode, jobs, pace), pace, tally)
             for ready, regions in encoded(model, decoded, pace, tally):
-                writer.add(write(ready, regions))
-        there.refresh()
+                writer.add(write(ready, bank.measured(regions) if bank else regions))
+        patience.ask(there.refresh)
+        # Had somebody deleted it meanwhile, the cluster would have made one of no use when the next photos came.
+        patience.ask(partial(there.refuse_other, model.recipe))
     return tally.report()
 
 
@@ -82,14 +93,19 @@ def rehearse(
     """What `ingest_photos` would do: it decodes, but encodes and writes nothing."""
     options, watch = options or Options(), watch or Watch()
     tally, pace = Tally(watch, options.workers), Pace(options.workers)
-    decode = Decoder(only_decode, options.attributes, options.force, options.workers)
-    with sentences(address(client)), threads(options.workers) as pool:
+    decoder = Decoder(only_decode, options.attributes, options.force, options.workers)
+    with sentences(address(client)), decoder as decode, threads(options.workers) as pool:
         there = Index(client, index)
         there.refuse_other(recipe)
-        jobs = compared(there, until(watch, sources))
+        jobs = compared(there, until(watch, sources), Patience(options.patience, watch))
         for batch in batches(in_order(pool, decode, jobs, pace), pace, tally):
             tally.would_write(batch)
     return tally.report()
+
+
+def querybank(model: Model[Prepared], there: Recipe | None) -> Querybank | None:
+    """None for an index that was made without hubness, and stays so."""
+    return Querybank(model) if there is not None and there.bank else None
 
 
 def write(ready: Ready[Prepared], regions: Sequence[Region]) -> Write:

@@ -117,7 +117,9 @@ def upright(image: Image.Image) -> Image.Image:
         raise BadPhoto(_damage(error)) from error
     # Asked for only now: reading a TIFF turns it, and a PNG may say it last.
     turn = TURNS.get(orientation(image))
-    return coloured if turn is None else coloured.transpose(turn)
+    if turn is not None:
+        return coloured.transpose(turn)
+    return coloured.copy() if coloured is image else coloured
 
 
 def orientation(image: Image.Image) -> int:
@@ -136,7 +138,8 @@ def _rgb(image: Image.Image) -> Image.Image:
         layer = image.convert("RGBA")
         white = Image.new("RGBA", layer.size, "white")
         return Image.alpha_composite(white, layer).convert("RGB")
-    return image.convert("RGB")
+    # Not copied to be turned then: a large photo would be in memory three times.
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 
 def _deep(image: Image.Image) -> Image.Image:

@@ -9,6 +9,7 @@ from typing import Any
 
 from opensearchpy import OpenSearch
 
+from sorce.access import Access
 from sorce.cluster import connect
 from sorce.ingest import Files, Naming, Options, Report, Source, Watch, ingest_photos
 from sorce.mappings import Hit, Recipe, Rejected
@@ -58,14 +59,16 @@ def open_index(
     url: str | None = None,
     model: str = DEFAULT_MODEL,
     regions: str = DEFAULT_REGIONS,
+    access: Access | None = None,
     **parameters: Plain,
 ) -> Index:
     """The index of that name, which the first photo makes if there is none.
 
-    `url` is the cluster's, else OPENSEARCH_URL, else this machine's. `model` is a name on the hub, a folder or `mini`;
+    `url` is the cluster's, else OPENSEARCH_URL, else this machine's; `access` says who asks, else the environment does
+    (`sorce.access`). `model` is a name on the hub, a folder or `mini`;
     `parameters` are those of the regions method. Raises ClusterError, UnsupportedVersion.
     """
-    return Index(connect(url), name, lambda: load_model(model, regions, parameters))
+    return Index(connect(url, access), name, lambda: load_model(model, regions, parameters))
 
 
 def _sources(photos: Iterable[str | Path | Source], root: Path | None) -> Iterable[Source | Rejected]:

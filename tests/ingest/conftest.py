@@ -6,15 +6,17 @@ import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from threading import Lock
+from typing import Any
 
 import pytest
-from opensearchpy import OpenSearch
+from opensearchpy import OpenSearch, helpers
 from PIL import Image
 
 from sorce.cluster import connect
 from sorce.ingest import Files
 from sorce.ingest.index import Index
 from tests.kit.fake import FakeModel, Seen
+from tests.kit.place import Place
 
 
 class CountingModel(FakeModel):
@@ -46,9 +48,16 @@ def other_model() -> CountingModel:
 
 
 @pytest.fixture
-def client(opensearch: str) -> Iterator[OpenSearch]:
-    with connect(opensearch) as client:
+def client(place: Place) -> Iterator[OpenSearch]:
+    with connect(place.url, place.access) as client:
         yield client
+
+
+@pytest.fixture
+def surroundings(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The environment in which commands find the cluster."""
+    for variable, value in place.environment.items():
+        monkeypatch.setenv(variable, value)
 
 
 @pytest.fixture
@@ -84,3 +93,12 @@ def folder(draw: Draw, tmp_path: Path) -> Path:
 
 def files(*paths: Path) -> Files:
     return Files([str(path) for path in paths])
+
+
+Documents = dict[str, dict[str, Any]]
+
+
+def stored(index: Index) -> Documents:
+    """All documents, whole, by id; without the time when they were written."""
+    found = helpers.scan(index.client, index=index.name, query={"query": {"match_all": {}}}, size=500)
+    return {hit["_id"]: {**hit["_source"], "ingested_at": None} for hit in found}

@@ -13,8 +13,9 @@ import pytest
 from opensearchpy import Connection, OpenSearch, exceptions
 
 from sorce.errors import ClusterError
-from sorce.ingest import Watch, bulk
+from sorce.ingest import Watch, patience
 from sorce.ingest.bulk import Sender, Sent, Write, Writer, index_lines
+from sorce.ingest.patience import Patience
 from sorce.mappings import Rejected
 
 Status = int
@@ -64,7 +65,7 @@ def http(status: int, reason: str = "because") -> Exception:
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bulk, "FIRST_DELAY", 0.001)
+    monkeypatch.setattr(patience, "FIRST_DELAY", 0.001)
 
 
 @pytest.fixture
@@ -84,7 +85,7 @@ def write(name: str, size: int = 20) -> Write:
 
 def send(cluster: OpenSearch, names: str, *script: Reply, **options: Any) -> Sent:
     Scripted.script.extend(script)
-    return Sender(cluster, "photos", **options).send([write(name) for name in names])
+    return Sender(cluster, "photos", Patience(**options)).send([write(name) for name in names])
 
 
 def written(sent: Sent) -> str:
@@ -157,7 +158,7 @@ def test_a_cluster_that_never_recovers_is_given_up_with_a_sentence(cluster: Open
     with pytest.raises(
         ClusterError, match=r"^the cluster took nothing for 0 s \(rejected execution \(429\)\); what is"
     ):
-        send(cluster, "a", *[items(429, reason="rejected execution")] * 1000, patience=0.05)
+        send(cluster, "a", *[items(429, reason="rejected execution")] * 1000, seconds=0.05)
 
 
 def test_waiting_is_told(cluster: OpenSearch) -> None:

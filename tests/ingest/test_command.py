@@ -37,11 +37,11 @@ def asked(monkeypatch: pytest.MonkeyPatch, model: CountingModel) -> list[tuple[A
 
 
 @pytest.fixture
-def run(asked: list[tuple[Any, ...]], opensearch: str, index: Index) -> Run:
+def run(asked: list[tuple[Any, ...]], surroundings: None, index: Index) -> Run:  # noqa: ARG001
     asked.clear()
 
     def command(*arguments: Any, stdin: str = "") -> Result:
-        given = ["--url", opensearch, "--index", index.name, *map(str, arguments)]
+        given = ["--index", index.name, *map(str, arguments)]
         return CliRunner().invoke(commands.ingest, given, input=stdin)
 
     return command
@@ -146,12 +146,10 @@ def test_an_index_that_is_there_says_which_weights_and_regions(run: Run, folder:
     assert called == [("fake", "1", "quarters"), ("an/other", None, "whole")]
 
 
-def test_ctrl_c_finishes_what_is_under_way_and_says_how_to_resume(
-    run: Run, draw: Draw, opensearch: str, index: Index
-) -> None:
+def test_ctrl_c_finishes_what_is_under_way_and_says_how_to_resume(run: Run, draw: Draw, index: Index) -> None:
     for number in range(60):
         folder = draw(f"{number:02}.png", (number, 0, 0)).parent
-    arguments = ["--url", opensearch, "--index", index.name, "--json", str(folder)]
+    arguments = ["--index", index.name, "--json", str(folder)]
     pipe = subprocess.PIPE
     with subprocess.Popen(
         [sys.executable, "-m", "tests.ingest.waiting", *arguments],

@@ -1,0 +1,274 @@
+"""A real OpenSearch behind a proxy that does damage: nothing lost, nothing doubled, whatever happens on the way."""
+
+from __future__ import annotations
+
+import random
+import re
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+from opensearchpy import OpenSearch
+from PIL import Image
+
+from sorce.cluster import connect
+from sorce.errors import ClusterError, IndexMissing
+from sorce.ingest import Options, Report, Watch, commands, ingest_photos, patience, pipeline
+from sorce.ingest.bulk import Sender, Sent, Writer
+from sorce.ingest.index import Index
+from sorce.mappings import Region, Rejected
+from tests.ingest.conftest import CountingModel, Documents, files, stored
+from tests.kit.fake import Seen
+from tests.kit.faults import Faults, faulty
+
+PHOTOS = 40
+IN_A_REQUEST = 15_000
+"""Bytes: about four documents of five small vectors."""
+
+PASSING = [
+    *("408", "429", "500", "502", "503", "504"),
+    *("dropped before", "dropped after", "dropped half way", "half an answer", "a web page"),
+    *("late", "slow", "504 though written", "413 where large"),
+    *("item 429", "item 502", "item 503", "item 504"),
+]
+
+
+class Hearing(Watch):
+    def __init__(self) -> None:
+        super().__init__()
+        self.waits: list[str] = []
+        self.rejects: list[Rejected] = []
+
+    def waiting(self, reason: str, seconds: float) -> None:  # noqa: ARG002
+        self.waits.append(reason)
+
+    def rejected(self, reject: Rejected) -> None:
+        self.rejects.append(reject)
+
+
+@pytest.fixture(autouse=True)
+def _many_requests_and_short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    def writer(sender: Sender, on_sent: Callable[[Sent], None]) -> Writer:
+        return Writer(sender, on_sent, most_bytes=IN_A_REQUEST)
+
+    monkeypatch.setattr(pipeline, "Writer", writer)
+    monkeypatch.setattr(patience, "FIRST_DELAY", 0.01)
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of small photos of different colours."""
+    folder = tmp_path_factory.mktemp("photos")
+    for number in range(PHOTOS):
+        Image.new("RGB", (8, 6), (6 * number, 100, 250 - 6 * number)).save(folder / f"{number:02}.png")
+    return folder
+
+
+@pytest.fixture
+def client(opensearch: str) -> Iterator[OpenSearch]:
+    """Of the open line alone: the proxy that makes the faults speaks no TLS."""
+    with connect(opensearch) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def whole(opensearch: str, photos: Path) -> Iterator[Documents]:
+    """What a run without faults stores."""
+    with connect(opensearch) as client:
+        index = Index(client, f"test-ingest-{uuid.uuid4().hex[:12]}")
+        run(client, index, photos)
+        yield stored(index)
+        client.indices.delete(index=index.name)
+
+
+Record = Callable[[str, object], None]
+Through = Callable[[Callable[[int], str | None]], AbstractContextManager[tuple[OpenSearch, Faults]]]
+
+
+@pytest.fixture
+def through(opensearch: str) -> Through:
+    """A client that goes through a proxy with that plan, and waits two seconds for an answer."""
+
+    @contextmanager
+    def connected(plan: Callable[[int], str | None]) -> Iterator[tuple[OpenSearch, Faults]]:
+        with faulty(opensearch, plan) as (url, faults), OpenSearch(url, timeout=2, max_retries=0) as client:
+            yield client, faults
+
+    return connected
+
+
+def run(client: OpenSearch, index: Index, folder: Path, watch: Watch | None = None, **options: Any) -> Report:
+    return ingest_photos(client, index.name, CountingModel(), files(folder), Options(workers=1, **options), watch)
+
+
+@pytest.mark.parametrize("kind", PASSING)
+def test_a_fault_that_passes_costs_nothing(
+    through: Through,
+    photos: Path,
+    index: Index,
+    whole: Documents,
+    kind: str,
+    record_property: Record,
+) -> None:
+    with through(lambda number: kind if number in (0, 1, 4) else None) as (client, faults):
+        report = run(client, index, photos)
+    assert faults.done[kind] == 3
+    assert (report.new, report.rejected) == (PHOTOS, 0)
+    assert stored(index) == whole
+    record_property(f"fault {kind}", faults.done[kind])
+
+
+@pytest.mark.parametrize("status", [400, 409, 422])
+def test_a_document_that_is_refused_is_rejected_with_the_reason_and_the_rest_goes_on(
+    through: Through,
+    photos: Path,
+    index: Index,
+    whole: Documents,
+    status: int,
+    record_property: Record,
+) -> None:
+    watch = Hearing()
+    with through(lambda number: f"item {status}" if number == 0 else None) as (client, _):
+        report = run(client, index, photos, watch)
+    assert report.rejected == len(watch.rejects) > 0
+    assert {reject.reason for reject in watch.rejects} == {
+        f"was refused by the cluster: failed to parse field ({status})"
+    }
+    assert report.new == PHOTOS - report.rejected == len(stored(index))
+    again = run(index.client, index, photos)
+    assert (again.new, again.unchanged) == (report.rejected, report.new)
+    assert stored(index) == whole
+    record_property(f"fault item {status}", report.rejected)
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_refusal_of_the_user_stops_at_once_with_one_sentence(
+    through: Through,
+    photos: Path,
+    index: Index,
+    whole: Documents,
+    status: int,
+    record_property: Record,
+) -> None:
+    with (
+        through(lambda number: str(status) if number >= 2 else None) as (client, faults),
+        pytest.raises(ClusterError, match=rf"\({status}\)[^.]*\.$"),
+    ):
+        run(client, index, photos)
+    # Two threads may have asked; neither asks again.
+    assert 1 <= faults.done[str(status)] <= 2
+    assert run(index.client, index, photos).rejected == 0
+    assert stored(index) == whole
+    record_property(f"fault {status}", faults.done[str(status)])
+
+
+def test_nobody_waits_for_a_busy_cluster_once_another_request_was_refused(
+    through: Through, photos: Path, index: Index
+) -> None:
+    """Else it would be a matter of luck which of the two is heard of first."""
+    with (
+        through(lambda number: "401" if number == 1 else "429") as (client, _),
+        pytest.raises(ClusterError, match="401"),
+    ):
+        run(client, index, photos, patience=1e9)
+
+
+def test_a_cluster_that_never_recovers_is_given_up_and_the_next_run_does_the_rest(
+    through: Through, photos: Path, index: Index, whole: Documents
+) -> None:
+    watch = Hearing()
+    with (
+        through(lambda number: "503" if number >= 3 else None) as (client, _),
+        pytest.raises(ClusterError, match=r"^the cluster took nothing for 0 s \(503, because\); what is written"),
+    ):
+        run(client, index, photos, watch, patience=0.2)
+    assert "503, because" in watch.waits
+    before = len(stored(index))
+    assert 0 < before < PHOTOS
+    again = run(index.client, index, photos)
+    assert (again.new, again.unchanged) == (PHOTOS - before, before)
+    assert stored(index) == whole
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_faults_of_all_kinds_one_after_another_cost_nothing(
+    through: Through,
+    photos: Path,
+    index: Index,
+    whole: Documents,
+    seed: int,
+    record_property: Record,
+) -> None:
+    chance = random.Random(seed)
+    with through(lambda _: chance.choice(PASSING) if chance.random() < 0.8 else None) as (client, faults):
+        report = run(client, index, photos)
+    assert (report.new, report.rejected) == (PHOTOS, 0)
+    assert faults.done.total() > 3
+    assert stored(index) == whole
+    for kind, times in faults.done.items():
+        record_property(f"fault {kind}", times)
+
+
+def test_an_index_made_read_only_by_a_full_disk_is_waited_for_and_told(
+    through: Through, photos: Path, index: Index, whole: Documents, record_property: Record
+) -> None:
+    """What OpenSearch does above its flood stage, done by hand; the disk has room again once we have heard of it."""
+
+    class Cleaning(Hearing):
+        def waiting(self, reason: str, seconds: float) -> None:
+            super().waiting(reason, seconds)
+            block(None)
+
+    def block(value: bool | None) -> None:
+        index.client.indices.put_settings(index=index.name, body={"index.blocks.read_only_allow_delete": value})
+
+    def still_full(_: int) -> None:
+        # Before each request, since OpenSearch itself takes the block away when it finds that there is room.
+        if not watch.waits:
+            block(True)
+
+    watch = Cleaning()
+    with through(still_full) as (client, _):
+        assert run(client, index, photos, watch).new == PHOTOS
+    assert re.search(r"(FORBIDDEN|TOO_MANY_REQUESTS)/12/", watch.waits[0])
+    assert stored(index) == whole
+    record_property("fault read-only index", 1)
+
+
+def test_how_long_to_wait_can_be_said(
+    opensearch: str, photos: Path, index: Index, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(commands, "load_model", lambda *_: CountingModel())
+    with faulty(opensearch, lambda _: "429") as (url, _):
+        arguments = ["--url", url, "--index", index.name, "--patience", "0.2", str(photos)]
+        given_up = CliRunner().invoke(commands.ingest, arguments)
+    assert "waiting for the cluster, for 0 s at most: 429, rejected execution" in given_up.stderr
+    assert str(given_up.exception).startswith("the cluster took nothing for 0 s (429, rejected execution")
+    assert str(given_up.exception).endswith("or wait longer with --patience, and run the same command again.")
+
+
+@pytest.mark.parametrize("kind", ["429", "503", "dropped before", "dropped half way", "a web page"])
+def test_a_lookup_that_fails_is_asked_again(opensearch: str, photos: Path, index: Index, kind: str) -> None:
+    run(index.client, index, photos)
+    plan = faulty(opensearch, lambda number: kind if number < 2 else None, on="/_search")
+    with plan as (url, faults), OpenSearch(url, timeout=2, max_retries=0) as client:
+        report = run(client, index, photos)
+    assert faults.done[kind] == 2
+    assert report.unchanged == PHOTOS
+
+
+def test_an_index_that_somebody_deletes_meanwhile_is_missed(photos: Path, index: Index) -> None:
+    """The cluster makes another at the next request, without a mapping of sorce's."""
+
+    class Deleting(CountingModel):
+        def encode(self, prepared: Sequence[Seen]) -> list[list[Region]]:
+            if not self.encoded:
+                index.client.indices.delete(index=index.name)
+            return super().encode(prepared)
+
+    with pytest.raises(IndexMissing, match="holds no sorce recipe"):
+        ingest_photos(index.client, index.name, Deleting(), files(photos), Options(workers=1))

@@ -1,0 +1,68 @@
+"""Hubness comes into the index with the regions; an index that was made without stays without."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from opensearchpy import OpenSearch
+
+from sorce.errors import QueryError, RecipeMismatch
+from sorce.ingest import Options, ingest_photos
+from sorce.ingest.index import Index
+from sorce.mappings.index import index_body
+from sorce.models.querybank import TEMPERATURE, hubness, texts
+from sorce.plugin import ClientSearch, SearchRequest
+from tests.ingest.conftest import CountingModel, files, stored
+from tests.kit.fake import FakeModel
+
+
+def ingest(client: OpenSearch, index: Index, model: CountingModel, folder: Path) -> list[dict[str, Any]]:
+    """The regions of all photos, afterwards."""
+    ingest_photos(client, index.name, model, files(folder), Options(workers=2))
+    return [region for document in stored(index).values() for region in document["regions"]]
+
+
+def test_each_region_has_its_hubness(client: OpenSearch, index: Index, model: CountingModel, folder: Path) -> None:
+    regions = ingest(client, index, model, folder)
+    assert len(regions) == 25
+    bank = FakeModel().embed_texts(texts())
+    vectors = np.array([region["vec"] for region in regions], np.float32)
+    wanted = hubness(vectors, bank, TEMPERATURE)
+    assert [region["hubness"] for region in regions] == pytest.approx(wanted, abs=1e-5)
+
+
+def test_what_is_there_already_needs_no_bank(client: OpenSearch, index: Index, folder: Path) -> None:
+    ingest(client, index, CountingModel(), folder)
+    again = CountingModel()
+    ingest(client, index, again, folder)
+    assert again.texts == []
+
+
+def test_an_index_made_before_stays_without_and_says_so(
+    client: OpenSearch, index: Index, model: CountingModel, folder: Path
+) -> None:
+    body = index_body(model.recipe)
+    del body["mappings"]["_meta"]["sorce"]["recipe"]["bank"]
+    del body["mappings"]["_meta"]["sorce"]["recipe"]["matching"]
+    del body["mappings"]["properties"]["regions"]["properties"]["hubness"]
+    client.indices.create(index=index.name, body=body)
+    assert not any("hubness" in region for region in ingest(client, index, model, folder))
+    assert model.texts == []
+    search = ClientSearch(client, index.name, lambda _: model)
+    assert len(search.search(SearchRequest(["red"]))) == 5
+    with pytest.raises(QueryError, match="made without hubness; leave debias out"):
+        search.search(SearchRequest(["red"], debias=1))
+
+
+def test_an_index_by_another_bank_is_refused(
+    client: OpenSearch, index: Index, model: CountingModel, folder: Path
+) -> None:
+    body = index_body(model.recipe)
+    body["mappings"]["_meta"]["sorce"]["recipe"]["bank"] = {"texts": "sha256:0", "temperature": 0.5}
+    client.indices.create(index=index.name, body=body)
+    with pytest.raises(RecipeMismatch, match="bank: "):
+        ingest(client, index, model, folder)
+    assert model.prepared == 0

@@ -1,0 +1,52 @@
+"""`sorce ingest` with `mini`, imported and loaded once: `run ARGUMENTS` (JSON) forks one, `wait PID` tells its end.
+
+A process of its own for each ingest, to be killed, without the seconds that importing torch takes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable
+
+from sorce import cli
+from sorce.ingest import commands, pipeline
+from sorce.ingest.bulk import Sender, Sent, Writer
+from sorce.models import load_model
+
+IN_A_REQUEST = 50_000
+"""Bytes, so that a thousand photos are many requests, and most moments have one under way."""
+
+
+def writer(sender: Sender, on_sent: Callable[[Sent], None]) -> Writer:
+    return Writer(sender, on_sent, most_bytes=IN_A_REQUEST)
+
+
+def forked(arguments: list[str]) -> int:
+    process = os.fork()
+    if process == 0:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 1)
+        os.dup2(nowhere, 2)
+        sys.argv[1:] = arguments
+        try:
+            cli.ingest()
+        except SystemExit as end:
+            os._exit(int(end.code or 0))
+        finally:
+            os._exit(99)
+    return process
+
+
+if __name__ == "__main__":
+    model = load_model("mini", "whole", {}, "cpu", 64)
+    commands.load_model = lambda *_: model
+    pipeline.Writer = writer  # type: ignore[misc, assignment]
+    print("ready", flush=True)
+    for line in sys.stdin:
+        word, _, rest = line.partition(" ")
+        if word == "run":
+            print(forked(json.loads(rest)), flush=True)
+        else:
+            print(os.waitstatus_to_exitcode(os.waitpid(int(rest), 0)[1]), flush=True)
