@@ -12,13 +12,16 @@ from typing import TYPE_CHECKING, Any
 import click
 from opensearchpy import OpenSearch
 
-from sorce.cluster import address, connect, recipe_of, sentences
+from sorce.access import is_loopback
+from sorce.cluster import address, recipe_of, sentences
 from sorce.errors import MissingTool
 from sorce.models import load_encoder
 from sorce.models.checkpoint import find
+from sorce.options import Cluster, cluster
 from sorce.plugin import options
 from sorce.plugin.endpoint import KEY_VARIABLE, parse
 from sorce.plugin.install import install, uninstall
+from sorce.plugin.rights import ROLES, role
 from sorce.plugin.search import ClientSearch, Searcher, ServerSearch
 from sorce.plugin.status import status
 from sorce.plugin.table import as_json as hits_as_json
@@ -28,14 +31,19 @@ if TYPE_CHECKING:
     from sorce.plugin.service import Served
 
 
+FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
 @click.command()
 @click.option("--model", metavar="NAME", help="mini, a folder, or a name on the hub.")
 @click.option("--index", help="The model of this index instead; with --model FOLDER if it was read from a folder.")
-@options.url
+@cluster
 @options.device
 @click.option("--host", default="127.0.0.1", show_default=True)
 @click.option("--port", default=8100, show_default=True, help="0 takes a free one.")
-def serve(host: str, port: int, **what: Any) -> None:
+@click.option("--tls-cert", type=FILE, metavar="FILE", help="Speak TLS, with this certificate (PEM) ...")
+@click.option("--tls-key", type=FILE, metavar="FILE", help="... and its key.")
+def serve(host: str, port: int, tls_cert: Path | None, tls_key: Path | None, **what: Any) -> None:
     """Encodes texts over HTTP, in the OpenAI form (POST /v1/embeddings).
 
     Callers must send what SORCE_API_KEY holds as a bearer token, if it holds anything. It must, as soon as other
@@ -44,29 +52,34 @@ def serve(host: str, port: int, **what: Any) -> None:
     \b
     Examples:
       sorce serve --model mini
-      SORCE_API_KEY=... sorce serve --index photos --host 0.0.0.0
+      sorce serve --index photos --host 0.0.0.0 --tls-cert encoder.pem --tls-key encoder.key
     """
+    if (tls_cert is None) != (tls_key is None):
+        raise click.UsageError("a certificate and its key go together: --tls-cert and --tls-key.")
     try:
         from sorce.plugin import service
     except ImportError as error:
         raise MissingTool("`sorce serve` needs FastAPI and uvicorn; run pip install 'sorce[serve]'.") from error
     # Before the model is loaded, which takes a while.
+    shown = None if tls_cert is None or tls_key is None else service.Certificate(tls_cert, tls_key)
     socket = service.listen(host, port, _key())
+    if shown is None and not is_loopback(host):
+        click.echo("WARNING: texts and key travel unencrypted; give --tls-cert and --tls-key.", err=True)
     served = _served(**what)
     app = service.application(served)
-    address = f"[{host}]" if ":" in host else host
-    click.echo(f"serving {served.name} at http://{address}:{socket.getsockname()[1]}/v1/embeddings")
-    service.server(app).run(sockets=[socket])
+    address, scheme = f"[{host}]" if ":" in host else host, "http" if shown is None else "https"
+    click.echo(f"serving {served.name} at {scheme}://{address}:{socket.getsockname()[1]}/v1/embeddings")
+    service.server(app, shown).run(sockets=[socket])
 
 
-def _served(model: str | None, index: str | None, url: str | None, device: str) -> Served:
+def _served(model: str | None, index: str | None, cluster: Cluster, device: str) -> Served:
     from sorce.plugin.service import Served
 
     if index is None:
         if model is None:
             raise click.UsageError("say which model: --model or --index.")
         return Served(find(model).model, load_encoder(model, device), _key())
-    with _cluster(url) as client:
+    with _asked(cluster) as client:
         recipe = recipe_of(client, index)
     return Served(recipe.model, load_encoder(recipe, device, model), _key())
 
@@ -79,10 +92,10 @@ def plugin() -> None:
 @plugin.command("install")
 @options.index
 @click.option("--encoder", required=True, metavar="URL", help="The encoder service, as the cluster reaches it.")
-@options.url
+@cluster
 @options.folder
 @options.device
-def install_(index: str, encoder: str, url: str | None, folder: str | None, device: str) -> None:
+def install_(index: str, encoder: str, cluster: Cluster, folder: str | None, device: str) -> None:
     """Makes what the cluster needs to encode searches of an index; run again, it mends what is missing.
 
     Adds the encoder to the cluster's trusted endpoints (and allows private addresses, if it has one), makes connectors
@@ -96,7 +109,7 @@ def install_(index: str, encoder: str, url: str | None, folder: str | None, devi
         'localhost:9200/photos/_search/template?search_pipeline=sorce-photos' \\
         -d '{"id": "sorce-photos", "params": {"text": "a small red umbrella", "size": 5}}'
     """
-    with _cluster(url) as client:
+    with _asked(cluster) as client:
         recipe = recipe_of(client, index)
         endpoint = parse(encoder, recipe.model, _key())
         install(client, index, endpoint, load_encoder(recipe, device, folder))
@@ -107,13 +120,13 @@ def install_(index: str, encoder: str, url: str | None, folder: str | None, devi
 
 @plugin.command("status")
 @options.index
-@options.url
+@cluster
 @options.folder
 @options.device
 @options.as_json
-def status_(index: str, url: str | None, folder: str | None, device: str, as_json: bool) -> int:
+def status_(index: str, cluster: Cluster, folder: str | None, device: str, as_json: bool) -> int:
     """Tries each step of what is installed, and says what is wrong and how to mend it."""
-    with _cluster(url) as client:
+    with _asked(cluster) as client:
         steps = status(client, index, load_encoder(recipe_of(client, index), device, folder), _key())
     if as_json:
         click.echo(json.dumps([{"step": step.name, "works": step.works, "problem": step.problem} for step in steps]))
@@ -125,18 +138,32 @@ def status_(index: str, url: str | None, folder: str | None, device: str, as_jso
 
 @plugin.command("uninstall")
 @options.index
-@options.url
-def uninstall_(index: str, url: str | None) -> None:
+@cluster
+def uninstall_(index: str, cluster: Cluster) -> None:
     """Takes away what install made, and nothing else."""
-    with _cluster(url) as client:
+    with _asked(cluster) as client:
         uninstall(client, index)
     click.echo(f"nothing of sorce's is left in the cluster for '{index}', but the index itself.")
+
+
+@plugin.command("role")
+@click.argument("name", type=click.Choice(ROLES))
+@options.index
+def role_(name: str, index: str) -> None:
+    """Prints the least that a user must be allowed in a secured cluster, for its administrator.
+
+    \b
+    Example:
+      sorce plugin role search --index photos | curl -X PUT -H 'Content-Type: application/json' --data-binary @- \\
+        --netrc --cacert ca.pem https://localhost:9200/_plugins/_security/api/roles/sorce-search
+    """
+    click.echo(json.dumps(role(name, index), indent=2))
 
 
 @click.command()
 @click.argument("text")
 @options.index
-@options.url
+@cluster
 @options.request
 @click.option("--client/--server", "here", default=True, help="Who encodes the text.  [default: client]")
 @options.folder
@@ -148,11 +175,12 @@ def uninstall_(index: str, url: str | None) -> None:
 @click.option(
     "--root", type=click.Path(exists=True, file_okay=False, path_type=Path), help="Where photos of relative paths lie."
 )
-def search(text: str, index: str, url: str | None, here: bool, **given: Any) -> None:
+def search(text: str, index: str, cluster: Cluster, here: bool, **given: Any) -> None:
     """Finds photos that show a thing, and where.
 
     The score ranks a photo: the similarity for one thing; for several, the sum of their similarities less half of that
-    to each --not.
+    to each --not. By --rank product, each box's match times its quality takes the place of the similarity; what a photo
+    that was no candidate might rank before is marked unproved. --debias is for boxes that come up whatever is asked.
 
     \b
     Examples:
@@ -162,7 +190,7 @@ def search(text: str, index: str, url: str | None, here: bool, **given: Any) -> 
       sorce search "a kite" --server --json
     """
     request = options.parse_request(text, given)
-    with _cluster(url) as client:
+    with _asked(cluster) as client:
         hits = _searcher(client, index, here, given).search(request)
     if given["as_json"]:
         click.echo(json.dumps(hits_as_json(hits)))
@@ -186,6 +214,6 @@ def _key() -> str | None:
 
 
 @contextmanager
-def _cluster(url: str | None) -> Iterator[OpenSearch]:
-    with connect(url) as client, sentences(address(client)):
+def _asked(cluster: Cluster) -> Iterator[OpenSearch]:
+    with cluster.connect() as client, sentences(address(client)):
         yield client

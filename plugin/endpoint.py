@@ -57,6 +57,11 @@ class Endpoint:
         pool = urllib3.PoolManager(retries=False, timeout=SECONDS)
         try:
             answer = pool.request("POST", self.url, body=body, headers=headers, redirect=False)
+        except urllib3.exceptions.SSLError as error:
+            raise PluginError(
+                f"the encoder at {self.url} is not trusted ({error}); have it show a certificate that this machine "
+                "knows, or name its authority's file in SSL_CERT_FILE."
+            ) from error
         except urllib3.exceptions.HTTPError as error:
             raise PluginError(f"no encoder answers at {self.url}; start one with `sorce serve`.") from error
         if answer.status != 200:

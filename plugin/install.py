@@ -30,8 +30,7 @@ def install(client: OpenSearch, index: str, endpoint: Endpoint, encoder: TextEnc
     `encoder` is the index's own model, loaded here: the endpoint must give the same vectors. What exists and works
     stays as it is, and what replaces something is tried before anything is switched over. Raises PluginError.
     """
-    names = Names(index)
-    recipe_of(client, index)
+    names, recipe = Names(index), recipe_of(client, index)
     refuse_other_pipeline(client, names)
     refuse_disagreement(endpoint.embed_texts(PROBES), encoder, f"the encoder at {endpoint.url}")
     trust = Trust(client)
@@ -41,7 +40,8 @@ def install(client: OpenSearch, index: str, endpoint: Endpoint, encoder: TextEnc
     making = _Making(MlCommons(client), names, endpoint, encoder)
     search, neural = making.model(SEARCH), making.model(NEURAL)
     put_pipeline(client, names.search, pipeline(search))
-    client.put_script(id=names.search, body={"script": {"lang": "mustache", "source": template(version(client))}})
+    source = template(version(client), recipe)
+    client.put_script(id=names.search, body={"script": {"lang": "mustache", "source": source}})
     _put_default(client, names, record, neural)
     client.indices.put_settings(index=index, body={DEFAULT_PIPELINE: names.default})
     making.delete_others(keep=(search, neural))

@@ -7,10 +7,10 @@ from typing import Any, TypeVar
 
 import click
 
-from sorce.cluster import DEFAULT_URL
 from sorce.mappings.filters import Filter
 from sorce.mappings.query import EF_SEARCH
-from sorce.plugin.search import SearchRequest
+from sorce.mappings.ranking import RANKS, SIMILARITY
+from sorce.plugin.search import MOST_K, SearchRequest
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -26,7 +26,6 @@ def several(*options: Callable[[Any], Any]) -> Callable[[Command], Command]:
     return decorate
 
 
-url = click.option("--url", help=f"The cluster; else OPENSEARCH_URL, else {DEFAULT_URL}.")
 index = click.option("--index", default="photos", show_default=True, help="The index, or an alias of one.")
 device = click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or mps.")
 folder = click.option(
@@ -52,6 +51,17 @@ request = several(
     click.option("--k", type=int, help="Candidate photos per thing and shard."),
     click.option("--ef-search", default=EF_SEARCH, show_default=True, help="How widely the graph is searched."),
     click.option("--exact", is_flag=True, help="Compare every photo instead of asking the graph."),
+    click.option(
+        "--rank",
+        type=click.Choice(RANKS),
+        default=SIMILARITY,
+        show_default=True,
+        help="By similarity, or by the product of the match and the box's quality.",
+    ),
+    click.option("--most-k", default=MOST_K, show_default=True, help="Candidates at which --rank product stops."),
+    click.option(
+        "--debias", default=0.0, metavar="WEIGHT", help="Less so much of a box's likeness to any text, 0 to 2."
+    ),
 )
 
 
@@ -77,4 +87,7 @@ def parse_request(text: str, given: Mapping[str, Any]) -> SearchRequest:
         k=given["k"],
         ef_search=given["ef_search"],
         exact=given["exact"],
+        rank=given["rank"],
+        debias=given["debias"],
+        most_k=given["most_k"],
     )

@@ -6,30 +6,47 @@ import asyncio
 import hmac
 import json
 import socket
+import ssl
 from base64 import b64encode
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from ipaddress import ip_address
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import orjson
 import uvicorn
-from fastapi import FastAPI, Request, Response
+from fastapi import Depends, FastAPI, Request, Response
+from fastapi.security import HTTPBearer
 from pydantic import BaseModel, Field, ValidationError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
+from sorce.access import is_loopback
 from sorce.errors import PluginError
 from sorce.mappings import Vector
 from sorce.models.model import TextEncoder
 from sorce.plugin.batching import Batcher, Full
+from sorce.plugin.description import MOST_TEXTS, body, responses
 from sorce.plugin.endpoint import KEY_VARIABLE, MOST_CHARACTERS
+from sorce.plugin.impatient import Impatient
 
-MOST_TEXTS = 256
+MOST_REQUESTS = 256
+"""In work at a time: what their bodies take of memory is limited, too."""
 MOST_BYTES = 4 * 1024 * 1024
 BODY_SECONDS = 10
 RETRY_SECONDS = 1
 SHUTDOWN_SECONDS = 20
+# Longer than callers keep idle connections (ML Commons: 60 s): the service would close one just as a request comes.
+IDLE_SECONDS = 75
+
+
+HEADERS = {
+    401: {"WWW-Authenticate": "Bearer"},
+    408: {"Connection": "close"},
+    503: {"Retry-After": str(RETRY_SECONDS)},
+}
+"""What a refusal says beside its sentence, by status."""
 
 
 class EmbeddingsRequest(BaseModel):
@@ -66,6 +83,7 @@ class Refused(Exception):
 def application(served: Served, batcher: Batcher | None = None) -> FastAPI:
     """The service as an ASGI application."""
     batcher = batcher or Batcher(served.encoder)
+    places = asyncio.Semaphore(MOST_REQUESTS)
     # Also warms the model up, so that the first search is not the slow one.
     dimension = int(served.encoder.embed_texts(["a photo"]).shape[1])
 
@@ -84,21 +102,36 @@ def application(served: Served, batcher: Batcher | None = None) -> FastAPI:
 
     @app.exception_handler(HTTPException)
     async def no_such_thing(_: Request, error: HTTPException) -> Response:
-        return _error(error.status_code, error.detail)
+        return _error(error.status_code, error.detail, error.headers)
+
+    @app.exception_handler(Exception)
+    async def failed(_: Request, error: Exception) -> Response:  # noqa: ARG001
+        # The log has its traceback.
+        return _error(500, "the model failed on these texts; the service's log says why.")
 
     @app.get("/health")
     async def health() -> dict[str, Any]:
         return {"status": "ok", "model": served.name, "dimension": dimension, "waiting": batcher.waiting}
 
-    @app.post("/v1/embeddings", openapi_extra=_body_description(), response_model=None, responses=_responses())
+    @app.post(
+        "/v1/embeddings",
+        openapi_extra=body(served.name, dimension),
+        responses=responses(dimension),
+        response_model=None,
+        # Only described by it: checked below, in constant time.
+        dependencies=[Depends(HTTPBearer(auto_error=False))] if served.key else [],
+    )
     async def embeddings(request: Request) -> Response:
         _check_key(request, served.key)
-        asked = _parse(await _body(request))
-        _check(asked, served.name, dimension)
-        try:
-            vectors = await batcher.vectors(asked.texts)
-        except Full as error:
-            raise Refused(503, "too many texts wait already; ask again in a second.") from error
+        if places.locked():
+            raise Refused(503, "too many requests are in work already; ask again in a second.")
+        async with places:
+            asked = _parse(await _body(request))
+            _check(asked, served.name, dimension)
+            try:
+                vectors = await batcher.vectors(asked.texts)
+            except Full as error:
+                raise Refused(503, "too many texts wait already; ask again in a second.") from error
         return _answer(asked, vectors, served.name)
 
     return app
@@ -109,6 +142,8 @@ async def _body(request: Request) -> bytes:
         return await asyncio.wait_for(_bounded(request), BODY_SECONDS)
     except asyncio.TimeoutError as error:
         raise Refused(408, f"the request's body took more than {BODY_SECONDS} seconds.") from error
+    except ClientDisconnect as error:
+        raise Refused(400, "the client went away.") from error
 
 
 async def _bounded(request: Request) -> bytes:
@@ -134,7 +169,7 @@ def _parse(body: bytes) -> EmbeddingsRequest:
 
 def _check(asked: EmbeddingsRequest, name: str, dimension: int) -> None:
     if asked.model not in (None, name):
-        raise Refused(404, f"model '{asked.model}' is not served here; this is '{name}'.")
+        raise Refused(404, f"model '{asked.model[:100]}' is not served here; this is '{name}'.")
     if asked.dimensions not in (None, dimension):
         raise Refused(422, f"dimensions: this model's vectors have {dimension}.")
     if len(asked.texts) > MOST_TEXTS:
@@ -166,39 +201,11 @@ def _answer(asked: EmbeddingsRequest, vectors: list[Vector], name: str) -> Respo
     return Response(orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY), media_type="application/json")
 
 
-def _error(status: int, sentence: str) -> Response:
+def _error(status: int, sentence: str, headers: Mapping[str, str] | None = None) -> Response:
     kind = "server_error" if status >= 500 else "invalid_request_error"
-    headers = {503: {"Retry-After": str(RETRY_SECONDS)}, 401: {"WWW-Authenticate": "Bearer"}}.get(status)
+    headers = HEADERS.get(status, headers)
     body = {"error": {"message": sentence, "type": kind, "param": None, "code": status}}
     return Response(json.dumps(body), status, headers, media_type="application/json")
-
-
-def _body_description() -> dict[str, Any]:
-    schema = EmbeddingsRequest.model_json_schema()
-    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
-
-
-def _responses() -> dict[int | str, dict[str, Any]]:
-    reasons = {
-        400: "not JSON",
-        401: "no or another key",
-        404: "another model",
-        408: "a body that does not arrive",
-        413: "too many, too long",
-        422: "not the OpenAI form",
-        503: "busy: see Retry-After",
-    }
-    return {status: {"description": why} for status, why in reasons.items()}
-
-
-def is_loopback(host: str) -> bool:
-    """Whether an address to listen at is this machine's own."""
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def listen(host: str, port: int, key: str | None) -> socket.socket:
@@ -207,14 +214,46 @@ def listen(host: str, port: int, key: str | None) -> socket.socket:
         raise PluginError(f"{host} can be reached from other machines; set {KEY_VARIABLE} to the key they must send.")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((host, port), family=family)
+        listening = socket.create_server((host, port), family=family)
     except OSError as error:
         raise PluginError(
             f"cannot listen at {host}:{port}: {error.strerror}; give another --host or --port."
         ) from error
+    # asyncio does that for sockets that it opens itself. Head and body of an answer are sent apart, and the body would
+    # wait until the cluster has acknowledged the head, which it puts off for 40 ms. Connections inherit it.
+    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listening
 
 
-def server(app: FastAPI) -> uvicorn.Server:
-    """Runs until told to stop, and answers before it ends what it took in."""
-    config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=SHUTDOWN_SECONDS)
+@dataclass(frozen=True)
+class Certificate:
+    """What the service shows to callers over TLS: PEM files of the certificate and of its key. Raises PluginError."""
+
+    certificate: Path
+    key: Path
+
+    def __post_init__(self) -> None:
+        try:
+            # Without a password given here, a key that has one would be asked for at the terminal.
+            ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(self.certificate, self.key, password="")
+        except OSError as error:
+            raise PluginError(
+                f"'{self.certificate}' and '{self.key}' are not a certificate and its key, as PEM that can be read "
+                "without a password."
+            ) from error
+
+
+def server(app: FastAPI, shown: Certificate | None = None) -> uvicorn.Server:
+    """Runs until told to stop, and answers before it ends what it took in. Speaks TLS where it has a certificate."""
+    config = uvicorn.Config(
+        app,
+        http=Impatient,
+        ws="none",
+        log_level="warning",
+        access_log=False,
+        timeout_keep_alive=IDLE_SECONDS,
+        timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+        ssl_certfile=None if shown is None else shown.certificate,
+        ssl_keyfile=None if shown is None else shown.key,
+    )
     return uvicorn.Server(config)

@@ -66,7 +66,7 @@ class _Checks:
     def __init__(self, client: OpenSearch, index: str, encoder: TextEncoder, key: str | None) -> None:
         self._client, self._names, self._encoder, self._key = client, Names(index), encoder, key
         self._ml = MlCommons(client)
-        self._model = recipe_of(client, index).model
+        self._recipe = recipe_of(client, index)
         self._mend = f"run `sorce plugin install --index {index} --encoder URL` again"
 
     def connectors(self) -> None:
@@ -99,7 +99,7 @@ class _Checks:
         """The cluster's answer is the one that the client gets with the local model."""
         name = self._names.search
         stored = self._client.get_script(id=name, params={"filter_path": "script.source"}, ignore=404)
-        if stored and stored["script"]["source"] != template(version(self._client)):
+        if stored and stored["script"]["source"] != template(version(self._client), self._recipe):
             raise PluginError(f"template '{name}' is not this sorce's, or for another OpenSearch; {self._mend}.")
         request = SearchRequest([PROBES[0]], [PROBES[1]], size=3)
         there = ServerSearch(self._client, self._names.index).search(request)
@@ -124,4 +124,4 @@ class _Checks:
         if len(found) != 1:
             raise PluginError(f"there are {len(found)} connectors '{name}' where there should be one; {self._mend}.")
         [connector] = found.values()
-        return Endpoint(connector["actions"][0]["url"], self._model, self._key)
+        return Endpoint(connector["actions"][0]["url"], self._recipe.model, self._key)

@@ -1,9 +1,9 @@
 """The stored search template and its search pipeline: the same search, with the text encoded by the cluster.
 
 A request gives `text` and, where wanted, further phrases (`and`, `and2`, `and3`), `not` and `not2`, `size`, `boxes`,
-`filter` (a list of clauses on `regions.*`), `floor`, `k`, `ef_search` and `exact`. The template renders it into the
-query of `sorce.mappings.query`, with a reference where the client has a vector; the pipeline has all texts encoded in
-one call and puts the vectors in.
+`filter` (a list of clauses on `regions.*`), `floor`, `k`, `ef_search`, `exact`, `rank` (similarity or product) and
+`debias`. The template renders it into the query of `sorce.mappings.query`, with a reference where the client has a
+vector; the pipeline has all texts encoded in one call and puts the vectors in.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
+from sorce.mappings import Recipe
 from sorce.mappings.query import CANDIDATES_OF_SEVERAL, EF_SEARCH, Json, Query, Version, search_body
+from sorce.mappings.ranking import NO_FLOOR, NO_HUBNESS, SIMILARITY, Ranking
 
 # Single texts instead of lists: mustache cannot ask for the length of a list, and OpenSearch's fails beyond its end.
 PHRASES = ("text", "and", "and2", "and3")
 NOTS = ("not", "not2")
 TEXTS = (*PHRASES, *NOTS)
 
-SETTINGS = ("size", "boxes", "filter", "floor", "k", "ef_search", "exact")
-
-NO_FLOOR = "-2"
+SETTINGS = ("size", "boxes", "filter", "floor", "k", "ef_search", "exact", "rank", "debias")
 
 _PARAMS = "ext.ml_inference.params"
 
@@ -46,24 +46,31 @@ def pipeline(model_id: str) -> Json:
     return {"request_processors": [{"ml_inference": encode}]}
 
 
-def template(version: Version) -> str:
-    """The mustache source of the stored template."""
+def template(version: Version, recipe: Recipe) -> str:
+    """The mustache source of the stored template for an index of that recipe."""
     # As `default_k`, by what mustache can do: ten times the size is a zero behind it.
     size, several = _value("size", "10"), str(CANDIDATES_OF_SEVERAL)
     writer = _Writer()
     query = Query(
         phrases=[_vector(name) for name in PHRASES],
         nots=[_vector(name) for name in NOTS],
-        size=writer.mark(size),
+        # As text, which OpenSearch reads as a number or refuses: 2.19 passes over what follows "5}" unquoted.
+        size=writer.mark(f'"{size}"'),
         boxes=writer.mark(_value("boxes", "1")),
         k=writer.mark(_value("k", _either("and", several, _either("not", several, f"{size}0")))),
         ef_search=writer.mark(_value("ef_search", str(EF_SEARCH))),
-        floor=writer.mark(_value("floor", NO_FLOOR)),
+        floor=writer.mark(_value("floor", str(NO_FLOOR))),
+    )
+    ranking = Ranking(
+        _value("rank", SIMILARITY), writer.mark(_value("debias", "0")), recipe.matching, recipe.has_quality
     )
     filtered = replace(query, filter=writer.mark("{{#toJson}}filter{{/toJson}}"))
+    refusals = _REFUSALS + ("" if recipe.bank else _if("debias", _refusal(NO_HUBNESS)))
     # Not `#filter`, which would render the body once for each clause.
     return (
-        _REFUSALS + _if("filter.size", writer.body(filtered, version)) + _unless("filter", writer.body(query, version))
+        refusals
+        + _if("filter.size", writer.body(filtered, ranking, version))
+        + _unless("filter", writer.body(query, ranking, version))
     )
 
 
@@ -77,22 +84,23 @@ class _Writer:
         self._marked.append(text)
         return f"@{len(self._marked) - 1}@"
 
-    def body(self, query: Query, version: Version) -> str:
+    def body(self, query: Query, ranking: Ranking, version: Version) -> str:
+        """The request, whose clauses are those of the ranking where `rank` or `debias` is given."""
         body = search_body(query, version)
+        ranked = search_body(replace(query, ranking=ranking), version)["query"]["bool"]["must"]
         clauses = body["query"]["bool"]
         [proposed] = clauses["filter"]
-        proposed["bool"]["should"] = self._list(proposed["bool"]["should"], PHRASES)
+        proposed["bool"]["should"] = self.mark(self._list(proposed["bool"]["should"], PHRASES))
         clauses["filter"] = self.mark(_either("exact", "[]", self._write([proposed])))
-        clauses["must"] = self._list(clauses["must"], TEXTS)
+        plain, other = (self._list(each, TEXTS) for each in (clauses["must"], ranked))
+        clauses["must"] = self.mark(_either("rank", other, _either("debias", other, plain)))
         params = {"texts": self.mark(_TEXTS)}
         return self._write({**body, "query": {"template": body["query"]}, "ext": {"ml_inference": {"params": params}}})
 
     def _list(self, items: Sequence[Any], names: Sequence[str]) -> str:
         """A JSON list of which all but the first item are there only if their text is."""
         first, *others = [self._write(item) for item in items]
-        return self.mark(
-            f"[{first}{''.join(_if(name, f',{item}') for name, item in zip(names[1:], others, strict=True))}]"
-        )
+        return f"[{first}{''.join(_if(name, f',{item}') for name, item in zip(names[1:], others, strict=True))}]"
 
     def _write(self, body: Any) -> str:
         return re.sub(r'"@(\d+)@"', lambda mark: self._marked[int(mark[1])], json.dumps(body))

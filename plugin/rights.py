@@ -1,0 +1,24 @@
+"""The least that a user must be allowed, as roles of OpenSearch's security plugin."""
+
+from __future__ import annotations
+
+import json
+from importlib.resources import files
+
+from sorce.mappings.query import Json
+
+ROLES = ("ingest", "install", "search")
+
+# Of the files: they can be used as they are for an index of this name.
+_INDEX = "photos"
+
+
+def role(name: str, index: str) -> Json:
+    """The body of `PUT _plugins/_security/api/roles/...`: what `ingest`, `install` or `search` needs for an index.
+
+    The index may be an alias, too: what `sorce ingest --alias` makes has its name with eight more characters.
+    """
+    body: Json = json.loads(files("sorce.plugin").joinpath("roles", f"{name}.json").read_text())
+    for permission in body["index_permissions"]:
+        permission["index_patterns"] = [pattern.replace(_INDEX, index, 1) for pattern in permission["index_patterns"]]
+    return body

@@ -1,0 +1,56 @@
+"""Something that answers like a cluster, for what a real one cannot be asked to do: be expired, or be AWS."""
+
+from __future__ import annotations
+
+import json
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+from sorce.engine.certificates import Pair
+
+INFO = {"version": {"number": "3.6.0", "distribution": "opensearch"}}
+
+
+@contextmanager
+def listening(
+    shown: Pair | None = None, folder: Path | None = None
+) -> Iterator[tuple[str, list[tuple[str, dict[str, str]]]]]:
+    """Its address, and the requests that came, each as its line and headers; TLS with that certificate."""
+    came: list[tuple[str, dict[str, str]]] = []
+
+    class Answering(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            came.append((self.requestline, dict(self.headers)))
+            body = json.dumps(INFO).encode()
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: Any) -> None:
+            """Says nothing."""
+
+    class Server(ThreadingHTTPServer):
+        def handle_error(self, *_: Any) -> None:
+            """A client that hangs up is what the tests want."""
+
+    with Server(("127.0.0.1", 0), Answering) as server:
+        if shown is not None:
+            assert folder is not None
+            shown.write(folder / "shown.pem", folder / "shown.key")
+            context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+            context.load_cert_chain(folder / "shown.pem", folder / "shown.key")
+            server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        try:
+            yield f"{'http' if shown is None else 'https'}://127.0.0.1:{server.server_port}", came
+        finally:
+            server.shutdown()
+            thread.join()
