@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from sorce.mappings.query import MOST_BOXES
+from sorce.mappings.query import COSINE, MOST_BOXES
+from sorce.mappings.ranking import PLAIN, Ranking
 from sorce.mappings.values import Box, Hit, Match
 
 TOO_ALIKE = 0.5
@@ -17,22 +18,25 @@ def boxes_to_fetch(boxes: int) -> int:
     return boxes if boxes == 1 else min(4 * boxes, MOST_BOXES)
 
 
-def hits(answer: Mapping[str, Any], boxes: int, nots: int) -> list[Hit]:
-    """The hits of an answer to a search with so many "not", best first, each with at most `boxes` boxes per phrase."""
-    return [_hit(found, boxes, nots) for found in answer["hits"]["hits"]]
+def hits(answer: Mapping[str, Any], boxes: int, nots: int, ranking: Ranking = PLAIN) -> list[Hit]:
+    """The hits of an answer to a search with so many "not", best first, each with at most `boxes` boxes per phrase.
+
+    Raises KeyError where something else ranked the answer.
+    """
+    return [_hit(found, boxes, nots, ranking) for found in answer["hits"]["hits"]]
 
 
-def _hit(found: Mapping[str, Any], boxes: int, nots: int) -> Hit:
+def _hit(found: Mapping[str, Any], boxes: int, nots: int, ranking: Ranking) -> Hit:
     inner = found["inner_hits"]
     matches = tuple(
-        tuple(apart((_match(region) for region in inner[name]["hits"]["hits"]), boxes)) for name in sorted(inner)
+        tuple(apart((_match(region, ranking) for region in inner[name]["hits"]["hits"]), boxes))
+        for name in sorted(inner)
     )
     fields = {name: values[0] for name, values in found["fields"].items()}
-    # The constant of the ranking: 1 for each phrase, 1/2 for each "not".
-    return Hit(score=found["_score"] - len(matches) - nots / 2, matches=matches, **fields)
+    return Hit(score=found["_score"] - ranking.base(len(matches), nots), matches=matches, **fields)
 
 
-def _match(region: Mapping[str, Any]) -> Match:
+def _match(region: Mapping[str, Any], ranking: Ranking) -> Match:
     field = {name.removeprefix("regions."): values[0] for name, values in region["fields"].items()}
     return Match(
         region_id=field["id"],
@@ -40,7 +44,7 @@ def _match(region: Mapping[str, Any]) -> Match:
         kind=field["kind"],
         area=field["area"],
         quality=field["quality"],
-        similarity=region["_score"] - 1,
+        similarity=region["_score"] - 1 if ranking.is_plain else field[COSINE],
     )
 
 

@@ -51,4 +51,6 @@ def _region(photo: Photo, number: int, region: Region, shared: dict[str, Any]) -
     }
     if region.coherence is not None:
         body["coherence"] = region.coherence
+    if region.hubness is not None:
+        body["hubness"] = region.hubness
     return body

@@ -47,6 +47,7 @@ def index_body(recipe: Recipe, settings: Mapping[str, Any] | None = None) -> dic
         "area": FLOAT,
         "quality": FLOAT,
         "coherence": FLOAT,
+        "hubness": FLOAT,
         # Copies of the photo's fields: what filters together with a region must be in the region.
         "folder": KEYWORD,
         "taken_at": DATE,

@@ -7,7 +7,8 @@ the same request. So the score shown is the exact score of the box shown, on a q
     sum over p of (1 + cos p)  +  sum over n of (1 - cos n) / 2
 
 which is the score of a hit (sum of cos p less half of each cos n) plus a constant, and never negative, as OpenSearch
-demands of a score.
+demands of a score. Instead of the cosine something else may rank the regions (`sorce.mappings.ranking`); the candidates
+still come by cosine.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sorce.errors import QueryError
+from sorce.mappings.ranking import ABOVE_FLOOR, NO_FLOOR, PLAIN, Ranking
 from sorce.mappings.values import Vector
 
 Json = dict[str, Any]
@@ -35,14 +37,14 @@ CANDIDATES_PER_PHOTO = 10
 CANDIDATES_OF_SEVERAL = 1000
 EF_SEARCH = 300
 
-# knn_score compares natively, four times faster than Painless does, but bends what is below zero: it gives 1 + cos, and
-# for a negative cos 1 / (1 - cos). Of these sums would not be sums of cosines; Painless only has to unbend the number.
+# By the cosine alone, in fewer words than `Ranking.script` has.
 CLOSENESS = "_score >= 1 ? _score : 2 - 1 / _score"
 DISTANCE = "_score >= 1 ? 1 - _score / 2 : 0.5 / _score"
 FLOORED = f"double closeness = {CLOSENESS}; closeness - 1 < params.floor ? 0 : closeness"
-ABOVE_FLOOR = 1e-9
 
 PHOTO_FIELDS = ["photo_id", "uri", "file_name", "folder", "width", "height"]
+COSINE = "similarity"
+"""The field of a shown region's cosine, where something else ranks."""
 MATCH_FIELDS = [f"regions.{name}" for name in ("id", "kind", "x1", "y1", "x2", "y2", "area", "quality")]
 
 
@@ -52,7 +54,7 @@ class Query:
 
     `boxes` is how many regions a photo shows per phrase; `k` how many candidate photos each shard proposes per phrase,
     and `ef_search` how widely the graph is searched for them; `floor` the least similarity of a phrase's region;
-    `exact` scans every photo instead.
+    `exact` scans every photo instead. `ranking` is what ranks a region.
     """
 
     phrases: Sequence[QueryVector]
@@ -64,6 +66,7 @@ class Query:
     k: Number | None = None
     ef_search: Number = EF_SEARCH
     exact: bool = False
+    ranking: Ranking = PLAIN
 
     def __post_init__(self) -> None:
         if not 1 <= len(self.phrases) <= MOST_PHRASES or len(self.nots) > MOST_NOTS:
@@ -110,7 +113,7 @@ class Version:
 def search_body(query: Query, version: Version) -> Json:
     """The whole request of a search, for client and stored template alike."""
     phrases = [exact(vector, f"p{i}", query) for i, vector in enumerate(query.phrases)]
-    nots = [without(vector) for vector in query.nots]
+    nots = [without(vector, query.ranking) for vector in query.nots]
     proposals = [] if query.exact else [candidates(vector, query, version) for vector in query.phrases]
     return {
         "size": query.size,
@@ -119,6 +122,25 @@ def search_body(query: Query, version: Version) -> Json:
         "docvalue_fields": PHOTO_FIELDS,
         "query": {"bool": {"filter": [any_of(proposals)] if proposals else [], "must": [*phrases, *nots]}},
     }
+
+
+def among(body: Json, photo_ids: Sequence[str]) -> Json:
+    """The request of a search, for these photos alone."""
+    asked = body["query"]["bool"]
+    only = {"ids": {"values": list(photo_ids)}}
+    return {**body, "query": {"bool": {**asked, "filter": [*asked["filter"], only]}}}
+
+
+def last_candidate(vector: QueryVector, query: Query, version: Version) -> Json:
+    """The search whose only hit is the k-th candidate for one phrase, scored by k-NN; none where there are fewer."""
+    k = int(query.candidates)
+    found = {"from": k - 1, "size": 1, "track_total_hits": False, "_source": False}
+    return {**found, "query": candidates(vector, query, version)}
+
+
+def unbent(score: float) -> float:
+    """The cosine, from k-NN's score."""
+    return score - 1 if score >= 1 else 1 - 1 / score
 
 
 def any_of(clauses: Sequence[Any]) -> Json:
@@ -142,18 +164,32 @@ def region_filter(clauses: Clauses, version: Version) -> Json:
 def exact(vector: QueryVector, name: str, query: Query) -> Json:
     """Every region's exact score for one phrase; the best counts, and is shown."""
     scored: Json = {"query": compared(vector, query.filter), "script": {"source": CLOSENESS}}
-    if query.floor is not None:
-        scored["script"] = {"source": FLOORED, "params": {"floor": query.floor}}
-        scored["min_score"] = ABOVE_FLOOR
     # Doc values, since `_source` of a photo with hundreds of regions would be read and cut up for every hit.
-    shown = {"name": name, "size": query.boxes, "_source": False, "docvalue_fields": MATCH_FIELDS}
+    shown: Json = {"name": name, "size": query.boxes, "_source": False, "docvalue_fields": MATCH_FIELDS}
+    floor = query.floor
+    if not query.ranking.is_plain:
+        floor = NO_FLOOR if floor is None else floor
+        scored["script"] = {"source": query.ranking.script, "params": {**query.ranking.params, "floor": floor}}
+        shown["script_fields"] = {COSINE: {"script": cosine(vector)}}
+    elif floor is not None:
+        scored["script"] = {"source": FLOORED, "params": {"floor": floor}}
+    if floor is not None:
+        scored["min_score"] = ABOVE_FLOOR
     return {"nested": {"path": "regions", "score_mode": "max", "inner_hits": shown, "query": {"script_score": scored}}}
 
 
-def without(vector: QueryVector) -> Json:
+def without(vector: QueryVector, ranking: Ranking) -> Json:
     """Less the more any region resembles the vector: the least 1 - cos among regions is 1 - the greatest cos."""
-    scored = {"query": compared(vector, ()), "script": {"source": DISTANCE}}
+    script: Json = {"source": DISTANCE}
+    if not ranking.is_plain:
+        script = {"source": ranking.script_of_not, "params": ranking.params}
+    scored = {"query": compared(vector, ()), "script": script}
     return {"nested": {"path": "regions", "score_mode": "min", "query": {"script_score": scored}}}
+
+
+def cosine(vector: QueryVector) -> Json:
+    """The script of a shown region's cosine, where its score is something else."""
+    return {"source": "innerProduct(params.vector, doc['regions.vec'])", "params": {"vector": vector}}
 
 
 def compared(vector: QueryVector, clauses: Clauses) -> Json:

@@ -56,7 +56,8 @@ class Region:
     """A box of a photo with its vector: the nested child.
 
     `vec` is float32 of shape (dimension,) and of unit length. `quality` says how well the box fits an object, 0..1 (1
-    where the method has no such number); `coherence` how alike the patches of a cluster are, 0..1.
+    where the method has no such number); `coherence` how alike the patches of a cluster are, 0..1; `hubness` how near
+    it is to any text at all, -1..1 (`sorce.models.querybank`).
     """
 
     box: Box
@@ -64,6 +65,7 @@ class Region:
     kind: Kind
     quality: float = 1.0
     coherence: float | None = None
+    hubness: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +109,9 @@ class Hit:
     """A photo that a search found, and where.
 
     `matches` holds for each phrase its best regions, best first and at least one. `score` is what ranked the photo: the
-    similarity for one phrase; for several, the sum of their similarities less half the similarity to each "not".
+    similarity for one phrase; for several, the sum of their similarities less half the similarity to each "not"; or
+    what else the search was told to rank by (`sorce.mappings.ranking`). `unproved`, by product alone: a photo that was
+    no candidate might belong before this one.
     """
 
     photo_id: str
@@ -118,6 +122,7 @@ class Hit:
     height: int
     score: float
     matches: tuple[tuple[Match, ...], ...]
+    unproved: bool = field(default=False, compare=False)
 
     @property
     def best(self) -> Match:
@@ -131,6 +136,10 @@ class Hit:
     @property
     def similarity(self) -> float:
         return self.best.similarity
+
+    @property
+    def quality(self) -> float:
+        return self.best.quality
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,10 +22,12 @@ from sorce.errors import (
     QueryError,
     RecipeMismatch,
     SorceError,
+    TruthError,
     UnsupportedVersion,
 )
 
 if TYPE_CHECKING:
+    from sorce.access import Access
     from sorce.index import Index, open_index
     from sorce.ingest import Options, Report, Source, Watch
     from sorce.mappings import Box, Hit, Match, Photo, Recipe, Region, Rejected
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from sorce.plugin.search import SearchRequest
 
 __all__ = [
+    "Access",
     "BadPhoto",
     "Box",
     "ClusterError",
@@ -56,12 +59,14 @@ __all__ = [
     "SearchRequest",
     "SorceError",
     "Source",
+    "TruthError",
     "UnsupportedVersion",
     "Watch",
     "open_index",
 ]
 
 _PLACES = {
+    "sorce.access": ("Access",),
     "sorce.index": ("Index", "open_index"),
     "sorce.ingest": ("Options", "Report", "Source", "Watch"),
     "sorce.mappings": ("Box", "Hit", "Match", "Photo", "Recipe", "Region", "Rejected"),

@@ -8,6 +8,7 @@ SorceError
  +- ModelError            a model cannot be loaded, or does not fit what is asked of it
  +- BadPhoto              a file that cannot become a document (ingest turns it into a reject)
  +- QueryError            a search that cannot be asked this way
+ +- TruthError            a benchmark's files cannot be read, or say nothing
  +- EngineError           the local OpenSearch
  +- PluginError           what sorce installs in a cluster
  +- MissingTool           something beyond Python that a command needs (Maven, Java, Node)
@@ -44,6 +45,10 @@ class BadPhoto(SorceError):
 
 class QueryError(SorceError):
     """A search that cannot be asked this way."""
+
+
+class TruthError(SorceError):
+    """A benchmark's files cannot be read, are of another form, or say nothing."""
 
 
 class EngineError(SorceError):

@@ -12,6 +12,7 @@ from sorce.cluster import connect
 from sorce.plugin import service
 from sorce.plugin.endpoint import parse
 from sorce.plugin.install import install, uninstall
+from tests.kit.place import Place
 from tests.plugin.corpus import RECIPE, Corpus, Words
 from tests.plugin.serving import serving
 
@@ -22,8 +23,8 @@ def corpus() -> Corpus:
 
 
 @pytest.fixture(scope="module")
-def client(opensearch: str) -> Iterator[OpenSearch]:
-    with connect(opensearch) as client:
+def client(place: Place) -> Iterator[OpenSearch]:
+    with connect(place.url, place.access) as client:
         yield client
 
 

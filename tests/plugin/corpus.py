@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
@@ -57,6 +57,8 @@ class Corpus:
     def __init__(self) -> None:
         rng = np.random.default_rng(1)
         vectors = rng.normal(size=(PHOTOS, REGIONS, DIMENSION))
+        self.quality = np.tile(1 - np.arange(REGIONS) / 20, (PHOTOS, 1))
+        self.hubness = np.random.default_rng(2).uniform(-0.3, 0.6, (PHOTOS, REGIONS))
         self.vectors = (vectors / np.linalg.norm(vectors, axis=2, keepdims=True)).astype(np.float32)
         self.photos = [self._photo(i) for i in range(PHOTOS)]
         self.regions = [[self._region(i, r) for r in range(REGIONS)] for i in range(PHOTOS)]
@@ -76,11 +78,12 @@ class Corpus:
             Box(left, 10, left + side, 10 + side),
             self.vectors[i, r],
             "tile" if r else "whole",
-            quality=1 - r / 20,
+            quality=float(self.quality[i, r]),
+            hubness=float(self.hubness[i, r]),
         )
 
-    def load(self, client: OpenSearch, index: str) -> None:
-        client.indices.create(index=index, body=index_body(RECIPE, {"index.number_of_replicas": 0}))
+    def load(self, client: OpenSearch, index: str, recipe: Recipe = RECIPE) -> None:
+        client.indices.create(index=index, body=index_body(recipe, {"index.number_of_replicas": 0}))
         client.indices.put_mapping(index=index, body=attributes_mapping(self.photos[0].attributes))
         lines = []
         for photo, regions in zip(self.photos, self.regions, strict=True):
@@ -115,26 +118,48 @@ class Corpus:
         key, value = condition.split("=")
         return str(photo.attributes[key]) == value
 
-    def expected(self, request: SearchRequest) -> Expected:
+    def expected(self, request: SearchRequest, matching: Mapping[str, float] | None = None) -> Expected:
         """By numpy, over all photos."""
         words = Words()
-        phrases = [self._likeness(words, text, request) for text in request.phrases]
-        nots = [(self.vectors @ words.embed_texts([text])[0]).max(axis=1) for text in request.nots]
-        found = [i for i in range(PHOTOS) if all(np.isfinite(likeness[i].max()) for likeness in phrases)]
+        cosines = [(self.vectors @ words.embed_texts([text])[0]).astype(np.float64) for text in request.texts]
+        values = [self._value(cosine, request, matching) for cosine in cosines]
+        split = len(request.phrases)
+        phrases = [
+            np.where(self._kept(cosine, request), value, -np.inf)
+            for cosine, value in zip(cosines[:split], values[:split], strict=True)
+        ]
+        least = 0 if request.rank == "product" else -np.inf
+        nots = [np.maximum(value.max(axis=1), least) for value in values[split:]]
+        found = [i for i in range(PHOTOS) if all(np.isfinite(value[i].max()) for value in phrases)]
         score = {i: sum(p[i].max() for p in phrases) - sum(n[i] for n in nots) / 2 for i in found}
         best = sorted(found, key=lambda i: -score[i])[: request.size]
-        shown = [[self._shown(i, likeness[i], request.boxes) for likeness in phrases] for i in best]
+        shown = [
+            [
+                self._shown(i, value[i], cosine[i], request.boxes)
+                for value, cosine in zip(phrases, cosines, strict=False)
+            ]
+            for i in best
+        ]
         return Expected([self.photos[i].file.photo_id for i in best], [float(score[i]) for i in best], shown)
 
-    def _likeness(self, words: Words, text: str, request: SearchRequest) -> NDArray[np.float64]:
-        likeness = (self.vectors @ words.embed_texts([text])[0]).astype(np.float64)
+    def _value(
+        self, cosine: NDArray[np.float64], request: SearchRequest, matching: Mapping[str, float] | None
+    ) -> NDArray[np.float64]:
+        """What ranks each region."""
+        if request.rank == "similarity":
+            return cosine - request.debias * self.hubness
+        if matching:
+            return self.quality / (1 + np.exp(-(matching["scale"] * cosine + matching["bias"])))
+        return self.quality * cosine
+
+    def _kept(self, cosine: NDArray[np.float64], request: SearchRequest) -> NDArray[np.bool_]:
         kept = [[self.keeps(i, r, request) for r in range(REGIONS)] for i in range(PHOTOS)]
         floor = -2 if request.floor is None else request.floor
-        return np.where(np.array(kept) & (likeness >= floor), likeness, -np.inf)
+        return np.array(kept) & (cosine >= floor)
 
-    def _shown(self, i: int, likeness: NDArray[np.float64], boxes: int) -> list[Match]:
-        order = [int(r) for r in np.argsort(-likeness) if np.isfinite(likeness[r])][: boxes_to_fetch(boxes)]
-        return apart((self._match(i, r, float(likeness[r])) for r in order), boxes)
+    def _shown(self, i: int, value: NDArray[np.float64], cosine: NDArray[np.float64], boxes: int) -> list[Match]:
+        order = [int(r) for r in np.argsort(-value) if np.isfinite(value[r])][: boxes_to_fetch(boxes)]
+        return apart((self._match(i, r, float(cosine[r])) for r in order), boxes)
 
     def _match(self, i: int, r: int, similarity: float) -> Match:
         region = self.regions[i][r]

@@ -14,15 +14,18 @@ from opensearchpy import OpenSearch
 
 import sorce.plugin.commands as commands
 from sorce.cli import sorce as command
+from sorce.errors import QueryError
 from sorce.plugin import ClientSearch, SearchRequest
 from sorce.plugin.table import as_json, table
+from tests.kit.place import Place
 from tests.plugin.corpus import Words
 
 
 @pytest.fixture(autouse=True)
-def _words(monkeypatch: pytest.MonkeyPatch, opensearch: str) -> None:
+def _words(monkeypatch: pytest.MonkeyPatch, place: Place) -> None:
     monkeypatch.setattr(commands, "load_encoder", lambda *_: Words())
-    monkeypatch.setenv("OPENSEARCH_URL", opensearch)
+    for variable, value in place.environment.items():
+        monkeypatch.setenv(variable, value)
     monkeypatch.delenv("SORCE_API_KEY", raising=False)
 
 
@@ -44,13 +47,14 @@ def test_search_prints_a_table(client: OpenSearch, index: str) -> None:
     said = run("search", "--index", index, "a kite", "--size", "3", "--boxes", "2").stdout
     assert said == table(hits) + "\n"
     lines = said.splitlines()
-    assert lines[0].split() == ["rank", "score", "similarity", "box", "kind", "area", "photo"]
+    assert lines[0].split() == ["rank", "score", "similarity", "quality", "box", "kind", "area", "photo"]
     first = hits[0].matches[0][0]
     box = ",".join(f"{side:.0f}" for side in first.box.as_tuple())
     assert lines[1].split() == [
         "1",
         f"{hits[0].score:.4f}",
         f"{first.similarity:.4f}",
+        f"{first.quality:.2f}",
         box,
         first.kind,
         f"{first.area:.2%}",
@@ -61,7 +65,7 @@ def test_search_prints_a_table(client: OpenSearch, index: str) -> None:
 def test_search_prints_json_and_takes_every_option(index: str) -> None:
     words = "--and|sea|--not|a dog|--size|4|--boxes|2|--kind|tile|--min-area|0.002|--max-area|0.005|--min-quality|0.1"
     more = "--folder|/a|--camera|Canon|--since|2026-01-01|--until|2026-12-31|--where|aisle>=1|--floor|-0.5"
-    last = "--k|150|--ef-search|200|--exact"
+    last = "--k|150|--ef-search|200|--exact|--rank|similarity|--most-k|200|--debias|0"
     result = run("search", "a kite", "--index", index, "--json", *f"{words}|{more}|{last}".split("|"))
     assert [hit["rank"] for hit in found(result)] == [1, 2, 3, 4]
     assert all(len(hit["matches"]) == 2 for hit in found(result))
@@ -70,6 +74,14 @@ def test_search_prints_json_and_takes_every_option(index: str) -> None:
 def test_server_and_client_print_the_same(installed: str) -> None:
     asked = ["search", "a kite", "--and", "sea", "--not", "a dog", "--index", installed, "--json"]
     assert found(run(*asked, "--server")) == found(run(*asked, "--client")) == found(run(*asked))
+
+
+@pytest.mark.parametrize(
+    ("given", "said"), [(["--rank", "product"], "have no quality"), (["--debias", "1"], "made without hubness")]
+)
+def test_what_the_index_cannot_be_ranked_by_is_a_sentence(index: str, given: list[str], said: str) -> None:
+    with pytest.raises(QueryError, match=said):
+        run("search", "a kite", "--index", index, *given)
 
 
 def test_nothing_found_is_said(index: str) -> None:

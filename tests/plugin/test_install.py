@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from opensearchpy import OpenSearch
 
+from sorce.cluster import version
 from sorce.errors import IndexMissing, PluginError
 from sorce.mappings.query import Version
 from sorce.plugin import ClientSearch, SearchRequest, ServerSearch, service
@@ -198,7 +199,8 @@ def _break_models(client: OpenSearch, index: str) -> None:
 
 
 def _break_version(client: OpenSearch, index: str) -> None:
-    source = template(Version(2, 19))
+    older = version(client) < Version(3, 1)
+    source = template(Version(3, 6) if older else Version(2, 19), RECIPE)
     client.put_script(id=Names(index).search, body={"script": {"lang": "mustache", "source": source}})
 
 

@@ -6,6 +6,7 @@ import asyncio
 import base64
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -18,6 +19,7 @@ import httpx
 import numpy as np
 import pytest
 
+from sorce.access import is_loopback
 from sorce.errors import PluginError
 from sorce.mappings import Vector
 from sorce.plugin import service
@@ -134,7 +136,14 @@ def test_needs_a_key_where_others_can_reach_it(host: str) -> None:
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.1.2.3", "::1"])
 def test_needs_none_on_this_machine(host: str) -> None:
-    assert service.is_loopback(host)
+    assert is_loopback(host)
+
+
+def test_no_part_of_an_answer_waits_for_the_one_before() -> None:
+    with service.listen("127.0.0.1", 0, None) as listening, socket.create_connection(listening.getsockname()):
+        connection, _ = listening.accept()
+        with connection:
+            assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 def test_a_taken_port_is_a_sentence() -> None:

@@ -13,7 +13,7 @@ from sorce.mappings.query import Version
 from sorce.plugin import ClientSearch, SearchRequest, ServerSearch
 from sorce.plugin.names import Names
 from sorce.plugin.template import template
-from tests.plugin.corpus import Words
+from tests.plugin.corpus import RECIPE, Words
 
 HOSTILE = [
     'say "kite"',
@@ -114,5 +114,5 @@ def test_before_3_1_the_filter_inside_knn_is_bare() -> None:
         '"F"', "{{#toJson}}"
     )
     head = wrapped.split("{{")[0]
-    assert head in template(Version(3, 6))
-    assert head not in template(Version(2, 19))
+    assert head in template(Version(3, 6), RECIPE)
+    assert head not in template(Version(2, 19), RECIPE)
