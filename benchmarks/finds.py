@@ -24,6 +24,7 @@ from PIL.Image import Image
 from sorce.cluster import connect
 from sorce.engine import running
 from sorce.evaluate.metrics import Ranks, Relevant, best_region_scores, mean_average_precision, ranks, recall_at
+from sorce.evaluate.run import merged_size
 from sorce.evaluate.scenes.bundled import FOLDER, questions
 from sorce.evaluate.scenes.collection import REPORTING, cached, collection
 from sorce.index import Index
@@ -113,8 +114,7 @@ def _indexed(client: OpenSearch, index: str, name: str, model: Recorder, those: 
     if name == DEFAULT:
         ratio = took / (busy / (os.cpu_count() or 1))
         yield at_most("ingest of 300 scenes: wall time / (CPU time of all processes / cores)", ratio, 1.25)
-    client.indices.forcemerge(index=index, params={"max_num_segments": 1, "request_timeout": 600})
-    size = client.indices.stats(index=index)["indices"][index]["primaries"]["store"]["size_in_bytes"]
+    size = merged_size(client, index)
     places = ranks(best_region_scores(model.embed_texts(those.queries), model.photos), those.relevant)
     yield from judged(name, places, bars=name == DEFAULT)
     for least, most in pairwise(SIDES):

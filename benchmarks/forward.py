@@ -7,9 +7,10 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from figures import Line, at_most
-from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel, CLIPProcessor, CLIPTokenizer
+from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel, CLIPTokenizer
 
 from sorce.cluster import connect
 from sorce.engine import running
@@ -20,14 +21,14 @@ from sorce.models.encoder import Encoder
 from sorce.models.tiles import Tiles
 from sorce.models.upright import open_upright
 
-PHOTOS, MOST = 12, 9
+PHOTOS, MOST = 8, 9
 ROUNDS = 7
 
 
 def measures() -> Iterator[Line]:
     pictures = sorted(FOLDER.glob("*.jpg"))[:PHOTOS]
     with TemporaryDirectory() as folder, running() as url:
-        model = Tiles(Encoder(find(str(base(Path(folder))))), smallest=0.2, most=MOST, kept=MOST)
+        model = Tiles(Encoder(find(str(base(Path(folder))))), smallest=0.1, most=MOST, kept=MOST)
         client = connect(url)
         views = [view for picture in pictures for view in model.prepare(open_upright(picture)).views]
         model.encoder.embed_views(views[: 2 * MOST])
@@ -49,8 +50,10 @@ def base(folder: Path) -> Path:
     mini = find("mini").place
     config = CLIPConfig.from_pretrained(mini)
     tower = {"hidden_size": 768, "intermediate_size": 3072, "num_hidden_layers": 12, "num_attention_heads": 12}
-    config.vision_config.update(tower | {"image_size": 256, "patch_size": 16, "hidden_act": "gelu_pytorch_tanh"})
+    vision: Any = config.vision_config
+    vision.update(tower | {"image_size": 256, "patch_size": 16, "hidden_act": "gelu_pytorch_tanh"})
     CLIPModel(config).save_pretrained(folder)
     images = CLIPImageProcessor(size={"height": 256, "width": 256}, do_center_crop=False)
-    CLIPProcessor(images, CLIPTokenizer.from_pretrained(mini)).save_pretrained(folder)
+    images.save_pretrained(folder)
+    CLIPTokenizer.from_pretrained(mini).save_pretrained(folder)
     return folder
