@@ -15,11 +15,24 @@ from sorce.cli import run
 
 MEASURES: Mapping[str, str] = {
     "demo": "fresh",
+    "faults": "faults",
     "finds": "finds",
+    "writing": "bulk",
+    "forward": "forward",
+    "repeats": "repeats",
     "photos": "photos",
+    "memory": "memory",
     "plain": "plain",
     "prompts": "prompts",
     "clusters": "clusters",
+    "load": "load",
+    "objembed": "objembed",
+    "product": "product",
+    "querybank": "querybank",
+    "roles": "roles",
+    "growth": "growth",
+    "queries": "queries",
+    "peers": "peers",
 }
 """The name of each, and the module beside this one whose `measures()` yields its lines."""
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from sorce.engine.lines import LINES, NEWEST
 from sorce.engine.node import Engine, start, status, stop
 from sorce.errors import SorceError
 
@@ -36,18 +37,25 @@ def engine() -> None:
 @click.option("--port", type=click.IntRange(1, 65535), default=9200, show_default=True, help="Where it answers.")
 @click.option("--heap", default="1g", show_default=True, help="Memory of Java; leave as much for the file cache.")
 @click.option("--data", type=click.Path(file_okay=False, path_type=Path), help="Where the indices lie.")
+@click.option("--line", type=click.Choice(list(LINES)), default=NEWEST, show_default=True, help="Which OpenSearch.")
 @name_option
-def start_command(port: int, heap: str, data: Path | None, name: str) -> None:
+def start_command(port: int, heap: str, data: Path | None, line: str, name: str) -> None:
     """Start OpenSearch, wait until it is healthy, and print its URL.
 
-    The first start fetches it with Maven (570 MB). The data stays when it is stopped.
+    The first start fetches it with Maven (570 MB). The data stays when it is stopped. Line 3.6 is open to whoever can
+    reach this machine's loopback; line 2.19 speaks TLS and knows users.
 
     \b
         sorce engine start
         sorce engine start --name big --port 9300 --heap 4g --data ./photos-index
+        sorce engine start --name secured --line 2.19 --port 9201
     """
-    node = start(Engine.named(name, data=data, port=port, heap=heap), say)
+    node = start(Engine.named(name, data=data, port=port, heap=heap, line=line), say)
     click.echo(node.url)
+    if node.security is not None:
+        say("To use it:")
+        for variable, value in node.environment.items():
+            say(f"  export {variable}={value}")
 
 
 @engine.command("stop")
@@ -67,7 +75,7 @@ def status_command(name: str, as_json: bool) -> None:
         facts: dict[str, Any] = {"name": name, "running": node is not None}
         if node is not None:
             facts |= {"health": node.health(), "url": node.url, "pid": node.pid}
-            facts |= {"data": node.data, "heap": node.heap, "java": node.java}
+            facts |= {"data": node.data, "heap": node.heap, "java": node.java, "environment": node.environment}
         click.echo(json.dumps(facts))
     elif node is None:
         click.echo(f"No engine '{name}' is running.")

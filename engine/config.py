@@ -3,21 +3,22 @@
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 from sorce.engine.java import Java
 
 
-def write_config(folder: Path, distribution: Path, settings: dict[str, str | int], heap: str, java: Java) -> None:
+def write_config(folder: Path, distribution: Path, settings: dict[str, Any], heap: str, java: Java) -> None:
     """Write what OPENSEARCH_PATH_CONF points to; a keystore that OpenSearch made there stays."""
     shutil.copytree(distribution / "config", folder, dirs_exist_ok=True)
     options = (distribution / "config" / "jvm.options").read_text()
     (folder / "jvm.options").write_text(_jvm_options(options, folder.parent / "logs", heap, java))
     # JSON is YAML, and needs no second thought about quotes.
-    lines = (f"{name}: {json.dumps(value)}\n" for name, value in (settings | LOCAL_SETTINGS).items())
+    lines = (f"{name}: {json.dumps(value)}\n" for name, value in (LOCAL_SETTINGS | settings).items())
     (folder / "opensearch.yml").write_text("".join(lines))
 
 
-LOCAL_SETTINGS: dict[str, str | int] = {
+LOCAL_SETTINGS: dict[str, Any] = {
     "cluster.name": "sorce",
     "node.name": "sorce",
     "discovery.type": "single-node",

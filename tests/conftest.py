@@ -1,11 +1,14 @@
-"""What all tests share: a real OpenSearch."""
+"""What all tests share: a real OpenSearch of each line."""
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from sorce.engine import running
+from sorce.access import Access
+from sorce.engine import Engine, Node, running, running_node, status
+from tests.kit.place import Place
 
 
 @pytest.fixture(scope="session")
@@ -17,3 +20,29 @@ def opensearch() -> Iterator[str]:
     else:
         with running() as url:
             yield url
+
+
+@pytest.fixture(scope="session")
+def secured() -> Iterator[Node]:
+    """A real OpenSearch of the oldest line, with TLS and users; or the engine that SORCE_TEST_SECURED names."""
+    shared = os.environ.get("SORCE_TEST_SECURED")
+    if shared:
+        node = status(Engine.named(shared))
+        assert node is not None, f"start it: sorce engine start --line 2.19 --name {shared}"
+        yield node
+    else:
+        with running_node(line="2.19") as node:
+            yield node
+
+
+@pytest.fixture(scope="session", params=["3.6", "2.19"])
+def place(request: pytest.FixtureRequest) -> Place:
+    """Each line in turn: open, and secured, as its administrator."""
+    if request.param == "3.6":
+        url: str = request.getfixturevalue("opensearch")
+        return Place(url, Access(), {"OPENSEARCH_URL": url})
+    node: Node = request.getfixturevalue("secured")
+    given = node.environment
+    password = Path(given["OPENSEARCH_PASSWORD_FILE"]).read_text()
+    access = Access(given["OPENSEARCH_CA_FILE"], username=given["OPENSEARCH_USERNAME"], password=password)
+    return Place(node.url, access, given)

@@ -6,12 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from sorce.engine.distribution import LINE, distribution
+from sorce.engine.distribution import distribution
 from sorce.engine.java import Java
+from sorce.engine.lines import LINES, NEWEST
 from sorce.errors import EngineError, MissingTool
 
 from .conftest import Program
 
+LINE, OLDEST = LINES[NEWEST], LINES["2.19"]
 JAVA = Java(Path("/java"), "25.0.3", has_vectors=True)
 
 
@@ -39,20 +41,20 @@ def fake_maven(room: Path, program: Program, monkeypatch: pytest.MonkeyPatch) ->
 def test_without_maven_a_sentence_says_so(room: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(room))
     with pytest.raises(MissingTool, match="Maven is needed once"):
-        distribution(room, JAVA, say)
+        distribution(LINE, room, JAVA, say)
 
 
 def test_what_maven_complains_about_is_told(room: Path, program: Program, monkeypatch: pytest.MonkeyPatch) -> None:
     program("mvn", "echo '[ERROR] no route to host -> [Help 1]'; exit 1")
     monkeypatch.setenv("PATH", f"{room / 'bin'}:{os.environ['PATH']}")
     with pytest.raises(EngineError, match=r"check the network, then try again\): no route to host$"):
-        distribution(room, JAVA, say)
+        distribution(LINE, room, JAVA, say)
     assert not [path for path in room.iterdir() if path.name.startswith((".", "opensearch"))]
 
 
 @pytest.mark.usefixtures("fake_maven")
 def test_plugins_are_installed_in_the_order_of_their_numbers(room: Path) -> None:
-    home = distribution(room, JAVA, say)
+    home = distribution(LINE, room, JAVA, say)
     words = (home / "installed").read_text().split()
     assert words[:2] == ["install", "--batch"]
     assert [word.rpartition("/")[2] for word in words[2:]] == ["1-a.zip", "2-b.zip"]
@@ -61,8 +63,8 @@ def test_plugins_are_installed_in_the_order_of_their_numbers(room: Path) -> None
 def test_four_at_once_unpack_once(room: Path, fake_maven: Path) -> None:
     (room / ".unpacking-of-a-killed-process").mkdir()
     with ThreadPoolExecutor(4) as pool:
-        homes = set(pool.map(lambda _: distribution(room, JAVA, say), range(4)))
-    assert homes == {room / f"opensearch-{LINE}"}
+        homes = set(pool.map(lambda _: distribution(LINE, room, JAVA, say), range(4)))
+    assert homes == {room / f"opensearch-{LINE.version}"}
     assert len(fake_maven.read_text().splitlines()) == 1
     assert not list(room.glob(".unpacking-*"))
 
@@ -71,9 +73,26 @@ def test_four_at_once_unpack_once(room: Path, fake_maven: Path) -> None:
 def test_everyone_can_read_what_was_unpacked_under_a_strict_umask(room: Path) -> None:
     before = os.umask(0o077)
     try:
-        home = distribution(room, JAVA, say)
+        home = distribution(LINE, room, JAVA, say)
     finally:
         os.umask(before)
     assert stat.S_IMODE((home / "bin").stat().st_mode) == 0o755
     assert stat.S_IMODE((home / "bin" / "opensearch").stat().st_mode) == 0o755
     assert (home / "installed").stat().st_mode & 0o444 == 0o444
+
+
+@pytest.mark.usefixtures("fake_maven")
+def test_a_module_that_the_distribution_lacks_is_put_together(room: Path) -> None:
+    maven = room / "bin" / "mvn"
+    folders = [f"$to/modules/{each.name}" for each in OLDEST.modules]
+    jars = "".join(f'mkdir -p "{folder}"; touch "{folder}/x.jar"\n' for folder in folders)
+    maven.write_text(maven.read_text() + jars)
+    home = distribution(OLDEST, room, JAVA, say)
+    assert {path.name for path in (home / "modules").iterdir()} == {"lang-painless", "lang-mustache", "reindex"}
+    mustache = home / "modules" / "lang-mustache"
+    described = (mustache / "plugin-descriptor.properties").read_text().splitlines()
+    assert "classname=org.opensearch.script.mustache.MustachePlugin" in described
+    granted = (mustache / "plugin-security.policy").read_text()
+    assert 'permission java.lang.RuntimePermission "accessDeclaredMembers";' in granted
+    assert (mustache / "x.jar").exists()
+    assert not (home / "modules" / "reindex" / "plugin-security.policy").exists()

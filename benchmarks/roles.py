@@ -1,0 +1,227 @@
+"""Each of the shipped roles at each act, on a secured OpenSearch: allowed or refused, as it must be."""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from figures import Line, exactly
+from opensearchpy import OpenSearch, exceptions
+
+from sorce.access import Access
+from sorce.cluster import connect
+from sorce.engine import Node, running_node
+from sorce.evaluate.scenes.bundled import FOLDER
+from sorce.ingest import Files, Naming, Options, ingest_photos, prune
+from sorce.ingest.move import switch, target
+from sorce.models import Model, load_model
+from sorce.plugin import ClientSearch, SearchRequest, ServerSearch, service
+from sorce.plugin.endpoint import Endpoint, parse
+from sorce.plugin.install import install, uninstall
+from sorce.plugin.remote import SEARCH, connector_body
+from sorce.plugin.rights import ROLES, role
+from sorce.plugin.status import status
+
+INDEX, ALIAS, OTHER = "photos", "shelves", "diary"
+KEY = secrets.token_urlsafe()
+REQUEST = SearchRequest(["an umbrella"], ["a kite"], size=5)
+SECURITY = "/_plugins/_security/api"
+
+
+def owner(node: Node) -> Access:
+    """The access of a secured engine's owner, who may change users and roles."""
+    assert node.security is not None
+    folder = Path(node.security)
+    return Access(str(folder / "ca.pem"), str(folder / "owner.pem"), str(folder / "owner.key"))
+
+
+@dataclass(frozen=True)
+class Bench:
+    """A secured engine with a user for each role, and an encoder service."""
+
+    node: Node
+    encoder: Endpoint
+    passwords: dict[str, str]
+
+    @cached_property
+    def clients(self) -> dict[str, OpenSearch]:
+        return {name: connect(self.node.url, self.access(name)) for name in self.passwords}
+
+    def access(self, user: str) -> Access:
+        return Access(owner(self.node).ca_file, username=user, password=self.passwords[user])
+
+
+MODEL = load_model("mini", "whole", {})
+FINER = load_model("mini", "tiles", {"most": 5})
+
+
+@contextmanager
+def bench(node: Node) -> Iterator[Bench]:
+    """Users named after their roles, each with its role for the index and for the alias."""
+    with connect(node.url, owner(node)) as client, serving() as address:
+        passwords = {name: secrets.token_urlsafe(24) for name in ROLES}
+        for name, password in passwords.items():
+            for index in (INDEX, ALIAS):
+                put(client, f"roles/sorce-{name}-{index}", role(name, index))
+            roles = [f"sorce-{name}-{index}" for index in (INDEX, ALIAS)]
+            put(client, f"internalusers/{name}", {"password": password, "opendistro_security_roles": roles})
+        client.index(index=OTHER, id="1", body={"text": "private"}, params={"refresh": "true"})
+        yield Bench(node, parse(address, MODEL.recipe.model, KEY), passwords)
+
+
+def put(client: OpenSearch, path: str, body: Mapping[str, object]) -> None:
+    client.transport.perform_request("PUT", f"{SECURITY}/{path}", body=body)
+
+
+@contextmanager
+def serving() -> Iterator[str]:
+    """The address of the encoder service, which wants a key."""
+    socket = service.listen("127.0.0.1", 0, KEY)
+    server = service.server(service.application(service.Served(MODEL.recipe.model, MODEL, KEY)))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [socket]})
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{socket.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+def bring(client: OpenSearch, index: str, model: Model[Any] = MODEL) -> None:
+    photos = islice(Files([str(FOLDER)], Naming(None)), 6)
+    report = ingest_photos(client, index, model, photos, Options({"aisle": 3}, force=True))
+    assert report.new + report.changed == 6, report
+
+
+def bring_behind_alias(client: OpenSearch, model: Model[Any]) -> None:
+    index = target(client, ALIAS, model.recipe)
+    bring(client, index, model)
+    switch(client, ALIAS, index, None)
+
+
+def bring_and_prune(client: OpenSearch) -> None:
+    with TemporaryDirectory() as folder:
+        for scene in islice(FOLDER.glob("*.jpg"), 2):
+            shutil.copy(scene, folder)
+        photos = Files([folder], Naming(None))
+        ingest_photos(client, INDEX, MODEL, photos)
+        next(Path(folder).iterdir()).unlink()
+        assert prune(client, INDEX, photos) == 1
+
+
+def install_both(client: OpenSearch, encoder: Endpoint) -> None:
+    for index in (INDEX, ALIAS):
+        install(client, index, encoder, MODEL)
+
+
+def uninstall_both(client: OpenSearch) -> None:
+    for index in (INDEX, ALIAS):
+        uninstall(client, index)
+
+
+def search_there(client: OpenSearch) -> None:
+    for index in (INDEX, ALIAS):
+        assert ServerSearch(client, index).search(REQUEST)
+
+
+def search_here(client: OpenSearch) -> None:
+    for index in (INDEX, ALIAS):
+        assert ClientSearch(client, index, lambda _: MODEL).search(REQUEST)
+
+
+def works(client: OpenSearch) -> None:
+    steps = status(client, INDEX, MODEL, KEY)
+    if any("no permissions" in (step.problem or "") for step in steps):
+        raise exceptions.AuthorizationException(403, str(steps), {})
+    assert all(step.works for step in steps), steps
+
+
+def asked(method: str, path: str, body: Mapping[str, object] | None = None) -> Callable[[OpenSearch, Bench], object]:
+    return lambda client, _: client.transport.perform_request(method, path, body=body)
+
+
+Act = Callable[[OpenSearch, Bench], object]
+
+DOCUMENT = {"photo_id": "x", "regions": []}
+CONNECTOR = connector_body("mine", SEARCH, Endpoint("https://elsewhere.example/v1/embeddings", "mini"))
+ACTS: dict[str, tuple[Act, set[str]]] = {
+    # In the order of the main job: each finds what those before have made.
+    "ingest": (lambda client, _: bring(client, INDEX), {"ingest"}),
+    "ingest behind an alias": (lambda client, _: bring_behind_alias(client, MODEL), {"ingest"}),
+    "ingest's prune": (lambda client, _: bring_and_prune(client), {"ingest"}),
+    "plugin install": (lambda client, bench: install_both(client, bench.encoder), {"install"}),
+    "plugin status": (lambda client, _: works(client), {"install"}),
+    # Who may compare what is stored with a hash may compare it with a vector, too.
+    "search, the client encodes": (lambda client, _: search_here(client), {"ingest", "install", "search"}),
+    "search, the cluster encodes": (
+        lambda client, _: search_there(client),
+        {"install", "search"},
+    ),
+    "move the alias to another recipe": (lambda client, _: bring_behind_alias(client, FINER), {"ingest"}),
+    "search where it has moved": (lambda client, _: search_there(client), {"install", "search"}),
+    "write a document": (asked("PUT", f"/{INDEX}/_doc/x", DOCUMENT), {"ingest"}),
+    "delete a document": (asked("DELETE", f"/{INDEX}/_doc/x"), {"ingest"}),
+    "delete the index": (asked("DELETE", f"/{INDEX}"), set()),
+    "read another index": (asked("GET", f"/{OTHER}/_search"), set()),
+    "write another index": (asked("PUT", f"/{OTHER}/_doc/2", {"text": "mine"}), set()),
+    "make another index": (asked("PUT", "/another"), set()),
+    "point the alias at another index": (
+        asked("POST", "/_aliases", {"actions": [{"add": {"index": OTHER, "alias": ALIAS}}]}),
+        set(),
+    ),
+    "read all indices": (asked("GET", "/_all/_search"), set()),
+    "change a cluster setting": (
+        asked("PUT", "/_cluster/settings", {"transient": {"cluster.max_shards_per_node": None}}),
+        {"install"},
+    ),
+    "make a search pipeline": (asked("PUT", "/_search/pipeline/mine", {"request_processors": []}), {"install"}),
+    "delete a search pipeline": (asked("DELETE", "/_search/pipeline/mine"), {"install"}),
+    # Even whom the first lets through, since he may add to what is trusted: the cluster calls nobody else.
+    "make a connector to elsewhere": (asked("POST", "/_plugins/_ml/connectors/_create", CONNECTOR), {"install"}),
+    "read connectors' index": (asked("GET", "/.plugins-ml-connector/_search"), set()),
+    "read users": (asked("GET", f"{SECURITY}/internalusers"), set()),
+    "make a user": (asked("PUT", f"{SECURITY}/internalusers/x", {"password": KEY}), set()),
+    "give oneself a role": (asked("PUT", f"{SECURITY}/rolesmapping/all_access", {"users": list(ROLES)}), set()),
+    "take a snapshot": (asked("PUT", "/_snapshot/mine", {"type": "fs", "settings": {"location": "x"}}), set()),
+    "plugin uninstall": (lambda client, _: uninstall_both(client), {"install"}),
+}
+
+
+def refused(act: Act, user: str, there: Bench) -> str | None:
+    """What the server says; None where it lets the user."""
+    try:
+        act(there.clients[user], there)
+    except Exception as error:
+        said = str(error.__cause__ or error)
+        if "403" in said or "no permissions" in str(error):
+            return said
+        if isinstance(error, exceptions.RequestError):
+            return None  # it may, and what is asked makes no sense
+        raise
+    return None
+
+
+def order(allowed: set[str]) -> list[str]:
+    """Those first who must be refused, so that they find nothing done."""
+    return sorted(ROLES, key=lambda name: name in allowed)
+
+
+def measures() -> Iterator[Line]:
+    with running_node(line="2.19") as node, bench(node) as there:
+        wrong = []
+        for name, (act, allowed) in ACTS.items():
+            for user in order(allowed):
+                if (refused(act, user, there) is None) != (user in allowed):
+                    wrong.append(f"{user}: {name}")
+    tried = len(ACTS) * len(ROLES)
+    yield Line("roles tried: acts of each, on OpenSearch 2.19 over TLS", tried)
+    yield exactly("roles tried: allowed or refused otherwise than must be", len(wrong), 0, "; ".join(wrong))

@@ -1,0 +1,132 @@
+"""The secured line: what starts, who may read what lies about, and what a second start keeps."""
+
+from __future__ import annotations
+
+import json
+import os
+import ssl
+import stat
+from http.client import HTTPSConnection
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from sorce.cluster import connect
+from sorce.engine import Engine, Node
+from sorce.engine import node as nodes
+from sorce.engine.certificates import Authority
+from sorce.engine.commands import engine as commands
+from sorce.engine.security import Security
+from sorce.errors import EngineError
+from tests.kit.place import Place
+
+
+@pytest.fixture
+def security(secured: Node) -> Security:
+    assert secured.security is not None
+    return Security(Path(secured.security))
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_the_secured_line_is_the_oldest_with_its_plugins(secured: Node) -> None:
+    assert secured.url.startswith("https://127.0.0.1:")
+    assert secured.health() in ("green", "yellow")
+    info = secured.ask("/")
+    assert info is not None
+    assert info["version"]["number"] == "2.19.1"
+    found = secured.ask("/_nodes/plugins")
+    assert found is not None
+    [node] = found["nodes"].values()
+    assert {each["name"] for each in node["plugins"]} == {
+        f"opensearch-{name}" for name in ("job-scheduler", "knn", "ml", "neural-search", "security")
+    }
+    assert {each["name"] for each in node["modules"]} == {
+        "lang-mustache",
+        "lang-painless",
+        "reindex",
+        "transport-netty4",
+    }
+
+
+def test_who_says_nothing_is_not_answered(secured: Node, security: Security) -> None:
+    connection = HTTPSConnection("127.0.0.1", secured.port, context=ssl.create_default_context(cafile=security.ca))
+    connection.request("GET", "/")
+    assert connection.getresponse().status == 401
+    connection.close()
+
+
+def test_secrets_are_for_their_owner_alone(security: Security) -> None:
+    assert mode(security.folder) == 0o700
+    assert mode(security.password_file) == mode(security.key) == 0o600
+    config = security.folder.parent / "config"
+    assert mode(config / "certificates" / "node.key") == 0o600
+
+
+def test_the_password_is_in_its_file_and_nowhere_else(secured: Node, security: Security) -> None:
+    password = security.password_file.read_bytes()
+    assert len(password) == 32
+    everything = [path for path in security.folder.parent.rglob("*") if path.is_file()]
+    assert [path for path in everything if password in path.read_bytes()] == [security.password_file]
+    for process in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            assert password not in process.read_bytes()
+        except OSError:
+            continue  # it has ended
+    assert password.decode() not in f"{secured} {secured.environment}"
+
+
+def test_status_prints_what_a_person_needs_and_no_password(
+    secured: Node, security: Security, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = security.folder.parent
+    monkeypatch.setattr(Engine, "named", lambda *_, **__: Engine(home, home / "data", secured.port, line="2.19"))
+    said = json.loads(CliRunner().invoke(commands, ["status", "--json"]).stdout)
+    assert said["environment"] == {
+        "OPENSEARCH_URL": secured.url,
+        "OPENSEARCH_CA_FILE": str(security.ca),
+        "OPENSEARCH_USERNAME": "admin",
+        "OPENSEARCH_PASSWORD_FILE": str(security.password_file),
+    }
+
+
+def test_what_is_printed_is_all_that_a_command_needs(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable, value in place.environment.items():
+        monkeypatch.setenv(variable, value)
+    with connect() as client:
+        assert client.cluster.health()["status"] in ("green", "yellow")
+
+
+def test_a_second_start_keeps_the_password_and_makes_new_certificates(tmp_path: Path) -> None:
+    security, config = Security(tmp_path / "security"), tmp_path / "config"
+    (config / "opensearch-security").mkdir(parents=True)
+    security.prepare(config)
+    first = security.password_file.read_text(), security.key.read_text()
+    security.prepare(config)
+    assert security.password_file.read_text() == first[0]
+    assert security.key.read_text() != first[1]
+    security.context()
+
+
+def test_another_line_does_not_touch_the_data(tmp_path: Path) -> None:
+    (tmp_path / "node.json").write_text("{}")  # as before there were two lines
+    with pytest.raises(EngineError, match=r"holds data of OpenSearch 3\.6: give another --name for 2\.19"):
+        nodes._refuse_other_line(Engine(tmp_path, tmp_path / "data", line="2.19"))
+
+
+def test_a_line_that_is_none_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(EngineError, match=r"there is no line '2\.4' of OpenSearch here: take one of 3\.6, 2\.19"):
+        Engine(tmp_path, tmp_path, line="2.4")
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o077])
+def test_a_key_is_never_open_to_others(tmp_path: Path, umask: int) -> None:
+    before = os.umask(umask)
+    try:
+        Authority().issue("x").write(tmp_path / "x.pem", tmp_path / "x.key")
+    finally:
+        os.umask(before)
+    assert mode(tmp_path / "x.key") == 0o600
