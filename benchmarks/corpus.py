@@ -1,0 +1,205 @@
+"""Synthetic photos in a real index, asked by vectors as texts have them, with the right answers by numpy."""
+
+from __future__ import annotations
+
+import atexit
+import time
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from functools import cache, cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from opensearchpy import OpenSearch
+
+from sorce.cluster import connect
+from sorce.engine import running
+from sorce.ingest.bulk import Sender, Sent, Write, Writer, index_lines
+from sorce.mappings import Box, Photo, PhotoFile, Recipe, Region, Vector
+from sorce.mappings.document import document
+from sorce.mappings.index import index_body
+from sorce.models.model import TextEncoder
+from sorce.plugin.endpoint import PROBES
+
+REGIONS = 17
+QUERIES = 300
+SIZE = 10
+WIDTH, HEIGHT = 1600, 1200
+
+CONCEPTS = 2000
+GAP = 1.0
+"""Length of what all pictures share, and of what all texts share, where a concept has length 1: two cones that do not
+meet (Liang et al., "Mind the Gap", arXiv 2203.02053, section 2), so that a text lies far from every picture."""
+SCENE, OWN = 0.5, 0.5
+"""Lengths of what the regions of one photo share, and of what a region or a text has for itself."""
+
+AT_ONCE = 1000
+
+Numbers = NDArray[np.intp]
+
+
+@dataclass(frozen=True)
+class Shape:
+    photos: int
+    dimension: int
+
+    def __str__(self) -> str:
+        return f"{self.photos:,} x {REGIONS} x {self.dimension}-d"
+
+
+WIDE, DEEP = Shape(20_000, 256), Shape(5_000, 768)
+
+
+class Corpus:
+    """`vectors` (photos, REGIONS, dimension) and `queries` (QUERIES, dimension): of length 1, the same each time."""
+
+    def __init__(self, shape: Shape) -> None:
+        rng = np.random.default_rng(shape.dimension)
+        self.shape = shape
+        # A few directions carry most of the variance, as in the spaces of real encoders.
+        spread = np.arange(1, shape.dimension + 1) ** -0.5
+
+        def some(*counts: int) -> NDArray[np.float32]:
+            """Random vectors of about length 1."""
+            drawn = rng.standard_normal((*counts, shape.dimension), np.float32) * spread.astype(np.float32)
+            return np.asarray(drawn / np.linalg.norm(spread), np.float32)
+
+        pictures, texts = GAP * _unit(rng.standard_normal((2, shape.dimension), np.float32))
+        concepts = some(CONCEPTS)
+        shown = rng.integers(0, CONCEPTS, (shape.photos, REGIONS))
+        vectors = OWN * some(shape.photos, REGIONS)
+        vectors += pictures + concepts[shown] + SCENE * some(shape.photos, 1)
+        self.vectors = _unit(vectors)
+        self.queries = _unit(texts + concepts[rng.integers(0, CONCEPTS, QUERIES)] + OWN * some(QUERIES))
+
+    @cached_property
+    def _scan(self) -> tuple[Vector, Numbers]:
+        likeness, region = [], []
+        for some in np.array_split(self.vectors, max(1, self.shape.photos // AT_ONCE)):
+            products = (some.reshape(-1, self.shape.dimension) @ self.queries.T).reshape(len(some), REGIONS, QUERIES)
+            likeness.append(products.max(axis=1))
+            region.append(products.argmax(axis=1))
+        return np.concatenate(likeness).T, np.concatenate(region).T
+
+    @property
+    def likeness(self) -> Vector:
+        """Of each photo's best region to each query, (QUERIES, photos)."""
+        return self._scan[0]
+
+    @property
+    def best_region(self) -> Numbers:
+        """The number of that region, (QUERIES, photos)."""
+        return self._scan[1]
+
+    @cache  # noqa: B019  (a corpus lives as long as the process)
+    def truth(self, photos: int | None = None) -> Numbers:
+        """For each query the SIZE most similar of the first so many photos, or of all, (QUERIES, SIZE)."""
+        return np.argpartition(-self.likeness[:, :photos], SIZE, axis=1)[:, :SIZE]
+
+    def recall(self, found: Sequence[Iterable[int]], photos: int | None = None) -> float:
+        """Share of the true SIZE photos that were found, over the first so many queries as were asked."""
+        asked = zip(found, self.truth(photos), strict=False)
+        return float(np.mean([len(set(some) & set(true.tolist())) / SIZE for some, true in asked]))
+
+
+def _unit(vectors: NDArray[np.float32]) -> Vector:
+    return np.asarray(vectors / np.linalg.norm(vectors, axis=-1, keepdims=True), np.float32)
+
+
+@cache
+def corpus_of(shape: Shape) -> Corpus:
+    return Corpus(shape)
+
+
+def text(query: int) -> str:
+    """What stands for the query's vector, so that an encoder costs nothing."""
+    return f"query {query}"
+
+
+class Known(TextEncoder):
+    """Vectors of `text(0)`, `text(1)` ... by looking them up."""
+
+    def __init__(self, queries: Vector) -> None:
+        self._known = {text(number): vector for number, vector in enumerate(queries)}
+        self._known |= dict(zip(PROBES, queries, strict=False))
+
+    def embed_texts(self, texts: Sequence[str]) -> Vector:
+        return np.stack([self._known[each] if each in self._known else self._known[PROBES[0]] for each in texts])
+
+
+def photo_id(photo: int) -> str:
+    return f"{photo:032x}"
+
+
+def box(region: int) -> Box:
+    """The whole photo, and sixteen tiles."""
+    if region == 0:
+        return Box(0, 0, WIDTH, HEIGHT)
+    across, down = WIDTH / 4, HEIGHT / 4
+    row, column = divmod(region - 1, 4)
+    return Box(column * across, row * down, (column + 1) * across, (row + 1) * down)
+
+
+def write(photo: int, vectors: Vector) -> Write:
+    """The document of one photo, as ingest would write it."""
+    name = f"{photo}.jpg"
+    file = PhotoFile(photo_id(photo), f"file:///photos/{name}", name, "/photos", f"{photo:064x}", 1_000_000)
+    regions = [Region(box(number), vector, "tile" if number else "whole") for number, vector in enumerate(vectors)]
+    body = document(Photo(file, WIDTH, HEIGHT), regions, datetime.now(timezone.utc))
+    return Write(name, index_lines(body), is_new=True, regions=len(regions))
+
+
+@cache
+def cluster() -> OpenSearch:
+    """One OpenSearch for all measures of a run that ask."""
+    closing = ExitStack()
+    atexit.register(closing.close)
+    return connect(closing.enter_context(running(heap="2g")))
+
+
+class Indexed:
+    """The first photos of a corpus, as sorce indexes them by default; `seconds` is what the writing took."""
+
+    def __init__(self, shape: Shape, photos: int) -> None:
+        self.corpus, self.photos, self.client = corpus_of(shape), photos, cluster()
+        self.name = f"corpus-{shape.dimension}-{photos}"
+        recipe = Recipe("synthetic", "1", "tiles", shape.dimension, "numpy")
+        self.client.indices.create(index=self.name, body=index_body(recipe, {"index.number_of_replicas": 0}))
+        started = time.monotonic()
+        with Writer(Sender(self.client, self.name), refuse_rejects) as writer:
+            for number in range(photos):
+                writer.add(write(number, self.corpus.vectors[number]))
+        self.client.indices.refresh(index=self.name, params={"request_timeout": 600})
+        self.seconds = time.monotonic() - started
+        self._settle()
+
+    def _settle(self) -> None:
+        """Until no merge runs, which would slow some searches and not others."""
+        while self.stats()["merges"]["current"]:
+            time.sleep(0.2)
+
+    def files(self) -> dict[str, int]:
+        """Bytes of the index's files by their kind, Lucene's three letters."""
+        # Not `store`, which is up to ten seconds old.
+        sizes = self.stats()["segments"]["file_sizes"]
+        return {kind: size["size_in_bytes"] for kind, size in sizes.items()}
+
+    def stats(self) -> dict[str, Any]:
+        params = {"include_segment_file_sizes": "true"}
+        found: dict[str, Any] = self.client.indices.stats(index=self.name, params=params)["indices"][self.name]
+        return dict(found["primaries"])
+
+
+def refuse_rejects(sent: Sent) -> None:
+    """For a `Writer`."""
+    if sent.rejected:
+        raise RuntimeError(f"a synthetic photo was not indexed: {sent.rejected[0]}")
+
+
+@cache
+def indexed(shape: Shape, photos: int | None = None) -> Indexed:
+    """Made once in a run."""
+    return Indexed(shape, shape.photos if photos is None else photos)

@@ -1,0 +1,89 @@
+"""Latency and size as a corpus doubles, the curve through them, and what it says of ten million photos."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from corpus import REGIONS, WIDE, Indexed, Known, indexed, text
+from figures import Line
+from timing import Latencies, latencies
+
+from sorce.plugin import ClientSearch, SearchRequest
+
+STEPS = 4
+"""1, 2, 4 and 8 times the smallest."""
+QUERIES = 300
+ROUNDS = 10
+
+SHARD_BYTES = 40e9
+"""Of one shard at most; OpenSearch advises 10 to 50 GB."""
+IN_MEMORY = ("vec", "vex")
+"""Lucene's files of vectors and of graphs: a search that finds them in memory does not wait for the disk."""
+FORESEEN = (10_000, 100_000, 1_000_000, 10_000_000)
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Milliseconds = `smallest` + `doubling` * log2(photos / `base`), by least squares."""
+
+    smallest: float
+    doubling: float
+    base: int
+
+    @classmethod
+    def through(cls, photos: Sequence[int], milliseconds: Sequence[float]) -> Curve:
+        base = photos[0]
+        doubling, smallest = np.polyfit(np.log2(np.array(photos) / base), milliseconds, 1)
+        return cls(float(smallest), float(doubling), base)
+
+    def at(self, photos: float) -> float:
+        return self.smallest + self.doubling * math.log2(photos / self.base)
+
+
+def measures() -> Iterator[Line]:
+    sizes = [WIDE.photos // 2**step for step in reversed(range(STEPS))]
+    indices = [indexed(WIDE, photos) for photos in sizes]
+    name = f"growth, {REGIONS} x {WIDE.dimension}-d"
+    asks = {index.name: asking(index) for index in indices}
+    taken = latencies(asks, QUERIES, ROUNDS)
+    smallest = taken[indices[0].name]
+    for index in indices:
+        recall = index.corpus.recall([asks[index.name](query) for query in range(QUERIES)], index.photos)
+        yield from measured(f"{name}: {index.photos:,} photos", index, recall, taken[index.name], smallest)
+    curve = Curve.through(sizes, [taken[index.name].p50 for index in indices])
+    fitted = f"p50 = {curve.smallest:.2f} + {curve.doubling:.2f} * log2(photos / {curve.base:,})"
+    yield Line(f"{name}: ms that each doubling adds", curve.doubling, note=fitted)
+    for photos in FORESEEN:
+        yield from foreseen(f"{name}: foreseen for {photos:,} photos", photos, indices[-1], curve)
+
+
+def measured(name: str, index: Indexed, recall: float, taken: Latencies, smallest: Latencies) -> Iterator[Line]:
+    segments = index.stats()["segments"]["count"]
+    yield Line(f"{name}, p50 ms", taken.p50, note=f"recall@10 {recall:.3f}, {segments} segments")
+    yield Line(f"{name}, p95 ms", taken.percentile(95))
+    ratio, note = taken.over(smallest)
+    yield Line(f"{name}, times the smallest's p50", ratio, note=note)
+    yield Line(f"{name}, kB a photo", sum(index.files().values()) / index.photos / 1000)
+
+
+def foreseen(name: str, photos: int, largest: Indexed, curve: Curve) -> Iterator[Line]:
+    """A row of the sizing table: bytes in proportion, milliseconds by the curve, of one shard, since shards are asked
+    side by side."""
+    files = largest.files()
+    disk, memory = (
+        photos / largest.photos * size for size in (sum(files.values()), sum(files[kind] for kind in IN_MEMORY))
+    )
+    shards = math.ceil(disk / SHARD_BYTES)
+    yield Line(f"{name}, shards", shards, note=f"of at most {SHARD_BYTES / 1e9:.0f} GB")
+    yield Line(f"{name}, disk GB", disk / 1e9, note="without replicas")
+    yield Line(f"{name}, memory GB", memory / 1e9, note="vectors and graphs; beside the heap")
+    yield Line(f"{name}, p50 ms", curve.at(photos / shards), note="where each shard has cores of its own")
+
+
+def asking(index: Indexed) -> Callable[[int], list[int]]:
+    known = Known(index.corpus.queries)
+    client = ClientSearch(index.client, index.name, lambda _: known)
+    return lambda query: [int(hit.photo_id, 16) for hit in client.search(SearchRequest([text(query)]))]

@@ -1,0 +1,293 @@
+"""The same corpus in what a user would pick instead: ingest, size, latency at equal recall, and what the answer says.
+
+Each is set to the least effort that finds 95 % of the true photos, as far as its ladder of settings reaches.
+"""
+
+from __future__ import annotations
+
+import math
+import tempfile
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from corpus import REGIONS, SIZE, WIDE, Corpus, Indexed, Known, Shape, indexed, text
+from figures import Line, at_most
+from numpy.typing import NDArray
+from timing import Ask, latencies
+
+from sorce.mappings import Vector
+from sorce.plugin import ClientSearch, SearchRequest
+
+RECALL = 0.95
+TUNING = 100
+"""Queries by which each is set; the latencies are those of the same."""
+ROUNDS = 5
+SLOW = 0.2
+"""Seconds above which a peer answers too slowly for all queries and rounds."""
+FEW = 10
+CANDIDATES = 5 * SIZE
+"""Regions asked for where answers are regions: the ten best photos may have several among the best."""
+AT_ONCE = 20_000
+
+
+class Peer(ABC):
+    """One way to keep photos of several vectors and to ask for them, in a folder of its own."""
+
+    name: str
+    needs: str
+    """The package that it comes in."""
+    says_region: bool
+    efforts: Sequence[int]
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @abstractmethod
+    def fill(self, vectors: Vector) -> None:
+        """Takes (photos, REGIONS, dimension) in, and makes what index it has."""
+
+    @abstractmethod
+    def search(self, vector: Vector, effort: int) -> list[int]:
+        """The SIZE best photos."""
+
+    def size(self) -> int:
+        """Bytes on disk."""
+        return sum(file.stat().st_size for file in self.folder.rglob("*") if file.is_file())
+
+
+class Lance(Peer):
+    """By its own IVF_PQ, but with codes of 4 numbers each: by its default of 16 it finds 80 % at whatever effort."""
+
+    needs = "lancedb"
+    column: str
+    asked: int
+    efforts = (1, 2, 4, 8, 16, 32, 64)
+    """By how many times what is asked for more is compared exactly (`refine_factor`)."""
+
+    @abstractmethod
+    def columns(self, photos: int) -> dict[str, NDArray[np.intp]]:
+        """What is kept beside the vectors."""
+
+    def vectors(self, flat: Any, photos: int) -> Any:  # noqa: ARG002
+        """The column of vectors, from all of them in a row."""
+        return flat
+
+    def fill(self, vectors: Vector) -> None:
+        import lancedb
+        import pyarrow as pa
+        from lancedb.index import IvfPq
+
+        photos, _, dimension = vectors.shape
+        flat = pa.FixedSizeListArray.from_arrays(pa.array(vectors.reshape(-1)), dimension)
+        rows = pa.table({**self.columns(photos), self.column: self.vectors(flat, photos)})
+        self._table: Any = lancedb.connect(self.folder).create_table("photos", rows)
+        parts = math.isqrt(photos * REGIONS) // 5
+        config = IvfPq(distance_type="cosine", num_partitions=parts, num_sub_vectors=dimension // 4)
+        self._table.create_index(self.column, config=config)
+
+    def search(self, vector: Vector, effort: int) -> list[int]:
+        asked = self._table.search(vector, vector_column_name=self.column).refine_factor(effort).limit(self.asked)
+        return grouped(asked.select([*self.columns(0), "_distance"]).to_arrow()["photo"].to_pylist())
+
+
+class LanceMultivector(Lance):
+    name, says_region = "LanceDB multivector", False
+    column, asked = "regions", SIZE
+
+    def columns(self, photos: int) -> dict[str, NDArray[np.intp]]:
+        return {"photo": np.arange(photos)}
+
+    def vectors(self, flat: Any, photos: int) -> Any:
+        import pyarrow as pa
+
+        return pa.ListArray.from_arrays(pa.array(np.arange(photos + 1, dtype=np.int32) * REGIONS), flat)
+
+
+class LanceRows(Lance):
+    name, says_region = "LanceDB rows, grouped", True
+    column, asked = "vec", CANDIDATES
+
+    def columns(self, photos: int) -> dict[str, NDArray[np.intp]]:
+        numbers = np.arange(photos * REGIONS)
+        return {"photo": numbers // REGIONS, "region": numbers % REGIONS}
+
+
+class Qdrant(Peer):
+    name, needs, says_region = "Qdrant local", "qdrant_client", False
+    efforts = (0,)
+    """It compares with everything."""
+
+    def fill(self, vectors: Vector) -> None:
+        from qdrant_client import QdrantClient, models
+
+        self._client = QdrantClient(path=str(self.folder))
+        several = models.MultiVectorConfig(comparator=models.MultiVectorComparator.MAX_SIM)
+        space = models.VectorParams(size=vectors.shape[2], distance=models.Distance.DOT, multivector_config=several)
+        self._client.create_collection("photos", vectors_config=space)
+        points = (models.PointStruct(id=photo, vector=regions.tolist()) for photo, regions in enumerate(vectors))
+        self._client.upload_points("photos", points)
+
+    def search(self, vector: Vector, effort: int) -> list[int]:  # noqa: ARG002
+        found = self._client.query_points("photos", query=[vector.tolist()], limit=SIZE, with_payload=False)
+        return [int(point.id) for point in found.points]
+
+
+class Milvus(Peer):
+    name, needs, says_region = "Milvus Lite", "milvus_lite", True
+    efforts = (16, 32, 64, 128, 256, 512, 1024)
+    """`ef` of its graph."""
+
+    def fill(self, vectors: Vector) -> None:
+        from pymilvus import DataType, MilvusClient
+
+        self._client: Any = MilvusClient(str(self.folder / "photos.db"))
+        schema = self._client.create_schema()
+        schema.add_field("id", DataType.INT64, is_primary=True)
+        schema.add_field("photo", DataType.INT64)
+        schema.add_field("region", DataType.INT64)
+        schema.add_field("vec", DataType.FLOAT_VECTOR, dim=vectors.shape[2])
+        self._client.create_collection("regions", schema=schema)
+        rows = (
+            {"id": number, "photo": number // REGIONS, "region": number % REGIONS, "vec": vector}
+            for number, vector in enumerate(vectors.reshape(-1, vectors.shape[2]))
+        )
+        while some := list(islice(rows, AT_ONCE)):
+            self._client.insert("regions", some)
+        self._client.flush("regions")
+        # Last: rows that come when the collection is loaded get no graph, and are compared one by one.
+        index = self._client.prepare_index_params()
+        index.add_index("vec", index_type="HNSW", metric_type="IP", params={"M": 16, "efConstruction": 128})
+        self._client.create_index("regions", index)
+        self._client.load_collection("regions")
+
+    def search(self, vector: Vector, effort: int) -> list[int]:
+        [found] = self._client.search(
+            "regions",
+            data=[vector],
+            anns_field="vec",
+            limit=SIZE,
+            group_by_field="photo",
+            output_fields=["photo", "region"],
+            search_params={"params": {"ef": effort}},
+        )
+        return [int(row["entity"]["photo"]) for row in found]
+
+
+class Faiss(Peer):
+    name, needs, says_region = "FAISS HNSW in process, grouped", "faiss", True
+    efforts = (50, 75, 100, 150, 200, 300, 400, 600, 800)
+
+    def fill(self, vectors: Vector) -> None:
+        import faiss
+
+        self._index: Any = faiss.IndexHNSWFlat(vectors.shape[2], 16, faiss.METRIC_INNER_PRODUCT)
+        self._index.hnsw.efConstruction = 128
+        self._index.add(vectors.reshape(-1, vectors.shape[2]))
+        faiss.write_index(self._index, str(self.folder / "regions.faiss"))
+
+    def search(self, vector: Vector, effort: int) -> list[int]:
+        self._index.hnsw.efSearch = effort
+        _, found = self._index.search(vector[None], CANDIDATES)
+        return grouped((found[0] // REGIONS).tolist())
+
+
+PEERS: Sequence[type[Peer]] = (Faiss, LanceMultivector, LanceRows, Milvus, Qdrant)
+BARS = {LanceMultivector.name: 0.5, Milvus.name: 0.1}
+
+
+class Sorce(Peer):
+    """Measured by the same rule as the others, over the index that the other measures ask, too."""
+
+    name, needs, says_region = "sorce", "sorce", True
+    efforts = (50, 75, 100, 125, 150, 200, 250, 300, 400, 600)
+
+    def __init__(self, folder: Path, index: Indexed) -> None:
+        super().__init__(folder)
+        known = Known(index.corpus.queries)
+        self._index, self._client = index, ClientSearch(index.client, index.name, lambda _: known)
+        self._numbers = {vector.tobytes(): number for number, vector in enumerate(index.corpus.queries)}
+
+    def fill(self, vectors: Vector) -> None:
+        """It is filled."""
+
+    def search(self, vector: Vector, effort: int) -> list[int]:
+        request = SearchRequest([text(self._numbers[vector.tobytes()])], ef_search=effort)
+        return [int(hit.photo_id, 16) for hit in self._client.search(request)]
+
+    def size(self) -> int:
+        return sum(self._index.files().values())
+
+
+def grouped(photos: Iterable[int]) -> list[int]:
+    """The first SIZE different ones."""
+    return list(dict.fromkeys(photos))[:SIZE]
+
+
+def measures() -> Iterator[Line]:
+    yield from of(WIDE)
+
+
+def of(shape: Shape) -> Iterator[Line]:
+    index = indexed(shape)
+    corpus = index.corpus
+    with tempfile.TemporaryDirectory() as folder:
+        ours = Sorce(Path(folder), index)
+        effort, found = least(ours, corpus)
+        yield from facts(shape, ours, index.seconds, f"recall {found:.3f} with effort {effort}")
+        for kind in PEERS:
+            try:
+                __import__(kind.needs)
+            except ImportError:
+                missing = f"not taken: {kind.needs} is not installed; install sorce[bench]"
+                yield Line(f"peers, {shape}: {kind.name}", float("nan"), note=missing)
+                continue
+            yield from against(shape, ours, effort, kind, corpus)
+
+
+def against(shape: Shape, ours: Sorce, effort: int, kind: type[Peer], corpus: Corpus) -> Iterator[Line]:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        peer = kind(Path(folder))
+        started = time.monotonic()
+        peer.fill(corpus.vectors)
+        seconds = time.monotonic() - started
+        theirs, found = least(peer, corpus)
+        said = f"recall {found:.3f} with effort {theirs}"
+        yield from facts(shape, peer, seconds, said)
+        started = time.monotonic()
+        peer.search(corpus.queries[0], theirs)
+        slow = time.monotonic() - started > SLOW
+        asks = {"sorce": asking(ours, corpus, effort), "peer": asking(peer, corpus, theirs)}
+        taken = latencies(asks, *((FEW, 2) if slow else (TUNING, ROUNDS)))
+        yield Line(f"peers, {shape}: {peer.name}, p50 ms", taken["peer"].p50, note=said)
+        ratio, note = taken["sorce"].over(taken["peer"])
+        name = f"peers, {shape}: sorce / {peer.name} (p50)"
+        note = f"{note}; sorce {taken['sorce'].p50:.1f} ms"
+        yield at_most(name, ratio, BARS[peer.name], note) if peer.name in BARS else Line(name, ratio, note=note)
+
+
+def facts(shape: Shape, peer: Peer, seconds: float, said: str) -> Iterator[Line]:
+    region = "says which region" if peer.says_region else "does not say which region"
+    yield Line(f"peers, {shape}: {peer.name}, ingest photos/s", shape.photos / seconds, note=f"{region}; {said}")
+    yield Line(f"peers, {shape}: {peer.name}, kB a photo", peer.size() / shape.photos / 1000)
+
+
+def least(peer: Peer, corpus: Corpus) -> tuple[int, float]:
+    """The least effort that finds RECALL of the true photos, else the greatest; and what it finds."""
+    recall = 0.0
+    for effort in peer.efforts:
+        started = time.monotonic()
+        first = peer.search(corpus.queries[0], effort)
+        queries = FEW if time.monotonic() - started > SLOW else TUNING
+        recall = corpus.recall([first, *(peer.search(query, effort) for query in corpus.queries[1:queries])])
+        if recall >= RECALL:
+            break
+    return effort, recall
+
+
+def asking(peer: Peer, corpus: Corpus, effort: int) -> Ask:
+    return lambda query: peer.search(corpus.queries[query], effort)

@@ -1,0 +1,174 @@
+"""Searches by sorce, client and server mode, against the bare request and against the usual nested k-NN."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
+
+import numpy as np
+import orjson
+import urllib3
+from corpus import DEEP, SIZE, WIDE, Corpus, Indexed, Known, Shape, box, indexed, text
+from figures import Line, at_least, at_most, exactly
+from finds import processors
+from timing import Ask, latencies, processor, throughput
+
+from sorce.cluster import address, version
+from sorce.mappings import Hit
+from sorce.mappings.query import EF_SEARCH, MATCH_FIELDS, PHOTO_FIELDS, Json, search_body
+from sorce.plugin import ClientSearch, Searcher, SearchRequest, ServerSearch, service
+from sorce.plugin.endpoint import parse
+from sorce.plugin.install import install
+
+ROUNDS = 10
+QUERIES = 300
+CLIENTS = (1, 4, 16)
+WIDTHS = (100, 150, 200, 300, 400, 600, 800, 1200, 1600, 2400)
+"""What ef_search is tried, from the server's own default on, until the usual query finds as much as sorce's."""
+
+AS_SHOWN = 1e-5
+"""How far a score may lie from numpy's: sums of float32 are taken in another order."""
+
+
+def measures() -> Iterator[Line]:
+    for shape in (WIDE, DEEP):
+        yield from of(shape)
+
+
+def of(shape: Shape) -> Iterator[Line]:
+    index = indexed(shape)
+    corpus, known = index.corpus, Known(index.corpus.queries)
+    client = ClientSearch(index.client, index.name, lambda _: known)
+    found = [client.search(SearchRequest([text(query)])) for query in range(QUERIES)]
+    recall = corpus.recall([numbers(hits) for hits in found])
+    yield at_least(
+        f"queries, {shape}: recall@{SIZE} of photos", recall, 0.98, f"default settings, ef_search {EF_SEARCH}"
+    )
+    yield from shown(shape, corpus, found)
+    usual, width, reached = matched(index, recall)
+    with encoder(known) as url:
+        install(index.client, index.name, parse(url, "synthetic", None), known)
+        asks: dict[str, Ask] = {
+            "client": asking(client),
+            "bare request": bare(index),
+            "usual nested k-NN": usual,
+            "server": asking(ServerSearch(index.client, index.name)),
+        }
+        yield from timed(shape, asks, f"ef_search {width}, recall {reached:.3f}")
+        for name, figure in processor(asks, QUERIES // 3, 3, lambda: processors(index.client)).items():
+            yield Line(f"queries, {shape}: {name}, processor ms a query", figure, note="of client and engine")
+
+
+def timed(shape: Shape, asks: Mapping[str, Ask], usual: str) -> Iterator[Line]:
+    taken = latencies(asks, QUERIES, ROUNDS)
+    client = taken["client"]
+    for name, each in taken.items():
+        for share in (50, 95, 99):
+            note = usual if name.startswith("usual") else ""
+            yield Line(f"queries, {shape}: {name}, p{share} ms", each.percentile(share), note=note)
+    ratio, note = client.over(taken["usual nested k-NN"])
+    yield at_most(f"queries, {shape}: client / usual nested k-NN (p50)", ratio, 0.85, f"{note}; {usual}")
+    ratio, note = client.over(taken["bare request"])
+    yield at_most(f"queries, {shape}: client / bare request (p50)", ratio, 1.15, note)
+    yield at_most(f"queries, {shape}: server - client, ms (p50)", taken["server"].p50 - client.p50, 8)
+    for clients in CLIENTS:
+        for name, figure in throughput(asks, QUERIES // 3, clients, 3).items():
+            yield Line(f"queries, {shape}: {name}, {clients} at once, queries/s", figure)
+
+
+def shown(shape: Shape, corpus: Corpus, found: Sequence[Sequence[Hit]]) -> Iterator[Line]:
+    """Whether each hit shows its photo's best region, and the score that numpy gives it."""
+    boxes, scores = [], []
+    for query, hits in enumerate(found):
+        for hit, photo in zip(hits, numbers(hits), strict=True):
+            [[match]] = hit.matches
+            best, likeness = int(corpus.best_region[query, photo]), float(corpus.likeness[query, photo])
+            boxes.append((match.region_id, match.box) == (best, box(best)))
+            scores.append(max(abs(hit.score - likeness), abs(match.similarity - likeness)) < AS_SHOWN)
+    yield exactly(f"queries, {shape}: share of hits that show the best box", float(np.mean(boxes)), 1)
+    yield exactly(f"queries, {shape}: share of hits whose score is exact", float(np.mean(scores)), 1)
+
+
+def numbers(hits: Sequence[Hit]) -> list[int]:
+    return [int(hit.photo_id, 16) for hit in hits]
+
+
+def asking(search: Searcher) -> Callable[[int], list[Hit]]:
+    return lambda query: search.search(SearchRequest([text(query)]))
+
+
+def bare(index: Indexed) -> Ask:
+    """The very body that the client sends, made beforehand, by urllib3 alone; the answer is not even parsed."""
+    server = version(index.client)
+    bodies = [
+        orjson.dumps(
+            search_body(SearchRequest([text(number)]).query([vector], []), server), option=orjson.OPT_SERIALIZE_NUMPY
+        )
+        for number, vector in enumerate(index.corpus.queries)
+    ]
+    pool = urllib3.connection_from_url(address(index.client), maxsize=max(CLIENTS))
+
+    def ask(query: int) -> bytes:
+        answer = pool.request(
+            "POST", f"/{index.name}/_search", body=bodies[query], headers={"Content-Type": "application/json"}
+        )
+        if answer.status != 200:
+            raise RuntimeError(f"the bare request was refused: {answer.data[:500]!r}")
+        return answer.data
+
+    return ask
+
+
+def matched(index: Indexed, recall: float) -> tuple[Ask, int, float]:
+    """The usual query with the least ef_search by which it finds as much, that ef_search, and what it finds."""
+    reached = 0.0
+    for width in WIDTHS:
+        ask = usual(index, width)
+        found = [[int(hit["_id"], 16) for hit in ask(query)["hits"]["hits"]] for query in range(QUERIES)]
+        reached = index.corpus.recall(found)
+        if reached >= recall:
+            return ask, width, reached
+    return ask, width, reached
+
+
+def usual(index: Indexed, width: int) -> Callable[[int], Json]:
+    """Nested k-NN with inner_hits, as OpenSearch's documentation has it, sent by its Python client.
+
+    It gives the fields that sorce gives, and by doc values as well: with `_source` it would take longer.
+    """
+
+    def ask(query: int) -> Json:
+        knn = {"vector": index.corpus.queries[query].tolist(), "k": SIZE, "method_parameters": {"ef_search": width}}
+        nested: Json = {
+            "path": "regions",
+            "score_mode": "max",
+            "query": {"knn": {"regions.vec": knn}},
+            "inner_hits": {"size": 1, "_source": False, "docvalue_fields": MATCH_FIELDS},
+        }
+        body = {"size": SIZE, "_source": False, "docvalue_fields": PHOTO_FIELDS, "query": {"nested": nested}}
+        found: Json = index.client.search(index=index.name, body=body)
+        return found
+
+    return ask
+
+
+@contextmanager
+def encoder(known: Known) -> Iterator[str]:
+    """The address of an encoder service with these vectors, in a process of its own."""
+    spawn = get_context("spawn")
+    here, there = spawn.Pipe()
+    process = spawn.Process(target=_serve, args=(known, there), daemon=True)
+    process.start()
+    try:
+        yield here.recv()
+    finally:
+        process.terminate()
+        process.join()
+
+
+def _serve(known: Known, pipe: Connection) -> None:
+    socket = service.listen("127.0.0.1", 0, None)
+    pipe.send(f"http://127.0.0.1:{socket.getsockname()[1]}")
+    service.server(service.application(service.Served("synthetic", known))).run(sockets=[socket])

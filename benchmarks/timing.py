@@ -1,0 +1,83 @@
+"""Latencies, processor time and throughput of contestants, taken in turns."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+
+Ask = Callable[[int], object]
+"""Puts the query of that number."""
+
+
+@dataclass(frozen=True)
+class Latencies:
+    """Milliseconds of each query, a list per round."""
+
+    rounds: Sequence[Sequence[float]]
+
+    def percentile(self, share: float) -> float:
+        return float(np.percentile(np.concatenate(self.rounds), share))
+
+    @property
+    def p50(self) -> float:
+        return self.percentile(50)
+
+    def over(self, other: Latencies) -> tuple[float, str]:
+        """The median of each round's ratio of p50s, and how far the rounds lie apart."""
+        ratios = [np.median(mine) / np.median(theirs) for mine, theirs in zip(self.rounds, other.rounds, strict=True)]
+        return float(statistics.median(ratios)), f"{len(ratios)} rounds from {min(ratios):.2f} to {max(ratios):.2f}"
+
+
+def latencies(asks: Mapping[str, Ask], queries: int, rounds: int) -> dict[str, Latencies]:
+    """Each query is put to all contestants, one after the other in an order of its own, before the next query is: what
+    else the machine does at that moment, it does to all of them. A round is `queries // rounds` queries.
+    """
+    rng = np.random.default_rng(0)
+    taken = {name: [list[float]() for _ in range(rounds)] for name in asks}
+    for name in asks:
+        for query in range(queries // rounds):
+            asks[name](query)
+    for query in range(queries // rounds * rounds):
+        for name in rng.permutation(list(asks)).tolist():
+            taken[name][query * rounds // queries].append(_milliseconds(asks[name], query))
+    return {name: Latencies(rounds) for name, rounds in taken.items()}
+
+
+def _milliseconds(ask: Ask, query: int) -> float:
+    started = time.perf_counter()
+    ask(query)
+    return 1000 * (time.perf_counter() - started)
+
+
+def processor(asks: Mapping[str, Ask], queries: int, rounds: int, clock: Callable[[], float]) -> dict[str, float]:
+    """Milliseconds of processor time a query, by a clock of all that work on it: the median of the rounds.
+
+    Unlike the latency, it hardly depends on what else the machine does.
+    """
+
+    def taken(name: str) -> float:
+        started = clock()
+        for query in range(queries):
+            asks[name](query)
+        return 1000 * (clock() - started) / queries
+
+    figures = [{name: taken(name) for name in np.roll(list(asks), number).tolist()} for number in range(rounds)]
+    return {name: statistics.median(figure[name] for figure in figures) for name in asks}
+
+
+def throughput(asks: Mapping[str, Ask], queries: int, clients: int, rounds: int) -> dict[str, float]:
+    """Queries a second by so many clients at once: the median of the rounds."""
+    taken = {name: list[float]() for name in asks}
+    with ThreadPoolExecutor(clients) as pool:
+        for number in range(rounds):
+            for name in np.roll(list(asks), number).tolist():
+                started = time.perf_counter()
+                for _ in pool.map(asks[name], range(queries)):
+                    pass
+                taken[name].append(queries / (time.perf_counter() - started))
+    return {name: statistics.median(figures) for name, figures in taken.items()}
