@@ -144,7 +144,7 @@ def _unseen(those: Scenes) -> Iterator[Line]:
 
 
 def processors(client: OpenSearch) -> float:
-    """Seconds of processor time so far: of this process, of those that it started and that have ended, of the engine."""
+    """Seconds of processor time so far: of this process, of those that it started and that ended, and the engine."""
     nodes = client.nodes.stats(metric="process")["nodes"].values()
     theirs = float(sum(node["process"]["cpu"]["total_in_millis"] for node in nodes)) / 1000
     mine = os.times()

@@ -145,7 +145,9 @@ class Milvus(Peer):
     def fill(self, vectors: Vector) -> None:
         from pymilvus import DataType, MilvusClient
 
-        self._client: Any = MilvusClient(str(self.folder / "photos.db"))
+        # Its server hangs up on a client that asks every ten seconds whether a long call is still going on.
+        patient = {"grpc.keepalive_time_ms": 3_600_000}
+        self._client: Any = MilvusClient(str(self.folder / "photos.db"), grpc_options=patient)
         schema = self._client.create_schema()
         schema.add_field("id", DataType.INT64, is_primary=True)
         schema.add_field("photo", DataType.INT64)
