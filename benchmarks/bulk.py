@@ -62,7 +62,7 @@ WAYS: Mapping[str, Way] = {"sorce": by_sorce, "bulk": by_bulk, "parallel_bulk": 
 def _actions(index: str, corpus: Corpus) -> Iterator[dict[str, Any]]:
     """As one writes them for the client's helpers: numbers of Python."""
     for photo in range(PHOTOS):
-        body = orjson.loads(write(photo, corpus.vectors[photo][:0]).lines.splitlines()[1])
+        body = orjson.loads(write(photo, corpus.vectors[photo][:1]).lines.splitlines()[1])
         body["regions"] = [
             {
                 "id": number,

@@ -144,11 +144,16 @@ def box(region: int) -> Box:
 
 
 def write(photo: int, vectors: Vector) -> Write:
-    """The document of one photo, as ingest would write it."""
-    name = f"{photo}.jpg"
-    file = PhotoFile(photo_id(photo), f"file:///photos/{name}", name, "/photos", f"{photo:064x}", 1_000_000)
+    """The document of one photo of the corpus, as ingest would write it."""
     regions = [Region(box(number), vector, "tile" if number else "whole") for number, vector in enumerate(vectors)]
-    body = document(Photo(file, WIDTH, HEIGHT), regions, datetime.now(timezone.utc))
+    return write_regions(photo, regions)
+
+
+def write_regions(photo: int, regions: Sequence[Region]) -> Write:
+    """The same of any regions, of which the first is the whole photo."""
+    name, whole = f"{photo}.jpg", regions[0].box
+    file = PhotoFile(photo_id(photo), f"file:///photos/{name}", name, "/photos", f"{photo:064x}", 1_000_000)
+    body = document(Photo(file, int(whole.x2), int(whole.y2)), regions, datetime.now(timezone.utc))
     return Write(name, index_lines(body), is_new=True, regions=len(regions))
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Iterator, Sequence
-from datetime import datetime, timezone
 
 import numpy as np
+from corpus import refuse_rejects, write_regions
 from figures import Line, at_most
 from finds import scenes
 from opensearchpy import OpenSearch
@@ -15,10 +15,10 @@ from opensearchpy import OpenSearch
 from sorce.cluster import connect
 from sorce.engine import running
 from sorce.evaluate.metrics import best_region_scores, ranks, recall_at
+from sorce.evaluate.run import merged_size
 from sorce.evaluate.scenes.collection import CHOOSING, REPORTING
-from sorce.ingest.bulk import Sender, Write, Writer, index_lines
-from sorce.mappings import Photo, PhotoFile, Region, Vector
-from sorce.mappings.document import document
+from sorce.ingest.bulk import Sender, Writer
+from sorce.mappings import Region, Vector
 from sorce.mappings.index import index_body
 from sorce.models import load_model
 from sorce.models.distinct import most_distinct
@@ -70,22 +70,13 @@ def _built(client: OpenSearch, body: dict[str, object], ways: dict[str, Photos])
             index = f"repeats-{name}-{round_number}"
             client.indices.create(index=index, body=body)
             started = time.monotonic()
-            with Writer(Sender(client, index), lambda _: None) as writer:
+            with Writer(Sender(client, index), refuse_rejects) as writer:
                 for number, regions in enumerate(photos):
-                    writer.add(_write(number, regions))
-            client.indices.forcemerge(index=index, params={"max_num_segments": 1, "request_timeout": 600})
+                    writer.add(write_regions(number, regions))
+            size[name] = merged_size(client, index)
             seconds[name].append(time.monotonic() - started)
-            size[name] = client.indices.stats(index=index)["indices"][index]["primaries"]["store"]["size_in_bytes"]
             client.indices.delete(index=index)
     yield at_most("repeats left out: share of index bytes", size["kept"] / size["all"], 0.55)
     ratios = [mine / all_of_them for mine, all_of_them in zip(seconds["kept"], seconds["all"], strict=True)]
     note = f"writing and merging, {ROUNDS} rounds from {min(ratios):.2f} to {max(ratios):.2f}"
     yield at_most("repeats left out: share of build time", statistics.median(ratios), 0.55, note)
-
-
-def _write(number: int, regions: Sequence[Region]) -> Write:
-    name, whole = f"{number}.jpg", regions[0].box
-    file = PhotoFile(f"{number:032x}", f"file:///scenes/{name}", name, "/scenes", f"{number:064x}", 1_000_000)
-    photo = Photo(file, int(whole.x2), int(whole.y2))
-    lines = index_lines(document(photo, regions, datetime.now(timezone.utc)))
-    return Write(name, lines, is_new=True, regions=len(regions))
