@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -22,6 +23,7 @@ from sorce.mappings import Box
 
 REPEATED = "pictures that the truth lists more than once, their objects taken together"
 CROWD = "boxes round a crowd, which say that a picture shows the class, but not where"
+SHARED = "pictures that share an id with another one, left out, as their boxes could be of either"
 STRAY = "annotations of a picture that the truth does not list, left out"
 
 Row = Mapping[str, Any]
@@ -35,8 +37,10 @@ def read(folder: Path, truth: Path | None = None) -> Truth:
     with understood(f"'{file}'"):
         names = {row["id"]: str(row["name"]) for row in content["categories"]}
         listed = {row["id"]: row for row in content["images"]}
-        found = {number: picture for number, row in listed.items() if (picture := pictures.find(_name(row)))}
-        _remark_repeated(list(found.values()), remarks)
+        shared = _shared(content["images"], remarks)
+        here = [(row["id"], picture) for row in content["images"] if (picture := pictures.find(_name(row)))]
+        found = {number: picture for number, picture in here if number not in shared}
+        _remark_repeated([picture for number, picture in here if number in found], remarks)
         labels: list[tuple[str, Picture, Sequence[Box]]] = []
         for row in content["annotations"]:
             if row["image_id"] not in listed:
@@ -54,6 +58,18 @@ def read(folder: Path, truth: Path | None = None) -> Truth:
 def _name(image: Row) -> str:
     """LVIS gives an address only, which ends in folder and file."""
     return str(image["file_name"]) if "file_name" in image else urlsplit(image["coco_url"]).path.strip("/")
+
+
+def _shared(images: Iterable[Row], remarks: Remarks) -> set[Any]:
+    """The ids that pictures of several names have."""
+    names: dict[Any, dict[str, None]] = defaultdict(dict)
+    for image in images:
+        names[image["id"]][_name(image)] = None
+    shared = {number: those for number, those in names.items() if len(those) > 1}
+    for those in shared.values():
+        for name in those:
+            remarks.add(SHARED, name)
+    return set(shared)
 
 
 def _remark_repeated(pictures: Sequence[Picture], remarks: Remarks) -> None:

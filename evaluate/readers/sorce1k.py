@@ -45,7 +45,7 @@ def read(folder: Path, truth: Path | None = None) -> Truth:
             continue
         used += found
         with understood(place):
-            shown = _boxes(row["bbox"], found[0], boxes, remarks)
+            shown = _boxes(row.get("bbox") or (), found[0], boxes, remarks)
         queries.append(Query(row["caption"], {each.photo_id: () for each in found} | {found[0].photo_id: shown}))
     pictures.remark_unnamed()
     return Truth.of(used, queries, remarks)

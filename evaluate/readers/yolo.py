@@ -6,7 +6,7 @@ classes come from `data.yaml` (`names`, a list or a mapping) or from a text, a n
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import yaml
@@ -16,6 +16,8 @@ from sorce.evaluate.readers.files import ABSENT, Boxes, Pictures, by_class, file
 from sorce.evaluate.truth import Picture, Remarks, Truth
 
 UNLABELLED = "pictures without a label file, taken to show nothing that is asked for"
+UNREAD = "label files that cannot be read as UTF-8, their pictures taken to show nothing that is asked for"
+STRAY = "label files without their picture, left out"
 NAMELESS = "objects of a class without a name, left out"
 
 
@@ -25,13 +27,19 @@ def read(folder: Path, truth: Path | None = None) -> Truth:
     remarks = Remarks()
     boxes = Boxes(remarks)
     pictures = list(Pictures(folder, remarks))
-    labels = []
+    labels, used = [], set()
     for picture in pictures:
         file = _label_file(Path(picture.source.name))
         if file is None:
             remarks.add(UNLABELLED, picture.name)
             continue
-        for number, corners in _objects(file, picture):
+        used.add(file)
+        try:
+            lines = file.read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError):
+            remarks.add(UNREAD, file.name)
+            continue
+        for number, corners in _objects(file, lines, picture):
             if number not in names:
                 remarks.add(NAMELESS, f"{number} in {file.name}")
             else:
@@ -40,6 +48,8 @@ def read(folder: Path, truth: Path | None = None) -> Truth:
                 labels.append((names[number], picture, shown))
     for name in sorted(set(names.values()) - {label for label, _, _ in labels}):
         remarks.add(ABSENT, name)
+    for file in _stray(folder.absolute(), used):
+        remarks.add(STRAY, file.name)
     return Truth.of(pictures, by_class(labels), remarks)
 
 
@@ -49,8 +59,8 @@ def _names(file: Path) -> Mapping[int, str]:
         listed = yaml.safe_load(text)["names"] if file.suffix in (".yaml", ".yml") else text.split("\n")
     except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError) as error:
         raise TruthError(f"'{file}' has no names of classes that can be read: {error!r}.") from error
-    numbered = listed.items() if isinstance(listed, dict) else enumerate(listed)
     with understood(f"'{file}'"):
+        numbered = listed.items() if isinstance(listed, dict) else enumerate(listed)
         return {int(number): str(name).strip() for number, name in numbered if str(name).strip()}
 
 
@@ -66,11 +76,29 @@ def _label_file(picture: Path) -> Path | None:
     return beside if beside.is_file() else None
 
 
-def _objects(file: Path, picture: Picture) -> list[tuple[int, tuple[float, float, float, float]]]:
+def _stray(folder: Path, used: Iterable[Path]) -> Iterator[Path]:
+    """Label files that no picture has, below the folder and where the used ones lie."""
+    places = {folder, *(file.parent for file in used)}
+    for file in sorted({file for place in places for file in place.rglob("*.txt")} - set(used)):
+        # By its content: names of classes, lists of pictures and credits are texts, too.
+        if file.is_file() and _is_labels(file):
+            yield file
+
+
+def _is_labels(file: Path) -> bool:
+    """Whether the first line is a class and at least a box."""
+    try:
+        with file.open(encoding="utf-8") as lines:
+            return len([float(number) for number in next(filter(str.strip, lines), "").split()]) > 4
+    except (OSError, ValueError):
+        return False
+
+
+def _objects(file: Path, lines: Iterable[str], picture: Picture) -> list[tuple[int, tuple[float, float, float, float]]]:
     """Class and corners in pixels of each object. Raises TruthError."""
     width, height = picture.size or (1, 1)
     found = []
-    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in enumerate(lines, 1):
         if line.strip():
             with understood(f"'{file}', line {number},"):
                 kind, *numbers = map(float, line.split())

@@ -116,6 +116,18 @@ def test_sorce_1k_says_what_is_left_out(tmp_path: Path, draw: Draw) -> None:
     ]
 
 
+def test_a_sorce_1k_line_without_boxes_counts_for_retrieval(tmp_path: Path, draw: Draw) -> None:
+    draw("full_res/a.jpg", "full_res/b.jpg")
+    write(
+        tmp_path / "dataset.jsonl",
+        {"image": "a.jpg", "caption": "a cup"},
+        {"image": "b.jpg", "caption": "a kite", "bbox": None},
+    )
+    truth = sorce1k.read(tmp_path)
+    assert answers(truth) == {"a cup": {"full_res/a.jpg": []}, "a kite": {"full_res/b.jpg": []}}
+    assert f"{sorce1k.UNLOCATED}: 2 (first: full_res/a.jpg)." in truth.remarks
+
+
 def test_sorce_1k_without_zooms_has_the_full_pictures(tmp_path: Path, draw: Draw) -> None:
     draw("full_res/sa_1922.jpg", size=(2250, 1500))
     write(tmp_path / "dataset.jsonl", LOLLIPOP)
@@ -232,6 +244,29 @@ def test_coco_is_read_with_crowds_and_absent_classes(tmp_path: Path, draw: Draw)
     ]
 
 
+def test_coco_pictures_that_share_an_id_are_left_out(tmp_path: Path, draw: Draw) -> None:
+    draw("1.jpg", "2.jpg", "3.jpg", "4.jpg")
+    content = {
+        "images": [
+            *({"id": 1, "file_name": name} for name in ("1.jpg", "2.jpg")),
+            *({"id": 2, "file_name": name} for name in ("gone.jpg", "3.jpg")),
+            # The same picture: nobody is in doubt.
+            *({"id": 3, "file_name": "4.jpg"} for _ in range(2)),
+        ],
+        "categories": [{"id": 7, "name": "cup"}],
+        "annotations": [{"image_id": number, "category_id": 7, "bbox": [0, 0, 9, 9]} for number in (1, 2, 3)],
+    }
+    (tmp_path / "instances.json").write_text(json.dumps(content))
+    truth = coco.read(tmp_path)
+    assert answers(truth) == {"cup": {"4.jpg": [(0, 0, 9, 9)]}}
+    assert [picture.name for picture in truth.pictures.values()] == ["4.jpg"]
+    assert sorted(truth.remarks) == [
+        "pictures that are not in the folder, left out: 1 (first: gone.jpg).",
+        f"{coco.SHARED}: 4 (first: 1.jpg).",
+        f"{coco.REPEATED}: 1 (first: 4.jpg).",
+    ]
+
+
 @pytest.mark.parametrize(("pictures", "labels"), [("images/val", "labels/val"), ("images/val", "images/val")])
 def test_yolo_is_read_with_labels_apart_or_beside(tmp_path: Path, draw: Draw, pictures: str, labels: str) -> None:
     draw(*(f"{pictures}/{name}.jpg" for name in "abc"))
@@ -250,6 +285,33 @@ def test_yolo_is_read_with_labels_apart_or_beside(tmp_path: Path, draw: Draw, pi
         "objects of a class without a name, left out: 1 (first: 5 in a.txt).",
         f"pictures without a label file, taken to show nothing that is asked for: 1 (first: {pictures}/c.jpg).",
     ]
+
+
+@pytest.mark.parametrize("below", [".", "images/val"])
+def test_yolo_says_which_label_files_have_no_picture(tmp_path: Path, draw: Draw, below: str) -> None:
+    draw("images/val/a.jpg")
+    (tmp_path / "labels/val").mkdir(parents=True)
+    for name in ("a", "gone", "also gone"):
+        (tmp_path / f"labels/val/{name}.txt").write_text("\n0 0.5 0.5 1 1\n")
+    # Texts that are no labels.
+    (tmp_path / "labels/val/empty.txt").touch()
+    (tmp_path / "labels/val/credits.txt").write_bytes("© nobody".encode("latin-1"))
+    (tmp_path / "val.txt").write_text("images/val/a.jpg\n")
+    (tmp_path / "classes.txt").write_text("cup\n")
+    truth = yolo.read(tmp_path / below, tmp_path / "classes.txt")
+    assert list(answers(truth)) == ["cup"]
+    assert truth.remarks == (f"{yolo.STRAY}: 2 (first: also gone.txt).",)
+
+
+def test_yolo_labels_that_are_not_utf_8_are_remarked_on(tmp_path: Path, draw: Draw) -> None:
+    draw("a.jpg", "b.jpg")
+    (tmp_path / "a.txt").write_text("0 0.5 0.5 1 1\n")
+    (tmp_path / "b.txt").write_text("0 0.5 0.5 1 1\n", encoding="utf-16")
+    (tmp_path / "classes.txt").write_text("cup\n")
+    truth = yolo.read(tmp_path)
+    assert answers(truth) == {"cup": {"a.jpg": [(0, 0, 100, 80)]}}
+    assert len(truth.pictures) == 2
+    assert truth.remarks == (f"{yolo.UNREAD}: 1 (first: b.txt).",)
 
 
 def test_yolo_takes_a_list_of_names(tmp_path: Path, draw: Draw) -> None:
@@ -302,6 +364,7 @@ def test_the_published_sorec_files_are_read_whole(tmp_path: Path, name: str, exp
         (coco.read, "a.json", "{", "cannot be read as JSON"),
         (sorec.read, "a.json", "{}", "is no list of expressions; name another with --truth FILE."),
         (yolo.read, "data.yaml", "nc: 3", "has no names of classes that can be read"),
+        (yolo.read, "data.yaml", "names: 3", "data.yaml' is not of the benchmark's form"),
         (
             yolo.read,
             "b.txt",
