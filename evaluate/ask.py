@@ -16,6 +16,7 @@ from opensearchpy import OpenSearch
 from sorce.cluster import version
 from sorce.errors import BadPhoto
 from sorce.evaluate.metrics import Scores
+from sorce.evaluate.truth import Remarks
 from sorce.ingest import Source, Watch
 from sorce.mappings import Hit, Match, Region, Rejected, Vector
 from sorce.mappings.answer import hits
@@ -28,9 +29,13 @@ from sorce.plugin.search import ClientSearch, SearchRequest
 AT_ONCE = 1000
 """Photos that one request names."""
 
+CUT = f"texts with more photos to rank than a search takes ({MOST_CANDIDATES:,}), right ones beyond taken as not found"
+
 
 class Ask(Protocol):
-    """Pictures that are indexed, asked in words."""
+    """Pictures that are indexed, asked in words; `remarks` are about what could not be answered in full."""
+
+    remarks: Remarks
 
     def ranked(self, text: str, size: int, folder: str | None = None) -> list[Hit]:
         """The first photos, best first; of this folder and below, if one is given."""
@@ -67,10 +72,13 @@ class InCluster:
         self._client, self._index, self._encoded = client, index, encoded
         self._search = ClientSearch(client, index, lambda _: encoded)
         self._version = version(client)
+        self.remarks = Remarks()
 
     def ranked(self, text: str, size: int, folder: str | None = None) -> list[Hit]:
-        size = min(size, MOST_CANDIDATES)
-        return self._search.search(SearchRequest([text], size=size, filter=Filter(folder=folder)))
+        if size > MOST_CANDIDATES:
+            self.remarks.add(CUT, text)
+        asked = SearchRequest([text], size=min(size, MOST_CANDIDATES), filter=Filter(folder=folder))
+        return self._search.search(asked)
 
     def shown(self, text: str, photo_ids: Sequence[str]) -> list[Hit]:
         [vector] = self._encoded.embed_texts([text])
@@ -103,7 +111,9 @@ class InMemory:
     def __init__(self, encoded: Encoded, photos: Sequence[Seen], scores: NDArray[np.floating]) -> None:
         self._encoded, self._photos, self._scores = encoded, photos, scores
         self._columns = {seen.source.photo_id: column for column, seen in enumerate(photos)}
-        self._folders = np.array([f"{seen.source.folder}/" for seen in photos])
+        self.remarks = Remarks()
+        # Said, as numpy takes an empty list for numbers: every picture may have been rejected.
+        self._folders = np.array([f"{seen.source.folder}/" for seen in photos], dtype=np.str_)
 
     def ranked(self, text: str, size: int, folder: str | None = None) -> list[Hit]:
         scores = self._scores[self._encoded.row(text)]
@@ -140,11 +150,12 @@ def in_memory(model: Model[Any], encoded: Encoded, sources: Iterable[Source], wa
     for source in sources:
         try:
             photo = named(open_upright(Path(source.name)), source.name)
+            # Inside, as ingest has it: a model refuses photos, too, one that is too narrow for its network.
+            [found] = model.embed_photos([photo])
         except BadPhoto as error:
             watch.rejected(Rejected(source.name, str(error)))
             watch.done(1)
             continue
-        [found] = model.embed_photos([photo])
         likeness = encoded.vectors @ np.stack([region.vec for region in found]).T
         matches = _matches(found, photo.width, photo.height)
         photos.append(Seen(source, *photo.size, [matches[each] for each in likeness.argmax(axis=1)]))

@@ -132,6 +132,8 @@ def _tell(found: dict[str, object], results: Mapping[str, Result], out: TextIO |
     for name, result in results.items():
         if result.cost.index is not None:
             click.echo(f"{name}: kept as index '{result.cost.index}'.", err=True)
+        for sentence in result.remarks:
+            click.echo(f"{name}: {sentence}", err=True)
         if result.rejected:
             click.echo(f"{name}: {len(result.rejected):,} pictures were rejected, and count as not found.", err=True)
 

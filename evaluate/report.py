@@ -47,6 +47,7 @@ def _result(name: str, result: Result) -> dict[str, Any]:
         **asdict(cost),
         "regions_per_photo": _per(cost.regions, cost),
         "seconds_per_photo": _per(cost.seconds, cost),
+        "remarks": list(result.remarks),
         "rejected": [asdict(reject) for reject in result.rejected],
         "figures": [asdict(each) for each in result.figures],
     }

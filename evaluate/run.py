@@ -55,12 +55,13 @@ class Cost:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """A recipe's cost and figures, and the pictures that could not be indexed."""
+    """A recipe's cost and figures, the pictures that could not be indexed, and what could not be asked in full."""
 
     recipe: Recipe
     cost: Cost
     rejected: list[Rejected]
     figures: list[Figure]
+    remarks: tuple[str, ...]
 
 
 class Listener(Screen):
@@ -96,7 +97,7 @@ class Run:
             outcome = self.benchmark.judge(self.truth, ask, self.progress)
             if pictures is not None:
                 draw(outcome.asked, ask, pictures)
-        return Result(model.recipe, cost, listener.rejects, outcome.figures)
+        return Result(model.recipe, cost, listener.rejects, outcome.figures, ask.remarks.sentences())
 
     @contextmanager
     def _asked(self, model: Model[Any], encoded: Encoded, listener: Listener) -> Iterator[tuple[Ask, Cost]]:

@@ -14,11 +14,13 @@ from click.testing import CliRunner, Result
 from opensearchpy import OpenSearch
 from PIL import Image, ImageDraw
 
+import sorce.evaluate.ask as evaluate_ask
 import sorce.evaluate.commands as commands
+import sorce.evaluate.protocols as protocols
 import sorce.evaluate.run as evaluate_run
 from sorce.cli import sorce as command
 from sorce.cluster import connect
-from sorce.errors import QueryError, TruthError
+from sorce.errors import BadPhoto, QueryError, TruthError
 from tests.kit.fake import COLOURS, FakeModel
 
 SCENES = Path(__file__).parents[2] / "evaluate/scenes/bundled"
@@ -186,6 +188,45 @@ def test_what_is_missing_or_rejected_is_said_and_counts(labelled: Path) -> None:
     assert [reject["path"] for reject in recipe["rejected"]] == [str(labelled / "1.png")]
     # Of red's two photos one is found, and green is not asked for.
     assert values(recipe)["mAP@50 of all relevant"] == pytest.approx((0.5 + 1) / 2)
+
+
+@pytest.fixture
+def refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The model refuses every photo, of which none is broken."""
+
+    def refuse(_: FakeModel, photo: Image.Image) -> None:
+        raise BadPhoto(f"{photo.width} x {photo.height} px is too narrow")
+
+    monkeypatch.setattr(FakeModel, "prepare", refuse)
+
+
+@pytest.mark.usefixtures("refused")
+@pytest.mark.parametrize("exact", [["--exact"], []], ids=["memory", "OpenSearch"])
+@pytest.mark.parametrize("benchmark", ["sorce-1k", "lines", "sorec"])
+def test_where_every_picture_is_rejected_nothing_is_found(
+    request: pytest.FixtureRequest, benchmark: str, exact: list[str], tmp_path: Path
+) -> None:
+    request.getfixturevalue("sorce_1k" if benchmark == "sorce-1k" else "labelled")
+    if benchmark == "sorec":
+        row = {"image": "0.png", "ref": "the blue one", "bbox": [0, 30, 32, 34], "id": 1}
+        (tmp_path / "val.json").write_text(json.dumps([row]))
+    result = run(benchmark, tmp_path, *exact, "--json", "--save", tmp_path / "drawn")
+    assert result.return_value == 3
+    [recipe] = json.loads(result.stdout)["recipes"]
+    assert {reject["reason"] for reject in recipe["rejected"]} == {"64 x 64 px is too narrow"}
+    assert (recipe["photos"], recipe["regions"], recipe["regions_per_photo"]) == (0, 0, None)
+    assert {value for value in values(recipe).values() if value is not None} == {0}
+
+
+def test_more_photos_than_a_search_ranks_are_remarked_on(labelled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Red alone is right twice, and asks for one photo more than the first ten.
+    monkeypatch.setattr(evaluate_ask, "MOST_CANDIDATES", 10)
+    monkeypatch.setattr(protocols, "PHOTOS", 10)
+    result = run("lines", labelled, "--json")
+    sentence = f"{evaluate_ask.CUT}: 1 (first: red)."
+    assert [recipe["remarks"] for recipe in json.loads(result.stdout)["recipes"]] == [[sentence]]
+    assert f": {sentence}\n" in result.stderr
+    assert [recipe["remarks"] for recipe in recipes("lines", labelled, "--exact")] == [[]]
 
 
 def test_results_are_written_as_json(labelled: Path, tmp_path: Path) -> None:
