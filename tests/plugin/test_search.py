@@ -61,9 +61,10 @@ def flat(hits: list[Hit]) -> list[float]:
     return [match.similarity for hit in hits for matches in hit.matches for match in matches]
 
 
-def check(hits: list[Hit], wanted: Expected) -> None:
+def check(hits: list[Hit], wanted: Expected, relative: float = 0, absolute: float = 1e-5) -> None:
+    """`relative` and `absolute` say how far off a score may be."""
     assert [hit.photo_id for hit in hits] == wanted.photo_ids
-    assert [hit.score for hit in hits] == pytest.approx(wanted.scores, abs=1e-5)
+    assert [hit.score for hit in hits] == pytest.approx(wanted.scores, rel=relative, abs=absolute)
     boxes = [[[(m.region_id, m.box, m.kind) for m in matches] for matches in hit.matches] for hit in hits]
     assert boxes == [[[(m.region_id, m.box, m.kind) for m in ms] for ms in photo] for photo in wanted.matches]
     similarities = [m.similarity for m in chain.from_iterable(chain.from_iterable(wanted.matches))]
