@@ -33,6 +33,15 @@ from sorce.models.upright import opened, upright
 STRIP = 4_000_000
 """Bytes of pixels that are handed over at once, so that the process never holds a photo twice for that."""
 
+START = """import sys
+sys.path = [folder for folder in sys.path if folder]
+from sorce.models.apart import main
+main()"""
+"""Not `-m`, which would import from the current folder first: that may be the one with the pictures, and a `json.py`."""
+
+SECRETS = ("OPENSEARCH_", "AWS_", "SORCE_API_KEY", "HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
+"""How variables begin that what opens a picture has no use for, and a picture that takes it over has."""
+
 PATIENCE = 10
 """By the clock a picture has this many times its limit of CPU time: the machine may be busy, or asleep for a while."""
 
@@ -72,7 +81,7 @@ class Opener:
         self._pixels = _shared_memory()
         with theirs:
             fds = (theirs.fileno(), self._pixels)
-            words = ["-m", "sorce.models.apart", *fds, limits.seconds, limits.memory]
+            words = ["-c", START, *fds, limits.seconds, limits.memory]
             self._process = subprocess.Popen(
                 [sys.executable, *map(str, words)],
                 pass_fds=fds,
@@ -82,8 +91,7 @@ class Opener:
                 stderr=subprocess.DEVNULL,
                 # Otherwise Ctrl-C would reach it, too, and the photo under way would be rejected.
                 start_new_session=True,
-                # Their threads would take memory before a picture does.
-                env=os.environ | {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
+                env=_environment(),
             )
         try:
             self._connection.recv_bytes()
@@ -192,6 +200,12 @@ def _shared_memory() -> int:
         return os.dup(file.fileno())
 
 
+def _environment() -> dict[str, str]:
+    given = {name: value for name, value in os.environ.items() if not name.startswith(SECRETS)}
+    # Their threads would take memory before a picture does.
+    return given | {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+
+
 def _ending(code: int) -> str:
     return signal.Signals(-code).name if code < 0 else f"exit code {code}"
 
@@ -241,6 +255,7 @@ def _limit(kind: int, most: int) -> None:
     resource.setrlimit(kind, (most if allowed == resource.RLIM_INFINITY else min(most, allowed), allowed))
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """What the process runs."""
     given = [int(word) for word in sys.argv[1:]]
     serve(Connection(given[0]), given[1], Limits(*given[2:]))

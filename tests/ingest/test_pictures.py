@@ -258,6 +258,29 @@ def test_a_process_that_cannot_start_is_no_fault_of_a_picture(monkeypatch: pytes
         Opener(LIMITS)
 
 
+def test_what_lies_in_the_current_folder_is_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`cd untrusted && sorce ingest .`"""
+    for name in ("json", "sorce", "PIL"):
+        (tmp_path / f"{name}.py").write_text("open('planted-module-ran', 'w')")
+    monkeypatch.chdir(tmp_path)
+    openers = Openers(LIMITS)
+    with openers.one() as opener:
+        assert opener.pixels(content("PNG")) == SIZE[0] * SIZE[1]
+    openers.close()
+    assert not (tmp_path / "planted-module-ran").exists()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc tells")
+def test_what_opens_pictures_is_told_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("OPENSEARCH_PASSWORD", "OPENSEARCH_TOKEN", "AWS_SECRET_ACCESS_KEY", "SORCE_API_KEY", "HF_TOKEN"):
+        monkeypatch.setenv(name, "s3cret-and-long")
+    opener = Opener(LIMITS)
+    told = Path(f"/proc/{opener._process.pid}/environ").read_bytes()
+    opener.close()
+    assert b"PATH=" in told
+    assert b"s3cret-and-long" not in told
+
+
 def test_processes_end_with_the_one_that_started_them() -> None:
     script = """if True:
         import os, signal
