@@ -51,8 +51,9 @@ def install(client: OpenSearch, index: str, endpoint: Endpoint, encoder: TextEnc
 def uninstall(client: OpenSearch, index: str) -> None:
     """Takes away what `install` made and nothing else; what is not there is no error."""
     names, ml = Names(index), MlCommons(client)
-    if default_pipeline(client, index) == names.default:
-        client.indices.put_settings(index=index, body={DEFAULT_PIPELINE: None})
+    # More than one where an alias has moved: the index before it keeps the setting, and no search of it would work.
+    if using := indices_of(client, names.default):
+        client.indices.put_settings(index=",".join(using), body={DEFAULT_PIPELINE: None})
     _delete(client, f"/_search/pipeline/{names.search}")
     _delete(client, f"/_scripts/{names.search}")
     for form in (SEARCH, NEURAL):
@@ -73,6 +74,14 @@ def default_pipeline(client: OpenSearch, index: str) -> str | None:
     except exceptions.NotFoundError:
         return None
     return next((settings["settings"].get(DEFAULT_PIPELINE) for settings in found.values()), None)
+
+
+def indices_of(client: OpenSearch, pipeline: str) -> list[str]:
+    """All indices whose default search pipeline it is."""
+    # The cluster's state, since a user of the install role may not ask for all indices' settings.
+    params = {"flat_settings": "true", "filter_path": "metadata.indices.*.settings"}
+    found = client.cluster.state(metric="metadata", params=params)["metadata"]["indices"]
+    return [name for name, index in found.items() if index["settings"].get(DEFAULT_PIPELINE) == pipeline]
 
 
 def refuse_other_pipeline(client: OpenSearch, names: Names) -> None:

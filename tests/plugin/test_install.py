@@ -11,10 +11,11 @@ from opensearchpy import OpenSearch
 
 from sorce.cluster import version
 from sorce.errors import IndexMissing, PluginError
+from sorce.ingest.move import switch
 from sorce.mappings.query import Version
 from sorce.plugin import ClientSearch, SearchRequest, ServerSearch, service
 from sorce.plugin.endpoint import Endpoint, parse
-from sorce.plugin.install import DEFAULT_PIPELINE, install, uninstall
+from sorce.plugin.install import DEFAULT_PIPELINE, default_pipeline, install, uninstall
 from sorce.plugin.names import Names
 from sorce.plugin.remote import MlCommons
 from sorce.plugin.status import status
@@ -88,6 +89,26 @@ def test_uninstall_leaves_the_cluster_as_it_was(client: OpenSearch, index: str, 
     assert not any(of_sorce(client, index).values())
     assert DEFAULT_PIPELINE not in client.indices.get_settings(index=index, flat_settings=True)[index]["settings"]
     uninstall(client, index)
+
+
+def test_uninstall_after_a_move_leaves_no_index_without_its_pipeline(
+    client: OpenSearch, corpus: Corpus, endpoint: Endpoint
+) -> None:
+    alias = f"test-plugin-{uuid.uuid4().hex[:8]}"
+    indices = [f"{alias}-{number * 8}" for number in "12"]
+    for index in indices:
+        corpus.load(client, index)
+    try:
+        switch(client, alias, indices[0], None)
+        install(client, alias, endpoint, Words())
+        assert switch(client, alias, indices[1], None) == indices[0]
+        uninstall(client, alias)
+        for index in indices:
+            assert client.search(index=index, body=ORDINARY)["hits"]["hits"]
+            assert default_pipeline(client, index) is None
+    finally:
+        uninstall(client, alias)
+        client.indices.delete(index=",".join(indices))
 
 
 def test_neural_needs_no_model_id(client: OpenSearch, installed: str) -> None:
