@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from opensearchpy import exceptions
 
-from sorce.cluster import reason
+from sorce.cluster import distrusted, reason
 from sorce.errors import ClusterError
 from sorce.ingest.report import Watch
 
@@ -91,7 +91,8 @@ class Wait:
 
 def passing(error: exceptions.TransportError | exceptions.SerializationError) -> str | None:
     """Why a request that failed may do better later; None where it will not."""
-    if isinstance(error, exceptions.SSLError):
+    # A cluster that restarts breaks off handshakes, too.
+    if isinstance(error, exceptions.SSLError) and distrusted(error) is not None:
         return None
     if isinstance(error, (exceptions.ConnectionError, exceptions.SerializationError)):
         # The second is an answer that broke off.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import warnings
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from opensearchpy import OpenSearch, exceptions
+from opensearchpy.helpers.errors import ScanError
 from urllib3.exceptions import InsecureRequestWarning
 
 from sorce.access import Access
@@ -30,9 +32,10 @@ UNTRUSTED = {
     "self signed certificate": "nobody known here signed its certificate; name its authority in OPENSEARCH_CA_FILE",
     "unable to get": "nobody known here signed its certificate; name its authority in OPENSEARCH_CA_FILE",
     "certificate signature failure": "its certificate is a forgery of one by the authority in OPENSEARCH_CA_FILE",
-    "WRONG_VERSION_NUMBER": "it does not speak TLS; write http://",
-    "ALERT": "it refuses this client's certificate; check OPENSEARCH_CLIENT_CERT",
 }
+UNVERIFIED = "CERTIFICATE_VERIFY_FAILED"
+REFUSED = re.compile(r"ALERT_\w*(CERTIFICATE|UNKNOWN_CA|ACCESS_DENIED)")
+"""Alerts that speak of this client's certificate; others, such as `internal_error`, may be those of one that restarts."""
 WHO_ASKS = "OPENSEARCH_USERNAME and OPENSEARCH_PASSWORD_FILE (or OPENSEARCH_TOKEN, or OPENSEARCH_CLIENT_CERT)"
 
 
@@ -54,13 +57,24 @@ def connect(url: str | None = None, access: Access | None = None) -> OpenSearch:
 
 def _plain(url: str) -> str:
     """The URL with its scheme, and without a password, which would be shown in messages and in lists of processes."""
-    given = url if "://" in url else f"http://{url}"
-    parts = urlsplit(given)
-    if parts.username is not None or parts.password is not None:
+    # Anywhere: behind a password with a / or a # in it, it is no longer in the part for users.
+    if "@" in url:
         raise ClusterError(
-            f"the cluster's URL holds a user or a password, for all to read; write {parts.scheme}://"
-            f"{parts.netloc.rpartition('@')[2]} and set {WHO_ASKS}."
+            f"the cluster's URL (--url or OPENSEARCH_URL) holds a user or a password, for all to read; write it as "
+            f"https://host:port and set {WHO_ASKS}."
         )
+    given = url if "://" in url else f"http://{url}"
+    try:
+        parts = urlsplit(given)
+        port = parts.port
+    except ValueError:
+        port = 0
+    if port == 0:
+        # Not quoted, nor is the error, which quotes it: what looks like a port may be a password without its host.
+        raise ClusterError(
+            "the cluster's URL (--url or OPENSEARCH_URL) is not understood; write it as https://host:port, with a port "
+            "from 1 to 65535."
+        ) from None
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ClusterError(f"'{url}' is not a cluster's URL; write it as https://host:port.")
     return given
@@ -77,9 +91,15 @@ def _warn(url: str) -> None:
 
 
 def version(client: OpenSearch) -> Version:
-    """Raises UnsupportedVersion for what is too old or known to be wrong."""
-    number = client.info()["version"]["number"]
-    found = Version.parse(number)
+    """Raises ClusterError for what is no OpenSearch, UnsupportedVersion for what is too old or known to be wrong."""
+    try:
+        number = client.info()["version"]["number"]
+        found = Version.parse(number)
+    except (exceptions.SerializationError, KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ClusterError(
+            f"what answers at {address(client)} is no OpenSearch; give the cluster's own address as --url or "
+            "OPENSEARCH_URL."
+        ) from error
     if found < Version(2, 19):
         raise UnsupportedVersion(f"OpenSearch {number} is too old; sorce needs 2.19, or 3.1 and newer.")
     if found == Version(3, 0):
@@ -123,7 +143,14 @@ def sentences(url: str) -> Iterator[None]:
             "ask its administrator for one of the roles that `sorce plugin role` prints."
         ) from error
     except exceptions.SSLError as error:
-        raise ClusterError(f"the cluster at {url} is not trusted: {_distrust(str(error.info))}.") from error
+        distrust = distrusted(error)
+        if distrust is not None:
+            raise ClusterError(f"the cluster at {url} is not trusted: {distrust}.") from error
+        if "WRONG_VERSION_NUMBER" in str(error.info):
+            raise ClusterError(f"what answers at {url} does not speak TLS; write http://.") from error
+        raise ClusterError(
+            f"the connection to {url} broke off ({error.info}); see whether the cluster is up, and try again."
+        ) from error
     except exceptions.ConnectionError as error:
         if url.startswith("http:") and "aborted" in str(error.info):
             raise ClusterError(f"what answers at {url} hangs up; if it speaks TLS, write https://.") from error
@@ -132,6 +159,20 @@ def sentences(url: str) -> Iterator[None]:
         ) from error
     except exceptions.TransportError as error:
         raise ClusterError(f"the cluster at {url} refused ({error.status_code}): {reason(error)}.") from error
+    except (exceptions.SerializationError, ScanError) as error:
+        raise ClusterError(
+            f"the cluster at {url} gave an answer that is not whole ({type(error).__name__}); run the same command "
+            "again."
+        ) from error
+
+
+def distrusted(error: exceptions.SSLError) -> str | None:
+    """Why one side does not trust the other's certificate; None where the connection failed for another reason."""
+    said = str(error.info)
+    meaning = next((meaning for sign, meaning in UNTRUSTED.items() if sign in said), None)
+    if meaning is None and REFUSED.search(said):
+        return "it refuses this client's certificate; check OPENSEARCH_CLIENT_CERT"
+    return said if meaning is None and UNVERIFIED in said else meaning
 
 
 def reason(error: exceptions.TransportError) -> str:
@@ -142,10 +183,6 @@ def reason(error: exceptions.TransportError) -> str:
         return str(causes[0]["reason"]).rstrip(".")
     except (KeyError, TypeError, IndexError):
         return str(error.error).rstrip(".") or "no reason is given"
-
-
-def _distrust(said: str) -> str:
-    return next((meaning for sign, meaning in UNTRUSTED.items() if sign in said), said)
 
 
 def address(client: OpenSearch) -> str:

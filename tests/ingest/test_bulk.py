@@ -63,6 +63,11 @@ def http(status: int, reason: str = "because") -> Exception:
     return exceptions.TransportError(status, "some_exception", {"error": {"root_cause": [{"reason": reason}]}})
 
 
+def tls(said: str) -> Exception:
+    """As a restart behind TLS looks, and as distrust does."""
+    return exceptions.SSLError("N/A", said, Exception(said))
+
+
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(patience, "FIRST_DELAY", 0.001)
@@ -113,11 +118,26 @@ def test_a_busy_cluster_is_asked_again(cluster: OpenSearch, status: int) -> None
         exceptions.ConnectionTimeout("TIMEOUT", "timed out", Exception()),
         exceptions.ConnectionError("N/A", "connection reset", Exception()),
         exceptions.SerializationError("{", ValueError("broken off")),
+        tls("[SSL: UNEXPECTED_EOF_WHILE_READING] EOF occurred in violation of protocol (_ssl.c:1006)"),
+        tls("[SSL: TLSV1_ALERT_INTERNAL_ERROR] tlsv1 alert internal error (_ssl.c:1006)"),
     ],
 )
 def test_a_request_that_failed_as_a_whole_is_sent_again(cluster: OpenSearch, error: Exception) -> None:
     assert written(send(cluster, "ab", fails(error), fails(error))) == "ab"
     assert Scripted.asked == [list("ab")] * 3
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: certificate has expired (_ssl.c:1006)",
+        "[SSL: TLSV13_ALERT_CERTIFICATE_REQUIRED] tlsv13 alert certificate required (_ssl.c:2580)",
+    ],
+)
+def test_a_certificate_that_is_not_trusted_stops_at_once(cluster: OpenSearch, said: str) -> None:
+    with pytest.raises(exceptions.SSLError):
+        send(cluster, "ab", fails(tls(said)))
+    assert Scripted.asked == [list("ab")]
 
 
 def test_an_item_that_the_cluster_refuses_is_rejected_with_its_reason_and_the_rest_goes_on(cluster: OpenSearch) -> None:

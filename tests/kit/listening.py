@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,8 +18,32 @@ INFO = {"version": {"number": "3.6.0", "distribution": "opensearch"}}
 
 
 @contextmanager
+def hanging_up(first: bytes = b"") -> Iterator[str]:
+    """The address of something that reads a little, says this, and breaks off, as a cluster that goes down does."""
+
+    def hang_up() -> None:
+        while True:
+            try:
+                connection, _ = server.accept()
+            except OSError:
+                return
+            with connection:
+                connection.recv(10_000)
+                connection.sendall(first)
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = Thread(target=hang_up)
+        thread.start()
+        try:
+            yield f"127.0.0.1:{server.getsockname()[1]}"
+        finally:
+            server.shutdown(socket.SHUT_RDWR)
+            thread.join()
+
+
+@contextmanager
 def listening(
-    shown: Pair | None = None, folder: Path | None = None
+    shown: Pair | None = None, folder: Path | None = None, answer: bytes | None = None, kind: str = "application/json"
 ) -> Iterator[tuple[str, list[tuple[str, dict[str, str]]]]]:
     """Its address, and the requests that came, each as its line and headers; TLS with that certificate."""
     came: list[tuple[str, dict[str, str]]] = []
@@ -26,9 +51,9 @@ def listening(
     class Answering(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             came.append((self.requestline, dict(self.headers)))
-            body = json.dumps(INFO).encode()
+            body = json.dumps(INFO).encode() if answer is None else answer
             self.send_response(200)
-            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Type", kind)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)

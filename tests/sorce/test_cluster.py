@@ -1,0 +1,106 @@
+"""What answers at the cluster's address, or does not: each case is one sentence, which repeats no secret."""
+
+from __future__ import annotations
+
+import traceback
+from pathlib import Path
+
+import pytest
+from opensearchpy import OpenSearch, exceptions
+from opensearchpy.helpers.errors import ScanError
+
+from sorce.access import Access
+from sorce.cluster import connect, distrusted, sentences
+from sorce.engine.certificates import Authority
+from sorce.errors import ClusterError
+from tests.kit.listening import hanging_up, listening
+
+SECRET = "s3cret-and-long"
+
+ALERT_BY_TLS = b"\x15\x03\x03\x00\x02\x02"
+"""A fatal alert; its number follows."""
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"https://ada:{SECRET}/x@h:9200",
+        f"https://ada:{SECRET}#x@h:9200",
+        f"https://ada:{SECRET}?x@h:9200",
+        f"ada:{SECRET}@h",
+        f"https://ada:{SECRET}",
+        f"https://h:99999{SECRET}",
+        f"https://[{SECRET}",
+        "https://h:0",
+    ],
+)
+def test_a_url_that_may_hold_a_password_is_not_repeated(url: str) -> None:
+    with pytest.raises(
+        ClusterError, match=r"^the cluster's URL \(--url or OPENSEARCH_URL\) .* https://host:port"
+    ) as no:
+        connect(url)
+    assert SECRET not in "".join(traceback.format_exception(no.value))
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind"),
+    [
+        (b"<html>welcome</html>", "text/html"),
+        (b"{}", "application/json"),
+        (b"[]", "application/json"),
+        (b"{", "application/json"),
+        (b"welcome", "text/plain"),
+        (b'{"version": {"number": "soon"}}', "application/json"),
+        (b'{"version": {"number": 3}}', "application/json"),
+    ],
+)
+def test_what_is_no_opensearch_is_told(answer: bytes, kind: str) -> None:
+    with (
+        listening(answer=answer, kind=kind) as (url, _),
+        pytest.raises(ClusterError, match=f"^what answers at {url} is no OpenSearch; give the cluster's own address"),
+    ):
+        connect(url)
+
+
+@pytest.mark.parametrize("error", [ScanError("1", "2 shards failed"), exceptions.SerializationError("half")])
+def test_an_answer_that_is_not_whole_is_a_sentence(error: Exception) -> None:
+    with pytest.raises(ClusterError, match=r"gave an answer that is not whole .*; run the same command again\.$"):
+        with sentences("http://h"):
+            raise error
+
+
+def failed(address: str, access: Access | None = None) -> exceptions.ConnectionError:
+    access = access or Access(insecure=True)
+    with (
+        OpenSearch(f"https://{address}", max_retries=0, **access.arguments(f"https://{address}")) as client,
+        pytest.raises(exceptions.ConnectionError) as caught,
+    ):
+        client.info()
+    error: exceptions.ConnectionError = caught.value
+    return error
+
+
+@pytest.mark.parametrize("first", [b"", ALERT_BY_TLS + b"\x50", ALERT_BY_TLS + b"\x28"])
+def test_a_handshake_that_breaks_off_is_no_question_of_trust(first: bytes) -> None:
+    """End of file; the alerts `internal_error` and `handshake_failure`."""
+    with hanging_up(first) as address:
+        error = failed(address)
+        assert not isinstance(error, exceptions.SSLError) or distrusted(error) is None
+        with pytest.raises(ClusterError, match=r"(broke off|no OpenSearch answers)"):
+            connect(f"https://{address}")
+
+
+@pytest.mark.parametrize("alert", [42, 43, 44, 45, 46, 48, 49, 116])
+def test_alerts_about_the_clients_certificate_are(alert: int) -> None:
+    """bad_certificate, unsupported_, _revoked, _expired, _unknown, unknown_ca, access_denied, certificate_required."""
+    with hanging_up(ALERT_BY_TLS + bytes([alert])) as address:
+        error = failed(address)
+    assert isinstance(error, exceptions.SSLError)
+    assert distrusted(error) == "it refuses this client's certificate; check OPENSEARCH_CLIENT_CERT"
+
+
+def test_a_certificate_that_nobody_vouches_for_is(tmp_path: Path) -> None:
+    with listening(Authority().issue("node"), tmp_path) as (url, _):
+        error = failed(url.removeprefix("https://"), Access())
+    assert isinstance(error, exceptions.SSLError)
+    assert "nobody known here signed its certificate" in str(distrusted(error))
