@@ -16,7 +16,7 @@ from sorce.cluster import address, sentences
 from sorce.errors import ModelError, SorceError
 from sorce.ingest.files import Files, Naming, absolute_path, named
 from sorce.ingest.index import Index
-from sorce.ingest.move import switch, target
+from sorce.ingest.move import switch, target, template_is_outdated
 from sorce.ingest.patience import SECONDS
 from sorce.ingest.pipeline import Options, default_workers, ingest_photos, rehearse
 from sorce.ingest.prune import count_gone, prune
@@ -212,7 +212,13 @@ def moved(client: OpenSearch, index: str, request: Request, alias: str, files: F
         return f"'{alias}' was not switched to '{index}', which --limit keeps incomplete."
     old = switch(client, alias, index, files if request.prune else None)
     kept = f"; '{old}' stays until you delete it" if old else ""
-    return f"'{alias}' names '{index}'{kept}."
+    outdated = ""
+    if old and template_is_outdated(client, alias, old, index):
+        outdated = (
+            " Searches that the cluster encodes still rank by the recipe before: run "
+            f"`sorce plugin install --index {alias}` again."
+        )
+    return f"'{alias}' names '{index}'{kept}.{outdated}"
 
 
 def work(client: OpenSearch, index: str, request: Request, model: Model[Any], files: Files, screen: Screen) -> Report:

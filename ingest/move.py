@@ -16,6 +16,7 @@ from sorce.ingest.flow import LOOKUP
 from sorce.ingest.index import Index
 from sorce.ingest.prune import gone
 from sorce.mappings import Recipe, refuse_mismatch
+from sorce.models.querybank import banked
 
 DEFAULT_PIPELINE = "index.search.default_pipeline"
 
@@ -27,6 +28,8 @@ def target(client: OpenSearch, alias: str, recipe: Recipe) -> str:
     where the name is an index's own, or where the cluster would go on encoding searches of the alias by another model.
     """
     there = behind(client, alias)
+    # As the index will have it: with the bank that its regions' hubness comes from.
+    recipe = banked(recipe)
     if there is not None and goes_on(*there, recipe):
         return there[0]
     name = f"{alias}-{hashlib.sha256(orjson.dumps(recipe.to_meta(), option=orjson.OPT_SORT_KEYS)).hexdigest()[:8]}"
@@ -112,6 +115,20 @@ def same_encoder(one: Recipe, other: Recipe) -> bool:
         other.dimension,
         other.prompts,
     )
+
+
+def template_is_outdated(client: OpenSearch, alias: str, old: str, new: str) -> bool:
+    """Whether the cluster encodes searches of the alias by a template that is made for the old index alone."""
+    if pipeline(client, new) != server_side(alias):
+        return False
+    _, one = resolved(client, old)
+    _, other = resolved(client, new)
+    return in_template(one) != in_template(other)
+
+
+def in_template(recipe: Recipe) -> tuple[object, ...]:
+    """What `sorce.plugin.template` makes of a recipe."""
+    return (recipe.matching, recipe.has_quality, bool(recipe.bank))
 
 
 def pipeline(client: OpenSearch, index: str) -> str | None:

@@ -35,7 +35,7 @@ UNTRUSTED = {
 }
 UNVERIFIED = "CERTIFICATE_VERIFY_FAILED"
 REFUSED = re.compile(r"ALERT_\w*(CERTIFICATE|UNKNOWN_CA|ACCESS_DENIED)")
-"""Alerts that speak of this client's certificate; others, such as `internal_error`, may be those of one that restarts."""
+"""Alerts that speak of this client's certificate; others, such as `internal_error`, may be a restarting cluster's."""
 WHO_ASKS = "OPENSEARCH_USERNAME and OPENSEARCH_PASSWORD_FILE (or OPENSEARCH_TOKEN, or OPENSEARCH_CLIENT_CERT)"
 
 

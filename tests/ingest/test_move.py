@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any
@@ -18,6 +19,7 @@ from sorce.ingest import Files, commands, move
 from sorce.ingest.index import Index
 from sorce.ingest.move import DEFAULT_PIPELINE, switch, target
 from sorce.mappings import Recipe, Vector
+from sorce.models import querybank
 from sorce.plugin.search import ClientSearch, SearchRequest
 from tests.ingest.conftest import CountingModel, Draw, stored
 from tests.kit.fake import COLOURS, Seen
@@ -72,6 +74,24 @@ def test_the_first_ingest_makes_the_index_and_the_alias_and_the_next_goes_on_the
     draw("more.png")
     again = json.loads(run(CountingModel(), "--json", folder).stdout)
     assert (again["index"], again["new"], again["unchanged"]) == (index, 1, 5)
+
+
+def test_an_alias_of_an_index_of_any_name_goes_on_there(run: Run, client: OpenSearch, alias: str, folder: Path) -> None:
+    """As somebody had it before there was --alias."""
+    Index(client, f"{alias}-by-hand").make(CountingModel().recipe)
+    switch(client, alias, f"{alias}-by-hand", None)
+    assert json.loads(run(CountingModel(), "--json", folder).stdout)["index"] == f"{alias}-by-hand"
+
+
+def test_another_bank_gets_an_index_of_its_own(
+    run: Run, client: OpenSearch, alias: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(CountingModel(), folder)
+    old = named(client, alias)
+    monkeypatch.setattr(querybank, "texts", lambda: ("one thing", "another"))
+    assert run(CountingModel(), folder).exit_code == 0
+    assert named(client, alias) != old
+    assert len(stored(Index(client, named(client, alias)))) == 5
 
 
 def test_another_recipe_gets_an_index_of_its_own_and_the_old_one_stays(
@@ -182,6 +202,28 @@ def test_the_default_pipeline_comes_along_with_the_same_encoder_and_another_is_r
     finally:
         client.indices.put_settings(index=f"{alias}-*", body={DEFAULT_PIPELINE: None})
         client.transport.perform_request("DELETE", f"/_search/pipeline/{pipeline}")
+
+
+class WithQuality(CountingModel):
+    """The same encoder, with boxes that have a quality."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.recipe = replace(self.recipe, regions="objects")
+
+
+def test_a_template_that_the_move_leaves_behind_is_told(run: Run, client: OpenSearch, alias: str, folder: Path) -> None:
+    """Searches by `rank=product` would not see the quality."""
+    run(CountingModel(), folder)
+    advice = f"run `sorce plugin install --index {alias}` again."
+    client.transport.perform_request("PUT", f"/_search/pipeline/sorce-{alias}-default", body={"request_processors": []})
+    client.indices.put_settings(index=alias, body={DEFAULT_PIPELINE: f"sorce-{alias}-default"})
+    try:
+        assert advice not in run(CountingModel(), folder).stderr
+        assert advice in run(WithQuality(), folder).stderr
+    finally:
+        client.indices.put_settings(index=f"{alias}-*", body={DEFAULT_PIPELINE: None})
+        client.transport.perform_request("DELETE", f"/_search/pipeline/sorce-{alias}-default")
 
 
 def test_no_search_during_the_switch_fails_or_mixes_recipes(

@@ -64,9 +64,9 @@ def test_what_is_no_opensearch_is_told(answer: bytes, kind: str) -> None:
 
 @pytest.mark.parametrize("error", [ScanError("1", "2 shards failed"), exceptions.SerializationError("half")])
 def test_an_answer_that_is_not_whole_is_a_sentence(error: Exception) -> None:
-    with pytest.raises(ClusterError, match=r"gave an answer that is not whole .*; run the same command again\.$"):
-        with sentences("http://h"):
-            raise error
+    told = pytest.raises(ClusterError, match=r"gave an answer that is not whole .*; run the same command again\.$")
+    with told, sentences("http://h"):
+        raise error
 
 
 def failed(address: str, access: Access | None = None) -> exceptions.ConnectionError:
