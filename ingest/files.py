@@ -95,11 +95,22 @@ class Files:
     def _all(self) -> Iterator[tuple[Path, bool]]:
         """All files, each once, and whether they are wanted."""
         outermost = set(self.folders())
+        # A dict, for its order.
+        inside = {
+            path: None
+            for path in map(Path, self.paths)
+            if not outermost.isdisjoint(path.parents) and not is_folder(path)
+        }
+        left = inside.copy()
         for path in map(Path, self.paths):
             if path in outermost:
-                yield from self._below(path, frozenset())
-            elif not is_folder(path) and (outermost.isdisjoint(path.parents) or not self._wants(path)):
+                for found, wanted in self._below(path, frozenset()):
+                    yield found, wanted or found in inside
+                    left.pop(found, None)
+            elif not is_folder(path) and path not in inside:
                 yield path, True
+        # Those that no walk came by, as their folder is ignored.
+        yield from ((path, True) for path in left)
 
     def _below(self, folder: Path, above: frozenset[tuple[int, int]]) -> Iterator[tuple[Path, bool]]:
         """Links to folders are followed, but not to one on the way here: that would have no end."""

@@ -43,6 +43,18 @@ def test_a_named_file_is_always_tried(tmp_path: Path) -> None:
     assert names(Files([str(tmp_path / "odd.dat")], ignore=["*.dat"])) == [str(tmp_path / "odd.dat")]
 
 
+@pytest.mark.parametrize("ignore", ["raw", "*.jpg", "*/raw/*"])
+@pytest.mark.parametrize("folder_first", [True, False])
+def test_a_named_file_is_tried_once_whatever_its_folder_leaves_out(
+    tmp_path: Path, ignore: str, folder_first: bool
+) -> None:
+    touch(tmp_path, "deep/raw/a.jpg", "deep/raw/b.jpg", "c.png")
+    paths = [str(tmp_path), str(tmp_path / "deep/raw/a.jpg")]
+    found = Files(paths if folder_first else paths[::-1], ignore=[ignore])
+    assert sorted(Path(name).name for name in names(found)) == ["a.jpg", "c.png"]
+    assert found.count()[0] == 2
+
+
 def test_ignored_names_and_folders_are_left_out(tmp_path: Path) -> None:
     touch(tmp_path, "a.jpg", "a_thumb.jpg", ".cache/b.jpg", "2024/raw/c.jpg", "2024/d.jpg")
     assert below(tmp_path, "*_thumb.*", ".cache", "*/2024/raw") == ["2024/d.jpg", "a.jpg"]
