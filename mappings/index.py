@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from math import isfinite
 from typing import Any
 
 from sorce.errors import SorceError
@@ -92,12 +93,33 @@ def attribute_type(value: Attribute) -> dict[str, str]:
 def parse_attribute(text: str) -> tuple[str, Attribute]:
     """`key=value` (a keyword), `key:int=3`, `key:float=2.5` or `key:date=2026-01-31`. Raises SorceError."""
     parts = re.fullmatch(r"(\w[\w-]*)(?::(int|float|date))?=(.*)", text, re.DOTALL)
+    shown = text.encode(errors="backslashreplace").decode()
     try:
         if parts is not None:
             key, kind, value = parts.groups()
-            return key, PARSERS[kind](value)
+            found = PARSERS[kind](value)
+            refuse_unstorable(shown, found)
+            return key, found
     except ValueError:
         pass
     raise SorceError(
-        f"attribute '{text}' is not understood; write key=value, key:int=3, key:float=2.5 or key:date=2026-01-31."
+        f"attribute '{shown}' is not understood; write key=value, key:int=3, key:float=2.5 or key:date=2026-01-31."
     )
+
+
+def refuse_unstorable(shown: str, value: Attribute) -> None:
+    """Raises SorceError for what no document can hold: it would be refused with each photo."""
+    if isinstance(value, str) and not _is_utf8(value):
+        raise SorceError(f"attribute '{shown}' is not UTF-8; write it in UTF-8.")
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        raise SorceError(f"attribute '{shown}' does not fit into 64 bits; write it as key=value, without :int.")
+    if isinstance(value, float) and not isfinite(value):
+        raise SorceError(f"attribute '{shown}' is no finite number; leave it out, or write it without :float.")
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
