@@ -102,7 +102,8 @@ class Security:
         if not self.password_file.exists():
             write_secret(self.password_file, secrets.token_urlsafe(24).encode())
         for name, content in (_FILES | {"config": _authentication()}).items():
-            (config / "opensearch-security" / f"{name}.yml").write_text(json.dumps(content))
+            # `config` holds the keys of the tokens that the cluster gives.
+            write_secret(config / "opensearch-security" / f"{name}.yml", json.dumps(content).encode())
 
     def administrator(self) -> tuple[str, str, dict[str, Any]]:
         """The request that makes the administrator: path, method and body."""

@@ -64,6 +64,7 @@ def test_secrets_are_for_their_owner_alone(security: Security) -> None:
     assert mode(security.password_file) == mode(security.key) == 0o600
     config = security.folder.parent / "config"
     assert mode(config / "certificates" / "node.key") == 0o600
+    assert mode(config / "opensearch-security" / "config.yml") == 0o600
 
 
 def test_the_password_is_in_its_file_and_nowhere_else(secured: Node, security: Security) -> None:
@@ -108,6 +109,7 @@ def test_a_second_start_keeps_the_password_and_makes_new_certificates(tmp_path: 
     security.prepare(config)
     assert security.password_file.read_text() == first[0]
     assert security.key.read_text() != first[1]
+    assert {mode(file) for file in (config / "opensearch-security").iterdir()} == {0o600}
     security.context()
 
 
