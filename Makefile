@@ -12,6 +12,7 @@ test: ready          ## all tests, against a real OpenSearch
 	$(BIN)/python -m pytest
 
 measures: ready      ## every measure, a line each (ONLY="name ..." for some)
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --editable '.[dev,bench]'
 	$(BIN)/python benchmarks/measures.py $(ONLY)
 
 check: ready         ## formatter, linter, strict types

@@ -124,10 +124,11 @@ class Known(TextEncoder):
 
     def __init__(self, queries: Vector) -> None:
         self._known = {text(number): vector for number, vector in enumerate(queries)}
+        # What an install asks, to compare the cluster's vectors with these.
         self._known |= dict(zip(PROBES, queries, strict=False))
 
     def embed_texts(self, texts: Sequence[str]) -> Vector:
-        return np.stack([self._known[each] if each in self._known else self._known[PROBES[0]] for each in texts])
+        return np.stack([self._known[each] for each in texts])
 
 
 def photo_id(photo: int) -> str:
@@ -170,7 +171,7 @@ class Indexed:
 
     def __init__(self, shape: Shape, photos: int) -> None:
         self.corpus, self.photos, self.client = corpus_of(shape), photos, cluster()
-        self.name = f"corpus-{shape.dimension}-{photos}"
+        self.name = f"corpus-{shape.photos}-{shape.dimension}-{photos}"
         recipe = Recipe("synthetic", "1", "tiles", shape.dimension, "numpy")
         self.client.indices.create(index=self.name, body=index_body(recipe, {"index.number_of_replicas": 0}))
         started = time.monotonic()
@@ -205,6 +206,6 @@ def refuse_rejects(sent: Sent) -> None:
 
 
 @cache
-def indexed(shape: Shape, photos: int | None = None) -> Indexed:
+def indexed(shape: Shape, photos: int) -> Indexed:
     """Made once in a run."""
-    return Indexed(shape, shape.photos if photos is None else photos)
+    return Indexed(shape, photos)

@@ -12,20 +12,25 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Line:
-    """`holds` is None where an issue names the figure but no bar."""
+    """`holds` is None where an issue names the figure but no bar; `figure` is None where it could not be taken."""
 
     name: str
-    figure: float
+    figure: float | None
     bar: str = ""
     holds: bool | None = None
     note: str = ""
 
     def __str__(self) -> str:
         verdict = {None: "", True: "holds", False: "falls short"}[self.holds]
-        return f"{self.name:<58} {self.figure:>12.4g}  {self.bar:<10} {verdict:<12} {self.note}".rstrip()
+        figure = "not taken" if self.figure is None else f"{self.figure:.4g}"
+        return f"{self.name:<58} {figure:>12}  {self.bar:<10} {verdict:<12} {self.note}".rstrip()
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
+
+
+def not_taken(name: str, why: str) -> Line:
+    return Line(name, None, note=why)
 
 
 def at_least(name: str, figure: float, bar: float, note: str = "") -> Line:

@@ -7,16 +7,17 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from corpus import REGIONS, WIDE, Indexed, Known, indexed, text
+from corpus import REGIONS, WIDE, Indexed, Known, Shape, indexed, text
 from figures import Line
 from timing import Latencies, latencies
 
 from sorce.plugin import ClientSearch, SearchRequest
 
-STEPS = 4
-"""1, 2, 4 and 8 times the smallest."""
+SMALLEST, TIMES = 10_000, (1, 2, 4, 8)
 QUERIES = 300
 ROUNDS = 10
+SCANS = 20
+"""Queries by a full scan, which takes many times as long."""
 
 SHARD_BYTES = 40e9
 """Of one shard at most; OpenSearch advises 10 to 50 GB."""
@@ -44,15 +45,20 @@ class Curve:
 
 
 def measures() -> Iterator[Line]:
-    sizes = [WIDE.photos // 2**step for step in reversed(range(STEPS))]
-    indices = [indexed(WIDE, photos) for photos in sizes]
-    name = f"growth, {REGIONS} x {WIDE.dimension}-d"
-    asks = {index.name: asking(index) for index in indices}
+    sizes = [times * SMALLEST for times in TIMES]
+    shape = Shape(sizes[-1], WIDE.dimension)
+    indices = [indexed(shape, photos) for photos in sizes]
+    name = f"growth, {REGIONS} x {shape.dimension}-d"
+    asks = {index.name: asking(index, exact=False) for index in indices}
     taken = latencies(asks, QUERIES, ROUNDS)
+    scans = latencies({index.name: asking(index, exact=True) for index in indices}, SCANS, 1)
     smallest = taken[indices[0].name]
     for index in indices:
         recall = index.corpus.recall([asks[index.name](query) for query in range(QUERIES)], index.photos)
         yield from measured(f"{name}: {index.photos:,} photos", index, recall, taken[index.name], smallest)
+        scan = scans[index.name].p50
+        ratio = scan / taken[index.name].p50
+        yield Line(f"{name}: {index.photos:,} photos, full scan / graph (p50)", ratio, note=f"{scan:.0f} ms")
     curve = Curve.through(sizes, [taken[index.name].p50 for index in indices])
     fitted = f"p50 = {curve.smallest:.2f} + {curve.doubling:.2f} * log2(photos / {curve.base:,})"
     yield Line(f"{name}: ms that each doubling adds", curve.doubling, note=fitted)
@@ -80,10 +86,11 @@ def foreseen(name: str, photos: int, largest: Indexed, curve: Curve) -> Iterator
     yield Line(f"{name}, shards", shards, note=f"of at most {SHARD_BYTES / 1e9:.0f} GB")
     yield Line(f"{name}, disk GB", disk / 1e9, note="without replicas")
     yield Line(f"{name}, memory GB", memory / 1e9, note="vectors and graphs; beside the heap")
-    yield Line(f"{name}, p50 ms", curve.at(photos / shards), note="where each shard has cores of its own")
+    note = "where each shard has cores of its own, and ef_search stays as it is, for a little less recall"
+    yield Line(f"{name}, p50 ms", curve.at(photos / shards), note=note)
 
 
-def asking(index: Indexed) -> Callable[[int], list[int]]:
+def asking(index: Indexed, *, exact: bool) -> Callable[[int], list[int]]:
     known = Known(index.corpus.queries)
     client = ClientSearch(index.client, index.name, lambda _: known)
-    return lambda query: [int(hit.photo_id, 16) for hit in client.search(SearchRequest([text(query)]))]
+    return lambda query: [int(hit.photo_id, 16) for hit in client.search(SearchRequest([text(query)], exact=exact))]

@@ -45,7 +45,7 @@ def measures(names: tuple[str, ...], out: Path) -> None:
 
     \b
         make measures
-        make measures ONLY="finds graph"
+        make measures ONLY="finds plain"
     """
     taken: list[Line] = []
     for name in names or MEASURES:
@@ -55,10 +55,9 @@ def measures(names: tuple[str, ...], out: Path) -> None:
             taken.append(line)
             # After each line: a run of an hour that is cut short has not been for nothing.
             write(out, taken)
-    short = sum(line.holds is False for line in taken)
-    click.echo(
-        f"{len(taken)} figures, {sum(line.holds is True for line in taken)} bars hold, {short} fall short; {out}"
-    )
+    hold, short = (sum(line.holds is verdict for line in taken) for verdict in (True, False))
+    missing = sum(line.figure is None for line in taken)
+    click.echo(f"{len(taken)} figures, {hold} bars hold, {short} fall short, {missing} not taken; {out}")
 
 
 def write(out: Path, taken: list[Line]) -> None:

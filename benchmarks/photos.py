@@ -10,7 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from figures import Line, at_most, exactly
+from figures import Line, at_most, exactly, not_taken
 
 from sorce.cluster import connect
 from sorce.engine import running
@@ -22,7 +22,7 @@ ROUNDS = 8
 
 def measures() -> Iterator[Line]:
     if not PHOTOS.is_dir():
-        yield Line("128 photos", float("nan"), note=f"not taken: {PHOTOS} is not on this machine")
+        yield not_taken("128 photos", f"{PHOTOS} is not on this machine")
         return
     with running() as url:
         code, report = ingest(url, "photos", [str(PHOTOS)])

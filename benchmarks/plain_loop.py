@@ -1,14 +1,15 @@
 """The loop that one would write without sorce: open, crop, encode, `helpers.bulk`. The baseline of ingest.
 
-It makes the same regions of the same photos in an index with the same mapping, and nothing that it could do with a line
-or two is left out: it batches what it encodes, and lets `helpers.bulk` gather its requests.
+It makes the same regions of the same photos in an index with the same mapping, and stores all of them. It batches
+what it encodes, and lets `helpers.bulk` gather its requests.
 
-    python -m benchmarks.plain_loop --index plain --model mini PHOTOS
+    python benchmarks/plain_loop.py --index plain --model mini PHOTOS
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -19,9 +20,9 @@ from PIL import Image, ImageOps
 from sentence_transformers import SentenceTransformer
 
 from sorce.cluster import connect
-from sorce.mappings import Box
+from sorce.mappings import Box, Recipe
 from sorce.mappings.index import index_body
-from sorce.models import MOST, SMALLEST, load_model
+from sorce.models import MOST, SMALLEST
 from sorce.models.checkpoint import find
 from sorce.models.plan import plan
 
@@ -91,14 +92,14 @@ def main() -> None:
     parser.add_argument("--most", type=int, default=MOST)
     given = parser.parse_args()
     client = connect(given.url)
-    recipe = load_model(given.model, "tiles", {"smallest": given.smallest, "most": given.most}).recipe
-    client.indices.create(index=given.index, body=index_body(recipe))
     model = SentenceTransformer(find(given.model).place, model_kwargs={"dtype": "float32"})
+    dimension = int(model.get_embedding_dimension() or 0)
+    client.indices.create(index=given.index, body=index_body(Recipe(given.model, "", "tiles", dimension, "")))
     photos = sorted(given.folder.absolute().rglob("*.jpg"))
     started = time.perf_counter()
     written = plain_loop(client, given.index, photos, model, given.smallest, given.most)
     seconds = time.perf_counter() - started
-    print(f"{written} photos in {seconds:.1f} s, {written / seconds:.1f} photos/s")
+    print(json.dumps({"photos": written, "seconds": seconds}))
 
 
 if __name__ == "__main__":

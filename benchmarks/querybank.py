@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from figures import Line
+from figures import Line, not_taken
 from finds import scenes
 
 from sorce.evaluate.metrics import Ranks, Relevant, Scores, mean_average_precision, ranks, recall_at
@@ -71,12 +71,17 @@ def compared(bank: Vector, choosing: Set, reporting: Iterator[Set]) -> Iterator[
         f"T {temperature:g} x {weight:g}, chosen": (temperature, weight),
     }
     for those in (choosing, *reporting):
+        without = those.places(bank, inf, 0.0)
         for way, (temperature, weight) in ways.items():
-            yield from judged(f"{those.name}, {way}", those.places(bank, temperature, weight))
+            places = those.places(bank, temperature, weight)
+            yield from judged(f"{those.name}, {way}", places)
+            if weight:
+                gain = recall_at(1, places) - recall_at(1, without)
+                yield Line(f"querybank, {those.name}, {way}: gain of R@1", gain, note=f"{len(places)} queries")
         for k in CANDIDATES:
             yield missed(those, bank, k)
     if not PHOTOS.is_dir():
-        yield Line("querybank, photos", float("nan"), note=f"not taken: {PHOTOS} is not on this machine")
+        yield not_taken("querybank, photos", f"{PHOTOS} is not on this machine")
 
 
 def chosen(those: Set, bank: Vector) -> tuple[float, float]:

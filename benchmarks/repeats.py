@@ -16,17 +16,17 @@ from sorce.cluster import connect
 from sorce.engine import running
 from sorce.evaluate.metrics import best_region_scores, ranks, recall_at
 from sorce.evaluate.run import merged_size
-from sorce.evaluate.scenes.collection import CHOOSING, REPORTING
+from sorce.evaluate.scenes.collection import REPORTING
 from sorce.ingest.bulk import Sender, Writer
 from sorce.mappings import Region, Vector
 from sorce.mappings.index import index_body
 from sorce.models import load_model
 from sorce.models.distinct import most_distinct
-from sorce.models.mini.training.bank import SEEN
+from sorce.models.mini.training.bank import SEEN, UNSEEN
 from sorce.models.plan import KEPT, MOST
 from sorce.models.upright import open_upright
 
-WORDINGS = ("{}", "a small {}", "photo of a {}")
+WORDINGS = ("{}", "a small {}")
 ROUNDS = 3
 
 Photos = Sequence[Sequence[Region]]
@@ -35,8 +35,9 @@ Photos = Sequence[Sequence[Region]]
 def measures() -> Iterator[Line]:
     model = load_model("mini", "tiles", {"kept": MOST})
     found, asked = {"all": list[float](), "kept": list[float]()}, 0
-    for seed in (CHOOSING, REPORTING):
-        those = scenes(seed, SEEN)
+    # Neither is what the number of those kept was chosen on.
+    for styles in (UNSEEN, SEEN):
+        those = scenes(REPORTING, styles)
         photos = [model.embed_photos([open_upright(picture)])[0] for picture in those.pictures]
         vectors = [np.stack([region.vec for region in regions]) for regions in photos]
         kept = [most_distinct(each, KEPT) for each in vectors]
@@ -49,7 +50,7 @@ def measures() -> Iterator[Line]:
     note = f"{asked} queries: {some:.3f} of {KEPT}, {everything:.3f} of {np.mean(list(map(len, vectors))):.0f}"
     yield at_most("repeats left out: loss of R@5", everything - some, 0.01, note)
     thinned = [[regions[place] for place in places] for regions, places in zip(photos, kept, strict=True)]
-    yield at_most("repeats left out: share of vectors", _vectors(thinned) / _vectors(photos), 0.55)
+    yield at_most("repeats left out: share of vectors", _vectors(thinned) / _vectors(photos), 0.5)
     with running(heap="2g") as url:
         yield from _built(connect(url), index_body(model.recipe), {"all": photos, "kept": thinned})
 
@@ -66,8 +67,8 @@ def _built(client: OpenSearch, body: dict[str, object], ways: dict[str, Photos])
     """Bytes and seconds of an index of each, in rounds that are interleaved."""
     seconds, size = {name: list[float]() for name in ways}, dict.fromkeys(ways, 0)
     for round_number in range(ROUNDS):
-        for name, photos in ways.items():
-            index = f"repeats-{name}-{round_number}"
+        for name in np.roll(list(ways), round_number).tolist():
+            photos, index = ways[name], f"repeats-{name}-{round_number}"
             client.indices.create(index=index, body=body)
             started = time.monotonic()
             with Writer(Sender(client, index), refuse_rejects) as writer:
@@ -76,7 +77,7 @@ def _built(client: OpenSearch, body: dict[str, object], ways: dict[str, Photos])
             size[name] = merged_size(client, index)
             seconds[name].append(time.monotonic() - started)
             client.indices.delete(index=index)
-    yield at_most("repeats left out: share of index bytes", size["kept"] / size["all"], 0.55)
+    yield at_most("repeats left out: share of index bytes", size["kept"] / size["all"], 0.5)
     ratios = [mine / all_of_them for mine, all_of_them in zip(seconds["kept"], seconds["all"], strict=True)]
     note = f"writing and merging, {ROUNDS} rounds from {min(ratios):.2f} to {max(ratios):.2f}"
-    yield at_most("repeats left out: share of build time", statistics.median(ratios), 0.55, note)
+    yield at_most("repeats left out: share of build time", statistics.median(ratios), 0.5, note)

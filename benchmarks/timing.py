@@ -1,4 +1,4 @@
-"""Latencies, processor time and throughput of contestants, taken in turns."""
+"""Latencies and throughput of contestants, taken in turns."""
 
 from __future__ import annotations
 
@@ -52,22 +52,6 @@ def _milliseconds(ask: Ask, query: int) -> float:
     started = time.perf_counter()
     ask(query)
     return 1000 * (time.perf_counter() - started)
-
-
-def processor(asks: Mapping[str, Ask], queries: int, rounds: int, clock: Callable[[], float]) -> dict[str, float]:
-    """Milliseconds of processor time a query, by a clock of all that work on it: the median of the rounds.
-
-    Unlike the latency, it hardly depends on what else the machine does.
-    """
-
-    def taken(name: str) -> float:
-        started = clock()
-        for query in range(queries):
-            asks[name](query)
-        return 1000 * (clock() - started) / queries
-
-    figures = [{name: taken(name) for name in np.roll(list(asks), number).tolist()} for number in range(rounds)]
-    return {name: statistics.median(figure[name] for figure in figures) for name in asks}
 
 
 def throughput(asks: Mapping[str, Ask], queries: int, clients: int, rounds: int) -> dict[str, float]:

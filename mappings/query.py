@@ -36,6 +36,7 @@ MOST_CANDIDATES = 10_000  # k-NN refuses a larger k
 CANDIDATES_PER_PHOTO = 10
 CANDIDATES_OF_SEVERAL = 1000
 EF_SEARCH = 300
+EF_SEARCH_TO_PROVE = 2000
 
 # By the cosine alone, in fewer words than `Ranking.script` has.
 CLOSENESS = "_score >= 1 ? _score : 2 - 1 / _score"

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import click
 
 from sorce.mappings.filters import Filter
-from sorce.mappings.query import EF_SEARCH
+from sorce.mappings.query import EF_SEARCH, EF_SEARCH_TO_PROVE
 from sorce.mappings.ranking import RANKS, SIMILARITY
 from sorce.plugin.search import MOST_K, SearchRequest
 
@@ -49,7 +49,11 @@ request = several(
     click.option("--where", multiple=True, metavar="KEY=VALUE", help="Only with this attribute (also KEY>=3, KEY<=3)."),
     click.option("--floor", type=float, help="Only boxes of at least this similarity, -1 to 1."),
     click.option("--k", type=int, help="Candidate photos per thing and shard."),
-    click.option("--ef-search", default=EF_SEARCH, show_default=True, help="How widely the graph is searched."),
+    click.option(
+        "--ef-search",
+        type=int,
+        help=f"How widely the graph is searched.  [default: {EF_SEARCH}; by product {EF_SEARCH_TO_PROVE}]",
+    ),
     click.option("--exact", is_flag=True, help="Compare every photo instead of asking the graph."),
     click.option(
         "--rank",

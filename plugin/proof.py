@@ -4,8 +4,8 @@ Candidates come by cosine. A photo that is none has no region nearer to a phrase
 is above 1: so its score is at most what the last candidate's cosine would give with quality 1 (each phrase's added up).
 More candidates are asked for until the last photo shown scores no less than that.
 
-The proof takes the graph at its word. What a graph overlooks it overlooks here, too, unless it is searched more widely
-(`ef_search`); a full scan overlooks nothing, and needs no proof.
+The proof takes the graph at its word, and what the graph overlooks the proof overlooks, too: so by default the graph is
+searched more widely for it (`EF_SEARCH_TO_PROVE`). A full scan overlooks nothing, and needs no proof.
 """
 
 from __future__ import annotations

@@ -18,6 +18,7 @@ from sorce.mappings.filters import Filter, refuse_half
 from sorce.mappings.query import (
     COSINE,
     EF_SEARCH,
+    EF_SEARCH_TO_PROVE,
     MOST_CANDIDATES,
     Json,
     Query,
@@ -48,7 +49,8 @@ class SearchRequest:
     `size` is how many photos, `boxes` how many boxes of each per phrase, `floor` the least similarity of a box; `k` and
     `ef_search` are those of `sorce.mappings.query.Query`, and `exact` scans every photo. `rank` is by similarity or
     product, and `debias` how much of a region's hubness counts against it (`sorce.mappings.ranking`). By product the
-    client raises `k`, to `most_k` at most, until the order is proved. Raises QueryError.
+    client raises `k`, to `most_k` at most, until the order is proved, and the graph is searched more widely, since the
+    proof takes its word. Raises QueryError.
     """
 
     phrases: Sequence[str]
@@ -58,7 +60,7 @@ class SearchRequest:
     filter: Filter = field(default_factory=Filter)
     floor: float | None = None
     k: int | None = None
-    ef_search: int = EF_SEARCH
+    ef_search: int | None = None
     exact: bool = False
     rank: str = SIMILARITY
     debias: float = 0.0
@@ -81,6 +83,12 @@ class SearchRequest:
         """Ranked by similarity alone, as any index can."""
         return self.rank == SIMILARITY and self.debias == 0
 
+    @property
+    def _width(self) -> int:
+        if self.ef_search is not None:
+            return self.ef_search
+        return EF_SEARCH if self.rank == SIMILARITY else EF_SEARCH_TO_PROVE
+
     def query(self, phrases: Sequence[Any], nots: Sequence[Any], ranking: Ranking = PLAIN) -> Query:
         """With vectors for its texts. Raises QueryError for what is out of range."""
         return Query(
@@ -91,7 +99,7 @@ class SearchRequest:
             filter=self.filter.clauses(),
             floor=self.floor,
             k=self.k,
-            ef_search=self.ef_search,
+            ef_search=self._width,
             exact=self.exact,
             ranking=ranking,
         )

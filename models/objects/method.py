@@ -115,8 +115,11 @@ class OwlObjects(Model[Look]):
 
 
 def regions(width: int, height: int, proposals: Proposals, vectors: Vector) -> list[Region]:
-    """The whole photo, whose vector is the first, and a region of each box."""
-    whole = Region(Box(0, 0, width, height), vectors[0], "whole")
+    """The whole photo, whose vector is the first, and a region of each box.
+
+    The whole photo's quality is 0: it is the box of no object, and has no place in a ranking of objects by product.
+    """
+    whole = Region(Box(0, 0, width, height), vectors[0], "whole", 0.0)
     return [
         whole,
         *(

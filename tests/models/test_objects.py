@@ -49,7 +49,7 @@ def test_the_whole_photo_comes_first_then_objects_by_falling_objectness(request,
     [regions] = request.getfixturevalue(vectors).embed_photos([photo(90, 60)])
     assert [region.kind for region in regions] == ["whole"] + ["object"] * 11
     assert regions[0].box == Box(0, 0, 90, 60)
-    assert regions[0].quality == 1
+    assert regions[0].quality == 0
     qualities = [region.quality for region in regions[1:]]
     assert qualities == sorted(qualities, reverse=True)
     assert all(0 < quality < 1 for quality in qualities)

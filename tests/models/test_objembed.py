@@ -72,7 +72,7 @@ def test_the_whole_photo_comes_first_then_the_boxes_with_their_predicted_iou(ope
     [regions] = opened().embed_photos([photo])
     assert [region.kind for region in regions] == ["whole", *["object"] * 4]
     assert [region.box.as_tuple() for region in regions] == [(0, 0, 90, 70), *map(tuple, BOXES.tolist())]
-    assert regions[0].quality == 1
+    assert regions[0].quality == 0
     assert all(0 < region.quality < 1 for region in regions[1:])
     assert len({region.quality for region in regions}) == 5
     assert vectors(regions).dtype == np.float32

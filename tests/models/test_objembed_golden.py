@@ -233,7 +233,7 @@ def test_the_method_gives_the_released_codes_vectors_at_length_1(released: Relea
     assert off(vectors, unit(np.concatenate([whole, objects]))) < CLOSE
     assert [region.box.as_tuple() for region in regions[1:]] == [tuple(box) for box in boxes.tolist()]
     ious = 1 / (1 + np.exp(-released.expected[f"{name}/iou_logits"]))
-    assert [region.quality for region in regions] == pytest.approx([1, *ious], abs=CLOSE)
+    assert [region.quality for region in regions] == pytest.approx([0, *ious], abs=CLOSE)
     texts = model.embed_texts(released.captions)
     assert off(texts, unit(released.expected["text_local/embeddings"])) < CLOSE
 
