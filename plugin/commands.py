@@ -173,7 +173,9 @@ def role_(name: str, index: str) -> None:
     "--save", type=click.Path(file_okay=False, path_type=Path), metavar="DIR", help="Draw the boxes into the photos."
 )
 @click.option(
-    "--root", type=click.Path(exists=True, file_okay=False, path_type=Path), help="Where photos of relative paths lie."
+    "--root",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Where photos of relative paths lie; no file outside it is drawn.",
 )
 def search(text: str, index: str, cluster: Cluster, here: bool, **given: Any) -> None:
     """Finds photos that show a thing, and where.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 from urllib.request import url2pathname
@@ -10,8 +11,9 @@ from urllib.request import url2pathname
 from PIL import Image, ImageDraw, ImageFont
 
 from sorce.errors import BadPhoto
+from sorce.ingest.files import read
 from sorce.mappings import Box, Hit
-from sorce.models.upright import open_upright
+from sorce.models.apart import Limits, Openers
 
 COLOURS = ("#ff2d55", "#00c8ff", "#ffd60a", "#34e35a")
 """One for each phrase."""
@@ -22,6 +24,9 @@ CAPTION = 22
 COLUMNS = 2
 LINES = 400
 """A line is this part of the photo's longer side."""
+
+PAGE = 2000
+"""Pixels of the longest side of a page for a photo that cannot be opened."""
 
 SURROUNDINGS = 1.8
 """An enlarged box shows this many times its longer side, so that one sees where it is."""
@@ -38,30 +43,57 @@ def save(
 
     `truth` has by photo_id the boxes that are known to be right; they are drawn in white. A photo that cannot be opened
     has a grey page in its place that says why.
+
+    Whoever may write to the index chooses what is opened here (`path_of`): only regular files, as pictures, in a
+    process of its own and within its limits.
     """
     folder.mkdir(parents=True, exist_ok=True)
     written, cells = [], []
-    for rank, hit in enumerate(hits, 1):
-        photo = _photo(hit, root)
-        for box in (truth or {}).get(hit.photo_id, ()):
-            _outline(photo, _moved(box, 0, 0, photo.width / hit.width), "white", max(1, round(max(photo.size) / LINES)))
-        written.append(folder / f"{rank:02}-{PurePosixPath(hit.file_name).stem[:80]}.jpg")
-        marked(photo, hit, rank).save(written[-1], quality=90)
-        cells.append(_cell(photo, hit, rank))
+    with closing(Openers(Limits())) as openers:
+        for rank, hit in enumerate(hits, 1):
+            photo = _photo(hit, root, openers)
+            for box in (truth or {}).get(hit.photo_id, ()):
+                line = max(1, round(max(photo.size) / LINES))
+                _outline(photo, _moved(box, 0, 0, photo.width / hit.width), "white", line)
+            written.append(folder / f"{rank:02}-{PurePosixPath(hit.file_name).stem[:80]}.jpg")
+            marked(photo, hit, rank).save(written[-1], quality=90)
+            cells.append(_cell(photo, hit, rank))
     written.append(folder / "sheet.jpg")
     _sheet(cells, title).save(written[-1], quality=90)
     return written
 
 
 def path_of(uri: str, root: Path | None) -> Path:
-    """Where the photo lies: a `file:` URI, else a path below the root (or the current folder). Raises BadPhoto."""
-    parts = urlsplit(uri)
+    """Where the photo lies: a `file:` URI, else a path below the root (or the current folder). Raises BadPhoto.
+
+    With a root, a `file:` URI must lie below it when links are followed; a path leaves it only by a link that lies in
+    it, as an ingest does. Without one, a `file:` URI may name any place of this machine, since an index does not say
+    which folders were brought in.
+    """
+    try:
+        parts = urlsplit(uri)
+    except ValueError as error:
+        raise BadPhoto("has no URI that can be read") from error
+    if "\0" in unquote(uri):
+        raise BadPhoto("has no URI that can be read")
     if parts.scheme == "file":
-        return Path(url2pathname(parts.path))
+        if parts.netloc not in ("", "localhost"):
+            raise BadPhoto("is said to lie on another machine")
+        file = Path(url2pathname(parts.path))
+        if root is not None and not _real(file).is_relative_to(_real(root)):
+            raise BadPhoto("is said to lie outside the root")
+        return file
     below = PurePosixPath(unquote(uri))
     if below.is_absolute() or ".." in below.parts:
         raise BadPhoto("is said to lie outside the root")
     return (root or Path()) / below
+
+
+def _real(path: Path) -> Path:
+    try:
+        return path.resolve()
+    except (OSError, RuntimeError) as error:  # links in a circle
+        raise BadPhoto("lies behind links that have no end") from error
 
 
 def marked(photo: Image.Image, hit: Hit, rank: int) -> Image.Image:
@@ -89,11 +121,14 @@ def enlarged(photo: Image.Image, box: Box, side: int, colour: str) -> Image.Imag
     return crop
 
 
-def _photo(hit: Hit, root: Path | None) -> Image.Image:
+def _photo(hit: Hit, root: Path | None, openers: Openers) -> Image.Image:
     try:
-        return open_upright(path_of(hit.uri, root))
+        content = read(path_of(hit.uri, root))
+        with openers.one() as opener:
+            opener.pixels(content)
+            return opener.picture().photo
     except BadPhoto as error:
-        page = Image.new("RGB", (hit.width, hit.height), "#777777")
+        page = Image.new("RGB", (min(hit.width, PAGE), min(hit.height, PAGE)), "#777777")
         ImageDraw.Draw(page).multiline_text((10, 10), f"{hit.uri}\n{error}", "white", _font(max(page.size) / 40))
         return page
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +12,8 @@ from PIL import Image
 
 from sorce.errors import BadPhoto
 from sorce.mappings import Box, Hit, Match
+from sorce.models.apart import Limits
+from sorce.plugin import draw
 from sorce.plugin.draw import LINES, enlarged, marked, path_of, save
 
 
@@ -90,6 +94,70 @@ def test_a_photo_that_is_gone_is_a_page_that_says_so(tmp_path: Path) -> None:
         page = pixels(drawn)
     assert page.shape == (600, 800, 3)
     assert np.abs(page[500:, :] - 0x77).max() < 10
+
+
+def pages(hits: Sequence[Hit], folder: Path, root: Path | None) -> list[bool]:
+    """Whether a grey page is drawn for a hit; all photos are green."""
+    drawn = []
+    for file in save(hits, folder, root, "a kite")[:-1]:
+        with Image.open(file) as image:
+            drawn.append(bool(np.abs(pixels(image)[-1, -1] - 0x77).max() < 10))
+    return drawn
+
+
+def test_no_file_outside_the_root_is_drawn_whatever_the_index_says(tmp_path: Path) -> None:
+    root, outside = tmp_path / "photos", tmp_path / "private"
+    for folder in (root, outside):
+        folder.mkdir()
+        Image.new("RGB", (80, 60), "green").save(folder / "a.png")
+    (root / "link.png").symlink_to(outside / "a.png")
+    (root / "circle.png").symlink_to(root / "circle.png")
+    (tmp_path / "alias").symlink_to(root)
+    uris = {
+        (root / "a.png").as_uri(): False,
+        (tmp_path / "alias" / "a.png").as_uri(): False,
+        "a.png": False,
+        (outside / "a.png").as_uri(): True,
+        f"file://{root}/../private/a.png": True,
+        f"file://{root}/%2E%2E/private/a.png": True,
+        (root / "link.png").as_uri(): True,
+        (root / "circle.png").as_uri(): True,
+        "../private/a.png": True,
+    }
+    hits = [hit(uri, Box(1, 1, 9, 9), size=(80, 60)) for uri in uris]
+    assert pages(hits, tmp_path / "out", root) == list(uris.values())
+
+
+def test_what_is_no_regular_file_or_no_picture_is_a_page(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo.png")
+    (tmp_path / "text.png").write_text("root:x:0:0")
+    uris = [
+        (tmp_path / "fifo.png").as_uri(),
+        (tmp_path / "text.png").as_uri(),
+        tmp_path.as_uri(),
+        "file:///dev/zero",
+        "file://elsewhere.example/a.png",
+        "file://[a.png",
+        "file:///a%00.png",
+    ]
+    assert all(pages([hit(uri, Box(1, 1, 9, 9), size=(80, 60)) for uri in uris], tmp_path / "out", None))
+
+
+def test_a_picture_that_bloats_what_opens_it_is_a_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(draw, "Limits", lambda: Limits(memory=1 << 28))
+    Image.new("1", (12_000, 12_000)).save(tmp_path / "bomb.png")
+    Image.new("RGB", (80, 60), "green").save(tmp_path / "a.png")
+    uris = [(tmp_path / name).as_uri() for name in ("bomb.png", "a.png")]
+    found = [hit(uri, Box(1, 1, 9, 9), size=(80, 60)) for uri in uris]
+    assert pages(found, tmp_path / "out", None) == [True, False]
+
+
+def test_a_page_is_no_larger_than_a_screen_whatever_size_the_index_says(tmp_path: Path) -> None:
+    written = save(
+        [hit("gone.png", Box(1, 1, 9, 9), size=(1_000_000, 1_000_000))], tmp_path / "out", tmp_path, "a kite"
+    )
+    with Image.open(written[0]) as page:
+        assert page.size == (2000, 2000)
 
 
 def test_nothing_found_is_an_empty_sheet(tmp_path: Path) -> None:
