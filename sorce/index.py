@@ -10,7 +10,7 @@ from typing import Any
 from opensearchpy import OpenSearch
 
 from sorce.access import Access
-from sorce.cluster import connect
+from sorce.cluster import connect, resolved
 from sorce.ingest import Files, Naming, Options, Report, Source, Watch, ingest_photos
 from sorce.mappings import Hit, Recipe, Rejected
 from sorce.mappings.recipe import Plain
@@ -26,7 +26,8 @@ class Index:
         self.client, self.name = client, name
         self._load = model
         self._model: Model[Any] | None = None
-        self._search: ClientSearch | None = None
+        self._encoder: tuple[Recipe, TextEncoder] | None = None
+        self._searching: tuple[tuple[str, Recipe], ClientSearch] | None = None
 
     def ingest(
         self,
@@ -45,13 +46,18 @@ class Index:
 
     def search(self, request: str | SearchRequest) -> list[Hit]:
         """The photos that show what the text says, best first, each with its box. Raises IndexMissing, QueryError."""
-        if self._search is None:
-            self._search = ClientSearch(self.client, self.name, self._encoder)
-        return self._search.search(SearchRequest([request]) if isinstance(request, str) else request)
+        # Asked each time: an alias may have moved, and the index that it named before be deleted.
+        there = resolved(self.client, self.name)
+        if self._searching is None or self._searching[0] != there:
+            self._searching = there, ClientSearch(self.client, there[0], self._encoder_of)
+        return self._searching[1].search(SearchRequest([request]) if isinstance(request, str) else request)
 
-    def _encoder(self, recipe: Recipe) -> TextEncoder:
-        same = self._model is not None and self._model.recipe == recipe
-        return self._model if self._model is not None and same else load_encoder(recipe)
+    def _encoder_of(self, recipe: Recipe) -> TextEncoder:
+        if self._model is not None and self._model.recipe == recipe:
+            return self._model
+        if self._encoder is None or self._encoder[0] != recipe:
+            self._encoder = recipe, load_encoder(recipe)
+        return self._encoder[1]
 
 
 def open_index(

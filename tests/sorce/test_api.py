@@ -4,8 +4,18 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import uuid
+from pathlib import Path
+
+import pytest
+from PIL import Image
 
 import sorce
+import sorce.index
+from sorce.cluster import connect
+from sorce.ingest.move import switch
+from sorce.mappings import Recipe
+from tests.kit.fake import FakeModel
 
 
 def test_everything_that_is_offered_can_be_had_and_says_what_it_is() -> None:
@@ -21,3 +31,30 @@ def test_every_error_is_a_sorce_error() -> None:
 def test_importing_it_is_cheap() -> None:
     script = "import sys, sorce; sys.exit(bool({'torch', 'opensearchpy', 'PIL'} & sys.modules.keys()))"
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
+
+
+def test_an_index_that_lives_on_follows_its_alias_and_loads_no_encoder_twice(
+    opensearch: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Image.new("RGB", (40, 40), "red").save(tmp_path / "a.png")
+    loaded: list[str] = []
+
+    def load_encoder(recipe: Recipe) -> FakeModel:
+        loaded.append(recipe.revision)
+        return FakeModel(recipe.revision)
+
+    monkeypatch.setattr(sorce.index, "load_encoder", load_encoder)
+    alias = f"test-api-{uuid.uuid4().hex[:8]}"
+    with connect(opensearch) as client:
+        living = sorce.Index(client, alias, FakeModel)
+        try:
+            for name, revision in {"a": "1", "b": "1", "c": "2"}.items():
+                model = FakeModel(revision)
+                sorce.Index(client, f"{alias}-{name}", lambda model=model: model).ingest([tmp_path])
+                before = switch(client, alias, f"{alias}-{name}", None)
+                if before is not None:
+                    client.indices.delete(index=before)
+                assert [hit.file_name for hit in living.search("a red thing")] == ["a.png"]
+        finally:
+            client.indices.delete(index=f"{alias}-*")
+    assert loaded == ["1", "2"]
