@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from itertools import islice
 from typing import IO, Any
 
@@ -17,7 +18,7 @@ from sorce.errors import ModelError, SorceError
 from sorce.ingest.files import Files, Naming, absolute_path, named
 from sorce.ingest.index import Index
 from sorce.ingest.move import switch, target, template_is_outdated
-from sorce.ingest.patience import SECONDS
+from sorce.ingest.patience import SECONDS, Interrupted, Patience
 from sorce.ingest.pipeline import Options, default_workers, ingest_photos, rehearse
 from sorce.ingest.prune import count_gone, prune
 from sorce.ingest.report import Report
@@ -202,23 +203,26 @@ def run(request: Request) -> tuple[str, Report]:
     with Screen(expected, request.rejects, request.quiet) as screen, interruptible(screen):
         report = work(client, index, request, model, files, screen)
         if request.alias and not report.stopped and not request.dry_run:
-            screen.say(moved(client, index, request, request.alias, files))
+            try:
+                screen.say(moved(client, index, request, request.alias, files, screen))
+            except Interrupted:
+                report = replace(report, stopped=True)
     return index, replace(report, others=others)
 
 
-def moved(client: OpenSearch, index: str, request: Request, alias: str, files: Files) -> str:
-    """Switches the alias, if all is there."""
+def moved(client: OpenSearch, index: str, request: Request, alias: str, files: Files, screen: Screen) -> str:
+    """Switches the alias, if all is there. Raises Interrupted where that is asked to stop."""
     if request.limit is not None:
         return f"'{alias}' was not switched to '{index}', which --limit keeps incomplete."
-    old = switch(client, alias, index, files if request.prune else None)
-    kept = f"; '{old}' stays until you delete it" if old else ""
-    outdated = ""
-    if old and template_is_outdated(client, alias, old, index):
-        outdated = (
-            " Searches that the cluster encodes still rank by the recipe before: run "
-            f"`sorce plugin install --index {alias}` again."
-        )
-    return f"'{alias}' names '{index}'{kept}.{outdated}"
+    patience = Patience(request.patience, screen)
+    old = switch(client, alias, index, files if request.prune else None, patience)
+    if old is None:
+        return f"'{alias}' names '{index}'."
+    done = f"'{alias}' names '{index}'; '{old}' stays until you delete it."
+    with sentences(address(client)):
+        outdated = patience.ask(partial(template_is_outdated, client, alias, old, index))
+    again = f"run `sorce plugin install --index {alias}` again."
+    return f"{done} Searches that the cluster encodes still rank by the recipe before: {again}" if outdated else done
 
 
 def work(client: OpenSearch, index: str, request: Request, model: Model[Any], files: Files, screen: Screen) -> Report:
@@ -230,7 +234,9 @@ def work(client: OpenSearch, index: str, request: Request, model: Model[Any], fi
         report = ingest_photos(client, index, model, sources, options, screen)
     if not request.prune or report.stopped:
         return report
-    return replace(report, pruned=(count_gone if request.dry_run else prune)(client, index, files))
+    remove = count_gone if request.dry_run else prune
+    pruned = remove(client, index, files, Patience(request.patience, screen))
+    return replace(report, pruned=pruned, stopped=screen.stop.is_set())
 
 
 def told(request: Request, index: str, report: Report) -> str:

@@ -39,6 +39,8 @@ def until(watch: Watch, items: Iterable[Item]) -> Iterator[Item]:
 
 def compared(index: Index, sources: Iterable[Source | Rejected], patience: Patience) -> Iterator[Job | Rejected]:
     """Each source with what the index holds of it."""
+    # What a run wrote that was killed need not be found by itself: an index may refresh seldom, or never.
+    patience.ask(index.refresh)
     sources = iter(sources)
     while batch := list(islice(sources, LOOKUP)):
         ids = [source.photo_id for source in batch if isinstance(source, Source)]

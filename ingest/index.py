@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any
 
-from opensearchpy import OpenSearch, exceptions, helpers
+from opensearchpy import OpenSearch, exceptions
 
 from sorce.cluster import reason, recipe_of
 from sorce.errors import ClusterError
+from sorce.ingest.patience import Patience
 from sorce.mappings import Attribute, Recipe, refuse_mismatch
 from sorce.mappings.index import attributes_mapping, index_body
 from sorce.mappings.lookup import Stored, by_ids, uri_of, uris_below
 from sorce.models.querybank import banked
+
+PAGE = 10_000
+"""Photos that are listed at once; OpenSearch allows no more."""
 
 
 class Index:
@@ -56,19 +62,27 @@ class Index:
 
     def stored(self, photo_ids: Sequence[str]) -> dict[str, Stored]:
         """What is there of these photos, as of the last refresh; nothing where there is no index."""
-        # With a part of the answer missing, a photo would look new, and lose the attributes that it has.
-        whole = {"allow_partial_search_results": "false"}
         try:
-            found = self.client.search(index=self.name, body=by_ids(photo_ids), params=whole)["hits"]["hits"]
+            return {hit["_id"]: Stored.of(hit) for hit in self._hits(by_ids(photo_ids))}
         except exceptions.NotFoundError:
             return {}
-        return {hit["_id"]: Stored.of(hit) for hit in found}
 
-    def uris(self, prefix: str, relative: bool) -> Iterator[tuple[str, str]]:
-        """Ids and URIs of the photos whose URI begins so; `relative` leaves out those that say `file:`."""
-        body = uris_below(prefix, relative=relative)
-        for hit in helpers.scan(self.client, query=body, index=self.name, size=1000):
-            yield hit["_id"], uri_of(hit)
+    def uris(self, prefix: str, relative: bool, patience: Patience) -> Iterator[tuple[str, str]]:
+        """Ids and URIs of the photos whose URI begins so, as of the last refresh; `relative` leaves out `file:`.
+
+        Raises Interrupted where the run ends first.
+        """
+        body = uris_below(prefix, relative=relative) | {"size": PAGE, "sort": ["uri"]}
+        # By pages: a scroll would not outlive a restart of the cluster.
+        while hits := patience.insist(partial(self._hits, body)):
+            yield from ((hit["_id"], uri_of(hit)) for hit in hits)
+            body["search_after"] = hits[-1]["sort"]
+
+    def _hits(self, body: Mapping[str, Any]) -> list[dict[str, Any]]:
+        # With a part of the answer missing, a photo would look new, and lose the attributes that it has.
+        whole = {"allow_partial_search_results": "false"}
+        found: list[dict[str, Any]] = self.client.search(index=self.name, body=body, params=whole)["hits"]["hits"]
+        return found
 
     def delete(self, photo_ids: Sequence[str]) -> int:
         """How many documents it removed."""
@@ -79,5 +93,5 @@ class Index:
         return removed
 
     def refresh(self) -> None:
-        """What was written is found from now on."""
-        self.client.indices.refresh(index=self.name)
+        """What was written is found from now on. Nothing where there is no index."""
+        self.client.indices.refresh(index=self.name, params={"ignore_unavailable": "true"})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from functools import partial
 from itertools import islice
 
 import orjson
@@ -14,6 +15,7 @@ from sorce.errors import RecipeMismatch, SorceError
 from sorce.ingest.files import Files
 from sorce.ingest.flow import LOOKUP
 from sorce.ingest.index import Index
+from sorce.ingest.patience import Patience
 from sorce.ingest.prune import gone
 from sorce.mappings import Recipe, refuse_mismatch
 from sorce.models.querybank import banked
@@ -42,30 +44,46 @@ def target(client: OpenSearch, alias: str, recipe: Recipe) -> str:
     return name
 
 
-def switch(client: OpenSearch, alias: str, index: str, files: Files | None) -> str | None:
+def switch(
+    client: OpenSearch, alias: str, index: str, files: Files | None, patience: Patience | None = None
+) -> str | None:
     """Has the alias name this index and no other, in one step; the one that it named before, which stays.
 
     None where there is nothing to do, or no index before. `files` are those whose absence from the disk excuses their
-    absence from the index. Raises SorceError, and leaves all as it is, where the new index lacks other photos.
+    absence from the index. Raises SorceError, and leaves all as it is, where the new index lacks other photos;
+    Interrupted where the run is asked to stop before the step.
     """
+    patience = patience or Patience()
     with sentences(address(client)):
-        there = behind(client, alias)
+        there = patience.insist(partial(behind, client, alias))
         if there is not None and there[0] == index:
             return None
         add = {"add": {"index": index, "alias": alias}}
         if there is None:
-            client.indices.update_aliases(body={"actions": [add]})
+            patience.insist(partial(client.indices.update_aliases, body={"actions": [add]}))
             return None
         old, recipe = there
-        refuse_loss(alias, Index(client, old), Index(client, index), files)
-        default = pipeline(client, old)
-        if default is not None and same_encoder(recipe, resolved(client, index)[1]):
+        refuse_loss(alias, Index(client, old), Index(client, index), files, patience)
+        default = patience.insist(partial(pipeline, client, old))
+        if default is not None and same_encoder(recipe, patience.insist(partial(resolved, client, index))[1]):
             # So that the cluster goes on encoding searches of the alias.
-            client.indices.put_settings(index=index, body={DEFAULT_PIPELINE: default})
-        # Refused, and nothing done, if somebody has moved the alias meanwhile.
-        remove = {"remove": {"index": old, "alias": alias, "must_exist": True}}
-        client.indices.update_aliases(body={"actions": [remove, add]})
+            body = {DEFAULT_PIPELINE: default}
+            patience.insist(partial(client.indices.put_settings, index=index, body=body))
+        patience.insist(partial(exchange, client, alias, old, index))
         return old
+
+
+def exchange(client: OpenSearch, alias: str, old: str, new: str) -> None:
+    """The step itself. Raises NotFoundError, and nothing is done, if somebody has moved the alias meanwhile."""
+    remove = {"remove": {"index": old, "alias": alias, "must_exist": True}}
+    add = {"add": {"index": new, "alias": alias}}
+    try:
+        client.indices.update_aliases(body={"actions": [remove, add]})
+    except exceptions.NotFoundError:
+        there = behind(client, alias)
+        # Otherwise it was done by a request whose answer was lost.
+        if there is None or there[0] != new:
+            raise
 
 
 def behind(client: OpenSearch, alias: str) -> tuple[str, Recipe] | None:
@@ -80,9 +98,12 @@ def behind(client: OpenSearch, alias: str) -> tuple[str, Recipe] | None:
     return index, recipe
 
 
-def refuse_loss(alias: str, old: Index, new: Index, files: Files | None) -> None:
-    excused = set() if files is None else set(gone(old, files))
-    lost = [uri for photo_id, uri in lacking(old, new) if photo_id not in excused]
+def refuse_loss(alias: str, old: Index, new: Index, files: Files | None, patience: Patience) -> None:
+    # Otherwise what was written just now, or where an index never refreshes by itself, would not be missed.
+    patience.insist(old.refresh)
+    patience.insist(new.refresh)
+    excused = set() if files is None else set(gone(old, files, patience))
+    lost = [uri for photo_id, uri in lacking(old, new, patience) if photo_id not in excused]
     if lost:
         raise SorceError(
             f"'{alias}' still names '{old.name}': '{new.name}' lacks {len(lost):,} of its photos, such as {lost[0]}; "
@@ -90,11 +111,11 @@ def refuse_loss(alias: str, old: Index, new: Index, files: Files | None) -> None
         )
 
 
-def lacking(old: Index, new: Index) -> Iterator[tuple[str, str]]:
-    """Ids and URIs of the photos that only the old one has."""
-    photos = old.uris("", relative=False)
+def lacking(old: Index, new: Index, patience: Patience) -> Iterator[tuple[str, str]]:
+    """Ids and URIs of the photos that only the old one has. Raises Interrupted where the run ends first."""
+    photos = old.uris("", relative=False, patience=patience)
     while batch := list(islice(photos, LOOKUP)):
-        there = new.stored([photo_id for photo_id, _ in batch])
+        there = patience.insist(partial(new.stored, [photo_id for photo_id, _ in batch]))
         yield from ((photo_id, uri) for photo_id, uri in batch if photo_id not in there)
 
 

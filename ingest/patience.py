@@ -12,7 +12,7 @@ from typing import TypeVar
 from opensearchpy import exceptions
 
 from sorce.cluster import distrusted, reason
-from sorce.errors import ClusterError
+from sorce.errors import ClusterError, SorceError
 from sorce.ingest.report import Watch
 
 Answer = TypeVar("Answer")
@@ -28,6 +28,13 @@ DISK_FULL = "FORBIDDEN/12/"
 """A full disk makes an index read-only for a while, which is 429 by most versions and 403 by others."""
 
 
+class Interrupted(SorceError):
+    """The run was asked to stop."""
+
+    def __init__(self) -> None:
+        super().__init__("the run was asked to stop; run the same command again for the rest.")
+
+
 @dataclass(frozen=True)
 class Patience:
     """How long a run waits for a cluster that takes or answers nothing. Any thread."""
@@ -39,6 +46,18 @@ class Patience:
 
     def ask(self, request: Callable[[], Answer]) -> Answer | None:
         """The answer to a request that does no harm twice; None where the run ends first. Raises ClusterError."""
+        try:
+            return self._ask(request)
+        except Interrupted:
+            return None
+
+    def insist(self, request: Callable[[], Answer]) -> Answer:
+        """As `ask`, for what must not be taken for done. Raises Interrupted where the run ends first, or has ended."""
+        if self.watch.stop.is_set():
+            raise Interrupted
+        return self._ask(request)
+
+    def _ask(self, request: Callable[[], Answer]) -> Answer:
         wait = Wait(self)
         while True:
             try:
@@ -48,7 +67,7 @@ class Patience:
                 if why is None:
                     raise
                 if not wait.again(why):
-                    return None
+                    raise Interrupted from error
 
     def pause(self, seconds: float) -> bool:
         """False where the run ends meanwhile."""

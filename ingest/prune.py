@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -12,40 +14,47 @@ from sorce.cluster import address, sentences
 from sorce.errors import SorceError
 from sorce.ingest.files import Files, is_gone
 from sorce.ingest.index import Index
+from sorce.ingest.patience import Interrupted, Patience
 
 AT_ONCE = 1000
 
 
-def prune(client: OpenSearch, index: str, files: Files) -> int:
+def prune(client: OpenSearch, index: str, files: Files, patience: Patience | None = None) -> int:
     """Removes the documents whose file is gone from the folders given, and from only those; how many.
 
-    What counts is whether the file is there: one that is ignored now, or beyond a limit, stays. Raises SorceError for a
-    folder without any photo, as a disk that is not mounted looks.
+    What counts is whether the file is there: one that is ignored now, or beyond a limit, stays. Ends early where the
+    run is asked to stop. Raises SorceError for a folder without any photo, as a disk that is not mounted looks.
     """
+    patience = patience or Patience()
     removed = 0
-    with sentences(address(client)):
+    with sentences(address(client)), suppress(Interrupted):
         there = Index(client, index)
-        missing = gone(there, files)
+        missing = gone(there, files, patience)
         while batch := list(islice(missing, AT_ONCE)):
-            removed += there.delete(batch)
-        there.refresh()
+            removed += patience.insist(partial(there.delete, batch))
+        patience.ask(there.refresh)
     return removed
 
 
-def count_gone(client: OpenSearch, index: str, files: Files) -> int:
+def count_gone(client: OpenSearch, index: str, files: Files, patience: Patience | None = None) -> int:
     """How many documents `prune` would remove."""
-    with sentences(address(client)):
+    count = 0
+    with sentences(address(client)), suppress(Interrupted):
         there = Index(client, index)
-        return 0 if there.recipe() is None else sum(1 for _ in gone(there, files))
+        if there.recipe() is not None:
+            for _ in gone(there, files, patience or Patience()):
+                count += 1
+    return count
 
 
-def gone(index: Index, files: Files) -> Iterator[str]:
-    """The ids of the photos whose file is gone."""
+def gone(index: Index, files: Files, patience: Patience) -> Iterator[str]:
+    """The ids of the photos whose file is gone. Raises Interrupted where the run ends first."""
     folders = files.folders()
     for folder in folders:
         refuse_empty(folder, files)
     for folder in folders:
-        for photo_id, uri in index.uris(files.naming.uris_below(folder), relative=files.naming.root is not None):
+        below = files.naming.uris_below(folder)
+        for photo_id, uri in index.uris(below, files.naming.root is not None, patience):
             file = files.naming.file(uri)
             if file is not None and is_gone(file):
                 yield photo_id

@@ -17,9 +17,10 @@ from PIL import Image
 
 from sorce.cluster import connect
 from sorce.errors import ClusterError, IndexMissing
-from sorce.ingest import Options, Report, Watch, commands, ingest_photos, patience, pipeline
+from sorce.ingest import Options, Report, Watch, commands, ingest_photos, patience, pipeline, prune
 from sorce.ingest.bulk import Sender, Sent, Writer
 from sorce.ingest.index import Index
+from sorce.ingest.move import DEFAULT_PIPELINE, switch
 from sorce.mappings import Region, Rejected
 from tests.ingest.conftest import CountingModel, Documents, files, stored
 from tests.kit.fake import Seen
@@ -259,6 +260,42 @@ def test_a_lookup_that_fails_is_asked_again(opensearch: str, photos: Path, index
         report = run(client, index, photos)
     assert faults.done[kind] == 2
     assert report.unchanged == PHOTOS
+
+
+@pytest.mark.parametrize("on", ["/_search", "/_delete_by_query", "/_refresh"])
+@pytest.mark.parametrize("kind", ["503", "dropped before", "dropped after"])
+def test_a_cluster_that_is_away_for_a_while_is_pruned_all_the_same(
+    opensearch: str, tmp_path: Path, index: Index, kind: str, on: str
+) -> None:
+    for number in range(3):
+        Image.new("RGB", (8, 6), (80 * number, 0, 0)).save(tmp_path / f"{number}.png")
+    run(index.client, index, tmp_path)
+    (tmp_path / "1.png").unlink()
+    plan = faulty(opensearch, lambda number: kind if number == 0 else None, on)
+    with plan as (url, faults), OpenSearch(url, timeout=2, max_retries=0) as client:
+        prune(client, index.name, files(tmp_path))
+    assert faults.done[kind] == 1
+    assert sorted(document["file_name"] for document in stored(index).values()) == ["0.png", "2.png"]
+
+
+@pytest.mark.parametrize("on", ["/_search", "/_refresh", "/_settings", "/_aliases"])
+@pytest.mark.parametrize("kind", ["503", "dropped before", "dropped after"])
+def test_a_cluster_that_is_away_for_a_while_moves_the_alias_all_the_same(
+    opensearch: str, photos: Path, index: Index, kind: str, on: str
+) -> None:
+    alias, new = f"{index.name}-alias", Index(index.client, f"{index.name}-new")
+    for place in (index, new):
+        run(index.client, place, photos)
+    switch(index.client, alias, index.name, None)
+    index.client.indices.put_settings(index=index.name, body={DEFAULT_PIPELINE: "_none"})
+    plan = faulty(opensearch, lambda number: kind if number == 0 else None, on)
+    try:
+        with plan as (url, faults), OpenSearch(url, timeout=2, max_retries=0) as client:
+            assert switch(client, alias, new.name, None) == index.name
+        assert faults.done[kind] == 1
+        assert list(index.client.indices.get_alias(name=alias)) == [new.name]
+    finally:
+        index.client.indices.delete(index=new.name)
 
 
 def test_an_index_that_somebody_deletes_meanwhile_is_missed(photos: Path, index: Index) -> None:

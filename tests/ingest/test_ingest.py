@@ -18,7 +18,7 @@ from sorce.errors import ClusterError, RecipeMismatch
 from sorce.ingest import Files, Naming, Options, Report, Source, Watch, ingest_photos, rehearse
 from sorce.ingest.index import Index
 from sorce.mappings import Region, Rejected
-from tests.ingest.conftest import CountingModel, Draw, files
+from tests.ingest.conftest import CountingModel, Draw, files, stored
 from tests.kit.fake import Seen
 
 
@@ -68,10 +68,10 @@ def test_a_document_says_what_the_photo_is_and_holds_its_regions(
     assert (found["_id"], found["folder"], found["file_name"]) == (found["photo_id"], str(file.parent), "red.png")
     assert (found["width"], found["height"], found["bytes"]) == (40, 30, file.stat().st_size)
     [regions] = model.embed_photos([Image.open(file)])
-    assert [stored["area"] for stored in found["regions"]] == [1, 0.25, 0.25, 0.25, 0.25]
-    for stored, region in zip(found["regions"], regions, strict=True):
-        assert stored["kind"] == region.kind
-        assert np.array_equal(np.array(stored["vec"], np.float32), region.vec)
+    assert [region["area"] for region in found["regions"]] == [1, 0.25, 0.25, 0.25, 0.25]
+    for kept, region in zip(found["regions"], regions, strict=True):
+        assert kept["kind"] == region.kind
+        assert np.array_equal(np.array(kept["vec"], np.float32), region.vec)
 
 
 def test_date_and_camera_come_from_exif(ingest: Ingest, draw: Draw, index: Index) -> None:
@@ -315,3 +315,22 @@ def test_a_stop_writes_what_is_encoded_and_a_second_run_does_the_rest(
     assert 10 < report.new == stopping.encoded < 300
     again = ingest_photos(client, index.name, model, photos)
     assert counts(again) == {"new": 300 - report.new, "unchanged": report.new}
+
+
+def test_what_a_killed_run_wrote_is_found_even_where_the_index_never_refreshes(
+    client: OpenSearch, index: Index, model: CountingModel, folder: Path
+) -> None:
+    index.make(model.recipe)
+    client.indices.put_settings(index=index.name, body={"index.refresh_interval": "-1"})
+    ingest_photos(client, index.name, model, files(folder), Options({"shelf": 3}))
+    documents = stored(index)
+    client.indices.delete(index=index.name)
+    index.make(model.recipe)
+    index.add_attributes({"shelf": 3})
+    client.indices.put_settings(index=index.name, body={"index.refresh_interval": "-1"})
+    for photo_id, document in documents.items():
+        client.index(index=index.name, id=photo_id, body={**document, "ingested_at": "2026-01-01"})
+    again = ingest_photos(client, index.name, model, files(folder))
+    assert (again.unchanged, again.new) == (5, 0)
+    rehearsed = rehearse(client, index.name, model.recipe, files(folder))
+    assert rehearsed.unchanged == 5

@@ -18,6 +18,7 @@ from sorce.errors import SorceError
 from sorce.ingest import Files, commands, move
 from sorce.ingest.index import Index
 from sorce.ingest.move import DEFAULT_PIPELINE, switch, target
+from sorce.ingest.patience import Interrupted, Patience
 from sorce.mappings import Recipe, Vector
 from sorce.models import querybank
 from sorce.plugin.search import ClientSearch, SearchRequest
@@ -263,6 +264,30 @@ def test_no_search_during_the_switch_fails_or_mixes_recipes(
     assert {revision for revision, _, _ in seen} == {"1", "2"}
     assert {(name, similarity) for _, name, similarity in seen} == {("red.png", 1.0)}
     record_property("searches during a switch", len(seen))
+
+
+def test_a_run_that_is_asked_to_stop_does_not_switch(client: OpenSearch, alias: str) -> None:
+    for place, model in (("a", CountingModel()), ("b", Mirrored())):
+        Index(client, f"{alias}-{place}").make(model.recipe)
+    switch(client, alias, f"{alias}-a", None)
+    patience = Patience()
+    patience.watch.stop.set()
+    with pytest.raises(Interrupted, match=r"asked to stop; run the same command again for the rest\.$"):
+        switch(client, alias, f"{alias}-b", None, patience)
+    assert named(client, alias) == f"{alias}-a"
+
+
+def test_a_photo_that_was_written_just_now_is_missed_as_well(
+    run: Run, client: OpenSearch, alias: str, folder: Path
+) -> None:
+    run(CountingModel(), folder)
+    old = Index(client, named(client, alias))
+    client.indices.put_settings(index=old.name, body={"index.refresh_interval": "-1"})
+    [document, *_] = stored(old).values()
+    late = {**document, "photo_id": "late", "uri": "file:///late.jpg", "ingested_at": "2026-01-01"}
+    client.index(index=old.name, id="late", body=late)
+    assert "lacks 1 of its photos, such as file:///late.jpg" in str(run(Mirrored(), folder).exception)
+    assert named(client, alias) == old.name
 
 
 def test_a_recipe_names_its_index_the_same_way_every_time(client: OpenSearch, alias: str) -> None:

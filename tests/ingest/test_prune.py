@@ -10,7 +10,9 @@ from opensearchpy import OpenSearch
 
 from sorce.errors import SorceError
 from sorce.ingest import Files, Naming, count_gone, ingest_photos, prune
+from sorce.ingest import index as index_module
 from sorce.ingest.index import Index
+from sorce.ingest.patience import Patience
 from tests.ingest.conftest import CountingModel, Draw, files
 
 
@@ -39,6 +41,24 @@ def test_counting_removes_nothing(client: OpenSearch, index: Index, archive: Pat
     (archive / "a/2.jpg").unlink()
     assert count_gone(client, index.name, files(archive)) == 1
     assert left(index) == "123456"
+
+
+def test_nothing_more_is_removed_once_the_run_is_asked_to_stop(client: OpenSearch, index: Index, archive: Path) -> None:
+    (archive / "a/2.jpg").unlink()
+    patience = Patience()
+    patience.watch.stop.set()
+    assert prune(client, index.name, files(archive), patience) == 0
+    assert left(index) == "123456"
+
+
+def test_what_takes_several_pages_is_pruned_whole(
+    client: OpenSearch, index: Index, archive: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(index_module, "PAGE", 2)
+    for name in ("a/2.jpg", "ab/4.jpg", "c/6.jpg"):
+        (archive / name).unlink()
+    assert prune(client, index.name, files(archive / "a", archive / "ab")) == 2
+    assert left(index) == "1356"
 
 
 def test_a_missing_folder_below_takes_its_photos_along(client: OpenSearch, index: Index, archive: Path) -> None:
