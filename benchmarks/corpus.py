@@ -124,8 +124,8 @@ class Known(TextEncoder):
 
     def __init__(self, queries: Vector) -> None:
         self._known = {text(number): vector for number, vector in enumerate(queries)}
-        # What an install asks, to compare the cluster's vectors with these.
-        self._known |= dict(zip(PROBES, queries, strict=False))
+        # What an install asks, to compare the cluster's vectors with these, and the service, to learn the dimension.
+        self._known |= dict(zip((*PROBES, "a photo"), queries, strict=False))
 
     def embed_texts(self, texts: Sequence[str]) -> Vector:
         return np.stack([self._known[each] for each in texts])

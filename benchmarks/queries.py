@@ -21,6 +21,7 @@ from sorce.plugin import ClientSearch, Searcher, SearchRequest, ServerSearch, se
 from sorce.plugin.endpoint import parse
 from sorce.plugin.install import install
 
+ENCODER = "encoder service alone"
 ROUNDS = 10
 QUERIES = 300
 CLIENTS = (1, 4, 16)
@@ -56,6 +57,7 @@ def of(shape: Shape) -> Iterator[Line]:
             "bare request": bare(index),
             "usual nested k-NN": usual,
             "server": asking(ServerSearch(index.client, index.name)),
+            ENCODER: encoding(url),
         }
         yield from timed(shape, asks, f"ef_search {width}, recall {reached:.3f} of {recall:.3f}")
 
@@ -71,7 +73,11 @@ def timed(shape: Shape, asks: Mapping[str, Ask], usual: str) -> Iterator[Line]:
     yield at_most(f"queries, {shape}: client / usual nested k-NN (p50)", ratio, 0.85, f"{note}; {usual}")
     ratio, note = client.over(taken["bare request"])
     yield at_most(f"queries, {shape}: client / bare request (p50)", ratio, 1.15, note)
-    yield at_most(f"queries, {shape}: server - client, ms (p50)", taken["server"].p50 - client.p50, 8)
+    more = taken["server"].p50 - client.p50
+    note = f"the cluster's call of the encoder has its {taken[ENCODER].p50:.1f} ms in it"
+    yield Line(f"queries, {shape}: server - client, ms (p50)", more, note=note)
+    more -= taken[ENCODER].p50
+    yield at_most(f"queries, {shape}: server - client, encoding excluded, ms (p50)", more, 8)
     for clients in CLIENTS:
         for name, figure in throughput(asks, QUERIES // 3, clients, 3).items():
             yield Line(f"queries, {shape}: {name}, {clients} at once, queries/s", figure)
@@ -115,6 +121,19 @@ def bare(index: Indexed) -> Ask:
         )
         if answer.status != 200:
             raise RuntimeError(f"the bare request was refused: {answer.data[:500]!r}")
+        return answer.data
+
+    return ask
+
+
+def encoding(url: str) -> Ask:
+    """What the cluster asks of the encoder, which looks the vector up: the text's encoding as far as there is one."""
+    pool = urllib3.connection_from_url(url, maxsize=max(CLIENTS))
+
+    def ask(query: int) -> bytes:
+        answer = pool.request("POST", "/v1/embeddings", json={"input": [text(query)], "model": "synthetic"})
+        if answer.status != 200:
+            raise RuntimeError(f"the encoder refused: {answer.data[:500]!r}")
         return answer.data
 
     return ask
