@@ -9,7 +9,7 @@ import math
 import tempfile
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -259,7 +259,7 @@ def of(shape: Shape) -> Iterator[Line]:
             yield from against(shape, ours, effort, kind, corpus)
 
 
-def against(shape: Shape, ours: Sorce, effort: Any, kind: type[Peer], corpus: Corpus) -> Iterator[Line]:
+def against(shape: Shape, ours: Sorce, effort: Any, kind: Callable[[Path], Peer], corpus: Corpus) -> Iterator[Line]:
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         peer = kind(Path(folder))
         started = time.monotonic()
