@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from importlib.resources import files
 
 from sorce.mappings.query import Json
@@ -16,9 +17,14 @@ _INDEX = "photos"
 def role(name: str, index: str) -> Json:
     """The body of `PUT _plugins/_security/api/roles/...`: what `ingest`, `install` or `search` needs for an index.
 
-    The index may be an alias, too: what `sorce ingest --alias` makes has its name with eight more characters.
+    The index may be an alias, too: what `sorce ingest --alias` makes has its name with eight hexadecimal digits more.
     """
     body: Json = json.loads(files("sorce.plugin").joinpath("roles", f"{name}.json").read_text())
     for permission in body["index_permissions"]:
-        permission["index_patterns"] = [pattern.replace(_INDEX, index, 1) for pattern in permission["index_patterns"]]
+        permission["index_patterns"] = [_renamed(pattern, index) for pattern in permission["index_patterns"]]
     return body
+
+
+def _renamed(pattern: str, index: str) -> str:
+    # Between slashes it is a regular expression, where a dot of the name would stand for any character.
+    return pattern.replace(_INDEX, re.escape(index) if pattern.startswith("/") else index, 1)

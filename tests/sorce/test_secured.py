@@ -106,7 +106,7 @@ def test_what_is_wrong_is_one_sentence(
     ("arguments", "right"),
     [
         (["ingest", "--model", "mini", "."], "no reason is given"),
-        (["plugin", "uninstall"], r"no permissions for \[indices:monitor/settings/get\]"),
+        (["plugin", "uninstall"], r"no permissions for \[cluster:monitor/state\]"),
         (["search", "x", "--server"], "nothing is installed"),
     ],
 )
