@@ -22,7 +22,7 @@ from sorce.ingest.patience import SECONDS, Interrupted, Patience
 from sorce.ingest.pipeline import Options, default_workers, ingest_photos, rehearse
 from sorce.ingest.prune import count_gone, prune
 from sorce.ingest.report import Report
-from sorce.ingest.screen import Screen, interruptible
+from sorce.ingest.screen import INTERRUPTED, Screen, interruptible
 from sorce.mappings import Attribute, Recipe
 from sorce.mappings.index import parse_attribute
 from sorce.mappings.recipe import Plain
@@ -31,7 +31,6 @@ from sorce.models.checkpoint import FOLDER, Checkpoint, find, find_again
 from sorce.options import Cluster, cluster
 
 DONE_WITH_REJECTS = 3
-INTERRUPTED = 130
 
 
 @dataclass(frozen=True)

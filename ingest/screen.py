@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sys
 from collections.abc import Iterator
@@ -14,6 +15,10 @@ from tqdm import tqdm  # type: ignore[import-untyped]
 
 from sorce.ingest.report import Watch
 from sorce.mappings import Rejected
+from sorce.models.apart import end_all
+
+INTERRUPTED = 130
+"""The exit code."""
 
 
 class Screen(Watch):
@@ -60,7 +65,7 @@ def interruptible(screen: Screen) -> Iterator[None]:
     """The first Ctrl-C ends the run in good order, the second at once."""
 
     def stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
-        signal.signal(signal.SIGINT, before)
+        signal.signal(signal.SIGINT, stop_at_once)
         screen.stop.set()
         screen.say("finishing what is under way; Ctrl-C again stops at once.")
 
@@ -69,3 +74,9 @@ def interruptible(screen: Screen) -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def stop_at_once(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
+    """Waits for no thread: what each has under way, a photo or a request, can be repeated."""
+    end_all()
+    os._exit(INTERRUPTED)

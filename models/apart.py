@@ -37,10 +37,16 @@ START = """import sys
 sys.path = [folder for folder in sys.path if folder]
 from sorce.models.apart import main
 main()"""
-"""Not `-m`, which would import from the current folder first: that may be the one with the pictures, and a `json.py`."""
+"""Not `-m`, which would import from the current folder first: that may hold the pictures, and a `json.py`."""
 
 SECRETS = ("OPENSEARCH_", "AWS_", "SORCE_API_KEY", "HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
 """How variables begin that what opens a picture has no use for, and a picture that takes it over has."""
+
+STARTING = 120
+"""Seconds by the clock until a process answers; it imports Pillow, from a slow disk and on a busy machine."""
+
+BY_OTHERS = frozenset({-signal.SIGKILL, -signal.SIGTERM})
+"""How a process ends that somebody else ended, such as a system that runs out of memory: no limit of ours does so."""
 
 PATIENCE = 10
 """By the clock a picture has this many times its limit of CPU time: the machine may be busy, or asleep for a while."""
@@ -77,11 +83,44 @@ class Opener:
     def __init__(self, limits: Limits) -> None:
         """Raises SorceError where no process can be started."""
         self._limits = limits
+        self._content = b""
+        self._start()
+
+    def pixels(self, content: bytes) -> int:
+        """How many a picture file says it has: only its header is read. Raises BadPhoto."""
+        self._content = content
+        width, height = self._asked(content)
+        return int(width * height)
+
+    def picture(self) -> Picture:
+        """The picture whose pixels were asked for last. Raises BadPhoto."""
+        (width, height), date, maker = self._asked(self._content, b"")
+        self._content = b""
+        with mmap(self._pixels, 3 * width * height) as pixels:
+            # Anything with a buffer will do.
+            photo = Image.frombuffer("RGB", (width, height), pixels, "raw", "RGB", 0, 1)  # type: ignore[arg-type]
+        os.ftruncate(self._pixels, 0)
+        return Picture(photo, date and datetime.fromisoformat(date), maker)
+
+    def close(self) -> None:
+        self._content = b""
+        if self.works:
+            self._connection.close()
+            os.close(self._pixels)
+        self._process.kill()
+        self._process.wait()
+        _running.discard(self._process)
+
+    @property
+    def works(self) -> bool:
+        return not self._connection.closed
+
+    def _start(self) -> None:
         self._connection, theirs = Pipe()
         self._pixels = _shared_memory()
         with theirs:
             fds = (theirs.fileno(), self._pixels)
-            words = ["-c", START, *fds, limits.seconds, limits.memory]
+            words = ["-c", START, *fds, self._limits.seconds, self._limits.memory]
             self._process = subprocess.Popen(
                 [sys.executable, *map(str, words)],
                 pass_fds=fds,
@@ -93,7 +132,13 @@ class Opener:
                 start_new_session=True,
                 env=_environment(),
             )
+        _running.add(self._process)
         try:
+            if not self._connection.poll(STARTING):
+                self.close()
+                raise SorceError(
+                    f"the process that opens pictures did not start within {STARTING} s; is this machine too busy?"
+                )
             self._connection.recv_bytes()
         except (EOFError, OSError) as error:
             self.close()
@@ -102,61 +147,58 @@ class Opener:
                 "is there memory for it?"
             ) from error
 
-    def pixels(self, content: bytes) -> int:
-        """How many a picture file says it has: only its header is read. Raises BadPhoto."""
-        with self._blame():
-            width, height = self._answer(content)
-        return int(width * height)
-
-    def picture(self) -> Picture:
-        """The picture whose pixels were asked for last. Raises BadPhoto."""
-        with self._blame():
-            (width, height), date, maker = self._answer(b"")
-            with mmap(self._pixels, 3 * width * height) as pixels:
-                # Anything with a buffer will do.
-                photo = Image.frombuffer("RGB", (width, height), pixels, "raw", "RGB", 0, 1)  # type: ignore[arg-type]
-            os.ftruncate(self._pixels, 0)
-        return Picture(photo, date and datetime.fromisoformat(date), maker)
-
-    def close(self) -> None:
-        if self.works:
-            self._connection.close()
-            os.close(self._pixels)
-        self._process.kill()
-        self._process.wait()
-
-    @property
-    def works(self) -> bool:
-        return not self._connection.closed
+    def _asked(self, *requests: bytes) -> Any:
+        """The answer to the last; those before it led there, and are repeated to a new process."""
+        try:
+            return self._answer(requests[-1])
+        except _Ended as ended:
+            if ended.code not in BY_OTHERS:
+                raise self._blame(ended) from ended
+        self._start()
+        try:
+            return [self._answer(request) for request in requests][-1]
+        except _Ended as ended:
+            raise self._blame(ended) from ended
 
     def _answer(self, request: bytes) -> Any:
-        self._deadline = time.monotonic() + PATIENCE * self._limits.seconds
-        self._connection.send_bytes(request)
-        self._await()
-        # Not unpickled: that could run what a broken decoder was made to say.
-        answer = json.loads(self._connection.recv_bytes())
-        if isinstance(answer, str):
-            raise BadPhoto(answer)
-        return answer
-
-    def _await(self) -> None:
-        if not self._connection.poll(max(0.0, self._deadline - time.monotonic())):
-            self.close()
-            raise BadPhoto(self._limits.too_slow)
-
-    @contextmanager
-    def _blame(self) -> Iterator[None]:
-        """The end of the process is the picture's fault."""
         try:
-            yield
+            self._connection.send_bytes(request)
+            if not self._connection.poll(PATIENCE * self._limits.seconds):
+                self.close()
+                raise BadPhoto(self._limits.too_slow)
+            # Not unpickled: that could run what a broken decoder was made to say.
+            answer = json.loads(self._connection.recv_bytes())
         except (EOFError, ConnectionError) as error:
             with suppress(subprocess.TimeoutExpired):
                 self._process.wait(PATIENCE)
             self.close()
-            code = self._process.returncode
-            if code == -signal.SIGXCPU:
-                raise BadPhoto(self._limits.too_slow) from error
-            raise BadPhoto(f"crashes what opens it ({_ending(code)})") from error
+            raise _Ended(self._process.returncode) from error
+        if isinstance(answer, str):
+            raise BadPhoto(answer)
+        return answer
+
+    def _blame(self, ended: _Ended) -> BadPhoto:
+        """The end of the process is the picture's fault."""
+        if ended.code == -signal.SIGXCPU:
+            return BadPhoto(self._limits.too_slow)
+        return BadPhoto(f"crashes what opens it ({_ending(ended.code)})")
+
+
+class _Ended(Exception):
+    """The process is no more."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(_ending(code))
+        self.code = code
+
+
+_running: set[subprocess.Popen[bytes]] = set()
+
+
+def end_all() -> None:
+    """Kills the processes of all openers, for a program that is to end at once: else they finish their picture."""
+    for process in list(_running):
+        process.kill()
 
 
 class Openers:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -170,3 +172,33 @@ def test_ctrl_c_finishes_what_is_under_way_and_says_how_to_resume(run: Run, draw
     assert facts["new"] == 7
     rest = json.loads(run(folder, "--json").stdout)
     assert (rest["unchanged"], rest["new"]) == (7, 53)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc tells the children")
+def test_ctrl_c_again_stops_at_once_with_all_processes(index: Index, draw: Draw, surroundings: None) -> None:  # noqa: ARG001
+    arguments = ["--index", index.name, "--workers", "1", str(draw("a.png").parent)]
+    command = [sys.executable, "-m", "tests.ingest.hanging", *arguments]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.readline() == "here\n"
+        threads = Path(f"/proc/{process.pid}/task").glob("*/children")
+        [opener] = [int(child) for thread in threads for child in thread.read_text().split()]
+        # So that it would not end by itself when the other does.
+        os.kill(opener, signal.SIGSTOP)
+        process.send_signal(signal.SIGINT)
+        while "Ctrl-C again stops at once" not in process.stderr.readline():
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        try:
+            assert process.wait(20) == 130
+        finally:
+            process.kill()
+    assert any(is_no_more(opener) for _ in range(200))
+
+
+def is_no_more(process: int) -> bool:
+    """After a moment; one that nobody has reaped counts, too."""
+    time.sleep(0.05)
+    command = Path(f"/proc/{process}/cmdline")
+    return not command.exists() or not command.read_bytes()

@@ -25,6 +25,7 @@ from sorce.ingest import files as files_module
 from sorce.ingest.files import read
 from sorce.ingest.index import Index
 from sorce.mappings import Rejected
+from sorce.models import apart
 from sorce.models.apart import Limits, Opener, Openers
 from tests.ingest.conftest import CountingModel, files, stored
 from tests.kit.fake import _of_colour
@@ -240,6 +241,33 @@ def test_a_decoder_that_crashes_costs_its_picture_alone() -> None:
     openers.close()
 
 
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.parametrize("before", ["pixels", "picture"])
+def test_a_process_that_somebody_else_ends_is_no_fault_of_the_picture(number: signal.Signals, before: str) -> None:
+    """As a system that runs out of memory does."""
+    openers = Openers(LIMITS)
+    with openers.one() as opener:
+        if before == "picture":
+            opener.pixels(content("PNG"))
+        opener._process.send_signal(number)
+        if before == "pixels":
+            assert opener.pixels(content("PNG")) == SIZE[0] * SIZE[1]
+        assert opener.picture().photo.size == SIZE
+        assert opener.works
+    openers.close()
+
+
+def test_a_picture_whose_process_is_ended_twice_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(apart, "START", "import os, signal\n" + apart.START.replace("main()", ENDING))
+    openers = Openers(LIMITS)
+    with openers.one() as opener, pytest.raises(BadPhoto, match=r"^crashes what opens it \(SIGKILL\)$"):
+        opener.pixels(content("PNG"))
+    openers.close()
+
+
+ENDING = "from sorce.models import apart\napart._open = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\nmain()"
+
+
 def test_what_fails_between_two_questions_does_not_mix_up_pictures(openers: Openers) -> None:
     def failing() -> None:
         with openers.one() as opener:
@@ -279,6 +307,13 @@ def test_what_opens_pictures_is_told_no_secret(monkeypatch: pytest.MonkeyPatch) 
     opener.close()
     assert b"PATH=" in told
     assert b"s3cret-and-long" not in told
+
+
+def test_a_process_that_never_starts_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(apart, "STARTING", 0.2)
+    monkeypatch.setattr(apart, "START", "import time; time.sleep(60)")
+    with pytest.raises(SorceError, match=r"^the process that opens pictures did not start within 0.2 s; is this machi"):
+        Opener(LIMITS)
 
 
 def test_processes_end_with_the_one_that_started_them() -> None:
