@@ -75,8 +75,16 @@ class Endpoint:
 
 def parse(text: str, model: str, key: str | None) -> Endpoint:
     """`http://host:port` (the path is then /v1/embeddings) or a whole address. Raises PluginError."""
-    parts = urlsplit(text)
-    plain = not (parts.query or parts.fragment or parts.username) and not re.search(r"[\s${}\"\\]", text)
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        parts = urlsplit("")
+    if "@" in (parts.netloc or text):
+        # Not repeated: it may be a password.
+        raise PluginError(
+            f"the encoder's address holds a user or a password; write it as http://host:port and set {KEY_VARIABLE}."
+        )
+    plain = not (parts.query or parts.fragment) and not re.search(r"[\s${}\"\\]", text)
     if parts.scheme not in ("http", "https") or not parts.hostname or not plain:
         raise PluginError(f"'{text}' is not an encoder's address; write it as http://host:port.")
     return Endpoint(parts._replace(path=parts.path.rstrip("/") or PATH).geturl(), model, key)

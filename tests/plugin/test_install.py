@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -266,11 +267,28 @@ def test_status_where_nothing_is_installed(client: OpenSearch, index: str) -> No
 
 
 @pytest.mark.parametrize(
-    "address", ["", "127.0.0.1:8100", "ftp://x", "http://", "http://u:p@h/", "http://h/?a=b", "http://h/${x}"]
+    "address", ["", "127.0.0.1:8100", "ftp://x", "http://", "http://[h", "http://h/?a=b", "http://h/${x}"]
 )
 def test_what_is_no_address_is_refused(address: str) -> None:
     with pytest.raises(PluginError, match="is not an encoder's address"):
         parse(address, "m", None)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "http://u:topsecret@h",
+        "http://:topsecret@h",
+        "http://topsecret@h/",
+        "http://@h",
+        "u:topsecret@h:8100",
+        "http://u:topsecret@[h",
+    ],
+)
+def test_a_password_in_an_address_is_refused_and_not_repeated(address: str) -> None:
+    with pytest.raises(PluginError, match=r"holds a user or a password; .* set SORCE_API_KEY") as refused:
+        parse(address, "m", None)
+    assert "topsecret" not in "".join(traceback.format_exception(refused.value))
 
 
 def test_the_pattern_allows_the_encoder_and_nothing_else() -> None:
