@@ -75,7 +75,7 @@ class Access:
         scheme, host = urlsplit(url).scheme, urlsplit(url).hostname or ""
         if scheme == "http" and self._has_secret and not self.insecure and not is_loopback(host):
             raise ClusterError(
-                f"{url} would be sent a password unencrypted, for all to read; write https:// (or say --insecure)."
+                f"{url} would be sent a secret unencrypted, for all to read; write https:// (or say --insecure)."
             )
         given: dict[str, Any] = {"ssl_context": self._context()} if scheme == "https" else {}
         if self.aws_region is not None:
@@ -89,8 +89,8 @@ class Access:
 
     @property
     def _has_secret(self) -> bool:
-        # A signature gives nothing away.
-        return self.password is not None or self.token is not None
+        # A signature gives nothing away, but a session's token may travel beside it.
+        return any(value is not None for value in (self.password, self.token, self.aws_region))
 
     def _context(self) -> ssl.SSLContext:
         try:

@@ -10,9 +10,18 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
-from typing import Any
+from typing import Any, NamedTuple
 
 from sorce.engine.certificates import Pair
+
+
+class Request(NamedTuple):
+    """As it came."""
+
+    line: str
+    headers: dict[str, str]
+    body: bytes
+
 
 INFO = {"version": {"number": "3.6.0", "distribution": "opensearch"}}
 
@@ -44,19 +53,22 @@ def hanging_up(first: bytes = b"") -> Iterator[str]:
 @contextmanager
 def listening(
     shown: Pair | None = None, folder: Path | None = None, answer: bytes | None = None, kind: str = "application/json"
-) -> Iterator[tuple[str, list[tuple[str, dict[str, str]]]]]:
-    """Its address, and the requests that came, each as its line and headers; TLS with that certificate."""
-    came: list[tuple[str, dict[str, str]]] = []
+) -> Iterator[tuple[str, list[Request]]]:
+    """Its address, and the requests that came; TLS with that certificate."""
+    came: list[Request] = []
 
     class Answering(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            came.append((self.requestline, dict(self.headers)))
+            sent = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            came.append(Request(self.requestline, dict(self.headers), sent))
             body = json.dumps(INFO).encode() if answer is None else answer
             self.send_response(200)
             self.send_header("Content-Type", kind)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
+
+        do_POST = do_GET
 
         def log_message(self, *_: Any) -> None:
             """Says nothing."""

@@ -16,7 +16,7 @@ from sorce.access import Access
 from sorce.cluster import connect
 from sorce.engine.certificates import Authority
 from sorce.errors import ClusterError, MissingTool
-from tests.kit.listening import listening
+from tests.kit.listening import Request, listening
 
 SECRET = "s3cret-and-long"
 VARIABLES = ("CA_FILE", "CLIENT_CERT", "CLIENT_KEY", "USERNAME", "PASSWORD", "PASSWORD_FILE", "TOKEN", "AWS_REGION")
@@ -74,7 +74,9 @@ def test_what_is_no_url_is_refused(url: str) -> None:
         connect(url)
 
 
-@pytest.mark.parametrize("access", [Access(username="ada", password=SECRET), Access(token=SECRET)])
+@pytest.mark.parametrize(
+    "access", [Access(username="ada", password=SECRET), Access(token=SECRET), Access(aws_region="eu-west-1")]
+)
 def test_no_secret_travels_unencrypted_to_another_machine(access: Access) -> None:
     with pytest.raises(ClusterError, match=r"unencrypted, for all to read; write https://"):
         connect("http://search.example:9200", access)
@@ -91,7 +93,7 @@ def test_how_a_user_and_a_token_are_sent(access: Access, header: str, caplog: py
     caplog.set_level(logging.DEBUG)
     with listening() as (url, came), connect(url, access) as client:
         client.info()
-        assert {headers["authorization"] for _, headers in came} == {header}
+        assert {each.headers["authorization"] for each in came} == {header}
         assert header.split()[1] not in f"{client!r} {client.transport!r} {client.transport.hosts} {caplog.text}"
 
 
@@ -101,18 +103,32 @@ def test_requests_are_signed_for_aws(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     monkeypatch.delenv("AWS_SESSION_TOKEN", raising=False)
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
     with listening() as (url, came), connect(url, Access(aws_region="eu-west-1")):
-        line, headers = came[0]
-    assert headers["Authorization"] == signed(line, headers)
-    assert SECRET not in str(headers)
+        asked = came[0]
+    assert asked.headers["Authorization"] == signed(asked)
+    assert SECRET not in str(asked.headers)
 
 
-def signed(line: str, headers: dict[str, str]) -> str:
-    """AWS Signature Version 4 of a request without parameters and body, after AWS's description."""
-    names = "host;x-amz-content-sha256;x-amz-date"
-    lower = {name.lower(): value for name, value in headers.items()}
-    method, path, _ = line.split()
+def test_a_body_is_signed_with_a_session_s_token(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "of-a-session")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    with listening() as (url, came), connect(url, Access(aws_region="eu-west-1")) as client:
+        client.bulk(body=[{"index": {"_id": "1"}}, {"text": "a kite \u00e0 la carte"}], params={"refresh": "true"})
+        asked = came[-1]
+    assert (asked.line.split()[1], asked.body.count(b"\n")) == ("/_bulk?refresh=true", 2)
+    assert asked.headers["X-Amz-Security-Token"] == "of-a-session"
+    assert asked.headers["Authorization"] == signed(asked, "x-amz-security-token")
+
+
+def signed(asked: Request, *more: str) -> str:
+    """AWS Signature Version 4 of a request of at most one parameter, with these headers, too; by AWS's description."""
+    names = ";".join(["host", "x-amz-content-sha256", "x-amz-date", *more])
+    lower = {name.lower(): value for name, value in asked.headers.items()}
+    method, address, _ = asked.line.split()
+    path, _, parameter = address.partition("?")
     given = "".join(f"{name}:{lower[name]}\n" for name in names.split(";"))
-    request = f"{method}\n{path}\n\n{given}\n{names}\n{hashlib.sha256(b'').hexdigest()}"
+    request = f"{method}\n{path}\n{parameter}\n{given}\n{names}\n{hashlib.sha256(asked.body).hexdigest()}"
     scope = f"{lower['x-amz-date'][:8]}/eu-west-1/es/aws4_request"
     text = f"AWS4-HMAC-SHA256\n{lower['x-amz-date']}\n{scope}\n{hashlib.sha256(request.encode()).hexdigest()}"
     key = f"AWS4{SECRET}".encode()
