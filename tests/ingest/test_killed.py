@@ -15,7 +15,7 @@ import uuid
 from collections.abc import Callable, Iterator, Sequence
 from hashlib import sha256
 from pathlib import Path
-from threading import Event, Thread
+from threading import Event, Thread, current_thread
 
 import numpy as np
 import pytest
@@ -24,10 +24,11 @@ from PIL import Image
 
 from sorce.cluster import connect
 from sorce.engine import Engine, start, stop
-from sorce.ingest import Options, Watch, ingest_photos, prune
+from sorce.ingest import Options, Watch, ingest_photos, pipeline, prune
 from sorce.ingest.index import Index
 from sorce.mappings import Region, Rejected
 from tests.ingest.conftest import CountingModel, Documents, Draw, files, stored
+from tests.ingest.warm import writer
 from tests.kit.fake import Seen
 
 ROOT = Path(__file__).parents[2]
@@ -181,42 +182,49 @@ def engine() -> Iterator[Engine]:
 
 
 class Waiting(Watch):
-    """Notes the first time that the cluster is waited for."""
+    """Notes the first time that a request that writes waits for the cluster."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.waits = Event()
+        self.writing_waits = Event()
 
     def waiting(self, reason: str, seconds: float) -> None:  # noqa: ARG002
-        self.waits.set()
+        if current_thread().name.startswith("write"):
+            self.writing_waits.set()
 
 
 def test_an_engine_that_is_stopped_and_started_in_the_middle_costs_nothing(
-    engine: Engine, thousand: Path, record_property: Record
+    engine: Engine, thousand: Path, record_property: Record, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Stopping(CountingModel):
         """Stops the engine with a third of the photos encoded, and goes on."""
 
-        stopped = False
+        stored_before: int | None = None
 
         def encode(self, prepared: Sequence[Seen]) -> list[list[Region]]:
-            if self.encoded > PHOTOS // 3 and not self.stopped:
-                self.stopped = True
+            if self.encoded > PHOTOS // 3 and self.stored_before is None:
+                index.refresh()
+                self.stored_before = len(stored(index))
                 stop(engine)
             return super().encode(prepared)
 
     def start_again() -> None:
-        if watch.waits.wait(300):
+        if watch.writing_waits.wait(300):
             start(engine)
 
+    # Otherwise all photos would be one request, which comes when the engine is there again.
+    monkeypatch.setattr(pipeline, "Writer", writer)
+    model = Stopping()
     watch = Waiting()
     with connect(engine.url) as client:
         again = Thread(target=start_again)
         again.start()
         index = Index(client, "photos")
-        report = ingest_photos(client, "photos", Stopping(), files(thousand), Options(workers=1, patience=600), watch)
+        report = ingest_photos(client, "photos", model, files(thousand), Options(workers=1, patience=600), watch)
         again.join()
-        assert watch.waits.is_set()
+        assert model.stored_before is not None
+        assert 0 < model.stored_before < PHOTOS
+        assert watch.writing_waits.is_set()
         assert (report.new, report.rejected) == (PHOTOS, 0)
         assert len(stored(index)) == PHOTOS
         assert all(len(document["regions"]) == 5 for document in stored(index).values())
