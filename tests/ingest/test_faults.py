@@ -188,6 +188,7 @@ def test_a_cluster_that_never_recovers_is_given_up_and_the_next_run_does_the_res
     ):
         run(client, index, photos, watch, patience=0.2)
     assert "503, because" in watch.waits
+    index.refresh()
     before = len(stored(index))
     assert 0 < before < PHOTOS
     again = run(index.client, index, photos)
