@@ -14,7 +14,7 @@ from opensearchpy import OpenSearch
 
 from sorce.access import is_loopback
 from sorce.cluster import address, recipe_of, sentences
-from sorce.errors import MissingTool
+from sorce.errors import MissingTool, PluginError
 from sorce.models import load_encoder
 from sorce.models.checkpoint import find
 from sorce.options import Cluster, cluster
@@ -212,7 +212,10 @@ def _searcher(client: OpenSearch, index: str, here: bool, given: dict[str, Any])
 
 
 def _key() -> str | None:
-    return os.environ.get(KEY_VARIABLE) or None
+    key = os.environ.get(KEY_VARIABLE) or None
+    if key is not None and not (key.isascii() and key.isprintable() and key == key.strip()):
+        raise PluginError(f"{KEY_VARIABLE} holds what no header can; take a key of letters, digits and signs of ASCII.")
+    return key
 
 
 @contextmanager

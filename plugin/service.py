@@ -32,8 +32,11 @@ from sorce.plugin.endpoint import KEY_VARIABLE, MOST_CHARACTERS
 from sorce.plugin.impatient import Impatient
 
 MOST_REQUESTS = 256
-"""In work at a time: what their bodies take of memory is limited, too."""
+"""In work at a time, from when they have come in whole: who dawdles takes no place from others."""
 MOST_BYTES = 4 * 1024 * 1024
+"""Of one body."""
+MOST_ARRIVING = 64 * MOST_BYTES
+"""Bytes of all bodies that are coming in."""
 BODY_SECONDS = 10
 RETRY_SECONDS = 1
 SHUTDOWN_SECONDS = 20
@@ -83,7 +86,7 @@ class Refused(Exception):
 def application(served: Served, batcher: Batcher | None = None) -> FastAPI:
     """The service as an ASGI application."""
     batcher = batcher or Batcher(served.encoder)
-    places = asyncio.Semaphore(MOST_REQUESTS)
+    places, bodies = asyncio.Semaphore(MOST_REQUESTS), Bodies(MOST_ARRIVING)
     # Also warms the model up, so that the first search is not the slow one.
     dimension = int(served.encoder.embed_texts(["a photo"]).shape[1])
 
@@ -123,11 +126,11 @@ def application(served: Served, batcher: Batcher | None = None) -> FastAPI:
     )
     async def embeddings(request: Request) -> Response:
         _check_key(request, served.key)
+        asked = _parse(await bodies.read(request))
+        _check(asked, served.name, dimension)
         if places.locked():
             raise Refused(503, "too many requests are in work already; ask again in a second.")
         async with places:
-            asked = _parse(await _body(request))
-            _check(asked, served.name, dimension)
             try:
                 vectors = await batcher.vectors(asked.texts)
             except Full as error:
@@ -137,22 +140,34 @@ def application(served: Served, batcher: Batcher | None = None) -> FastAPI:
     return app
 
 
-async def _body(request: Request) -> bytes:
-    try:
-        return await asyncio.wait_for(_bounded(request), BODY_SECONDS)
-    except asyncio.TimeoutError as error:
-        raise Refused(408, f"the request's body took more than {BODY_SECONDS} seconds.") from error
-    except ClientDisconnect as error:
-        raise Refused(400, "the client went away.") from error
+class Bodies:
+    """Reads the bodies of however many requests at a time into so many bytes of memory, all together."""
 
+    def __init__(self, most: int) -> None:
+        self._free = most
 
-async def _bounded(request: Request) -> bytes:
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MOST_BYTES:
-            raise Refused(413, f"the request is larger than {MOST_BYTES} bytes; send fewer texts at a time.")
-    return bytes(body)
+    async def read(self, request: Request) -> bytes:
+        """Raises Refused."""
+        try:
+            return await asyncio.wait_for(self._read(request), BODY_SECONDS)
+        except asyncio.TimeoutError as error:
+            raise Refused(408, f"the request's body took more than {BODY_SECONDS} seconds.") from error
+        except ClientDisconnect as error:
+            raise Refused(400, "the client went away.") from error
+
+    async def _read(self, request: Request) -> bytes:
+        body = bytearray()
+        try:
+            async for chunk in request.stream():
+                body += chunk
+                self._free -= len(chunk)
+                if len(body) > MOST_BYTES:
+                    raise Refused(413, f"the request is larger than {MOST_BYTES} bytes; send fewer texts at a time.")
+                if self._free < 0:
+                    raise Refused(503, "too much is coming in already; ask again in a second.")
+        finally:
+            self._free += len(body)
+        return bytes(body)
 
 
 def _parse(body: bytes) -> EmbeddingsRequest:
@@ -181,8 +196,9 @@ def _check(asked: EmbeddingsRequest, name: str, dimension: int) -> None:
 
 
 def _check_key(request: Request, key: str | None) -> None:
-    given = request.headers.get("Authorization", "").encode("latin-1")
-    if key is not None and not hmac.compare_digest(given, f"Bearer {key}".encode()):
+    scheme, _, given = request.headers.get("Authorization", "").partition(" ")
+    right = key is None or (scheme.lower() == "bearer" and hmac.compare_digest(given.encode("latin-1"), key.encode()))
+    if not right:
         raise Refused(401, "the Authorization header does not hold this service's key as a bearer token.")
 
 
