@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 import numpy as np
 import urllib3
-from figures import Line, exactly
+from figures import Line, at_least, exactly
 
 from sorce.models import load_encoder
 from sorce.plugin.endpoint import MOST_CHARACTERS
@@ -56,7 +56,11 @@ def measures() -> Iterator[Line]:
         seconds = time.monotonic() - started
     yield Line("load: requests", CLIENTS * REQUESTS, note=f"{CLIENTS} clients at once, {DAWDLERS} more that dawdle")
     pairs = [pair for each in zip(asked, answered, strict=True) for pair in zip(*each, strict=True)]
-    for status, count in sorted(Counter(status for _, each in pairs for status in each.statuses).items()):
+    came = Counter(status for _, each in pairs for status in each.statuses)
+    # The first large requests of all clients together hold more texts than the queue: some must be refused.
+    full = came.pop(503, 0)
+    yield at_least("load: answers 503, asked again", full, 1)
+    for status, count in sorted(came.items()):
         yield Line(f"load: answers {status}", count)
     yield exactly("load: requests without an answer", sum(not each.statuses for _, each in pairs), 0)
     right = are_right(pairs)
