@@ -25,7 +25,7 @@ Result = TypeVar("Result")
 LOOKUP = 500
 """Photos that the index is asked about at once."""
 
-REGIONS_AT_ONCE = 128
+PICTURES_AT_ONCE = 128
 """What the network is given in one call, about: two of its batches."""
 
 
@@ -54,7 +54,8 @@ def compared(index: Index, sources: Iterable[Source | Rejected], patience: Patie
 class Pace:
     """How many photos go to the network at once, and how many are decoded ahead of it.
 
-    Methods differ by hundreds in the regions that they make of a photo, and only the network's answer tells how many.
+    Methods differ by hundreds in the pictures that they cut out of a photo, or in the regions that they find in it, and
+    only the network's answer tells how many those are.
     """
 
     def __init__(self, workers: int) -> None:
@@ -66,9 +67,9 @@ class Pace:
         """Enough to decode the next batch while this one is encoded."""
         return self.photos + 2 * self._workers
 
-    def learn(self, photos: int, regions: int) -> None:
+    def learn(self, photos: int, pictures: int) -> None:
         # At most doubled, because a folder may begin with icons and go on with panoramas.
-        self.photos = max(1, min(REGIONS_AT_ONCE * photos // max(regions, 1), 2 * self.photos))
+        self.photos = max(1, min(PICTURES_AT_ONCE * photos // max(pictures, 1), 2 * self.photos))
 
 
 def in_order(
@@ -112,5 +113,6 @@ def encoded(
         tally.encoded(time.perf_counter() - started)
         for ready in batch:
             tally.noted(model.note(ready.photo.width, ready.photo.height))
-        pace.learn(len(batch), sum(map(len, regions)))
+        seen = (model.pictures(ready.prepared) for ready in batch)
+        pace.learn(len(batch), sum(map(max, seen, map(len, regions))))
         yield from zip(batch, regions, strict=True)

@@ -28,6 +28,9 @@ class CropModel(Model[Crops]):
     def embed_texts(self, texts: Sequence[str]) -> Vector:
         return self.encoder.embed_texts(texts)
 
+    def pictures(self, prepared: Crops) -> int:
+        return len(prepared.views)
+
     def encode(self, prepared: Sequence[Crops]) -> list[list[Region]]:
         # Batches run on from one photo to the next, and each region's vector is a row of one array.
         vectors = iter(self.encoder.embed_views([view for crops in prepared for view in crops.views]))

@@ -38,6 +38,10 @@ class Model(TextEncoder, Generic[Prepared]):
     def encode(self, prepared: Sequence[Prepared]) -> list[list[Region]]:
         """The regions of each photo; region 0 is the whole photo."""
 
+    def pictures(self, prepared: Prepared) -> int:  # noqa: ARG002
+        """How many pictures the network sees of a photo: what it takes to hold and to encode it."""
+        return 1
+
     def note(self, width: int, height: int) -> str | None:  # noqa: ARG002
         """What a user should know of photos of this size, in pixels, as a sentence; None where there is nothing."""
         return None

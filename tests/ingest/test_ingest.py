@@ -265,9 +265,21 @@ class WatchedModel(CountingModel):
         return [regions * 30 for regions in super().encode(prepared)]
 
 
-def test_photos_in_flight_are_few_however_many_there_are(client: OpenSearch, index: Index, draw: Draw) -> None:
-    content = draw("a.png").read_bytes()
-    model = WatchedModel()
+class ThriftyModel(WatchedModel):
+    """Cuts a photo as finely, and keeps one region of it."""
+
+    def pictures(self, prepared: Seen) -> int:  # noqa: ARG002
+        return 150
+
+    def encode(self, prepared: Sequence[Seen]) -> list[list[Region]]:
+        return [regions[:1] for regions in super().encode(prepared)]
+
+
+@pytest.mark.parametrize("kind", [WatchedModel, ThriftyModel])
+def test_photos_in_flight_are_few_however_many_there_are(
+    client: OpenSearch, index: Index, draw: Draw, kind: type[WatchedModel]
+) -> None:
+    content, model = draw("a.png").read_bytes(), kind()
     photos = (Source(f"x:{number}", "x", "a.png", "a", lambda: content) for number in range(100))
     assert ingest_photos(client, index.name, model, photos, Options(workers=2)).new == 100
     # Two workers: twice as many ahead, the batch of one that is encoded, and the one that is next.
