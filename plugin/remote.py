@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -91,7 +92,12 @@ class MlCommons:
         return {hit["_id"]: hit["_source"] for hit in found["hits"]["hits"]}
 
     def create_connector(self, body: Json) -> str:
-        return str(self._ask("POST", "connectors/_create", body)["connector_id"])
+        # Up to 3.6 at least, a connector counts as used by models whose connector's id shares a word with its own, and
+        # a hyphen parts words: `a-x` could not be deleted while anybody has a model with `a-y`.
+        while "-" in (connector := str(self._ask("POST", "connectors/_create", body)["connector_id"])):
+            with suppress(exceptions.ConflictError):
+                self._ask("DELETE", f"connectors/{connector}")
+        return connector
 
     def create_group(self, name: str, description: str) -> str:
         body = {"name": name, "description": description}
@@ -134,14 +140,14 @@ class MlCommons:
             self.delete_connector(connector)
 
     def delete_model(self, model: str) -> None:
-        self._ask("POST", f"models/{model}/_undeploy", {})
-        self._patiently("DELETE", f"models/{model}")
+        # Undeployed again at each try: a deployment that was under way may end after the first.
+        self._patiently(("POST", f"models/{model}/_undeploy"), ("DELETE", f"models/{model}"))
 
     def delete_connector(self, connector: str) -> None:
-        self._patiently("DELETE", f"connectors/{connector}")
+        self._patiently(("DELETE", f"connectors/{connector}"))
 
     def delete_group(self, group: str) -> None:
-        self._patiently("DELETE", f"model_groups/{group}")
+        self._patiently(("DELETE", f"model_groups/{group}"))
 
     def _finished(self, task: str, name: str) -> Json:
         deadline = time.monotonic() + DEPLOY_SECONDS
@@ -166,12 +172,13 @@ class MlCommons:
             time.sleep(POLL_SECONDS)
         raise PluginError(f"model '{name}' was not deployed within {DEPLOY_SECONDS} s; see the cluster's log.")
 
-    def _patiently(self, method: str, path: str) -> None:
+    def _patiently(self, *requests: tuple[str, str]) -> None:
         """A model may count as deployed, or a connector as used, for a moment after that has ended."""
         deadline = time.monotonic() + DEPLOY_SECONDS
         while True:
             try:
-                self._ask(method, path)
+                for method, path in requests:
+                    self._ask(method, path, {} if method == "POST" else None)
                 return
             except exceptions.NotFoundError:
                 return
