@@ -26,7 +26,7 @@ from sorce.models.encoder import Encoder
 from sorce.models.tiles import Tiles
 from sorce.models.upright import open_upright
 
-PHOTOS, MOST = 24, 9
+PHOTOS, MOST = 16, 9
 ROUNDS = 7
 STAGES = ("decode", "encode", "write")
 

@@ -13,7 +13,7 @@ from timing import Latencies, latencies
 
 from sorce.plugin import ClientSearch, SearchRequest
 
-SMALLEST, TIMES = 10_000, (1, 2, 4, 8)
+SMALLEST, TIMES = 5_000, (1, 2, 4, 8)
 QUERIES = 300
 ROUNDS = 10
 SCANS = 20
