@@ -20,7 +20,7 @@ from sorce.evaluate.scenes.collection import REPORTING
 from sorce.models.mini.training.bank import SEEN
 
 PLAIN_LOOP = Path(__file__).with_name("plain_loop.py")
-PICTURES, ROUNDS = 60, 3
+PICTURES, ROUNDS = 90, 3
 
 
 def measures() -> Iterator[Line]:

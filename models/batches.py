@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier, Lock
@@ -31,11 +32,15 @@ class Batches:
 
     def run(self, work: Callable[[Sequence[Item]], Tensor], items: Sequence[Item]) -> list[Tensor]:
         """`work` of each batch, in order."""
-        batches = [items[start : start + self._size] for start in range(0, len(items), self._size)]
-        if not self._on_cpu or len(batches) < 2 or torch.get_num_threads() < 2:
-            return [work(batch) for batch in batches]
+        threads = torch.get_num_threads()
+        if not self._on_cpu or len(items) <= self._size or threads < 2:
+            return [work(items[start : start + self._size]) for start in range(0, len(items), self._size)]
+        # As many batches for each thread, and all of one size: else some threads wait for the last.
+        count = threads * math.ceil(len(items) / self._size / threads)
+        size = math.ceil(len(items) / count)
+        batches = [items[start : start + size] for start in range(0, len(items), size)]
         with self._making_pool:
-            self._pool = self._pool or _single_threads(torch.get_num_threads())
+            self._pool = self._pool or _single_threads(threads)
         return list(self._pool.map(work, batches))
 
 
