@@ -33,7 +33,7 @@ MOST_NOTS = 2
 MOST_BOXES = 100  # index.max_inner_result_window
 MOST_CANDIDATES = 10_000  # k-NN refuses a larger k
 
-CANDIDATES_PER_PHOTO = 10
+CANDIDATES_OTHERWISE = 10  # times the photos asked for
 CANDIDATES_OF_SEVERAL = 1000
 EF_SEARCH = 300
 EF_SEARCH_TO_PROVE = 2000
@@ -84,13 +84,16 @@ class Query:
         """`k`, or by default enough for the photos asked for."""
         if self.k is not None or isinstance(self.size, str):
             return self.k or self.size
-        return default_k(int(self.size), len(self.phrases) + len(self.nots))
+        return default_k(int(self.size), len(self.phrases) + len(self.nots), by_cosine=self.ranking.is_plain)
 
 
-def default_k(size: int, texts: int) -> int:
-    """What is good for several texts may be far down the list of each: the photos asked for say little about it."""
-    k = size * CANDIDATES_PER_PHOTO if texts == 1 else max(size, CANDIDATES_OF_SEVERAL)
-    return min(k, MOST_CANDIDATES)
+def default_k(size: int, texts: int, *, by_cosine: bool) -> int:
+    """For one text the graph's order is the cosine's, and more candidates find nothing: `ef_search` decides. What
+    another ranking puts first may be further down, and what is good for several texts far down the list of each.
+    """
+    if texts > 1:
+        return max(size, CANDIDATES_OF_SEVERAL)
+    return size if by_cosine else min(size * CANDIDATES_OTHERWISE, MOST_CANDIDATES)
 
 
 def _within(name: str, value: Number | None, most: int) -> None:

@@ -50,6 +50,7 @@ def template(version: Version, recipe: Recipe) -> str:
     """The mustache source of the stored template for an index of that recipe."""
     # As `default_k`, by what mustache can do: ten times the size is a zero behind it.
     size, several = _value("size", "10"), str(CANDIDATES_OF_SEVERAL)
+    one = _either("rank", f"{size}0", _either("debias", f"{size}0", size))
     writer = _Writer()
     query = Query(
         phrases=[_vector(name) for name in PHRASES],
@@ -57,7 +58,7 @@ def template(version: Version, recipe: Recipe) -> str:
         # As text, which OpenSearch reads as a number or refuses: 2.19 passes over what follows "5}" unquoted.
         size=writer.mark(f'"{size}"'),
         boxes=writer.mark(_value("boxes", "1")),
-        k=writer.mark(_value("k", _either("and", several, _either("not", several, f"{size}0")))),
+        k=writer.mark(_value("k", _either("and", several, _either("not", several, one)))),
         ef_search=writer.mark(_value("ef_search", str(EF_SEARCH))),
         floor=writer.mark(_value("floor", str(NO_FLOOR))),
     )

@@ -9,6 +9,7 @@ import pytest
 
 from sorce.errors import QueryError
 from sorce.mappings.query import Query, Version, default_k, search_body
+from sorce.mappings.ranking import Ranking
 
 V36, V219 = Version(3, 6), Version(2, 19)
 CLAUSE = {"term": {"regions.kind": "tile"}}
@@ -50,12 +51,18 @@ def test_vectors_and_sources_are_never_in_an_answer() -> None:
 
 
 @pytest.mark.parametrize(
-    ("size", "texts", "k"), [(1, 1, 10), (10, 1, 100), (5000, 1, 10_000), (1, 2, 1000), (2000, 3, 2000)]
+    ("size", "texts", "k"), [(1, 1, 1), (10, 1, 10), (5000, 1, 5000), (1, 2, 1000), (2000, 3, 2000)]
 )
 def test_candidates_by_default(size: int, texts: int, k: int) -> None:
-    assert default_k(size, texts) == k
+    assert default_k(size, texts, by_cosine=True) == k
     vectors = [np.zeros(2, np.float32)] * texts
     assert knn(search_body(Query(vectors, size=size), V36))["k"] == k
+
+
+@pytest.mark.parametrize(("size", "k"), [(10, 100), (5000, 10_000)])
+def test_candidates_of_another_ranking(size: int, k: int) -> None:
+    vectors = [np.zeros(2, np.float32)]
+    assert knn(search_body(Query(vectors, size=size, ranking=Ranking(rank="product")), V36))["k"] == k
 
 
 def test_candidates_as_asked() -> None:

@@ -24,7 +24,7 @@ def test_similarity_alone_is_asked_as_before() -> None:
 
 def test_candidates_come_by_cosine_whatever_ranks() -> None:
     plain, product = (
-        search_body(Query(["v"], ranking=ranking(MATCHED, rank, 0)), Version(3, 6))
+        search_body(Query(["v"], k=50, ranking=ranking(MATCHED, rank, 0)), Version(3, 6))
         for rank in ("similarity", "product")
     )
     assert plain["query"]["bool"]["filter"] == product["query"]["bool"]["filter"]
