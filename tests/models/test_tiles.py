@@ -57,7 +57,7 @@ def test_no_photos_are_no_regions(model):
 
 def test_the_recipe_holds_the_parameters(model):
     assert model.recipe.regions == "tiles"
-    assert model.recipe.parameters == {"smallest": 0.1, "most": 60, "kept": 110}
+    assert model.recipe.parameters == {"smallest": 0.1, "most": 60, "kept": 114}
     assert model.recipe != Tiles(model.encoder, smallest=0.1, most=61).recipe
     assert model.recipe != Tiles(model.encoder, smallest=0.1, most=60, kept=59).recipe
 
