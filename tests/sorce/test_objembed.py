@@ -71,7 +71,7 @@ def test_a_photo_whose_boxes_cannot_be_taken_is_rejected_and_the_others_are_stor
     [stored] = index.client.search(index=name)["hits"]["hits"]
     regions = stored["_source"]["regions"]
     assert [region["kind"] for region in regions] == ["whole", "object", "object"]
-    assert regions[0]["quality"] == 1
+    assert regions[0]["quality"] == 0
     assert all(0 < region["quality"] < 1 for region in regions[1:])
     assert hit.file_name == "good.png"
     assert recipe_of(index.client, name).matching == {"scale": pytest.approx(np.exp(objembed.SCALE)), "bias": -9}
