@@ -8,18 +8,6 @@ import click
 
 from sorce.engine.lines import LINES, NEWEST
 from sorce.engine.node import Engine, start, status, stop
-from sorce.errors import SorceError
-
-
-class _Sentences(click.Group):
-    """A group that tells our errors in their one sentence."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        try:
-            return super().invoke(ctx)
-        except SorceError as error:
-            raise click.ClickException(str(error)) from error
-
 
 name_option = click.option("--name", default="default", show_default=True, help="Which engine, if there are several.")
 
@@ -28,7 +16,7 @@ def say(sentence: str) -> None:
     click.echo(sentence, err=True)
 
 
-@click.group(cls=_Sentences)
+@click.group()
 def engine() -> None:
     """A local OpenSearch, for the demo, the tests and a first look."""
 

@@ -96,9 +96,9 @@ def test_a_second_start_finds_the_first(engine: Engine, node: Node) -> None:
 
 def test_a_second_start_at_another_port_is_refused(engine: Engine, node: Node) -> None:
     refused = run("start", "--port", str(engine.port + 1))
-    assert refused.exit_code == 1
-    assert refused.stderr == (
-        f"Error: this engine already runs at {node.url}: use that, stop it first, or give another --name\n"
+    assert isinstance(refused.exception, EngineError)
+    assert str(refused.exception) == (
+        f"this engine already runs at {node.url}: use that, stop it first, or give another --name"
     )
 
 
