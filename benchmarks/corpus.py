@@ -22,6 +22,7 @@ from sorce.mappings import Box, Photo, PhotoFile, Recipe, Region, Vector
 from sorce.mappings.document import document
 from sorce.mappings.index import index_body
 from sorce.models.model import TextEncoder
+from sorce.plugin import ClientSearch, SearchRequest
 from sorce.plugin.endpoint import PROBES
 
 REGIONS = 17
@@ -37,6 +38,8 @@ SCENE, OWN = 0.5, 0.5
 """Lengths of what the regions of one photo share, and of what a region or a text has for itself."""
 
 AT_ONCE = 1000
+WARM = 3000
+"""Searches after which a server in Java has compiled what they run; before, they take up to twice as long."""
 
 Numbers = NDArray[np.intp]
 
@@ -181,11 +184,18 @@ class Indexed:
         self.client.indices.refresh(index=self.name, params={"request_timeout": 600})
         self.seconds = time.monotonic() - started
         self._settle()
+        self._warm()
 
     def _settle(self) -> None:
         """Until no merge runs, which would slow some searches and not others."""
         while self.stats()["merges"]["current"]:
             time.sleep(0.2)
+
+    def _warm(self) -> None:
+        known = Known(self.corpus.queries)
+        search = ClientSearch(self.client, self.name, lambda _: known)
+        for number in range(WARM):
+            search.search(SearchRequest([text(number % QUERIES)]))
 
     def files(self) -> dict[str, int]:
         """Bytes of the index's files by their kind, Lucene's three letters."""

@@ -30,7 +30,7 @@ ROUNDS = 5
 SLOW = 0.2
 """Seconds above which a peer answers too slowly for all queries and rounds."""
 FEW = 50
-EFFORTS = (50, 75, 100, 125, 150, 200, 250, 300, 400, 500, 600, 800, 1000)
+EFFORTS = (10, 20, 30, 40, 50, 75, 100, 125, 150, 200, 250, 300, 400, 500, 600, 800, 1000)
 """How widely a graph is searched: the same steps for all that have one."""
 CANDIDATES = 5 * SIZE
 """Regions asked for where answers are regions: the ten best photos may have several among the best."""
