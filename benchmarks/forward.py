@@ -26,14 +26,15 @@ from sorce.models.encoder import Encoder
 from sorce.models.tiles import Tiles
 from sorce.models.upright import open_upright
 
-PHOTOS, MOST = 16, 9
+PHOTOS, MOST = 8, 40
+"""The default takes up to 250 regions of a photo, with which rounds would last minutes."""
 ROUNDS = 7
 STAGES = ("decode", "encode", "write")
 
 
 def measures() -> Iterator[Line]:
     with TemporaryDirectory() as folder, running() as url:
-        production = Tiles(Encoder(find(str(base(Path(folder))))), smallest=0.1, most=MOST, kept=MOST)
+        production = Tiles(Encoder(find(str(base(Path(folder))))), smallest=0.05, most=MOST, kept=MOST)
         client = connect(url)
         yield from of("SigLIP2-base's size", production, client, bar=1.05)
         yield from of("mini", Tiles(Encoder(find("mini"))), client, bar=None)

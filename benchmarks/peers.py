@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from corpus import REGIONS, SIZE, WIDE, Corpus, Indexed, Known, Shape, indexed, text
+from corpus import QUERIES, REGIONS, SIZE, WIDE, Corpus, Indexed, Known, Shape, indexed, text
 from figures import Line, at_most, not_taken
 from numpy.typing import NDArray
 from timing import Ask, latencies
@@ -25,10 +25,10 @@ from sorce.plugin import ClientSearch, SearchRequest
 
 RECALL = 0.95
 TUNING = 100
-"""Queries by which each is set; the latencies are those of the same."""
+"""Queries by which each is set."""
 ROUNDS = 5
 SLOW = 0.2
-"""Seconds above which a peer answers too slowly for all queries and rounds."""
+"""Seconds above which a peer answers too slowly for all queries."""
 FEW = 50
 EFFORTS = (10, 20, 30, 40, 50, 75, 100, 125, 150, 200, 250, 300, 400, 500, 600, 800, 1000)
 """How widely a graph is searched: the same steps for all that have one."""
@@ -272,7 +272,8 @@ def against(shape: Shape, ours: Sorce, effort: Any, kind: Callable[[Path], Peer]
             yield not_taken(f"peers, {shape}: sorce / {peer.name} (p50)", f"it finds {found:.3f} at most")
             return
         asks = {"sorce": asking(ours, corpus, effort), "peer": asking(peer, corpus, theirs)}
-        taken = latencies(asks, FEW if is_slow(peer, corpus, theirs) else TUNING, ROUNDS)
+        queries = FEW if is_slow(peer, corpus, theirs) else QUERIES
+        taken = latencies(asks, queries, ROUNDS, in_a_row=queries // ROUNDS)
         yield Line(f"peers, {shape}: {peer.name}, p50 ms", taken["peer"].p50, note=said)
         ratio, note = taken["sorce"].over(taken["peer"])
         name = f"peers, {shape}: sorce / {peer.name} (p50)"

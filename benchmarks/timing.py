@@ -33,18 +33,22 @@ class Latencies:
         return float(statistics.median(ratios)), f"{len(ratios)} rounds from {min(ratios):.2f} to {max(ratios):.2f}"
 
 
-def latencies(asks: Mapping[str, Ask], queries: int, rounds: int) -> dict[str, Latencies]:
-    """Each query is put to all contestants, one after the other in an order of its own, before the next query is: what
-    else the machine does at that moment, it does to all of them. A round is `queries // rounds` queries.
+def latencies(asks: Mapping[str, Ask], queries: int, rounds: int, in_a_row: int = 1) -> dict[str, Latencies]:
+    """Some queries are put to all contestants, one after the other in an order of its own, before the next are: what
+    else the machine does at that moment, it does to all of them. A round is `queries // rounds` queries. Contestants
+    that push one another out of the processor's caches, as they would not in use, take several `in_a_row`.
     """
     rng = np.random.default_rng(0)
+    each = queries // rounds
     taken = {name: [list[float]() for _ in range(rounds)] for name in asks}
     for name in asks:
-        for query in range(queries // rounds):
+        for query in range(each):
             asks[name](query)
-    for query in range(queries // rounds * rounds):
-        for name in rng.permutation(list(asks)).tolist():
-            taken[name][query * rounds // queries].append(_milliseconds(asks[name], query))
+    for number in range(rounds):
+        for first in range(0, each, in_a_row):
+            for name in rng.permutation(list(asks)).tolist():
+                for query in range(first, min(first + in_a_row, each)):
+                    taken[name][number].append(_milliseconds(asks[name], number * each + query))
     return {name: Latencies(rounds) for name, rounds in taken.items()}
 
 
