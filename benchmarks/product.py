@@ -145,16 +145,19 @@ def ranked(client: OpenSearch, corpus: Corpus, recipe: Recipe, name: str) -> Ite
     client.indices.put_mapping(index=INDEX, body={"_meta": {"sorce": {"recipe": recipe.to_meta()}}})
     search = Counting(client, INDEX, lambda _: Numbered(corpus.queries))
     wanted = [order(corpus, i, recipe) for i in range(QUERIES)]
-    usual = [taken(search, i, wanted[i], ef_search=None) for i in range(QUERIES)]
-    narrow = [taken(search, i, wanted[i], ef_search=EF_SEARCH) for i in range(QUERIES)]
-    ks = [each.k for each in usual]
-    note = f"{sum(each.proved for each in usual)} proved; default settings, ef_search {EF_SEARCH_TO_PROVE}"
-    yield exactly(f"product, {name}: first ten as numpy's", sum(each.same for each in usual), QUERIES, note)
-    note = f"of {PHOTOS}, doubled from {SIZE} on; median {np.median(ks):.0f}, p95 {np.quantile(ks, 0.95):.0f}"
-    yield Line(f"product, {name}: most candidates that a proof needed", max(ks), note=note)
-    yield Line(f"product, {name}: milliseconds a search", float(np.median([each.took for each in usual])))
-    note = f"of {QUERIES}, {sum(each.proved for each in narrow)} proved"
-    yield Line(f"product, {name}: the same at ef_search {EF_SEARCH}", sum(each.same for each in narrow), note=note)
+    request = SearchRequest(["0"], size=SIZE, rank="product", most_k=MOST_K)
+    usual = [taken(search, i, wanted[i], request) for i in range(QUERIES)]
+    yield exactly(f"product, {name}: first ten as numpy's", same(usual), QUERIES, "default settings: a scan")
+    yield Line(f"product, {name}: milliseconds a search", milliseconds(usual))
+    for width in (EF_SEARCH_TO_PROVE, EF_SEARCH):
+        proved = [taken(search, i, wanted[i], replace(request, k=SIZE, ef_search=width)) for i in range(QUERIES)]
+        by = f"product, {name}, by the graph with ef_search {width}"
+        note = f"of {QUERIES}, {sum(each.proved for each in proved)} proved"
+        yield Line(f"{by}: first ten as numpy's", same(proved), note=note)
+        yield Line(f"{by}: milliseconds a search", milliseconds(proved))
+        ks = [each.k for each in proved]
+        note = f"of {PHOTOS}, doubled from {SIZE} on; median {np.median(ks):.0f}, p95 {np.quantile(ks, 0.95):.0f}"
+        yield Line(f"{by}: most candidates that a proof needed", max(ks), note=note)
 
 
 @dataclass(frozen=True)
@@ -167,13 +170,21 @@ class Taken:
     took: float
 
 
-def taken(search: Counting, query: int, wanted: list[int], ef_search: int | None) -> Taken:
-    request = SearchRequest([str(query)], size=SIZE, k=SIZE, ef_search=ef_search, rank="product", most_k=MOST_K)
+def same(those: Sequence[Taken]) -> int:
+    return sum(each.same for each in those)
+
+
+def milliseconds(those: Sequence[Taken]) -> float:
+    return float(np.median([each.took for each in those]))
+
+
+def taken(search: Counting, query: int, wanted: list[int], request: SearchRequest) -> Taken:
+    asked = replace(request, phrases=[str(query)])
     started = time.perf_counter()
-    hits = search.search(request)
+    hits = search.search(asked)
     took = 1000 * (time.perf_counter() - started)
-    same = [int(hit.photo_id, 16) for hit in hits] == wanted
-    return Taken(same, not any(hit.unproved for hit in hits), search.k, took)
+    alike = [int(hit.photo_id, 16) for hit in hits] == wanted
+    return Taken(alike, not any(hit.unproved for hit in hits), search.k, took)
 
 
 def order(corpus: Corpus, query: int, recipe: Recipe) -> list[int]:

@@ -52,7 +52,7 @@ request = several(
     click.option(
         "--ef-search",
         type=int,
-        help=f"How widely the graph is searched.  [default: {EF_SEARCH}; by product {EF_SEARCH_TO_PROVE}]",
+        help=f"How widely the graph is searched.  [default: {EF_SEARCH}; by product {EF_SEARCH_TO_PROVE}, or a scan]",
     ),
     click.option("--exact", is_flag=True, help="Compare every photo instead of asking the graph."),
     click.option(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -62,6 +63,7 @@ class Asked:
 def demo() -> None:
     """Find small things in 40 rendered scenes, with one vector per photo, with clusters and with tiles."""
     started = time.monotonic()
+    shutil.rmtree(PICTURES, ignore_errors=True)  # an earlier run's, whose hits may have been others
     say("Starting an OpenSearch of its own (the first time it is fetched) ...")
     with running() as url:
         client = connect(url)

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
+import orjson
 import pytest
 from opensearchpy import OpenSearch, exceptions
 
@@ -97,10 +98,28 @@ def test_client_ranks_as_numpy_does(
     client: OpenSearch, corpus: Corpus, recipe: Recipe, ranked: str, asked: SearchRequest
 ) -> None:
     # Candidates by cosine may miss what is best without its hubness, which nothing proves.
-    everywhere = replace(asked, k=PHOTOS) if asked.debias else asked
-    hits = by_client(client, ranked).search(everywhere)
-    check(hits, corpus.expected(asked, recipe.matching), **precision(recipe, asked))
-    assert not any(hit.unproved for hit in hits)
+    by_scan, by_graph = asked, replace(asked, k=PHOTOS if asked.debias else asked.size)
+    for each in (by_graph,) if asked.debias else (by_scan, by_graph):
+        hits = by_client(client, ranked).search(each)
+        check(hits, corpus.expected(asked, recipe.matching), **precision(recipe, asked))
+        assert not any(hit.unproved for hit in hits)
+
+
+def test_products_come_from_the_graph_where_there_is_too_much_to_scan(
+    client: OpenSearch, ranked: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    searched, asked = by_client(client, ranked), list[Any]()
+
+    def spy(body: Any) -> Any:
+        asked.append(body)
+        return client.search(index=ranked, body=orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY))
+
+    monkeypatch.setattr(searched, "_ask", spy)
+    few = searched.search(SearchRequest(["a kite"], rank="product"))
+    assert not any("'knn':" in str(body) for body in asked)
+    monkeypatch.setattr("sorce.plugin.search.SCANNED", 10)
+    assert searched.search(SearchRequest(["a kite"], rank="product")) == few
+    assert any("'knn':" in str(body) for body in asked)
 
 
 @pytest.mark.parametrize("asked", REQUESTS.values(), ids=REQUESTS.keys())
@@ -119,7 +138,7 @@ def test_server_finds_the_same_among_the_templates_own_candidates(
     by = ranking(recipe, asked.rank, asked.debias)
     given = params(asked, by)
     # The client would raise its candidates until the order is proved.
-    here = by_client(client, served).search(replace(asked, most_k=given["k"]))
+    here = by_client(client, served).search(replace(asked, k=given["k"], most_k=given["k"]))
     there = ServerSearch(client, served).search(asked)
     assert [replace(hit, unproved=False) for hit in there] == [replace(hit, unproved=False) for hit in here]
     del given["k"]
