@@ -56,8 +56,7 @@ def uninstall(client: OpenSearch, index: str) -> None:
         client.indices.put_settings(index=",".join(using), body={DEFAULT_PIPELINE: None})
     _delete(client, f"/_search/pipeline/{names.search}")
     _delete(client, f"/_scripts/{names.search}")
-    for form in (SEARCH, NEURAL):
-        ml.delete(names.model(form.user))
+    ml.delete([names.model(form.user) for form in (SEARCH, NEURAL)])
     for group in ml.find("model_groups", names.search):
         ml.delete_group(group)
     record = records(client).get(names.default)
@@ -128,8 +127,7 @@ class _Making:
         return self._working(form) or self._new(form)
 
     def delete_others(self, keep: tuple[str, ...]) -> None:
-        for form in (SEARCH, NEURAL):
-            self._ml.delete(self._names.model(form.user), keep)
+        self._ml.delete([self._names.model(form.user) for form in (SEARCH, NEURAL)], keep)
 
     def _working(self, form: Form) -> str | None:
         name = self._names.model(form.user)

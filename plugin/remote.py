@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +19,8 @@ from sorce.plugin.names import User
 ML = "/_plugins/_ml"
 DEPLOY_SECONDS = 60
 POLL_SECONDS = 0.2
+IDS = 8
+"""Connectors that are made, at most, for an id without a hyphen."""
 
 Json = dict[str, Any]
 
@@ -93,11 +94,20 @@ class MlCommons:
 
     def create_connector(self, body: Json) -> str:
         # Up to 3.6 at least, a connector counts as used by models whose connector's id shares a word with its own, and
-        # a hyphen parts words: `a-x` could not be deleted while anybody has a model with `a-y`.
-        while "-" in (connector := str(self._ask("POST", "connectors/_create", body)["connector_id"])):
-            with suppress(exceptions.ConflictError):
+        # a hyphen parts words: `a-x` cannot be deleted while anybody has a model with `a-y`. Part of an id is the
+        # node's own: where the hyphen is in that, there is no id without.
+        for _ in range(IDS):
+            connector = self._created(body)
+            if "-" not in connector:
+                return connector
+            try:
                 self._ask("DELETE", f"connectors/{connector}")
-        return connector
+            except exceptions.ConflictError:
+                return connector
+        return self._created(body)
+
+    def _created(self, body: Json) -> str:
+        return str(self._ask("POST", "connectors/_create", body)["connector_id"])
 
     def create_group(self, name: str, description: str) -> str:
         body = {"name": name, "description": description}
@@ -130,21 +140,27 @@ class MlCommons:
         found = [*self.find("connectors").values(), *inside]
         return [_filled_in(connector, action["url"]) for connector in found for action in connector.get("actions", ())]
 
-    def delete(self, name: str, keep: Sequence[str] = ()) -> None:
-        """Deletes the models of this name, and their connectors, but for those models (and theirs) to keep."""
-        models = self.find("models", name)
+    def delete(self, names: Sequence[str], keep: Sequence[str] = ()) -> None:
+        """Deletes the models of these names, then their connectors, but for those models (and theirs) to keep."""
+        models = {model: source for name in names for model, source in self.find("models", name).items()}
         kept = {source.get("connector_id") for model, source in models.items() if model in keep}
         for model in models.keys() - set(keep):
             self.delete_model(model)
-        for connector in self.find("connectors", name).keys() - kept:
-            self.delete_connector(connector)
+        for name in names:
+            for connector in self.find("connectors", name).keys() - kept:
+                self.delete_connector(connector)
 
     def delete_model(self, model: str) -> None:
         # Undeployed again at each try: a deployment that was under way may end after the first.
         self._patiently(("POST", f"models/{model}/_undeploy"), ("DELETE", f"models/{model}"))
 
     def delete_connector(self, connector: str) -> None:
-        self._patiently(("DELETE", f"connectors/{connector}"))
+        """Leaves one that counts as used though no model uses it (`create_connector`): the next `delete` may do it."""
+
+        def is_unused() -> bool:
+            return all(source.get("connector_id") != connector for source in self.find("models").values())
+
+        self._patiently(("DELETE", f"connectors/{connector}"), unless=is_unused)
 
     def delete_group(self, group: str) -> None:
         self._patiently(("DELETE", f"model_groups/{group}"))
@@ -172,7 +188,7 @@ class MlCommons:
             time.sleep(POLL_SECONDS)
         raise PluginError(f"model '{name}' was not deployed within {DEPLOY_SECONDS} s; see the cluster's log.")
 
-    def _patiently(self, *requests: tuple[str, str]) -> None:
+    def _patiently(self, *requests: tuple[str, str], unless: Callable[[], bool] = lambda: False) -> None:
         """A model may count as deployed, or a connector as used, for a moment after that has ended."""
         deadline = time.monotonic() + DEPLOY_SECONDS
         while True:
@@ -182,7 +198,9 @@ class MlCommons:
                 return
             except exceptions.NotFoundError:
                 return
-            except exceptions.TransportError:
+            except exceptions.TransportError as error:
+                if isinstance(error, exceptions.ConflictError) and unless():
+                    return
                 if time.monotonic() > deadline:
                     raise
                 time.sleep(POLL_SECONDS)

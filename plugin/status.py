@@ -120,8 +120,11 @@ class _Checks:
 
     def _endpoint(self, form: Form) -> Endpoint:
         name = self._names.model(form.user)
-        found = self._ml.find("connectors", name)
+        connectors = self._ml.find("connectors", name)
+        used = {source.get("connector_id") for source in self._ml.find("models", name).values()}
+        # One that no model uses may be there for a while (`MlCommons.delete_connector`).
+        found = [connector for each, connector in connectors.items() if each in used] or list(connectors.values())
         if len(found) != 1:
             raise PluginError(f"there are {len(found)} connectors '{name}' where there should be one; {self._mend}.")
-        [connector] = found.values()
+        [connector] = found
         return Endpoint(connector["actions"][0]["url"], self._recipe.model, self._key)

@@ -19,6 +19,8 @@ class Scripted(MlCommons):
 
     def _ask(self, method: str, path: str, body: Json | None = None) -> Any:  # noqa: ARG002
         self.asked.append(f"{method} {path}")
+        if path == "models/_search":
+            return {"hits": {"hits": [{"_id": "other", "_source": {"connector_id": "b-used"}}]}}
         if path == "connectors/_create":
             return {"connector_id": self._ids.pop(0)}
         if path == "connectors/a-used":
@@ -29,12 +31,19 @@ class Scripted(MlCommons):
 
 
 def test_a_connector_s_id_shares_no_word_with_another_s() -> None:
-    ml = Scripted("a-b", "a-used", "plain_one")
+    ml = Scripted("a-b", "plain_one")
     assert ml.create_connector({}) == "plain_one"
-    assert [each for each in ml.asked if each.startswith("DELETE")] == [
-        "DELETE connectors/a-b",
-        "DELETE connectors/a-used",
-    ]
+    assert ml.asked == ["POST connectors/_create", "DELETE connectors/a-b", "POST connectors/_create"]
+
+
+def test_where_each_id_has_a_hyphen_one_of_them_is_taken() -> None:
+    assert Scripted(*(f"{number}-node" for number in range(20))).create_connector({}).endswith("-node")
+    # It shares the word with a model's already: so would the next.
+    assert Scripted("a-used", "a-b").create_connector({}) == "a-used"
+
+
+def test_a_connector_that_no_model_uses_is_left_where_it_counts_as_used() -> None:
+    Scripted().delete_connector("a-used")
 
 
 def test_a_model_whose_deployment_ends_late_is_undeployed_again() -> None:
