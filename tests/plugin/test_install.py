@@ -217,7 +217,7 @@ def _break_default(client: OpenSearch, index: str) -> None:
 
 def _break_models(client: OpenSearch, index: str) -> None:
     for user in ("template", "neural"):
-        MlCommons(client).delete(Names(index).model(user))
+        MlCommons(client).delete([Names(index).model(user)])
 
 
 def _break_version(client: OpenSearch, index: str) -> None:
