@@ -192,6 +192,8 @@ class MlCommons:
         """A model may count as deployed, or a connector as used, for a moment after that has ended."""
         deadline = time.monotonic() + DEPLOY_SECONDS
         while True:
+            # Before the request, so that what ended in between is tried again.
+            is_over = unless()
             try:
                 for method, path in requests:
                     self._ask(method, path, {} if method == "POST" else None)
@@ -199,7 +201,7 @@ class MlCommons:
             except exceptions.NotFoundError:
                 return
             except exceptions.TransportError as error:
-                if isinstance(error, exceptions.ConflictError) and unless():
+                if isinstance(error, exceptions.ConflictError) and is_over:
                     return
                 if time.monotonic() > deadline:
                     raise
