@@ -43,7 +43,9 @@ def test_where_each_id_has_a_hyphen_one_of_them_is_taken() -> None:
 
 
 def test_a_connector_that_no_model_uses_is_left_where_it_counts_as_used() -> None:
-    Scripted().delete_connector("a-used")
+    ml = Scripted()
+    ml.delete_connector("a-used")
+    assert ml.asked == ["POST models/_search", "DELETE connectors/a-used"]
 
 
 def test_a_model_whose_deployment_ends_late_is_undeployed_again() -> None:
