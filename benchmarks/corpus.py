@@ -192,10 +192,14 @@ class Indexed:
             time.sleep(0.2)
 
     def _warm(self) -> None:
-        known = Known(self.corpus.queries)
-        search = ClientSearch(self.client, self.name, lambda _: known)
+        searcher = self.searcher()
         for number in range(WARM):
-            search.search(SearchRequest([text(number % QUERIES)]))
+            searcher.search(SearchRequest([text(number % QUERIES)]))
+
+    def searcher(self) -> ClientSearch:
+        """Asked for `text(0)`, `text(1)` ..."""
+        known = Known(self.corpus.queries)
+        return ClientSearch(self.client, self.name, lambda _: known)
 
     def files(self) -> dict[str, int]:
         """Bytes of the index's files by their kind, Lucene's three letters."""

@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from corpus import REGIONS, WIDE, Indexed, Known, Shape, indexed, text
+from corpus import REGIONS, WIDE, Indexed, Shape, indexed, text
 from figures import Line
 from timing import Latencies, latencies
 
-from sorce.plugin import ClientSearch, SearchRequest
+from sorce.plugin import SearchRequest
 
 SMALLEST, TIMES = 5_000, (1, 2, 4, 8)
 QUERIES = 300
@@ -91,6 +91,5 @@ def foreseen(name: str, photos: int, largest: Indexed, curve: Curve) -> Iterator
 
 
 def asking(index: Indexed, *, exact: bool) -> Callable[[int], list[int]]:
-    known = Known(index.corpus.queries)
-    client = ClientSearch(index.client, index.name, lambda _: known)
+    client = index.searcher()
     return lambda query: [int(hit.photo_id, 16) for hit in client.search(SearchRequest([text(query)], exact=exact))]

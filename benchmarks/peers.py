@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from corpus import QUERIES, REGIONS, SIZE, WIDE, Corpus, Indexed, Known, Shape, indexed, text
+from corpus import QUERIES, REGIONS, SIZE, WIDE, Corpus, Indexed, Shape, indexed, text
 from figures import Line, at_most, not_taken
 from numpy.typing import NDArray
 from timing import Ask, latencies
 
 from sorce.mappings import Vector
-from sorce.plugin import ClientSearch, SearchRequest
+from sorce.plugin import SearchRequest
 
 RECALL = 0.95
 TUNING = 100
@@ -217,8 +217,7 @@ class Sorce(Peer):
 
     def __init__(self, folder: Path, index: Indexed) -> None:
         super().__init__(folder)
-        known = Known(index.corpus.queries)
-        self._index, self._client = index, ClientSearch(index.client, index.name, lambda _: known)
+        self._index, self._client = index, index.searcher()
         self._numbers = {vector.tobytes(): number for number, vector in enumerate(index.corpus.queries)}
 
     def fill(self, vectors: Vector) -> None:

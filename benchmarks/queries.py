@@ -17,7 +17,7 @@ from timing import Ask, latencies, throughput
 from sorce.cluster import address, version
 from sorce.mappings import Hit
 from sorce.mappings.query import EF_SEARCH, MATCH_FIELDS, PHOTO_FIELDS, Json, search_body
-from sorce.plugin import ClientSearch, Searcher, SearchRequest, ServerSearch, service
+from sorce.plugin import Searcher, SearchRequest, ServerSearch, service
 from sorce.plugin.endpoint import parse
 from sorce.plugin.install import install
 
@@ -42,7 +42,7 @@ def measures() -> Iterator[Line]:
 def of(shape: Shape) -> Iterator[Line]:
     index = indexed(shape, shape.photos)
     corpus, known = index.corpus, Known(index.corpus.queries)
-    client = ClientSearch(index.client, index.name, lambda _: known)
+    client = index.searcher()
     found = [client.search(SearchRequest([text(query)])) for query in range(QUERIES)]
     recall = corpus.recall([numbers(hits) for hits in found])
     yield at_least(
