@@ -162,10 +162,11 @@ def asked(method: str, path: str, body: Mapping[str, object] | None = None) -> C
     return lambda client, _: client.transport.perform_request(method, path, body=body)
 
 
-def connect_elsewhere(client: OpenSearch) -> None:
+def encode_elsewhere(client: OpenSearch) -> None:
     """Refused in another way even to whom it is allowed: the cluster calls nobody but those whom it trusts."""
+    body = {"name": "mine", "function_name": "remote", "connector": CONNECTOR}
     try:
-        client.transport.perform_request("POST", "/_plugins/_ml/connectors/_create", body=CONNECTOR)
+        client.transport.perform_request("POST", "/_plugins/_ml/models/_register", body=body)
     except exceptions.RequestError:
         return
     raise AssertionError("the cluster would call an address that it does not trust")
@@ -209,7 +210,8 @@ ACTS: dict[str, tuple[Act, set[str]]] = {
     ),
     "make a search pipeline": (asked("PUT", "/_search/pipeline/mine", {"request_processors": []}), {"install"}),
     "delete a search pipeline": (asked("DELETE", "/_search/pipeline/mine"), {"install"}),
-    "ask for a connector to elsewhere": (lambda client, _: connect_elsewhere(client), {"install"}),
+    "have a model call elsewhere": (lambda client, _: encode_elsewhere(client), {"install"}),
+    "make a connector": (asked("POST", "/_plugins/_ml/connectors/_create", CONNECTOR), set()),
     "read connectors' index": (asked("GET", "/.plugins-ml-connector/_search"), set()),
     "read users": (asked("GET", f"{SECURITY}/internalusers"), set()),
     "make a user": (asked("PUT", f"{SECURITY}/internalusers/x", {"password": KEY}), set()),

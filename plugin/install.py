@@ -1,7 +1,7 @@
 """What sorce installs in a cluster for one index, by name, and takes away again.
 
-sorce-photos           search pipeline, stored template, model group, connector and model of the template
-sorce-photos-neural    connector and model of `neural`
+sorce-photos           search pipeline, stored template, model group, model (with its connector) of the template
+sorce-photos-neural    model (with its connector) of `neural`
 sorce-photos-default   the index's default pipeline: `neural` without a model id; it also keeps the record of how the
                        cluster's settings were before
 """
@@ -132,22 +132,18 @@ class _Making:
     def _working(self, form: Form) -> str | None:
         name = self._names.model(form.user)
         wanted = connector_body(name, form, self._endpoint)["actions"][0]
-        connectors = self._ml.find("connectors", name)
         for model, source in self._ml.find("models", name).items():
-            connector = connectors.get(source.get("connector_id", ""))
-            if connector is not None and _same_call(connector["actions"][0], wanted) and self._proven(form, model):
+            if _same_call(source["connector"]["actions"][0], wanted) and self._proven(form, model):
                 return model
         return None
 
     def _new(self, form: Form) -> str:
         name = self._names.model(form.user)
-        connector = self._ml.create_connector(connector_body(name, form, self._endpoint))
-        model = self._ml.deploy(name, connector, self._group())
+        model = self._ml.deploy(name, connector_body(name, form, self._endpoint), self._group())
         try:
             self._prove(form, model)
         except PluginError:
             self._ml.delete_model(model)
-            self._ml.delete_connector(connector)
             raise
         return model
 

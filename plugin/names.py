@@ -13,8 +13,8 @@ User = Literal["template", "neural"]
 class Names:
     """They carry the name of the index (or alias), since indices may have different models. For `photos`:
 
-    sorce-photos          search pipeline, stored template, model group; connector and model of the template
-    sorce-photos-neural   connector and model of `neural`
+    sorce-photos          search pipeline, stored template, model group; model (with its connector) of the template
+    sorce-photos-neural   model (with its connector) of `neural`
     sorce-photos-default  the index's default pipeline: `neural` without a model id; it also keeps the record of how the
                           cluster's settings were before
     """

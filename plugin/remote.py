@@ -1,9 +1,9 @@
-"""Connectors and remote models of ML Commons, by name."""
+"""Remote models of ML Commons, by name, each with its own connector inside."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,8 +19,6 @@ from sorce.plugin.names import User
 ML = "/_plugins/_ml"
 DEPLOY_SECONDS = 60
 POLL_SECONDS = 0.2
-IDS = 8
-"""Connectors that are made, at most, for an id without a hyphen."""
 
 Json = dict[str, Any]
 
@@ -92,30 +90,15 @@ class MlCommons:
             return {}
         return {hit["_id"]: hit["_source"] for hit in found["hits"]["hits"]}
 
-    def create_connector(self, body: Json) -> str:
-        # Up to 3.6 at least, a connector counts as used by models whose connector's id shares a word with its own, and
-        # a hyphen parts words: `a-x` cannot be deleted while anybody has a model with `a-y`. Part of an id is the
-        # node's own: where the hyphen is in that, there is no id without.
-        for _ in range(IDS):
-            connector = self._created(body)
-            if "-" not in connector:
-                return connector
-            try:
-                self._ask("DELETE", f"connectors/{connector}")
-            except exceptions.ConflictError:
-                return connector
-        return self._created(body)
-
-    def _created(self, body: Json) -> str:
-        return str(self._ask("POST", "connectors/_create", body)["connector_id"])
-
     def create_group(self, name: str, description: str) -> str:
         body = {"name": name, "description": description}
         return str(self._ask("POST", "model_groups/_register", body)["model_group_id"])
 
-    def deploy(self, name: str, connector: str, group: str) -> str:
+    def deploy(self, name: str, connector: Json, group: str) -> str:
         """The id of a new model, deployed. Raises PluginError."""
-        body = {"name": name, "function_name": "remote", "connector_id": connector, "model_group_id": group}
+        # The connector lies in the model. As a document of its own it would outlive it: up to 3.6 at least, it counts
+        # as used, and cannot be deleted, while any model's connector shares a word of its id, and a hyphen parts words.
+        body = {"name": name, "function_name": "remote", "connector": connector, "model_group_id": group}
         task = self._ask("POST", "models/_register?deploy=true", body)["task_id"]
         model = str(self._finished(task, name)["model_id"])
         self._deployed(model, name)
@@ -141,26 +124,14 @@ class MlCommons:
         return [_filled_in(connector, action["url"]) for connector in found for action in connector.get("actions", ())]
 
     def delete(self, names: Sequence[str], keep: Sequence[str] = ()) -> None:
-        """Deletes the models of these names, then their connectors, but for those models (and theirs) to keep."""
-        models = {model: source for name in names for model, source in self.find("models", name).items()}
-        kept = {source.get("connector_id") for model, source in models.items() if model in keep}
-        for model in models.keys() - set(keep):
-            self.delete_model(model)
+        """Deletes the models of these names but those to keep."""
         for name in names:
-            for connector in self.find("connectors", name).keys() - kept:
-                self.delete_connector(connector)
+            for model in self.find("models", name).keys() - set(keep):
+                self.delete_model(model)
 
     def delete_model(self, model: str) -> None:
         # Undeployed again at each try: a deployment that was under way may end after the first.
         self._patiently(("POST", f"models/{model}/_undeploy"), ("DELETE", f"models/{model}"))
-
-    def delete_connector(self, connector: str) -> None:
-        """Leaves one that counts as used though no model uses it (`create_connector`): the next `delete` may do it."""
-
-        def is_unused() -> bool:
-            return all(source.get("connector_id") != connector for source in self.find("models").values())
-
-        self._patiently(("DELETE", f"connectors/{connector}"), unless=is_unused)
 
     def delete_group(self, group: str) -> None:
         self._patiently(("DELETE", f"model_groups/{group}"))
@@ -180,7 +151,14 @@ class MlCommons:
         """The task is complete before the model is deployed."""
         deadline = time.monotonic() + DEPLOY_SECONDS
         while time.monotonic() < deadline:
-            state = self._ask("GET", f"models/{model}")["model_state"]
+            found = self._ask("GET", f"models/{model}")
+            if found.get("is_hidden"):
+                self.delete_model(model)
+                raise PluginError(
+                    f"model '{name}' is hidden from all others, as is each made with the owner's certificate; "
+                    "ask as a user with the install role."
+                )
+            state = found["model_state"]
             if state == "DEPLOYED":
                 return
             if state == "DEPLOY_FAILED":
@@ -188,21 +166,17 @@ class MlCommons:
             time.sleep(POLL_SECONDS)
         raise PluginError(f"model '{name}' was not deployed within {DEPLOY_SECONDS} s; see the cluster's log.")
 
-    def _patiently(self, *requests: tuple[str, str], unless: Callable[[], bool] = lambda: False) -> None:
-        """A model may count as deployed, or a connector as used, for a moment after that has ended."""
+    def _patiently(self, *requests: tuple[str, str]) -> None:
+        """A model may count as deployed for a moment after that has ended."""
         deadline = time.monotonic() + DEPLOY_SECONDS
         while True:
-            # Before the request, so that what ended in between is tried again.
-            is_over = unless()
             try:
                 for method, path in requests:
                     self._ask(method, path, {} if method == "POST" else None)
                 return
             except exceptions.NotFoundError:
                 return
-            except exceptions.TransportError as error:
-                if isinstance(error, exceptions.ConflictError) and is_over:
-                    return
+            except exceptions.TransportError:
                 if time.monotonic() > deadline:
                     raise
                 time.sleep(POLL_SECONDS)

@@ -15,7 +15,7 @@ from sorce.models.model import TextEncoder
 from sorce.plugin.endpoint import PROBES, Endpoint, refuse_disagreement
 from sorce.plugin.install import default_pipeline, existing_model
 from sorce.plugin.names import Names
-from sorce.plugin.remote import NEURAL, SEARCH, Form, MlCommons
+from sorce.plugin.remote import NEURAL, SEARCH, Form, Json, MlCommons
 from sorce.plugin.search import ClientSearch, SearchRequest, ServerSearch
 from sorce.plugin.template import template
 from sorce.plugin.trust import Trust
@@ -87,12 +87,8 @@ class _Checks:
             raise PluginError(f"the cluster may not call addresses inside the network, such as {host}; {self._mend}.")
 
     def model(self, form: Form) -> None:
-        name = self._names.model(form.user)
-        models = self._ml.find("models", name)
-        if len(models) != 1:
-            raise PluginError(f"there are {len(models)} models '{name}' where there should be one; {self._mend}.")
-        [model] = models
-        whose = f"the cluster's model '{name}'"
+        model, _ = self._model(form)
+        whose = f"the cluster's model '{self._names.model(form.user)}'"
         refuse_disagreement(self._ml.embed_texts(form, model, PROBES), self._encoder, whose)
 
     def template(self) -> None:
@@ -119,12 +115,14 @@ class _Checks:
         self._client.search(index=self._names.index, body={"size": 1, "_source": False, "query": query})
 
     def _endpoint(self, form: Form) -> Endpoint:
+        _, source = self._model(form)
+        return Endpoint(source["connector"]["actions"][0]["url"], self._recipe.model, self._key)
+
+    def _model(self, form: Form) -> tuple[str, Json]:
+        """Id and source of the one model that there should be."""
         name = self._names.model(form.user)
-        connectors = self._ml.find("connectors", name)
-        used = {source.get("connector_id") for source in self._ml.find("models", name).values()}
-        # One that no model uses may be there for a while (`MlCommons.delete_connector`).
-        found = [connector for each, connector in connectors.items() if each in used] or list(connectors.values())
-        if len(found) != 1:
-            raise PluginError(f"there are {len(found)} connectors '{name}' where there should be one; {self._mend}.")
-        [connector] = found
-        return Endpoint(connector["actions"][0]["url"], self._recipe.model, self._key)
+        models = self._ml.find("models", name)
+        if len(models) != 1:
+            raise PluginError(f"there are {len(models)} models '{name}' where there should be one; {self._mend}.")
+        [found] = models.items()
+        return found

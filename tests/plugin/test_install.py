@@ -78,7 +78,7 @@ def test_uninstall_leaves_the_cluster_as_it_was(client: OpenSearch, index: str, 
     install(client, index, endpoint, Words())
     name = Names(index).search
     assert of_sorce(client, index) == {
-        "connectors": [name, f"{name}-neural"],
+        "connectors": [],
         "models": [name, f"{name}-neural"],
         "model_groups": [name],
         "pipelines": [name, f"{name}-default"],
@@ -195,7 +195,8 @@ def test_a_key_reaches_the_encoder_and_a_wrong_one_is_a_sentence(client: OpenSea
             install(client, clean, parse(url, RECIPE.model, "wrong"), Words())
         install(client, clean, parse(url, RECIPE.model, "secret"), Words())
         assert ServerSearch(client, clean).search(SearchRequest(["a kite"]))
-        shown = MlCommons(client).find("connectors", Names(clean).search)
+        shown = MlCommons(client).find("models", Names(clean).search)
+        assert "Bearer" in str(shown)
         assert "secret" not in str(shown)
 
 

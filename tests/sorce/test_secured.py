@@ -14,14 +14,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from opensearchpy import OpenSearch
+from opensearchpy import OpenSearch, exceptions
 from roles import bring, owner, put
 
 from sorce.access import Access
 from sorce.cluster import connect, sentences
 from sorce.engine import Node
 from sorce.engine.certificates import Authority
-from sorce.errors import ClusterError
+from sorce.errors import ClusterError, PluginError
 from sorce.plugin.endpoint import parse
 from sorce.plugin.remote import SEARCH, MlCommons, connector_body
 from sorce.plugin.rights import role
@@ -171,29 +171,16 @@ def test_no_log_holds_the_password(secured: Node, there: There, caplog: pytest.L
     assert there.password not in caplog.text
 
 
-@pytest.mark.parametrize(
-    "near",
-    [
-        "http://127.0.0.1:8199/v1/embeddings/more",
-        "http://127.0.0.1:8199/v1/embedding",
-        "http://127.0.0.1:81990/v1/embeddings",
-        "http://127.0.0.1:8198/v1/embeddings",
-        "https://127.0.0.1:8199/v1/embeddings",
-        "http://127x0.0.1:8199/v1/embeddings",
-        "http://127.0.0.1:8199/v1/embeddings?x=http://127.0.0.1:8199/v1/embeddings",
-        "http://evil.example/http://127.0.0.1:8199/v1/embeddings",
-    ],
-)
-def test_the_cluster_calls_the_configured_encoder_and_nothing_near_it(administrator: OpenSearch, near: str) -> None:
+def test_an_owner_s_certificate_makes_no_models(administrator: OpenSearch) -> None:
     endpoint = parse("http://127.0.0.1:8199", "mini", None)
     trust, ml = Trust(administrator), MlCommons(administrator)
-    record = trust.record("test", endpoint)
+    record, group = trust.record("test", endpoint), ml.create_group(f"hidden-{uuid.uuid4().hex[:8]}", "a test's")
     trust.add(endpoint)
     try:
-        ml.delete_connector(ml.create_connector(connector_body("near", SEARCH, endpoint)))
-        other = connector_body("near", SEARCH, endpoint)
-        other["actions"][0]["url"] = near
-        with pytest.raises(ClusterError, match=r"\(400\)"), sentences("the cluster"):
-            ml.create_connector(other)
+        with pytest.raises(PluginError, match=r"is hidden from all others, .* ask as a user with the install role"):
+            ml.deploy("hidden", connector_body("hidden", SEARCH, endpoint), group)
+        with pytest.raises(exceptions.NotFoundError):
+            administrator.transport.perform_request("GET", "/_plugins/_ml/models/hidden")
     finally:
+        ml.delete_group(group)
         trust.tidy(record, ml.addresses())
