@@ -6,6 +6,7 @@ import atexit
 import time
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
+from copy import copy
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from functools import cache, cached_property
@@ -38,6 +39,8 @@ SCENE, OWN = 0.5, 0.5
 """Lengths of what the regions of one photo share, and of what a region or a text has for itself."""
 
 AT_ONCE = 1000
+WRITES = "index.blocks.write"
+"""Must be true of an index that is cloned."""
 WARM = 3000
 """Searches after which a server in Java has compiled what they run; before, they take up to twice as long."""
 
@@ -195,6 +198,23 @@ class Indexed:
         searcher = self.searcher()
         for number in range(WARM):
             searcher.search(SearchRequest([text(number % QUERIES)]))
+
+    def merged(self) -> Indexed:
+        """A copy in one segment, as an index can be kept that is complete; its `seconds` count the merge, too."""
+        other = copy(self)
+        other.name = f"{self.name}-merged"
+        self._be_writable(False)
+        self.client.indices.clone(index=self.name, target=other.name, body={"settings": {WRITES: False}})
+        self._be_writable(True)
+        started = time.monotonic()
+        other.client.indices.forcemerge(index=other.name, params={"max_num_segments": 1, "request_timeout": 1800})
+        other.client.indices.refresh(index=other.name)
+        other.seconds += time.monotonic() - started
+        other._warm()
+        return other
+
+    def _be_writable(self, is_writable: bool) -> None:
+        self.client.indices.put_settings(index=self.name, body={WRITES: not is_writable})
 
     def searcher(self) -> ClientSearch:
         """Asked for `text(0)`, `text(1)` ..."""

@@ -99,6 +99,6 @@ def test_a_peer_that_never_finds_enough_is_not_compared(
     def kind(folder: Path) -> Broad:
         return Broad(folder, corpus)
 
-    lines = list(peers.against(TINY, ours, 10, kind, corpus))
+    lines = list(peers.against(TINY, {ours: 10}, kind, corpus))
     assert lines[-1].figure is None
     assert "0.900 at most" in lines[-1].note
