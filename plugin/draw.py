@@ -54,7 +54,7 @@ def save(
             photo = _photo(hit, root, openers)
             for box in (truth or {}).get(hit.photo_id, ()):
                 line = max(1, round(max(photo.size) / LINES))
-                _outline(photo, _moved(box, 0, 0, photo.width / hit.width), "white", line)
+                _outline(photo, _moved(box, 0, 0, _scale(photo, hit)), "white", line)
             written.append(folder / f"{rank:02}-{PurePosixPath(hit.file_name).stem[:80]}.jpg")
             marked(photo, hit, rank).save(written[-1], quality=90)
             cells.append(_cell(photo, hit, rank))
@@ -99,7 +99,7 @@ def _real(path: Path) -> Path:
 def marked(photo: Image.Image, hit: Hit, rank: int) -> Image.Image:
     """A copy, of whatever size, with every box outlined and labelled: rank of the photo and similarity."""
     drawn = photo.copy()
-    scale = photo.width / hit.width
+    scale = _scale(photo, hit)
     line = max(1, round(max(photo.size) / LINES))
     for colour, matches in zip(COLOURS, hit.matches, strict=False):
         # The best last, so that no other box lies on it.
@@ -128,9 +128,16 @@ def _photo(hit: Hit, root: Path | None, openers: Openers) -> Image.Image:
             opener.pixels(content)
             return opener.picture().photo
     except BadPhoto as error:
-        page = Image.new("RGB", (min(hit.width, PAGE), min(hit.height, PAGE)), "#777777")
-        ImageDraw.Draw(page).multiline_text((10, 10), f"{hit.uri}\n{error}", "white", _font(max(page.size) / 40))
+        page = Image.new("RGB", (min(max(hit.width, 1), PAGE), min(max(hit.height, 1), PAGE)), "#777777")
+        ImageDraw.Draw(page).multiline_text(
+            (10, 10), f"{hit.uri}\n{error}", "white", _font(max(1, max(page.size) / 40))
+        )
         return page
+
+
+def _scale(photo: Image.Image, hit: Hit) -> float:
+    # Whoever may write to the index says how wide the photo is.
+    return photo.width / max(hit.width, 1)
 
 
 def _moved(box: Box, left: float, top: float, scale: float) -> Box:

@@ -160,6 +160,12 @@ def test_a_page_is_no_larger_than_a_screen_whatever_size_the_index_says(tmp_path
         assert page.size == (2000, 2000)
 
 
+@pytest.mark.parametrize("uri", ["a.png", "gone.png"])
+def test_a_photo_whose_size_the_index_does_not_know_is_drawn(tmp_path: Path, uri: str) -> None:
+    Image.new("RGB", (80, 60), "green").save(tmp_path / "a.png")
+    assert len(save([hit(uri, Box(0, 0, 8, 6), size=(0, 0))], tmp_path / "out", tmp_path, "title")) == 2
+
+
 def test_nothing_found_is_an_empty_sheet(tmp_path: Path) -> None:
     assert [file.name for file in save([], tmp_path, None, "a kite")] == ["sheet.jpg"]
 
