@@ -17,7 +17,7 @@ from sorce.errors import PluginError
 from sorce.models.model import TextEncoder
 from sorce.plugin.endpoint import PROBES, Endpoint, refuse_disagreement
 from sorce.plugin.names import Names
-from sorce.plugin.remote import NEURAL, SEARCH, Form, Json, MlCommons, connector_body
+from sorce.plugin.remote import NEURAL, SEARCH, Form, Json, MlCommons, call, connector_body
 from sorce.plugin.template import pipeline, template
 from sorce.plugin.trust import Record, Trust, records
 
@@ -133,7 +133,7 @@ class _Making:
         name = self._names.model(form.user)
         wanted = connector_body(name, form, self._endpoint)["actions"][0]
         for model, source in self._ml.find("models", name).items():
-            if _same_call(source["connector"]["actions"][0], wanted) and self._proven(form, model):
+            if _same_call(call(source), wanted) and self._proven(form, model):
                 return model
         return None
 

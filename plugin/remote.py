@@ -19,6 +19,7 @@ from sorce.plugin.names import User
 ML = "/_plugins/_ml"
 DEPLOY_SECONDS = 60
 POLL_SECONDS = 0.2
+ANSWER_SECONDS = 10
 
 Json = dict[str, Any]
 
@@ -75,6 +76,12 @@ def connector_body(name: str, form: Form, endpoint: Endpoint) -> Json:
     }
 
 
+def call(model: Json) -> Json:
+    """What a model's own connector calls; empty where it has none, since sorce did not make it."""
+    found: Json = model.get("connector", {}).get("actions", [{}])[0]
+    return found
+
+
 class MlCommons:
     """What sorce asks of ML Commons."""
 
@@ -99,10 +106,19 @@ class MlCommons:
         # The connector lies in the model. As a document of its own it would outlive it: up to 3.6 at least, it counts
         # as used, and cannot be deleted, while any model's connector shares a word of its id, and a hyphen parts words.
         body = {"name": name, "function_name": "remote", "connector": connector, "model_group_id": group}
-        task = self._ask("POST", "models/_register?deploy=true", body)["task_id"]
-        model = str(self._finished(task, name)["model_id"])
+        model = str(self._finished(self._register(body), name)["model_id"])
         self._deployed(model, name)
         return model
+
+    def _register(self, body: Json) -> str:
+        """The id of the task."""
+        path = "models/_register?deploy=true"
+        try:
+            answer = self._ask("POST", path, body, ANSWER_SECONDS)
+        except exceptions.ConnectionTimeout:
+            # 2.19 makes its key for credentials when the first of them comes; if that is in a model, it never answers.
+            answer = self._ask("POST", path, body)
+        return str(answer["task_id"])
 
     def embed_texts(self, form: Form, model: str, texts: Sequence[str]) -> Vector:
         """Vectors as the cluster gets them from the model. Raises PluginError."""
@@ -181,8 +197,9 @@ class MlCommons:
                     raise
                 time.sleep(POLL_SECONDS)
 
-    def _ask(self, method: str, path: str, body: Json | None = None) -> Any:
-        return self._client.transport.perform_request(method, f"{ML}/{path}", body=body)
+    def _ask(self, method: str, path: str, body: Json | None = None, seconds: float | None = None) -> Any:
+        params = {} if seconds is None else {"request_timeout": seconds}
+        return self._client.transport.perform_request(method, f"{ML}/{path}", params=params, body=body)
 
 
 def _filled_in(connector: Json, url: str) -> str:

@@ -15,7 +15,7 @@ from sorce.models.model import TextEncoder
 from sorce.plugin.endpoint import PROBES, Endpoint, refuse_disagreement
 from sorce.plugin.install import default_pipeline, existing_model
 from sorce.plugin.names import Names
-from sorce.plugin.remote import NEURAL, SEARCH, Form, Json, MlCommons
+from sorce.plugin.remote import NEURAL, SEARCH, Form, Json, MlCommons, call
 from sorce.plugin.search import ClientSearch, SearchRequest, ServerSearch
 from sorce.plugin.template import template
 from sorce.plugin.trust import Trust
@@ -116,7 +116,10 @@ class _Checks:
 
     def _endpoint(self, form: Form) -> Endpoint:
         _, source = self._model(form)
-        return Endpoint(source["connector"]["actions"][0]["url"], self._recipe.model, self._key)
+        url = call(source).get("url")
+        if url is None:
+            raise PluginError(f"model '{self._names.model(form.user)}' has no connector of its own; {self._mend}.")
+        return Endpoint(url, self._recipe.model, self._key)
 
     def _model(self, form: Form) -> tuple[str, Json]:
         """Id and source of the one model that there should be."""

@@ -18,7 +18,7 @@ from sorce.plugin import ClientSearch, SearchRequest, ServerSearch, service
 from sorce.plugin.endpoint import Endpoint, parse
 from sorce.plugin.install import DEFAULT_PIPELINE, default_pipeline, install, uninstall
 from sorce.plugin.names import Names
-from sorce.plugin.remote import MlCommons
+from sorce.plugin.remote import ML, MlCommons
 from sorce.plugin.status import status
 from sorce.plugin.template import template
 from sorce.plugin.trust import PRIVATE, TRUSTED
@@ -227,12 +227,24 @@ def _break_version(client: OpenSearch, index: str) -> None:
     client.put_script(id=Names(index).search, body={"script": {"lang": "mustache", "source": source}})
 
 
+def _break_connector(client: OpenSearch, index: str) -> None:
+    """Somebody's model of the same name, with a connector that lies beside it."""
+    ml, name = MlCommons(client), Names(index).search
+    [(model, source)] = ml.find("models", name).items()
+    ml.delete_model(model)
+    body = {**source["connector"], "credential": {"key": "none"}}
+    made = client.transport.perform_request("POST", f"{ML}/connectors/_create", body=body)
+    body = {"name": name, "function_name": "remote", "model_group_id": source["model_group_id"], **made}
+    client.transport.perform_request("POST", f"{ML}/models/_register", body=body)
+
+
 BROKEN: dict[str, tuple[Callable[[OpenSearch, str], None], str, str]] = {
     "settings": (_break_settings, "cluster settings", "is not among the cluster's trusted endpoints"),
     "template": (_break_template, "template and its pipeline", "nothing is installed"),
     "template of another version": (_break_version, "template and its pipeline", "for another OpenSearch"),
     "pipeline": (_break_pipeline, "template and its pipeline", "nothing is installed"),
     "default pipeline": (_break_default, "default pipeline", "is not set"),
+    "connector": (_break_connector, "connectors", "has no connector of its own"),
     "models": (_break_models, "model of neural", "there are 0 models"),
 }
 

@@ -16,7 +16,7 @@ class Scripted(MlCommons):
         super().__init__(OpenSearch())
         self.asked: list[str] = []
 
-    def _ask(self, method: str, path: str, body: Json | None = None) -> Any:  # noqa: ARG002
+    def _ask(self, method: str, path: str, body: Json | None = None, seconds: float | None = None) -> Any:  # noqa: ARG002
         self.asked.append(f"{method} {path}")
         if path == "models/m" and self.asked.count("POST models/m/_undeploy") < 2:
             raise exceptions.RequestError(400, "Model cannot be deleted in deploying or deployed state", {})
