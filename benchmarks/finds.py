@@ -136,11 +136,15 @@ def judged(name: str, places: Sequence[Ranks], *, bars: bool) -> Iterator[Line]:
 
 def _unseen(those: Scenes) -> Iterator[Line]:
     for regions in ("whole", "tiles"):
-        model = Recorder(load_model("mini", regions))
-        for picture in those.pictures:
-            model.embed_photos([open_upright(picture)])
-        places = ranks(best_region_scores(model.embed_texts(those.queries), model.photos), those.relevant)
-        yield from judged(f"{regions}, unseen style", places, bars=False)
+        yield from judged(f"{regions}, unseen style", in_memory("mini", regions, those), bars=False)
+
+
+def in_memory(checkpoint: str, regions: str, those: Scenes) -> Sequence[Ranks]:
+    """Where the right pictures come, without an index."""
+    model = Recorder(load_model(checkpoint, regions))
+    for picture in those.pictures:
+        model.embed_photos([open_upright(picture)])
+    return ranks(best_region_scores(model.embed_texts(those.queries), model.photos), those.relevant)
 
 
 def processors(client: OpenSearch) -> float:

@@ -211,7 +211,6 @@ ACTS: dict[str, tuple[Act, set[str]]] = {
     "make a search pipeline": (asked("PUT", "/_search/pipeline/mine", {"request_processors": []}), {"install"}),
     "delete a search pipeline": (asked("DELETE", "/_search/pipeline/mine"), {"install"}),
     "have a model call elsewhere": (lambda client, _: encode_elsewhere(client), {"install"}),
-    "make a connector": (asked("POST", "/_plugins/_ml/connectors/_create", CONNECTOR), set()),
     "read connectors' index": (asked("GET", "/.plugins-ml-connector/_search"), set()),
     "read users": (asked("GET", f"{SECURITY}/internalusers"), set()),
     "make a user": (asked("PUT", f"{SECURITY}/internalusers/x", {"password": KEY}), set()),

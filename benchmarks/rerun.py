@@ -1,0 +1,28 @@
+"""Whether training `mini` again, as its card says and before this is measured, gives much the same model."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+from figures import Line, at_most, not_taken
+from finds import DEFAULT, in_memory, scenes
+
+from sorce.evaluate.metrics import recall_at
+from sorce.evaluate.scenes.collection import REPORTING
+from sorce.models.mini.training.bank import SEEN
+
+FOLDER = "SORCE_RERUN"
+"""The variable that names the folder of the checkpoint that was trained again."""
+
+
+def measures() -> Iterator[Line]:
+    folder = os.environ.get(FOLDER)
+    if not folder:
+        yield not_taken("mini trained again: R@1", f"{FOLDER} names no checkpoint; see models/mini/README.md")
+        return
+    packaged, again = (
+        recall_at(1, in_memory(checkpoint, DEFAULT, scenes(REPORTING, SEEN))) for checkpoint in ("mini", folder)
+    )
+    note = f"R@1 {again:.3f}; of the one in the package {packaged:.3f}; 300 scenes, {DEFAULT}"
+    yield at_most("mini trained again: difference of R@1", abs(again - packaged), 0.03, note)
