@@ -265,6 +265,8 @@ def test_status_says_what_is_broken_and_install_mends_it(
     finally:
         if damage is _break_settings:
             client.cluster.put_settings(body={"persistent": {TRUSTED: None, PRIVATE: None}})
+        for connector in MlCommons(client).find("connectors", Names(clean).search):
+            client.transport.perform_request("DELETE", f"{ML}/connectors/{connector}", params={"ignore": 409})
 
 
 def test_status_without_an_encoder_names_it(client: OpenSearch, clean: str) -> None:

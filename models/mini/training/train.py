@@ -182,8 +182,8 @@ def _load(learner: Learner, folder: Path) -> tuple[int, float, float]:
 
 
 @click.command()
-@click.option("--steps", default=4900, show_default=True, help="Steps in all.")
-@click.option("--decay", default=1700, show_default=True, help="Last steps, over which the learning rates fall to 0.")
+@click.option("--steps", default=9400, show_default=True, help="Steps in all.")
+@click.option("--decay", default=3750, show_default=True, help="Last steps, over which the learning rates fall to 0.")
 @click.option("--seed", default=1, show_default=True)
 @click.option("--batch", default=64, show_default=True, help="Tiles per process and step.")
 @click.option("--processes", default=2, show_default=True, help="One per core.")
