@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from copy import copy
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from functools import cache, cached_property
 from typing import Any
 
@@ -24,7 +24,7 @@ from sorce.mappings.document import document
 from sorce.mappings.index import index_body
 from sorce.models.model import TextEncoder
 from sorce.plugin import ClientSearch, SearchRequest
-from sorce.plugin.endpoint import PROBES
+from sorce.plugin.cluster.endpoint import PROBES
 
 REGIONS = 17
 QUERIES = 300
@@ -160,7 +160,7 @@ def write_regions(photo: int, regions: Sequence[Region]) -> Write:
     """The same of any regions, of which the first is the whole photo."""
     name, whole = f"{photo}.jpg", regions[0].box
     file = PhotoFile(photo_id(photo), f"file:///photos/{name}", name, "/photos", f"{photo:064x}", 1_000_000)
-    body = document(Photo(file, int(whole.x2), int(whole.y2)), regions, datetime.now(timezone.utc))
+    body = document(Photo(file, int(whole.x2), int(whole.y2)), regions, datetime.now(UTC))
     return Write(name, index_lines(body), is_new=True, regions=len(regions))
 
 

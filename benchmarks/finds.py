@@ -25,24 +25,24 @@ from sorce.cluster import connect
 from sorce.engine import running
 from sorce.evaluate.metrics import Ranks, Relevant, best_region_scores, mean_average_precision, ranks, recall_at
 from sorce.evaluate.run import merged_size
-from sorce.evaluate.scenes.bundled import FOLDER, questions
-from sorce.evaluate.scenes.collection import REPORTING, cached, collection
 from sorce.index import Index
 from sorce.mappings import Region, Vector
 from sorce.mappings.recipe import Plain
 from sorce.models import Model, load_encoder, load_model
-from sorce.models.mini.training.bank import SEEN, UNSEEN
-from sorce.models.upright import open_upright
-from sorce.plugin.search import ClientSearch, SearchRequest
+from sorce.pictures.loading import open_upright
+from sorce.plugin.query.search import ClientSearch, SearchRequest
+from training.mini.bank import SEEN, UNSEEN
+from training.scenes.bundled import FOLDER, questions
+from training.scenes.collection import REPORTING, cached, collection
 
 DEFAULT = "tiles"
 PLANS: Mapping[str, tuple[str, dict[str, Plain]]] = {
     DEFAULT: ("tiles", {}),
     "whole": ("whole", {}),
     "clusters": ("clusters", {}),
-    "tiles, all kept": ("tiles", {"kept": 250}),
-    "tiles, most 90": ("tiles", {"most": 90}),
-    "tiles, most 800": ("tiles", {"most": 800, "kept": 800}),
+    "tiles, all kept": ("tiles", {"max_stored": 250}),
+    "tiles, most 90": ("tiles", {"max_regions": 90}),
+    "tiles, most 800": ("tiles", {"max_regions": 800, "max_stored": 800}),
 }
 SIDES = (40, 65, 95, 131)
 """Bounds of what counts as small, middling and large among the planted things, in pixels of the longer side."""

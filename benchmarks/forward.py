@@ -18,15 +18,15 @@ from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel, CLIPTokenize
 
 from sorce.cluster import connect
 from sorce.engine import running
-from sorce.evaluate.scenes.bundled import FOLDER
 from sorce.index import Index
 from sorce.ingest import Report
 from sorce.models.checkpoint import find
 from sorce.models.encoder import Encoder
 from sorce.models.tiles import Tiles
-from sorce.models.upright import open_upright
+from sorce.pictures.loading import open_upright
+from training.scenes.bundled import FOLDER
 
-PHOTOS, MOST = 8, 40
+PHOTOS, MAX_REGIONS = 8, 40
 """The default takes up to 250 regions of a photo, with which rounds would last minutes."""
 ROUNDS = 7
 STAGES = ("decode", "encode", "write")
@@ -34,7 +34,12 @@ STAGES = ("decode", "encode", "write")
 
 def measures() -> Iterator[Line]:
     with TemporaryDirectory() as folder, running() as url:
-        production = Tiles(Encoder(find(str(base(Path(folder))))), smallest=0.05, most=MOST, kept=MOST)
+        production = Tiles(
+            Encoder(find(str(base(Path(folder))))),
+            min_object_size=0.05,
+            max_regions=MAX_REGIONS,
+            max_stored=MAX_REGIONS,
+        )
         client = connect(url)
         yield from of("SigLIP2-base's size", production, client, bar=1.05)
         yield from of("mini", Tiles(Encoder(find("mini"))), client, bar=None)

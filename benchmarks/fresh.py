@@ -11,7 +11,7 @@ from figures import Line, at_most
 
 
 def measures() -> Iterator[Line]:
-    command = [sys.executable, "-m", "sorce.demo"]
+    command = [sys.executable, "-m", "demo.__main__"]
     subprocess.run(command, check=True, capture_output=True)
     started = time.monotonic()
     subprocess.run(command, check=True, capture_output=True)

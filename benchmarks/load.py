@@ -19,7 +19,7 @@ import urllib3
 from figures import Line, at_least, exactly
 
 from sorce.models import load_encoder
-from sorce.plugin.endpoint import MOST_CHARACTERS
+from sorce.plugin.cluster.endpoint import MOST_CHARACTERS
 
 CLIENTS, REQUESTS, DAWDLERS = 64, 20, 50
 TEXTS, MANY = 12_800, 100

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
 
@@ -62,7 +62,7 @@ def measures(names: tuple[str, ...], out: Path) -> None:
 
 
 def write(out: Path, taken: list[Line]) -> None:
-    facts = {"taken_at": datetime.now(timezone.utc).isoformat(timespec="seconds"), "machine": machine()}
+    facts = {"taken_at": datetime.now(UTC).isoformat(timespec="seconds"), "machine": machine()}
     out.write_text(json.dumps({**facts, "measures": [line.as_json() for line in taken]}, indent=1) + "\n")
 
 

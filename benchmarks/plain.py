@@ -16,8 +16,8 @@ from finds import scenes
 from photos import command
 
 from sorce.engine import running
-from sorce.evaluate.scenes.collection import REPORTING
-from sorce.models.mini.training.bank import SEEN
+from training.mini.bank import SEEN
+from training.scenes.collection import REPORTING
 
 PLAIN_LOOP = Path(__file__).with_name("plain_loop.py")
 PICTURES, ROUNDS = 90, 3

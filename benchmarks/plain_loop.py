@@ -22,9 +22,9 @@ from sentence_transformers import SentenceTransformer
 from sorce.cluster import connect
 from sorce.mappings import Box, Recipe
 from sorce.mappings.index import index_body
-from sorce.models import MOST, SMALLEST
+from sorce.models import MAX_REGIONS, MIN_OBJECT_SIZE
 from sorce.models.checkpoint import find
-from sorce.models.plan import plan
+from sorce.models.tiling import plan
 
 BATCH_SIZE = 64
 
@@ -88,8 +88,8 @@ def main() -> None:
     parser.add_argument("--index", required=True)
     parser.add_argument("--url")
     parser.add_argument("--model", default="mini")
-    parser.add_argument("--smallest", type=float, default=SMALLEST)
-    parser.add_argument("--most", type=int, default=MOST)
+    parser.add_argument("--min-object-size", type=float, default=MIN_OBJECT_SIZE)
+    parser.add_argument("--max-regions", type=int, default=MAX_REGIONS)
     given = parser.parse_args()
     client = connect(given.url)
     model = SentenceTransformer(find(given.model).place, model_kwargs={"dtype": "float32"})

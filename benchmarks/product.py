@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -25,7 +25,7 @@ from sorce.mappings import Box, Photo, PhotoFile, Recipe, Region, Vector
 from sorce.mappings.document import document
 from sorce.mappings.index import index_body
 from sorce.models.model import TextEncoder
-from sorce.plugin.search import ClientSearch, SearchRequest
+from sorce.plugin.query.search import ClientSearch, SearchRequest
 
 SEED = 11
 PHOTOS, OBJECTS, PROPOSALS, DIMENSION = 1500, 20, 5, 256
@@ -33,7 +33,7 @@ CONCEPTS, QUERIES = 400, 300
 SCALE = 20.0
 LOGITS = (-4, -1, 0, 1, 2, 4)
 INDEX, SIZE, CHUNK = "product", 10, 100
-MOST_K = 2 * PHOTOS
+MAX_K = 2 * PHOTOS
 
 Numbers = NDArray[np.float64]
 
@@ -133,7 +133,7 @@ def _lines(i: int, corpus: Corpus) -> Iterator[bytes]:
         Region(box, vec, "object", float(quality))
         for vec, quality in zip(corpus.regions[i], corpus.quality[i], strict=True)
     ]
-    body = document(Photo(file, 100, 100), regions, datetime.now(timezone.utc))
+    body = document(Photo(file, 100, 100), regions, datetime.now(UTC))
     yield orjson.dumps({"index": {"_id": file.photo_id}}) + b"\n"
     yield orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY) + b"\n"
 
@@ -143,7 +143,7 @@ def ranked(client: OpenSearch, corpus: Corpus, recipe: Recipe, name: str) -> Ite
     client.indices.put_mapping(index=INDEX, body={"_meta": {"sorce": {"recipe": recipe.to_meta()}}})
     search = Counting(client, INDEX, lambda _: Numbered(corpus.queries))
     wanted = [order(corpus, i, recipe) for i in range(QUERIES)]
-    request = SearchRequest(["0"], size=SIZE, rank="product", most_k=MOST_K)
+    request = SearchRequest(["0"], size=SIZE, rank="product", max_k=MAX_K)
     usual = [taken(search, i, wanted[i], request) for i in range(QUERIES)]
     yield exactly(f"product, {name}: first ten as numpy's", same(usual), QUERIES, "default settings: a scan")
     yield Line(f"product, {name}: milliseconds a search", milliseconds(usual))

@@ -19,8 +19,8 @@ from transformers import AutoConfig, AutoModelForImageTextToText, AutoTokenizer
 
 from sorce.mappings import Vector
 from sorce.models.checkpoint import find
-from sorce.models.prompts import ASKS, TEMPLATES, RegionalPrompts, Settings
-from sorce.models.prompts.families import Seen
+from sorce.models.prompts import ASKS, TEMPLATES, PromptSettings, RegionalPrompts
+from sorce.models.prompts.families import EncodedPhoto
 
 GOLDEN = Path(__file__).parents[1] / "tests" / "golden" / "rep-tiny"
 FAMILIES = {"llava": "LLaVA-NeXT", "qwen2vl": "Qwen2-VL"}
@@ -41,7 +41,7 @@ def parity(folder: str, name: str) -> Line:
     inputs, expected = np.load(GOLDEN / "inputs.npz"), np.load(GOLDEN / "expected.npz")
     photos = [Image.fromarray(inputs[f"image{number}"]) for number in range(3)]
     model = RegionalPrompts(find(str(GOLDEN / folder)), device="cpu")
-    semantic = RegionalPrompts(find(str(GOLDEN / folder)), Settings(prompts="semantic"), device="cpu")
+    semantic = RegionalPrompts(find(str(GOLDEN / folder)), PromptSettings(prompts="semantic"), device="cpu")
     texts = model.embed_texts([str(caption) for caption in inputs["captions"]])
     images = _vectors(model, photos)
     deviations = {
@@ -93,7 +93,7 @@ def _checkpoint(folder: Path) -> Path:
     return folder
 
 
-def _prompts(folder: Path, network: Any, seen: Seen) -> list[torch.Tensor]:
+def _prompts(folder: Path, network: Any, seen: EncodedPhoto) -> list[torch.Tensor]:
     tokenizer: Any = AutoTokenizer.from_pretrained(folder)
     token = tokenizer.convert_ids_to_tokens(network.config.image_token_id)
     asked = [TEMPLATES["qwen2"].asking(ask).replace(token, token * seen.image_tokens) for ask in ASKS["positional"]]
@@ -101,7 +101,7 @@ def _prompts(folder: Path, network: Any, seen: Seen) -> list[torch.Tensor]:
 
 
 @torch.inference_mode()
-def _full_passes(network: Any, prompts: list[torch.Tensor], seen: Seen) -> Vector:
+def _full_passes(network: Any, prompts: list[torch.Tensor], seen: EncodedPhoto) -> Vector:
     image = network.config.image_token_id
     states = torch.cat(
         [

@@ -17,9 +17,10 @@ from timing import Ask, latencies, throughput
 from sorce.cluster import address, version
 from sorce.mappings import Hit
 from sorce.mappings.query import EF_SEARCH, MATCH_FIELDS, PHOTO_FIELDS, Json, search_body
-from sorce.plugin import Searcher, SearchRequest, ServerSearch, service
-from sorce.plugin.endpoint import parse
-from sorce.plugin.install import install
+from sorce.plugin import Searcher, SearchRequest, ServerSearch
+from sorce.plugin.cluster.endpoint import parse
+from sorce.plugin.cluster.install import install
+from sorce.plugin.service import app as service
 
 ENCODER = "encoder service alone"
 ROUNDS = 10

@@ -17,12 +17,12 @@ from figures import Line, not_taken
 from finds import scenes
 
 from sorce.evaluate.metrics import Ranks, Relevant, Scores, mean_average_precision, ranks, recall_at
-from sorce.evaluate.scenes.collection import CHOOSING, REPORTING
 from sorce.mappings import Vector
 from sorce.models import Model, load_model
-from sorce.models.mini.training.bank import SEEN
 from sorce.models.querybank import TEMPERATURE, hubness, texts
-from sorce.models.upright import open_upright
+from sorce.pictures.loading import open_upright
+from training.mini.bank import SEEN
+from training.scenes.collection import CHOOSING, REPORTING
 
 PHOTOS = Path(__file__).parents[2] / "shared/data/photos"
 TEMPERATURES = (0.01, 0.02, 0.05, 0.1, 0.2, inf)

@@ -16,15 +16,15 @@ from sorce.cluster import connect
 from sorce.engine import running
 from sorce.evaluate.metrics import best_region_scores, ranks, recall_at
 from sorce.evaluate.run import merged_size
-from sorce.evaluate.scenes.collection import REPORTING
 from sorce.ingest.bulk import Sender, Writer
 from sorce.mappings import Region, Vector
 from sorce.mappings.index import index_body
 from sorce.models import load_model
-from sorce.models.distinct import most_distinct
-from sorce.models.mini.training.bank import SEEN, UNSEEN
-from sorce.models.plan import KEPT, MOST
-from sorce.models.upright import open_upright
+from sorce.models.near_duplicates import most_distinct
+from sorce.models.tiling import MAX_REGIONS, MAX_STORED
+from sorce.pictures.loading import open_upright
+from training.mini.bank import SEEN, UNSEEN
+from training.scenes.collection import REPORTING
 
 WORDINGS = ("{}", "a small {}")
 ROUNDS = 3
@@ -33,21 +33,21 @@ Photos = Sequence[Sequence[Region]]
 
 
 def measures() -> Iterator[Line]:
-    model = load_model("mini", "tiles", {"kept": MOST})
+    model = load_model("mini", "tiles", {"max_stored": MAX_REGIONS})
     found, asked = {"all": list[float](), "kept": list[float]()}, 0
     # Neither is what the number of those kept was chosen on.
     for styles in (UNSEEN, SEEN):
         those = scenes(REPORTING, styles)
         photos = [model.embed_photos([open_upright(picture)])[0] for picture in those.pictures]
         vectors = [np.stack([region.vec for region in regions]) for regions in photos]
-        kept = [most_distinct(each, KEPT) for each in vectors]
+        kept = [most_distinct(each, MAX_STORED) for each in vectors]
         texts = model.embed_texts([wording.format(query) for query in those.queries for wording in WORDINGS])
         relevant = np.repeat(those.relevant, len(WORDINGS), axis=0)
         asked += len(texts)
         for name, stored in {"all": vectors, "kept": _taken(vectors, kept)}.items():
             found[name].append(recall_at(5, ranks(best_region_scores(texts, stored), relevant)))
     everything, some = (float(np.mean(found[name])) for name in ("all", "kept"))
-    note = f"{asked} queries: {some:.3f} of {KEPT}, {everything:.3f} of {np.mean(list(map(len, vectors))):.0f}"
+    note = f"{asked} queries: {some:.3f} of {MAX_STORED}, {everything:.3f} of {np.mean(list(map(len, vectors))):.0f}"
     yield at_most("repeats left out: loss of R@5", everything - some, 0.01, note)
     thinned = [[regions[place] for place in places] for regions, places in zip(photos, kept, strict=True)]
     yield at_most("repeats left out: share of vectors", _vectors(thinned) / _vectors(photos), 0.5)

@@ -9,8 +9,8 @@ from figures import Line, at_most, not_taken
 from finds import DEFAULT, in_memory, scenes
 
 from sorce.evaluate.metrics import recall_at
-from sorce.evaluate.scenes.collection import REPORTING
-from sorce.models.mini.training.bank import SEEN
+from training.mini.bank import SEEN
+from training.scenes.collection import REPORTING
 
 FOLDER = "SORCE_RERUN"
 """The variable that names the folder of the checkpoint that was trained again."""

@@ -20,16 +20,17 @@ from opensearchpy import OpenSearch, exceptions
 from sorce.access import Access
 from sorce.cluster import connect
 from sorce.engine import Node, running_node
-from sorce.evaluate.scenes.bundled import FOLDER
 from sorce.ingest import Files, Naming, Options, ingest_photos, prune
-from sorce.ingest.move import switch, target
+from sorce.ingest.alias import switch, target
 from sorce.models import Model, load_model
-from sorce.plugin import ClientSearch, SearchRequest, ServerSearch, service
-from sorce.plugin.endpoint import Endpoint, parse
-from sorce.plugin.install import install, uninstall
-from sorce.plugin.remote import SEARCH, connector_body
-from sorce.plugin.rights import ROLES, role
-from sorce.plugin.status import status
+from sorce.plugin import ClientSearch, SearchRequest, ServerSearch
+from sorce.plugin.cluster.endpoint import Endpoint, parse
+from sorce.plugin.cluster.install import install, uninstall
+from sorce.plugin.cluster.ml_commons import SEARCH, connector_body
+from sorce.plugin.cluster.role import ROLES, role
+from sorce.plugin.cluster.status import status
+from sorce.plugin.service import app as service
+from training.scenes.bundled import FOLDER
 
 INDEX, ALIAS, OTHER, NEAR = "photos", "shelves", "diary", "photos-internal"
 OTHERS = (OTHER, NEAR)
@@ -73,7 +74,7 @@ def model() -> Model[Any]:
 @cache
 def finer() -> Model[Any]:
     """With other regions."""
-    return load_model("mini", "tiles", {"most": 5})
+    return load_model("mini", "tiles", {"max_regions": 5})
 
 
 @contextmanager

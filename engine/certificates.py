@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
 
@@ -37,7 +37,7 @@ class Authority:
         self._subject = subject(name)
         usage = x509.KeyUsage(True, False, False, False, False, True, True, False, False)
         self._signed = (
-            self._draft(self._subject, self._key.public_key(), datetime.now(timezone.utc) + LASTS)
+            self._draft(self._subject, self._key.public_key(), datetime.now(UTC) + LASTS)
             .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
             .add_extension(usage, critical=True)
             .sign(self._key, hashes.SHA256())
@@ -56,7 +56,7 @@ class Authority:
         if host == "localhost":
             places.append(x509.IPAddress(LOOPBACK))
         issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
-        draft = self._draft(subject(name), key.public_key(), until or datetime.now(timezone.utc) + LASTS)
+        draft = self._draft(subject(name), key.public_key(), until or datetime.now(UTC) + LASTS)
         signed = (
             draft.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(x509.ExtendedKeyUsage(purposes), critical=False)
@@ -72,7 +72,7 @@ class Authority:
         return (
             x509.CertificateBuilder(self._subject, whose, key, x509.random_serial_number())
             # A clock that is a little slow must not find it too young; nor one that has ended never have begun.
-            .not_valid_before(min(until, datetime.now(timezone.utc)) - timedelta(days=1))
+            .not_valid_before(min(until, datetime.now(UTC)) - timedelta(days=1))
             .not_valid_after(until)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
         )

@@ -10,12 +10,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from sorce.engine.java import Java
-from sorce.engine.lines import Line, Module
-from sorce.engine.places import Account, locked, temporary_folder
+from sorce.engine.lines import Module, ReleaseLine
+from sorce.engine.paths import Account, locked, temporary_folder
 from sorce.errors import EngineError, MissingTool
 
 
-def distribution(line: Line, cache: Path, java: Java, say: Callable[[str], None]) -> Path:
+def distribution(line: ReleaseLine, cache: Path, java: Java, say: Callable[[str], None]) -> Path:
     """The folder of the unpacked OpenSearch, made on the first call; nothing is ever written to it afterwards."""
     home = cache / f"opensearch-{line.version}"
     if not home.is_dir():
@@ -31,7 +31,7 @@ def distribution(line: Line, cache: Path, java: Java, say: Callable[[str], None]
     return home
 
 
-def _make(line: Line, home: Path, java: Java, say: Callable[[str], None]) -> None:
+def _make(line: ReleaseLine, home: Path, java: Java, say: Callable[[str], None]) -> None:
     for leftover in home.parent.glob(".unpacking-*"):
         shutil.rmtree(leftover, ignore_errors=True)
     with temporary_folder(".unpacking-", home.parent) as room:
@@ -51,7 +51,7 @@ def _make(line: Line, home: Path, java: Java, say: Callable[[str], None]) -> Non
         unpacked.rename(home)
 
 
-def _fetch(line: Line, folder: Path) -> None:
+def _fetch(line: ReleaseLine, folder: Path) -> None:
     if shutil.which("mvn") is None:
         raise MissingTool(
             "Maven is needed once, to fetch OpenSearch: install it (`apt install maven`, `brew install maven`)"
@@ -76,7 +76,7 @@ def _unpack(archive: Path, folder: Path) -> None:
                 path.chmod(mode)
 
 
-def _put_together(module: Module, line: Line, jars: Path, home: Path) -> None:
+def _put_together(module: Module, line: ReleaseLine, jars: Path, home: Path) -> None:
     """A module as the full distribution has it: its jars, its description, and what its code may do."""
     shutil.copytree(jars, home)
     description = {

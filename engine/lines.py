@@ -16,7 +16,7 @@ class Module:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class ReleaseLine:
     """A version of OpenSearch with its plugins; `version` is a profile of pom.xml, `java` the majors it runs on.
 
     A secured line speaks TLS and knows users.
@@ -42,9 +42,11 @@ PAINLESS = Module("lang-painless", "org.opensearch.painless.PainlessPlugin", ("c
 MUSTACHE = Module("lang-mustache", "org.opensearch.script.mustache.MustachePlugin", ("accessDeclaredMembers",))
 REINDEX = Module("reindex", "org.opensearch.index.reindex.ReindexPlugin", ())
 
-LINES: Mapping[str, Line] = {
-    "3.6": Line("3.6.0", java=range(21, 100), megabytes=570),
+LINES: Mapping[str, ReleaseLine] = {
+    "3.6": ReleaseLine("3.6.0", java=range(21, 100), megabytes=570),
     # The security manager, which it needs, is gone from later Javas.
-    "2.19": Line("2.19.1", java=range(11, 22), megabytes=460, secured=True, modules=(PAINLESS, MUSTACHE, REINDEX)),
+    "2.19": ReleaseLine(
+        "2.19.1", java=range(11, 22), megabytes=460, secured=True, modules=(PAINLESS, MUSTACHE, REINDEX)
+    ),
 }
 NEWEST = "3.6"

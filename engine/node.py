@@ -17,11 +17,11 @@ from typing import Any
 
 from sorce.engine.config import write_config
 from sorce.engine.distribution import distribution
+from sorce.engine.http import ask
 from sorce.engine.java import Java, find_java
 from sorce.engine.lines import LINES, NEWEST
-from sorce.engine.places import Account, cache_folder, locked, make_readable
+from sorce.engine.paths import Account, cache_folder, locked, make_readable
 from sorce.engine.security import SETTINGS, Security
-from sorce.engine.talk import ask
 from sorce.errors import EngineError
 
 START_LIMIT = 600.0  # seconds; 14 on two idle cores, 200 on two that eight others share

@@ -15,16 +15,16 @@ from opensearchpy import OpenSearch
 
 from sorce.cluster import version
 from sorce.errors import BadPhoto
+from sorce.evaluate.ground_truth import Remarks
 from sorce.evaluate.metrics import Scores
-from sorce.evaluate.truth import Remarks
 from sorce.ingest import Source, Watch
 from sorce.mappings import Hit, Match, Region, Rejected, Vector
 from sorce.mappings.answer import hits
 from sorce.mappings.filters import Filter
 from sorce.mappings.query import MOST_CANDIDATES, Query, among, search_body
 from sorce.models import Model, TextEncoder
-from sorce.models.upright import named, open_upright
-from sorce.plugin.search import ClientSearch, SearchRequest
+from sorce.pictures.loading import named, open_upright
+from sorce.plugin.query.search import ClientSearch, SearchRequest
 
 AT_ONCE = 1000
 """Photos that one request names."""
@@ -96,7 +96,7 @@ class InCluster:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class ScoredPhoto:
     """A photo of which each text's best region is known: `best` makes a match of it, given its similarity."""
 
     source: Source
@@ -108,7 +108,7 @@ class Seen:
 class InMemory:
     """By the best region of every photo for every text, (texts, photos); no vector of a region is kept."""
 
-    def __init__(self, encoded: Encoded, photos: Sequence[Seen], scores: NDArray[np.floating]) -> None:
+    def __init__(self, encoded: Encoded, photos: Sequence[ScoredPhoto], scores: NDArray[np.floating]) -> None:
         self._encoded, self._photos, self._scores = encoded, photos, scores
         self._columns = {seen.source.photo_id: column for column, seen in enumerate(photos)}
         self.remarks = Remarks()
@@ -158,7 +158,7 @@ def in_memory(model: Model[Any], encoded: Encoded, sources: Iterable[Source], wa
             continue
         likeness = encoded.vectors @ np.stack([region.vec for region in found]).T
         matches = _matches(found, photo.width, photo.height)
-        photos.append(Seen(source, *photo.size, [matches[each] for each in likeness.argmax(axis=1)]))
+        photos.append(ScoredPhoto(source, *photo.size, [matches[each] for each in likeness.argmax(axis=1)]))
         scores.append(likeness.max(axis=1))
         regions += len(found)
         watch.done(1)

@@ -16,15 +16,15 @@ import click
 from opensearchpy import OpenSearch
 from tqdm import tqdm  # type: ignore[import-untyped]
 
-from sorce.cluster import address, sentences
+from sorce import options
+from sorce.cluster import address, translate_errors
+from sorce.evaluate.ground_truth import LabelledQuery
 from sorce.evaluate.report import as_json as results_as_json
 from sorce.evaluate.report import table
-from sorce.evaluate.run import BENCHMARKS, Result, Run
-from sorce.evaluate.truth import Query
+from sorce.evaluate.run import BENCHMARKS, BenchmarkRun, Result
 from sorce.mappings.recipe import Plain
 from sorce.models import DEFAULT_MODEL, DEFAULT_REGIONS, load_model, parse_parameters
 from sorce.options import Cluster, cluster
-from sorce.plugin import options
 
 DONE_WITH_REJECTS = 3
 
@@ -40,7 +40,7 @@ class Setup:
 
 
 def setups(models: Sequence[str], regions: Sequence[str]) -> list[Setup]:
-    """Each model with each regions method, `tiles` or `tiles:most=90,smallest=0.05`. Raises ModelError."""
+    """Each model with each regions method, written `tiles` or `tiles:max_regions=90`. Raises ModelError."""
     found = []
     for model, each in product(dict.fromkeys(models), dict.fromkeys(regions)):
         method, _, given = each.partition(":")
@@ -104,7 +104,7 @@ def evaluate(
 
     \b
         sorce evaluate lines ./photos --model mini --regions tiles --regions whole --save drawn
-        sorce evaluate coco ./val2017 --truth instances_val2017.json --regions tiles:most=90 --exact --out coco.json
+        sorce evaluate coco ./val2017 --truth instances_val2017.json --regions tiles:max_regions=90 --exact
     """
     if exact and keep:
         raise click.UsageError("--exact makes no index to keep; leave one of the two out.")
@@ -115,7 +115,7 @@ def evaluate(
         click.echo(f"note: {sentence}", err=True)
     with _client(exact, cluster) as client:
         how = "exact, in memory" if client is None else f"OpenSearch {client.info()['version']['number']}"
-        run = Run(chosen, read, client, keep, _progress)
+        run = BenchmarkRun(chosen, read, client, keep, _progress)
         results: dict[str, Result] = {}
         for setup in asked:
             click.echo(f"{setup.name}: {len(read.pictures):,} pictures, {len(read.queries):,} queries; {how}", err=True)
@@ -143,11 +143,11 @@ def _client(exact: bool, cluster: Cluster) -> Iterator[OpenSearch | None]:
     if exact:
         yield None
     else:
-        with cluster.connect() as client, sentences(address(client)):
+        with cluster.connect() as client, translate_errors(address(client)):
             yield client
 
 
-def _progress(queries: Sequence[Query]) -> Iterable[Query]:
+def _progress(queries: Sequence[LabelledQuery]) -> Iterable[LabelledQuery]:
     yield from tqdm(queries, unit=" texts", file=sys.stderr, disable=None)
 
 

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from sorce.evaluate.ask import Ask
+from sorce.evaluate.box_metrics import BoxMetrics, SizeMetrics
 from sorce.evaluate.figures import Figure, figure
-from sorce.evaluate.judge import BoxVerdicts, SizeVerdicts
+from sorce.evaluate.ground_truth import GroundTruth, LabelledQuery
 from sorce.evaluate.metrics import (
     Ranks,
     Scores,
@@ -21,7 +22,6 @@ from sorce.evaluate.metrics import (
     ranks_in,
 )
 from sorce.evaluate.readers.sorce1k import EASY, FULL, MEDIUM
-from sorce.evaluate.truth import Query, Truth
 from sorce.mappings import Hit
 
 KS = (1, 5, 10)
@@ -32,14 +32,14 @@ PHOTOS = 50
 DRAWN = 3
 """The first hits of a query that are kept to be drawn."""
 
-Progress = Callable[[Sequence[Query]], Iterable[Query]]
+Progress = Callable[[Sequence[LabelledQuery]], Iterable[LabelledQuery]]
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class AskedQuery:
     """A query and what is worth a look: the first hits, and the best right photo where it is not one of them."""
 
-    query: Query
+    query: LabelledQuery
     hits: Sequence[Hit]
     right: Sequence[str]
     verdict: str
@@ -50,17 +50,17 @@ class Asked:
 @dataclass(frozen=True, slots=True)
 class Outcome:
     figures: list[Figure] = field(default_factory=list)
-    asked: list[Asked] = field(default_factory=list)
+    asked: list[AskedQuery] = field(default_factory=list)
 
 
-Protocol = Callable[[Truth, Ask, Progress], Outcome]
+Protocol = Callable[[GroundTruth, Ask, Progress], Outcome]
 
 
 def recalls(name: str, found: Sequence[Ranks]) -> list[Figure]:
     return [figure(f"{name}R@{k}", [found_at(k, places) for places in found]) for k in KS]
 
 
-def sorce_1k(truth: Truth, ask: Ask, progress: Progress) -> Outcome:
+def sorce_1k(truth: GroundTruth, ask: Ask, progress: Progress) -> Outcome:
     """SORCE-1K in both published forms (arXiv 2505.24441 with its code; ObjEmbed, arXiv 2602.01753, table 4).
 
     Of 3N pictures each caption asks for one zoom (easy 3x, medium 2x, hard the full picture), the two others of its
@@ -72,7 +72,7 @@ def sorce_1k(truth: Truth, ask: Ask, progress: Progress) -> Outcome:
     full_folder = next(each.source.folder for each in truth.pictures.values() if each.name.startswith(f"{FULL}/"))
     items = [list(query.answers) for query in truth.queries]
     outcome, by_zoom, full_only, similarities = Outcome(), [], [], []
-    boxes, sizes = BoxVerdicts(), SizeVerdicts()
+    boxes, sizes = BoxMetrics(), SizeMetrics()
     for query, item in zip(progress(truth.queries), items, strict=True):
         first = ask.ranked(query.text, MOST, full_folder)
         places = ranks_in(_ids(first), item[:1])
@@ -110,10 +110,10 @@ def text_ranks(scores: Scores) -> list[Ranks]:
     return list(places[:, None])
 
 
-def classes(truth: Truth, ask: Ask, progress: Progress) -> Outcome:
+def classes(truth: GroundTruth, ask: Ask, progress: Progress) -> Outcome:
     """mAP over the first 50 photos with class names as queries (Levi et al., arXiv 2309.14999; ObjEmbed's code)."""
     outcome, found = Outcome(), []
-    boxes, sizes = BoxVerdicts(), SizeVerdicts()
+    boxes, sizes = BoxMetrics(), SizeMetrics()
     for query in progress(truth.queries):
         right = list(query.answers)
         hits = ask.ranked(query.text, PHOTOS)
@@ -134,15 +134,15 @@ def classes(truth: Truth, ask: Ask, progress: Progress) -> Outcome:
     return outcome
 
 
-def sorec(truth: Truth, ask: Ask, progress: Progress) -> Outcome:
+def sorec(truth: GroundTruth, ask: Ask, progress: Progress) -> Outcome:
     """Acc50, Acc75 and mAcc (SOREC, arXiv 2510.03701) of the box shown in the expression's own picture."""
-    outcome, boxes = Outcome(), BoxVerdicts()
+    outcome, boxes = Outcome(), BoxMetrics()
     for query in progress(truth.queries):
         hits = ask.shown(query.text, query.located)
         boxes.add(query, hits)
         overlap = boxes.overlaps[-1][0]
         verdict = f"IoU {overlap:.2f}"
-        outcome.asked.append(Asked(query, hits, (), verdict, bool(overlap >= 0.5), bool(overlap < 0.5)))
+        outcome.asked.append(AskedQuery(query, hits, (), verdict, bool(overlap >= 0.5), bool(overlap < 0.5)))
     overlaps = np.concatenate(boxes.overlaps)
     outcome.figures.append(figure("Acc50", list(accuracy(overlaps, 0.5))))
     outcome.figures.append(figure("Acc75", list(accuracy(overlaps, 0.75))))
@@ -155,9 +155,9 @@ def _ids(hits: Sequence[Hit]) -> list[str]:
     return [hit.photo_id for hit in hits]
 
 
-def _asked(query: Query, hits: Sequence[Hit], right: Sequence[str], places: Ranks) -> Asked:
+def _asked(query: LabelledQuery, hits: Sequence[Hit], right: Sequence[str], places: Ranks) -> AskedQuery:
     best = int(places.argmin())
     rank = places[best]
     verdict = f"first right one at {rank:.0f}" if np.isfinite(rank) else f"no right one in {len(hits)}"
     wanted = [right[best]] if rank > DRAWN else []
-    return Asked(query, hits[:DRAWN], wanted, verdict, bool(rank == 1), bool(rank > MOST))
+    return AskedQuery(query, hits[:DRAWN], wanted, verdict, bool(rank == 1), bool(rank > MOST))

@@ -12,15 +12,15 @@ from typing import Any
 
 from opensearchpy import OpenSearch
 
-from sorce.cluster import address, sentences
+from sorce.cluster import address, translate_errors
 from sorce.evaluate import protocols
 from sorce.evaluate.ask import Ask, Encoded, InCluster, in_memory
-from sorce.evaluate.drawn import draw
+from sorce.evaluate.drawing import draw
 from sorce.evaluate.figures import Figure
+from sorce.evaluate.ground_truth import GroundTruth
 from sorce.evaluate.readers import coco, lines, sorce1k, sorec, yolo
-from sorce.evaluate.truth import Truth
 from sorce.ingest import ingest_photos
-from sorce.ingest.screen import Screen
+from sorce.ingest.progress import Progress
 from sorce.mappings import Recipe, Rejected
 from sorce.models import Model
 
@@ -29,7 +29,7 @@ MERGE_TIMEOUT = 3600
 
 @dataclass(frozen=True, slots=True)
 class Benchmark:
-    read: Callable[[Path, Path | None], Truth]
+    read: Callable[[Path, Path | None], GroundTruth]
     judge: protocols.Protocol
 
 
@@ -64,7 +64,7 @@ class Result:
     remarks: tuple[str, ...]
 
 
-class Listener(Screen):
+class Listener(Progress):
     """Shows how a run goes, and keeps the rejects."""
 
     def __init__(self, photos: int) -> None:
@@ -77,14 +77,14 @@ class Listener(Screen):
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class BenchmarkRun:
     """How recipes are tried: in OpenSearch, or exactly in memory where there is no client.
 
     `keep` leaves the index there; `progress` shows how far the texts are.
     """
 
     benchmark: Benchmark
-    truth: Truth
+    truth: GroundTruth
     client: OpenSearch | None
     keep: bool
     progress: protocols.Progress
@@ -108,7 +108,7 @@ class Run:
                 ask, regions = in_memory(model, encoded, sources, listener)
             yield ask, Cost(len(sources) - len(listener.rejects), regions, time.perf_counter() - started)
             return
-        with sentences(address(self.client)), index_of_its_own(self.client, self.keep) as index:
+        with translate_errors(address(self.client)), index_of_its_own(self.client, self.keep) as index:
             with listener:
                 report = ingest_photos(self.client, index, model, sources, watch=listener)
             size = merged_size(self.client, index)

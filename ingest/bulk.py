@@ -15,7 +15,7 @@ import orjson
 from opensearchpy import OpenSearch, exceptions
 
 from sorce.errors import ClusterError
-from sorce.ingest.patience import Patience, Wait, passes, passing
+from sorce.ingest.retry import Backoff, Retry, passes, passing
 from sorce.mappings import Rejected
 
 THREADS = 2
@@ -75,23 +75,23 @@ class Sender:
 
     client: OpenSearch
     index: str
-    patience: Patience = field(default_factory=Patience)
+    retry: Retry = field(default_factory=Retry)
 
     def send(self, writes: Sequence[Write]) -> Sent:
-        """Raises ClusterError where the cluster refuses all, or takes nothing for as long as there is patience."""
-        if self.patience.ended.is_set():
+        """Raises ClusterError where the cluster refuses all, or takes nothing until the retry timeout."""
+        if self.retry.ended.is_set():
             return Sent([], [], 0.0)
         try:
             return self._send(writes)
         except BaseException:
-            self.patience.ended.set()
+            self.retry.ended.set()
             raise
 
     def _send(self, writes: Sequence[Write]) -> Sent:
         started = time.perf_counter()
         written: list[Write] = []
         rejected: list[Rejected] = []
-        left, waiting = list(writes), Wait(self.patience)
+        left, waiting = list(writes), Backoff(self.retry)
         while True:
             answers = list(zip(left, self._ask(left), strict=True))
             written += [write for write, answer in answers if answer.fate is Fate.WRITTEN]
@@ -181,7 +181,7 @@ class Writer:
         finally:
             # What a failed run has under way is still finished; what waits behind it, or for the cluster, is not.
             if not done:
-                self._sender.patience.ended.set()
+                self._sender.retry.ended.set()
             self._pool.shutdown(cancel_futures=True)
 
     def add(self, write: Write) -> None:

@@ -13,22 +13,22 @@ from typing import IO, Any
 import click
 from opensearchpy import OpenSearch
 
-from sorce.cluster import address, sentences
+from sorce.cluster import address, translate_errors
 from sorce.errors import ModelError, SorceError
-from sorce.ingest.files import Files, Naming, absolute_path, named
-from sorce.ingest.index import Index
-from sorce.ingest.move import switch, target, template_is_outdated
-from sorce.ingest.patience import SECONDS, Interrupted, Patience
+from sorce.ingest.alias import switch, target, template_is_outdated
+from sorce.ingest.index import TargetIndex
 from sorce.ingest.pipeline import Options, default_workers, ingest_photos, rehearse
+from sorce.ingest.progress import INTERRUPTED, Progress, interruptible
 from sorce.ingest.prune import count_gone, prune
 from sorce.ingest.report import Report
-from sorce.ingest.screen import INTERRUPTED, Screen, interruptible
+from sorce.ingest.retry import SECONDS, Interrupted, Retry
 from sorce.mappings import Attribute, Recipe
 from sorce.mappings.index import parse_attribute
 from sorce.mappings.recipe import Plain
 from sorce.models import DEFAULT_MODEL, DEFAULT_REGIONS, METHODS, Model, load_model, parse_parameters
 from sorce.models.checkpoint import FOLDER, Checkpoint, find, find_again
 from sorce.options import Cluster, cluster
+from sorce.pictures.files import Files, Naming, absolute_path, named
 
 DONE_WITH_REJECTS = 3
 
@@ -43,8 +43,8 @@ class Request:
     cluster: Cluster
     model: str | None
     regions: str | None
-    smallest: float | None
-    most: int | None
+    min_object_size: float | None
+    max_regions: int | None
     parameters: Sequence[str]
     device: str
     batch_size: int
@@ -53,7 +53,7 @@ class Request:
     ignore: Sequence[str]
     limit: int | None
     attributes: Mapping[str, Attribute]
-    patience: float
+    retry_timeout: float
     force: bool
     prune: bool
     dry_run: bool
@@ -90,7 +90,7 @@ class Request:
 
     def given_parameters(self, regions: str) -> dict[str, Plain]:
         """Those of the command line."""
-        usual: dict[str, Plain] = {"smallest": self.smallest, "most": self.most}
+        usual: dict[str, Plain] = {"min_object_size": self.min_object_size, "max_regions": self.max_regions}
         given = {name: value for name, value in usual.items() if value is not None}
         return {**given, **(parse_parameters(regions, self.parameters) if self.parameters else {})}
 
@@ -115,8 +115,10 @@ def attributes(context: click.Context, option: click.Parameter, texts: Sequence[
     type=click.Choice(sorted(METHODS)),
     help=f"How a photo becomes regions.  [default: the index's, or {DEFAULT_REGIONS}]",
 )
-@click.option("--smallest", type=float, help="Side of the smallest object, as a share of the photo's longer side.")
-@click.option("--most", type=int, help="The most regions per photo, the whole photo included.")
+@click.option(
+    "--min-object-size", type=float, help="Side of the smallest object, as a share of the photo's longer side."
+)
+@click.option("--max-regions", type=int, help="The most regions per photo, the whole photo included.")
 @click.option(
     "--parameter",
     "parameters",
@@ -145,7 +147,7 @@ def attributes(context: click.Context, option: click.Parameter, texts: Sequence[
     help="Say more of each photo: key=value, key:int=3, key:float=2.5 or key:date=2026-01-31; may be repeated.",
 )
 @click.option(
-    "--patience",
+    "--retry-timeout",
     type=click.FloatRange(0),
     default=SECONDS,
     show_default=True,
@@ -193,49 +195,51 @@ def run(request: Request) -> tuple[str, Report]:
     if request.prune and not files.folders():
         raise click.UsageError("--prune looks for photos that are gone from a folder; name a folder.")
     client = request.cluster.connect()
-    with sentences(address(client)):
-        there = Index(client, request.name).recipe()
+    with translate_errors(address(client)):
+        there = TargetIndex(client, request.name).recipe()
         model = request.load_model(there)
         index = target(client, request.alias, model.recipe) if request.alias else request.name
     photos, others = files.count()
     expected = photos if request.limit is None else min(photos, request.limit)
-    with Screen(expected, request.rejects, request.quiet) as screen, interruptible(screen):
-        report = work(client, index, request, model, files, screen)
+    with Progress(expected, request.rejects, request.quiet) as progress, interruptible(progress):
+        report = work(client, index, request, model, files, progress)
         if request.alias and not report.stopped and not request.dry_run:
             try:
-                screen.say(moved(client, index, request, request.alias, files, screen))
+                progress.say(moved(client, index, request, request.alias, files, progress))
             except Interrupted:
                 report = replace(report, stopped=True)
     return index, replace(report, others=others)
 
 
-def moved(client: OpenSearch, index: str, request: Request, alias: str, files: Files, screen: Screen) -> str:
+def moved(client: OpenSearch, index: str, request: Request, alias: str, files: Files, progress: Progress) -> str:
     """Switches the alias, if all is there. Raises Interrupted where that is asked to stop."""
     if request.limit is not None:
         return f"'{alias}' was not switched to '{index}', which --limit keeps incomplete."
-    patience = Patience(request.patience, screen)
-    old = switch(client, alias, index, files if request.prune else None, patience)
+    retry = Retry(request.retry_timeout, progress)
+    old = switch(client, alias, index, files if request.prune else None, retry)
     if old is None:
         return f"'{alias}' names '{index}'."
     done = f"'{alias}' names '{index}'; '{old}' stays until you delete it."
-    with sentences(address(client)):
-        outdated = patience.ask(partial(template_is_outdated, client, alias, old, index))
+    with translate_errors(address(client)):
+        outdated = retry.ask(partial(template_is_outdated, client, alias, old, index))
     again = f"run `sorce plugin install --index {alias}` again."
     return f"{done} Searches that the cluster encodes still rank by the recipe before: {again}" if outdated else done
 
 
-def work(client: OpenSearch, index: str, request: Request, model: Model[Any], files: Files, screen: Screen) -> Report:
+def work(
+    client: OpenSearch, index: str, request: Request, model: Model[Any], files: Files, progress: Progress
+) -> Report:
     sources = islice(files, request.limit)
-    options = Options(request.attributes, request.force, request.workers, request.patience)
+    options = Options(request.attributes, request.force, request.workers, request.retry_timeout)
     if request.dry_run:
-        report = rehearse(client, index, model.recipe, sources, options, screen)
+        report = rehearse(client, index, model.recipe, sources, options, progress)
     else:
-        report = ingest_photos(client, index, model, sources, options, screen)
+        report = ingest_photos(client, index, model, sources, options, progress)
     if not request.prune or report.stopped:
         return report
     remove = count_gone if request.dry_run else prune
-    pruned = remove(client, index, files, Patience(request.patience, screen))
-    return replace(report, pruned=pruned, stopped=screen.stop.is_set())
+    pruned = remove(client, index, files, Retry(request.retry_timeout, progress))
+    return replace(report, pruned=pruned, stopped=progress.stop.is_set())
 
 
 def told(request: Request, index: str, report: Report) -> str:

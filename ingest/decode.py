@@ -12,11 +12,11 @@ from typing import Generic, TypeVar
 from PIL import Image
 
 from sorce.errors import BadPhoto
-from sorce.ingest.source import Source
 from sorce.mappings import Attribute, Photo, PhotoFile, Rejected
 from sorce.mappings.lookup import Stored
-from sorce.models.apart import Limits, Openers
-from sorce.models.upright import MOST_PIXELS, named
+from sorce.pictures.loading import MOST_PIXELS, named
+from sorce.pictures.sandbox import DecodeLimits, DecoderPool
+from sorce.pictures.source import Source
 
 Prepared = TypeVar("Prepared")
 
@@ -49,7 +49,7 @@ class Ready(Generic[Prepared]):
     seconds: float
 
 
-class Room:
+class PixelBudget:
     """So many pixels may be in memory at once; a photo waits for its own before it is decoded."""
 
     def __init__(self, pixels: int) -> None:
@@ -81,13 +81,13 @@ class Decoder(Generic[Prepared]):
         attributes: Mapping[str, Attribute],
         force: bool,
         workers: int,
-        limits: Limits | None = None,
+        limits: DecodeLimits | None = None,
     ) -> None:
         self._prepare = prepare
         self._attributes = attributes
         self._force = force
-        self._room = Room(max(MOST_PIXELS, workers * PIXELS_OF_A_WORKER))
-        self._openers = Openers(limits or Limits())
+        self._room = PixelBudget(max(MOST_PIXELS, workers * PIXELS_OF_A_WORKER))
+        self._openers = DecoderPool(limits or DecodeLimits())
 
     def __enter__(self) -> Decoder[Prepared]:
         return self

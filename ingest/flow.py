@@ -11,13 +11,13 @@ from itertools import islice
 from typing import TypeVar
 
 from sorce.ingest.decode import Job, Ready, Unchanged
-from sorce.ingest.index import Index
-from sorce.ingest.patience import Patience
+from sorce.ingest.index import TargetIndex
 from sorce.ingest.report import Watch
-from sorce.ingest.source import Source
-from sorce.ingest.tally import Tally
+from sorce.ingest.retry import Retry
+from sorce.ingest.stats import Stats
 from sorce.mappings import Region, Rejected
 from sorce.models.model import Model, Prepared
+from sorce.pictures.source import Source
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -37,14 +37,14 @@ def until(watch: Watch, items: Iterable[Item]) -> Iterator[Item]:
         yield item
 
 
-def compared(index: Index, sources: Iterable[Source | Rejected], patience: Patience) -> Iterator[Job | Rejected]:
+def compared(index: TargetIndex, sources: Iterable[Source | Rejected], retry: Retry) -> Iterator[Job | Rejected]:
     """Each source with what the index holds of it."""
     # What a run wrote that was killed need not be found by itself: an index may refresh seldom, or never.
-    patience.ask(index.refresh)
+    retry.ask(index.refresh)
     sources = iter(sources)
     while batch := list(islice(sources, LOOKUP)):
         ids = [source.photo_id for source in batch if isinstance(source, Source)]
-        stored = patience.ask(partial(index.stored, ids))
+        stored = retry.ask(partial(index.stored, ids))
         if stored is None:
             return
         for source in batch:
@@ -86,33 +86,33 @@ def in_order(
 
 
 def batches(
-    outcomes: Iterable[Ready[Prepared] | Unchanged | Rejected], pace: Pace, tally: Tally
+    outcomes: Iterable[Ready[Prepared] | Unchanged | Rejected], pace: Pace, stats: Stats
 ) -> Iterator[list[Ready[Prepared]]]:
     """What is to be encoded, by the batch; the rest is only counted. Ends when the run is asked to stop."""
     batch: list[Ready[Prepared]] = []
-    for outcome in until(tally.watch, outcomes):
+    for outcome in until(stats.watch, outcomes):
         if not isinstance(outcome, Ready):
-            tally.settled(outcome)
+            stats.settled(outcome)
             continue
-        tally.decoded(outcome.seconds)
+        stats.decoded(outcome.seconds)
         batch.append(outcome)
         if len(batch) >= pace.photos:
             yield batch
             batch = []
-    if batch and not tally.watch.stop.is_set():
+    if batch and not stats.watch.stop.is_set():
         yield batch
 
 
 def encoded(
-    model: Model[Prepared], batches: Iterable[list[Ready[Prepared]]], pace: Pace, tally: Tally
+    model: Model[Prepared], batches: Iterable[list[Ready[Prepared]]], pace: Pace, stats: Stats
 ) -> Iterator[tuple[Ready[Prepared], list[Region]]]:
     """Each photo with its regions."""
     for batch in batches:
         started = time.perf_counter()
         regions = model.encode([ready.prepared for ready in batch])
-        tally.encoded(time.perf_counter() - started)
+        stats.encoded(time.perf_counter() - started)
         for ready in batch:
-            tally.noted(model.note(ready.photo.width, ready.photo.height))
+            stats.noted(model.note(ready.photo.width, ready.photo.height))
         seen = (model.pictures(ready.prepared) for ready in batch)
         pace.learn(len(batch), sum(map(max, seen, map(len, regions))))
         yield from zip(batch, regions, strict=True)

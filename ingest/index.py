@@ -10,7 +10,7 @@ from opensearchpy import OpenSearch, exceptions
 
 from sorce.cluster import reason, recipe_of
 from sorce.errors import ClusterError
-from sorce.ingest.patience import Patience
+from sorce.ingest.retry import Retry
 from sorce.mappings import Attribute, Recipe, refuse_mismatch
 from sorce.mappings.index import attributes_mapping, index_body
 from sorce.mappings.lookup import Stored, by_ids, uri_of, uris_below
@@ -20,7 +20,7 @@ PAGE = 10_000
 """Photos that are listed at once; OpenSearch allows no more."""
 
 
-class Index:
+class TargetIndex:
     """An index, or an alias of one."""
 
     def __init__(self, client: OpenSearch, name: str) -> None:
@@ -67,14 +67,14 @@ class Index:
         except exceptions.NotFoundError:
             return {}
 
-    def uris(self, prefix: str, relative: bool, patience: Patience) -> Iterator[tuple[str, str]]:
+    def uris(self, prefix: str, relative: bool, retry: Retry) -> Iterator[tuple[str, str]]:
         """Ids and URIs of the photos whose URI begins so, as of the last refresh; `relative` leaves out `file:`.
 
         Raises Interrupted where the run ends first.
         """
         body = uris_below(prefix, relative=relative) | {"size": PAGE, "sort": ["uri"]}
         # By pages: a scroll would not outlive a restart of the cluster.
-        while hits := patience.insist(partial(self._hits, body)):
+        while hits := retry.insist(partial(self._hits, body)):
             yield from ((hit["_id"], uri_of(hit)) for hit in hits)
             body["search_after"] = hits[-1]["sort"]
 

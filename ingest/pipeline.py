@@ -11,25 +11,25 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from functools import partial
 
 from opensearchpy import OpenSearch
 from PIL.Image import Image
 
-from sorce.cluster import address, sentences
+from sorce.cluster import address, translate_errors
 from sorce.ingest.bulk import Sender, Write, Writer, index_lines
 from sorce.ingest.decode import Decoder, Ready
 from sorce.ingest.flow import Pace, batches, compared, encoded, in_order, until
-from sorce.ingest.index import Index
-from sorce.ingest.patience import SECONDS, Patience
+from sorce.ingest.index import TargetIndex
 from sorce.ingest.report import Report, Watch
-from sorce.ingest.source import Source
-from sorce.ingest.tally import Tally
+from sorce.ingest.retry import SECONDS, Retry
+from sorce.ingest.stats import Stats
 from sorce.mappings import Attribute, Recipe, Region, Rejected
 from sorce.mappings.document import document
 from sorce.models.model import Model, Prepared
 from sorce.models.querybank import Querybank
+from sorce.pictures.source import Source
 
 
 def default_workers() -> int:
@@ -40,13 +40,13 @@ def default_workers() -> int:
 class Options:
     """How a run goes about it. `attributes` are set on each photo; `force` encodes unchanged photos again.
 
-    `patience` is how many seconds a cluster that takes nothing is waited for.
+    `retry_timeout` is how many seconds a cluster that takes nothing is waited for.
     """
 
     attributes: Mapping[str, Attribute] = field(default_factory=dict)
     force: bool = False
     workers: int = field(default_factory=default_workers)
-    patience: float = SECONDS
+    retry_timeout: float = SECONDS
 
 
 def ingest_photos(
@@ -63,23 +63,23 @@ def ingest_photos(
     read, ClusterError where the cluster refuses.
     """
     options, watch = options or Options(), watch or Watch()
-    tally, pace, patience = Tally(watch, options.workers), Pace(options.workers), Patience(options.patience, watch)
+    stats, pace, retry = Stats(watch, options.workers), Pace(options.workers), Retry(options.retry_timeout, watch)
     decoder = Decoder(model.prepare, options.attributes, options.force, options.workers)
-    with sentences(address(client)), decoder as decode:
-        there = Index(client, index)
+    with translate_errors(address(client)), decoder as decode:
+        there = TargetIndex(client, index)
         there.make(model.recipe)
         bank = querybank(model, there.recipe())
         there.add_attributes(options.attributes)
-        sender = Sender(client, index, patience)
-        with threads(options.workers) as pool, Writer(sender, tally.sent) as writer:
-            jobs = compared(there, until(watch, sources), patience)
-            decoded = batches(in_order(pool, decode, jobs, pace), pace, tally)
-            for ready, regions in encoded(model, decoded, pace, tally):
+        sender = Sender(client, index, retry)
+        with threads(options.workers) as pool, Writer(sender, stats.sent) as writer:
+            jobs = compared(there, until(watch, sources), retry)
+            decoded = batches(in_order(pool, decode, jobs, pace), pace, stats)
+            for ready, regions in encoded(model, decoded, pace, stats):
                 writer.add(write(ready, bank.measured(regions) if bank else regions))
-        patience.ask(there.refresh)
+        retry.ask(there.refresh)
         # Had somebody deleted it meanwhile, the cluster would have made one of no use when the next photos came.
-        patience.ask(partial(there.refuse_other, model.recipe))
-    return tally.report()
+        retry.ask(partial(there.refuse_other, model.recipe))
+    return stats.report()
 
 
 def rehearse(
@@ -92,15 +92,15 @@ def rehearse(
 ) -> Report:
     """What `ingest_photos` would do: it decodes, but encodes and writes nothing."""
     options, watch = options or Options(), watch or Watch()
-    tally, pace = Tally(watch, options.workers), Pace(options.workers)
+    stats, pace = Stats(watch, options.workers), Pace(options.workers)
     decoder = Decoder(only_decode, options.attributes, options.force, options.workers)
-    with sentences(address(client)), decoder as decode, threads(options.workers) as pool:
-        there = Index(client, index)
+    with translate_errors(address(client)), decoder as decode, threads(options.workers) as pool:
+        there = TargetIndex(client, index)
         there.refuse_other(recipe)
-        jobs = compared(there, until(watch, sources), Patience(options.patience, watch))
-        for batch in batches(in_order(pool, decode, jobs, pace), pace, tally):
-            tally.would_write(batch)
-    return tally.report()
+        jobs = compared(there, until(watch, sources), Retry(options.retry_timeout, watch))
+        for batch in batches(in_order(pool, decode, jobs, pace), pace, stats):
+            stats.would_write(batch)
+    return stats.report()
 
 
 def querybank(model: Model[Prepared], there: Recipe | None) -> Querybank | None:
@@ -109,7 +109,7 @@ def querybank(model: Model[Prepared], there: Recipe | None) -> Querybank | None:
 
 
 def write(ready: Ready[Prepared], regions: Sequence[Region]) -> Write:
-    lines = index_lines(document(ready.photo, regions, datetime.now(timezone.utc)))
+    lines = index_lines(document(ready.photo, regions, datetime.now(UTC)))
     return Write(ready.source.name, lines, ready.is_new, len(regions))
 
 

@@ -10,51 +10,51 @@ from pathlib import Path
 
 from opensearchpy import OpenSearch
 
-from sorce.cluster import address, sentences
+from sorce.cluster import address, translate_errors
 from sorce.errors import SorceError
-from sorce.ingest.files import Files, is_gone
-from sorce.ingest.index import Index
-from sorce.ingest.patience import Interrupted, Patience
+from sorce.ingest.index import TargetIndex
+from sorce.ingest.retry import Interrupted, Retry
+from sorce.pictures.files import Files, is_gone
 
 AT_ONCE = 1000
 
 
-def prune(client: OpenSearch, index: str, files: Files, patience: Patience | None = None) -> int:
+def prune(client: OpenSearch, index: str, files: Files, retry: Retry | None = None) -> int:
     """Removes the documents whose file is gone from the folders given, and from only those; how many.
 
     What counts is whether the file is there: one that is ignored now, or beyond a limit, stays. Ends early where the
     run is asked to stop. Raises SorceError for a folder without any photo, as a disk that is not mounted looks.
     """
-    patience = patience or Patience()
+    retry = retry or Retry()
     removed = 0
-    with sentences(address(client)), suppress(Interrupted):
-        there = Index(client, index)
-        missing = gone(there, files, patience)
+    with translate_errors(address(client)), suppress(Interrupted):
+        there = TargetIndex(client, index)
+        missing = gone(there, files, retry)
         while batch := list(islice(missing, AT_ONCE)):
-            removed += patience.insist(partial(there.delete, batch))
-        patience.ask(there.refresh)
+            removed += retry.insist(partial(there.delete, batch))
+        retry.ask(there.refresh)
     return removed
 
 
-def count_gone(client: OpenSearch, index: str, files: Files, patience: Patience | None = None) -> int:
+def count_gone(client: OpenSearch, index: str, files: Files, retry: Retry | None = None) -> int:
     """How many documents `prune` would remove."""
     count = 0
-    with sentences(address(client)), suppress(Interrupted):
-        there = Index(client, index)
+    with translate_errors(address(client)), suppress(Interrupted):
+        there = TargetIndex(client, index)
         if there.recipe() is not None:
-            for _ in gone(there, files, patience or Patience()):
+            for _ in gone(there, files, retry or Retry()):
                 count += 1
     return count
 
 
-def gone(index: Index, files: Files, patience: Patience) -> Iterator[str]:
+def gone(index: TargetIndex, files: Files, retry: Retry) -> Iterator[str]:
     """The ids of the photos whose file is gone. Raises Interrupted where the run ends first."""
     folders = files.folders()
     for folder in folders:
         refuse_empty(folder, files)
     for folder in folders:
         below = files.naming.uris_below(folder)
-        for photo_id, uri in index.uris(below, files.naming.root is not None, patience):
+        for photo_id, uri in index.uris(below, files.naming.root is not None, retry):
             file = files.naming.file(uri)
             if file is not None and is_gone(file):
                 yield photo_id

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any
 
 from sorce.mappings.values import Attribute
@@ -59,5 +59,5 @@ def _as_stored(value: Attribute) -> Attribute:
     if not isinstance(value, datetime):
         return value
     # OpenSearch takes a date without a zone as UTC, and counts in milliseconds.
-    exact = value.replace(tzinfo=value.tzinfo or timezone.utc).astimezone(timezone.utc)
+    exact = value.replace(tzinfo=value.tzinfo or UTC).astimezone(UTC)
     return exact.strftime("%Y-%m-%dT%H:%M:%S.") + f"{exact.microsecond // 1000:03}Z"

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sorce.errors import QueryError
-from sorce.mappings.ranking import ABOVE_FLOOR, NO_FLOOR, PLAIN, Ranking
+from sorce.mappings.ranking import ABOVE_MINIMUM, NO_MINIMUM, PLAIN, Ranking
 from sorce.mappings.values import Vector
 
 Json = dict[str, Any]
@@ -41,7 +41,7 @@ EF_SEARCH_TO_PROVE = 2000
 # By the cosine alone, in fewer words than `Ranking.script` has.
 CLOSENESS = "_score >= 1 ? _score : 2 - 1 / _score"
 DISTANCE = "_score >= 1 ? 1 - _score / 2 : 0.5 / _score"
-FLOORED = f"double closeness = {CLOSENESS}; closeness - 1 < params.floor ? 0 : closeness"
+WITH_MINIMUM = f"double closeness = {CLOSENESS}; closeness - 1 < params.min_similarity ? 0 : closeness"
 
 PHOTO_FIELDS = ["photo_id", "uri", "file_name", "folder", "width", "height"]
 COSINE = "similarity"
@@ -54,8 +54,8 @@ class Query:
     """One search. `filter` holds clauses on `regions.*` (`sorce.mappings.filters`).
 
     `boxes` is how many regions a photo shows per phrase; `k` how many candidate photos each shard proposes per phrase,
-    and `ef_search` how widely the graph is searched for them; `floor` the least similarity of a phrase's region;
-    `exact` scans every photo instead. `ranking` is what ranks a region.
+    and `ef_search` how widely the graph is searched for them; `min_similarity` the least similarity of a phrase's
+    region; `exact` scans every photo instead. `ranking` is what ranks a region.
     """
 
     phrases: Sequence[QueryVector]
@@ -63,7 +63,7 @@ class Query:
     size: Number = 10
     boxes: Number = 1
     filter: Clauses = ()
-    floor: Number | None = None
+    min_similarity: Number | None = None
     k: Number | None = None
     ef_search: Number = EF_SEARCH
     exact: bool = False
@@ -170,15 +170,18 @@ def exact(vector: QueryVector, name: str, query: Query) -> Json:
     scored: Json = {"query": compared(vector, query.filter), "script": {"source": CLOSENESS}}
     # Doc values, since `_source` of a photo with hundreds of regions would be read and cut up for every hit.
     shown: Json = {"name": name, "size": query.boxes, "_source": False, "docvalue_fields": MATCH_FIELDS}
-    floor = query.floor
+    min_similarity = query.min_similarity
     if not query.ranking.is_plain:
-        floor = NO_FLOOR if floor is None else floor
-        scored["script"] = {"source": query.ranking.script, "params": {**query.ranking.params, "floor": floor}}
+        min_similarity = NO_MINIMUM if min_similarity is None else min_similarity
+        scored["script"] = {
+            "source": query.ranking.script,
+            "params": {**query.ranking.params, "min_similarity": min_similarity},
+        }
         shown["script_fields"] = {COSINE: {"script": cosine(vector)}}
-    elif floor is not None:
-        scored["script"] = {"source": FLOORED, "params": {"floor": floor}}
-    if floor is not None:
-        scored["min_score"] = ABOVE_FLOOR
+    elif min_similarity is not None:
+        scored["script"] = {"source": WITH_MINIMUM, "params": {"min_similarity": min_similarity}}
+    if min_similarity is not None:
+        scored["min_score"] = ABOVE_MINIMUM
     return {"nested": {"path": "regions", "score_mode": "max", "inner_hits": shown, "query": {"script_score": scored}}}
 
 

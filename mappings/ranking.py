@@ -23,11 +23,12 @@ Json = dict[str, Any]
 SIMILARITY, PRODUCT = RANKS = ("similarity", "product")
 MOST_DEBIAS = 2
 
-# OpenSearch takes no score below 0, and drops a region below the floor by a score of 0. Raised by `base`, no score is
-# below LEAST; a sigmoid is never below 0, and as it is keeps all of float32's digits. `most` is above every value.
+# OpenSearch takes no score below 0. A region below the least similarity is dropped by a score of 0. Raised by `base`,
+# no score is below LEAST; a sigmoid is never below 0, and as it is keeps all of float32's digits. `most` is above every
+# value.
 LEAST = 1e-30
-ABOVE_FLOOR = 1e-35
-NO_FLOOR = -2
+ABOVE_MINIMUM = 1e-35
+NO_MINIMUM = -2
 
 # knn_score compares natively, four times faster than Painless does, but bends what is below zero: it gives 1 + cos, and
 # for a negative cos 1 / (1 - cos). Of these sums would not be sums of cosines; Painless only has to unbend the number.
@@ -64,13 +65,13 @@ class Ranking:
 
     @property
     def params(self) -> Json:
-        """Of both scripts; that of phrases needs a `floor`, too."""
+        """Of both scripts; that of phrases needs a `min_similarity`, too."""
         return {"rank": self.rank, "debias": self.debias, **self.matching}
 
     @property
     def script(self) -> str:
-        """Painless: what a region scores for a phrase, from its knn_score; 0 where it is below the floor."""
-        return f"{self._value}return cos < params.floor ? 0 : Math.max({LEAST}, value + base);"
+        """Painless: what a region scores for a phrase, from its knn_score; 0 where it is below the min_similarity."""
+        return f"{self._value}return cos < params.min_similarity ? 0 : Math.max({LEAST}, value + base);"
 
     @property
     def script_of_not(self) -> str:

@@ -10,14 +10,14 @@ from sorce.models.methods import (
     parse_parameters,
 )
 from sorce.models.model import Model, TextEncoder
-from sorce.models.plan import MOST, SMALLEST
+from sorce.models.tiling import MAX_REGIONS, MIN_OBJECT_SIZE
 
 __all__ = [
     "DEFAULT_MODEL",
     "DEFAULT_REGIONS",
+    "MAX_REGIONS",
     "METHODS",
-    "MOST",
-    "SMALLEST",
+    "MIN_OBJECT_SIZE",
     "Method",
     "Model",
     "TextEncoder",

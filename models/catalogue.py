@@ -12,7 +12,7 @@ OVERHEAD = 1.1
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class KnownCheckpoint:
     """A checkpoint that was published for a method; `dimension` is that of its vectors, `needs` what it runs on."""
 
     name: str
@@ -27,21 +27,31 @@ class Known:
 
 
 CROPS = ("tiles", "whole", "clusters", "objects")
-KNOWN: Sequence[Known] = (
-    Known("mini", ("tiles", "whole", "clusters"), 128, "Apache-2.0; drawings CC-BY and others", "comes along; any CPU"),
-    Known("google/siglip2-base-patch16-256", CROPS, 768, "Apache-2.0", "CPU, better a GPU"),
-    Known("google/siglip2-so400m-patch14-384", CROPS, 1152, "Apache-2.0", "GPU"),
-    Known("openai/clip-vit-base-patch16", CROPS, 512, "MIT (code)", "CPU, better a GPU"),
-    Known("openai/clip-vit-large-patch14", CROPS, 768, "MIT (code)", "GPU"),
-    Known("wkcn/TinyCLIP-ViT-8M-16-Text-3M-YFCC15M", CROPS, 512, "MIT", "any CPU"),
-    Known("google/owlv2-base-patch16-ensemble", ("objects",), 512, "Apache-2.0", "GPU; --parameter vectors=owl"),
-    Known("google/owlv2-large-patch14-ensemble", ("objects",), 768, "Apache-2.0", "GPU; --parameter vectors=owl"),
-    Known("lcxrocks/e5-v-ReP", ("prompts",), 4096, "not stated; Llama 3's for its base", "GPU for 8 B parameters"),
-    Known("royokong/e5-v", ("prompts",), 4096, "not stated; Llama 3's for its base", "GPU for 8 B parameters"),
-    Known("Qwen/Qwen2-VL-2B-Instruct", ("prompts",), 1536, "see its card", "GPU for 2 B parameters"),
-    Known("Qwen/Qwen2-VL-7B-Instruct", ("prompts",), 3584, "see its card", "GPU for 7 B parameters"),
-    Known("fushh7/ObjEmbed-2B", ("objembed",), 2048, "Apache-2.0", "GPU for 2 B parameters, and a detector"),
-    Known("fushh7/ObjEmbed-4B", ("objembed",), 2560, "Apache-2.0", "GPU for 4 B parameters, and a detector"),
+KNOWN: Sequence[KnownCheckpoint] = (
+    KnownCheckpoint(
+        "mini", ("tiles", "whole", "clusters"), 128, "Apache-2.0; drawings CC-BY and others", "comes along; any CPU"
+    ),
+    KnownCheckpoint("google/siglip2-base-patch16-256", CROPS, 768, "Apache-2.0", "CPU, better a GPU"),
+    KnownCheckpoint("google/siglip2-so400m-patch14-384", CROPS, 1152, "Apache-2.0", "GPU"),
+    KnownCheckpoint("openai/clip-vit-base-patch16", CROPS, 512, "MIT (code)", "CPU, better a GPU"),
+    KnownCheckpoint("openai/clip-vit-large-patch14", CROPS, 768, "MIT (code)", "GPU"),
+    KnownCheckpoint("wkcn/TinyCLIP-ViT-8M-16-Text-3M-YFCC15M", CROPS, 512, "MIT", "any CPU"),
+    KnownCheckpoint(
+        "google/owlv2-base-patch16-ensemble", ("objects",), 512, "Apache-2.0", "GPU; --parameter vectors=owl"
+    ),
+    KnownCheckpoint(
+        "google/owlv2-large-patch14-ensemble", ("objects",), 768, "Apache-2.0", "GPU; --parameter vectors=owl"
+    ),
+    KnownCheckpoint(
+        "lcxrocks/e5-v-ReP", ("prompts",), 4096, "not stated; Llama 3's for its base", "GPU for 8 B parameters"
+    ),
+    KnownCheckpoint(
+        "royokong/e5-v", ("prompts",), 4096, "not stated; Llama 3's for its base", "GPU for 8 B parameters"
+    ),
+    KnownCheckpoint("Qwen/Qwen2-VL-2B-Instruct", ("prompts",), 1536, "see its card", "GPU for 2 B parameters"),
+    KnownCheckpoint("Qwen/Qwen2-VL-7B-Instruct", ("prompts",), 3584, "see its card", "GPU for 7 B parameters"),
+    KnownCheckpoint("fushh7/ObjEmbed-2B", ("objembed",), 2048, "Apache-2.0", "GPU for 2 B parameters, and a detector"),
+    KnownCheckpoint("fushh7/ObjEmbed-4B", ("objembed",), 2560, "Apache-2.0", "GPU for 4 B parameters, and a detector"),
 )
 
 NOT_INCLUDED = (

@@ -15,13 +15,13 @@ from sorce.mappings import Box, Region, Vector
 from sorce.models.aggregate import divided, summarised
 from sorce.models.dense import open_dense, windowed
 from sorce.models.encoder import Encoder
-from sorce.models.lens import View
+from sorce.models.image_processor import View
 from sorce.models.model import Model
-from sorce.models.patches import Settings, divide
+from sorce.models.patches import ClusterSettings, divide
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class PatchGrid:
     """A photo's size in pixels, what the network sees of the whole, and the photo at the size of its patches."""
 
     width: int
@@ -30,16 +30,16 @@ class Seen:
     patches: View
 
 
-class Clusters(Model[Seen]):
+class Clusters(Model[PatchGrid]):
     """The whole photo by the encoder's own vector, and clusters of alike patches.
 
     A photo has fewer clusters than asked for where it has no more patches. Each photo is computed by itself, so that
     memory is bounded by its patches.
     """
 
-    def __init__(self, encoder: Encoder, settings: Settings | None = None) -> None:
+    def __init__(self, encoder: Encoder, settings: ClusterSettings | None = None) -> None:
         """Raises ModelError for an encoder that is neither a CLIP nor a SigLIP, or lacks the features."""
-        settings = settings or Settings()
+        settings = settings or ClusterSettings()
         self._encoder = encoder
         self._dense = open_dense(encoder.model, encoder.checkpoint.name, settings.features, settings.positions)
         # Not "auto": what was chosen.
@@ -49,19 +49,19 @@ class Clusters(Model[Seen]):
     def embed_texts(self, texts: Sequence[str]) -> Vector:
         return self._encoder.embed_texts(texts)
 
-    def prepare(self, photo: Image) -> Seen:
-        rows, columns = divide(photo.width, photo.height, self._settings.smallest)
+    def prepare(self, photo: Image) -> PatchGrid:
+        rows, columns = divide(photo.width, photo.height, self._settings.min_object_size)
         patches = self._encoder.scaled(photo, columns * self._dense.patch, rows * self._dense.patch)
-        return Seen(photo.width, photo.height, self._encoder.view(photo, Box(0, 0, *photo.size)), patches)
+        return PatchGrid(photo.width, photo.height, self._encoder.view(photo, Box(0, 0, *photo.size)), patches)
 
-    def encode(self, prepared: Sequence[Seen]) -> list[list[Region]]:
+    def encode(self, prepared: Sequence[PatchGrid]) -> list[list[Region]]:
         wholes = self._encoder.embed_views([seen.whole for seen in prepared])
         return [
             [Region(Box(0, 0, seen.width, seen.height), vec, "whole"), *self._clusters(seen)]
             for seen, vec in zip(prepared, wholes, strict=True)
         ]
 
-    def features(self, seen: Seen) -> Vector:
+    def features(self, seen: PatchGrid) -> Vector:
         """Unit vectors, float32 of shape (rows, columns, dimension)."""
         vectors: Vector = windowed(self._embed, seen.patches, self._dense).cpu().numpy()
         if not np.isfinite(vectors).all():
@@ -75,7 +75,7 @@ class Clusters(Model[Seen]):
         run, lens = self._encoder.batches.run, self._encoder.lens
         return torch.cat(run(lambda batch: self._dense(lens.features(batch)["pixel_values"]), views))
 
-    def _clusters(self, seen: Seen) -> list[Region]:
+    def _clusters(self, seen: PatchGrid) -> list[Region]:
         features = self.features(seen)
         labels = divided(features, self._settings.clusters, self._settings.aggregation)
         return summarised(features, labels, seen.width, seen.height)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from sorce.mappings import Box, Region, Vector
 from sorce.models.encoder import Encoder
-from sorce.models.lens import View
+from sorce.models.image_processor import View
 from sorce.models.model import Model
 
 

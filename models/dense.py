@@ -18,7 +18,7 @@ from torch.nn import functional
 from transformers import CLIPModel, SiglipModel
 
 from sorce.errors import ModelError
-from sorce.models.lens import View
+from sorce.models.image_processor import View
 
 AUTO = "auto"
 VALUE = "value"

@@ -14,10 +14,10 @@ from sorce.mappings import Box, Recipe, Vector
 from sorce.mappings.recipe import Plain
 from sorce.models.batches import Batches
 from sorce.models.checkpoint import Checkpoint
-from sorce.models.lens import Features, Lens, View
+from sorce.models.image_processor import Features, ImageProcessor, View
 from sorce.models.loading import computes_bfloat16, open_model, pick_device, pinned
 from sorce.models.model import TextEncoder
-from sorce.models.words import Words, knows_words
+from sorce.models.tokenizer import Tokenizer, has_tokenizer
 
 BATCH_SIZE = 64
 
@@ -41,7 +41,7 @@ class Encoder(TextEncoder):
         self.model = open_model(self.checkpoint, pick_device(device), half)
         self._half_on_cpu = half and computes_bfloat16(self.model.device)
         self._refuse_half_an_encoder()
-        self._words, self.lens = Words(self.model), Lens(self.model)
+        self._words, self.lens = Tokenizer(self.model), ImageProcessor(self.model)
         self.batches = Batches(self.model.device, batch_size)
         self.input_size = self.lens.input_size
         self.dimension = self._shared_dimension()
@@ -100,7 +100,7 @@ class Encoder(TextEncoder):
         processor, missing = self.model.processor, ""
         if not self.model.supports("image") or not hasattr(processor, "image_processor"):
             missing = "pictures, or has no preprocessor_config.json"
-        elif not self.model.supports("text") or not knows_words(processor.tokenizer, self.model.config):
+        elif not self.model.supports("text") or not has_tokenizer(processor.tokenizer, self.model.config):
             missing = "texts, or has no tokenizer.json"
         if missing:
             raise ModelError(

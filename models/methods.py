@@ -14,14 +14,14 @@ from sorce.models.checkpoint import Checkpoint, find, find_again
 from sorce.models.model import Model, TextEncoder
 from sorce.models.objects import settings as objects
 from sorce.models.objembed import settings as objembed
-from sorce.models.plan import KEPT, MOST, SMALLEST
+from sorce.models.tiling import MAX_REGIONS, MAX_STORED, MIN_OBJECT_SIZE
 
 DEFAULT_MODEL = "google/siglip2-base-patch16-256"
 DEFAULT_REGIONS = "tiles"
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class Runtime:
     """What a model runs on: `auto`, cpu, cuda or mps, so many pictures or texts at a time."""
 
     device: str = "auto"
@@ -38,69 +38,69 @@ class Method:
     name: str
     summary: str
     per_photo: int
-    load: Callable[[Checkpoint, Run, Mapping[str, Any]], Model[Any]]
-    load_texts: Callable[[Checkpoint, Run, Recipe], TextEncoder]
+    load: Callable[[Checkpoint, Runtime, Mapping[str, Any]], Model[Any]]
+    load_texts: Callable[[Checkpoint, Runtime, Recipe], TextEncoder]
     parameters: Mapping[str, Plain] = field(default_factory=dict)
 
 
-def _texts(checkpoint: Checkpoint, run: Run, recipe: Recipe | None = None) -> TextEncoder:  # noqa: ARG001
+def _texts(checkpoint: Checkpoint, run: Runtime, recipe: Recipe | None = None) -> TextEncoder:  # noqa: ARG001
     from sorce.models.encoder import Encoder
 
     return Encoder(checkpoint, run.device, run.batch_size)
 
 
-def _whole(checkpoint: Checkpoint, run: Run, parameters: Mapping[str, Any]) -> Model[Any]:
+def _whole(checkpoint: Checkpoint, run: Runtime, parameters: Mapping[str, Any]) -> Model[Any]:
     from sorce.models.encoder import Encoder
     from sorce.models.whole import Whole
 
     return Whole(Encoder(checkpoint, run.device, run.batch_size), **parameters)
 
 
-def _tiles(checkpoint: Checkpoint, run: Run, parameters: Mapping[str, Any]) -> Model[Any]:
+def _tiles(checkpoint: Checkpoint, run: Runtime, parameters: Mapping[str, Any]) -> Model[Any]:
     from sorce.models.encoder import Encoder
     from sorce.models.tiles import Tiles
 
     return Tiles(Encoder(checkpoint, run.device, run.batch_size), **parameters)
 
 
-def _clusters(checkpoint: Checkpoint, run: Run, parameters: Mapping[str, Any]) -> Model[Any]:
+def _clusters(checkpoint: Checkpoint, run: Runtime, parameters: Mapping[str, Any]) -> Model[Any]:
     from sorce.models.clusters import Clusters
     from sorce.models.encoder import Encoder
 
-    return Clusters(Encoder(checkpoint, run.device, run.batch_size), patches.Settings(**parameters))
+    return Clusters(Encoder(checkpoint, run.device, run.batch_size), patches.ClusterSettings(**parameters))
 
 
-def _prompts(checkpoint: Checkpoint, run: Run, parameters: Mapping[str, Any]) -> Model[Any]:
-    from sorce.models.prompts import RegionalPrompts, Settings
+def _prompts(checkpoint: Checkpoint, run: Runtime, parameters: Mapping[str, Any]) -> Model[Any]:
+    from sorce.models.prompts import PromptSettings, RegionalPrompts
 
-    return RegionalPrompts(checkpoint, Settings(**parameters), run.device, run.batch_size)
-
-
-def _prompts_texts(checkpoint: Checkpoint, run: Run, recipe: Recipe) -> TextEncoder:
-    from sorce.models.prompts import RegionalPrompts, Settings
-
-    return RegionalPrompts(checkpoint, Settings.of(recipe), run.device, run.batch_size)
+    return RegionalPrompts(checkpoint, PromptSettings(**parameters), run.device, run.batch_size)
 
 
-def _objects(checkpoint: Checkpoint, run: Run, parameters: Mapping[str, Any]) -> Model[Any]:
+def _prompts_texts(checkpoint: Checkpoint, run: Runtime, recipe: Recipe) -> TextEncoder:
+    from sorce.models.prompts import PromptSettings, RegionalPrompts
+
+    return RegionalPrompts(checkpoint, PromptSettings.of(recipe), run.device, run.batch_size)
+
+
+def _objects(checkpoint: Checkpoint, run: Runtime, parameters: Mapping[str, Any]) -> Model[Any]:
     from sorce.models.objects.opening import open_objects
 
     return open_objects(checkpoint, parameters, run.device, run.batch_size)
 
 
-def _objects_texts(checkpoint: Checkpoint, run: Run, recipe: Recipe) -> TextEncoder:
+def _objects_texts(checkpoint: Checkpoint, run: Runtime, recipe: Recipe) -> TextEncoder:
     from sorce.models.objects.opening import open_texts
 
     return open_texts(checkpoint, str(recipe.parameters["vectors"]), run.device, run.batch_size)
 
 
-def _objembed(checkpoint: Checkpoint, run: Run, parameters: Mapping[str, Any]) -> Model[Any]:
+def _objembed(checkpoint: Checkpoint, run: Runtime, parameters: Mapping[str, Any]) -> Model[Any]:
     from sorce.models.objembed.method import open_regions
 
-    return open_regions(checkpoint, objembed.Settings(**parameters), run.device, run.batch_size)
+    return open_regions(checkpoint, objembed.ObjEmbedSettings(**parameters), run.device, run.batch_size)
 
 
-def _objembed_texts(checkpoint: Checkpoint, run: Run, recipe: Recipe) -> TextEncoder:
+def _objembed_texts(checkpoint: Checkpoint, run: Runtime, recipe: Recipe) -> TextEncoder:
     from sorce.models.objembed.method import open_texts
 
     return open_texts(checkpoint, recipe, run.device, run.batch_size)
@@ -115,10 +115,10 @@ METHODS: Mapping[str, Method] = {
         Method(
             "tiles",
             "overlapping squares on several scales, cut from the original pixels",
-            KEPT,
+            MAX_STORED,
             _tiles,
             _texts,
-            {"smallest": SMALLEST, "most": MOST, "kept": KEPT},
+            {"min_object_size": MIN_OBJECT_SIZE, "max_regions": MAX_REGIONS, "max_stored": MAX_STORED},
         ),
         Method(
             "clusters",
@@ -126,23 +126,23 @@ METHODS: Mapping[str, Method] = {
             1 + patches.CLUSTERS,
             _clusters,
             _texts,
-            asdict(patches.Settings()),
+            asdict(patches.ClusterSettings()),
         ),
         Method(
             "objects",
             "what a detector takes for an object, cut out with a margin or embedded by OWLv2 itself",
-            objects.Settings().most,
+            objects.ObjectsSettings().max_regions,
             _objects,
             _objects_texts,
-            asdict(objects.Settings()),
+            asdict(objects.ObjectsSettings()),
         ),
         Method(
             "objembed",
             "a detector's boxes, all embedded in one pass over the photo that they are in, each with its predicted IoU",
-            objembed.MOST,
+            objembed.MAX_REGIONS,
             _objembed,
             _objembed_texts,
-            asdict(objembed.Settings()),
+            asdict(objembed.ObjEmbedSettings()),
         ),
         Method(
             "prompts",
@@ -174,7 +174,7 @@ def load_model(
         known = f"only {', '.join(method.parameters)}" if method.parameters else "none"
         raise ModelError(f"regions method '{regions}' has no parameter '{unknown[0]}'; it knows {known}.")
     checkpoint = find(model) if isinstance(model, str) else model
-    return method.load(checkpoint, Run(device, batch_size), {**method.parameters, **given})
+    return method.load(checkpoint, Runtime(device, batch_size), {**method.parameters, **given})
 
 
 def parse_parameters(regions: str, texts: Iterable[str]) -> dict[str, Plain]:
@@ -201,8 +201,8 @@ def load_encoder(model: Recipe | str, device: str = "auto", folder: str | None =
     loaded, or are others than the recipe's.
     """
     if isinstance(model, str):
-        return _texts(find(model), Run(device))
-    return _method(model.regions).load_texts(find_again(model, folder), Run(device), model)
+        return _texts(find(model), Runtime(device))
+    return _method(model.regions).load_texts(find_again(model, folder), Runtime(device), model)
 
 
 def _method(name: str) -> Method:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sorce.errors import ModelError
-from sorce.models.plan import CLEAR, SMALLEST
+from sorce.models.tiling import CLEAR, MIN_OBJECT_SIZE
 
 CLUSTERS = 128
 AGGREGATIONS = ("ward", "kmeans", "grid")
@@ -17,24 +17,24 @@ FINEST = 0.01
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class ClusterSettings:
     """Of the regions method `clusters`, all part of the recipe.
 
-    `smallest` is the side of the smallest object to find, as a share of the photo's longer side, `clusters` the most
-    clusters of a photo, beside the whole photo. `features` and `positions` are those of `dense.open_dense`.
+    `min_object_size` is the side of the smallest object to find, as a share of the photo's longer side, `clusters` the
+    most clusters of a photo, beside the whole photo. `features` and `positions` are those of `dense.open_dense`.
     """
 
-    smallest: float = SMALLEST
+    min_object_size: float = MIN_OBJECT_SIZE
     clusters: int = CLUSTERS
     aggregation: str = "ward"
     features: str = "auto"
     positions: str = "size"
 
     def __post_init__(self) -> None:
-        if not FINEST <= self.smallest <= 1:
+        if not FINEST <= self.min_object_size <= 1:
             raise ModelError(
-                f"smallest={self.smallest} divides a photo into too many patches or none; "
-                f"choose a share of its longer side from {FINEST} to 1, such as {SMALLEST}."
+                f"min_object_size={self.min_object_size} divides a photo into too many patches or none; "
+                f"choose a share of its longer side from {FINEST} to 1, such as {MIN_OBJECT_SIZE}."
             )
         if self.clusters < 1:
             raise ModelError(f"clusters={self.clusters} leaves no cluster; choose 1 or more, such as {CLUSTERS}.")

@@ -15,6 +15,7 @@ from sorce.errors import (
     BadPhoto,
     ClusterError,
     EngineError,
+    GroundTruthError,
     IndexMissing,
     MissingTool,
     ModelError,
@@ -22,7 +23,6 @@ from sorce.errors import (
     QueryError,
     RecipeMismatch,
     SorceError,
-    TruthError,
     UnsupportedVersion,
 )
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from sorce.ingest import Options, Report, Source, Watch
     from sorce.mappings import Box, Hit, Match, Photo, Recipe, Region, Rejected
     from sorce.mappings.filters import Filter
-    from sorce.plugin.search import SearchRequest
+    from sorce.plugin.query.search import SearchRequest
 
 __all__ = [
     "Access",
@@ -41,6 +41,7 @@ __all__ = [
     "ClusterError",
     "EngineError",
     "Filter",
+    "GroundTruthError",
     "Hit",
     "Index",
     "IndexMissing",
@@ -59,7 +60,6 @@ __all__ = [
     "SearchRequest",
     "SorceError",
     "Source",
-    "TruthError",
     "UnsupportedVersion",
     "Watch",
     "open_index",
@@ -71,7 +71,7 @@ _PLACES = {
     "sorce.ingest": ("Options", "Report", "Source", "Watch"),
     "sorce.mappings": ("Box", "Hit", "Match", "Photo", "Recipe", "Region", "Rejected"),
     "sorce.mappings.filters": ("Filter",),
-    "sorce.plugin.search": ("SearchRequest",),
+    "sorce.plugin.query.search": ("SearchRequest",),
 }
 
 

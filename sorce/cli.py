@@ -15,9 +15,9 @@ COMMANDS = {
     "evaluate": "sorce.evaluate.commands",
     "ingest": "sorce.ingest.commands",
     "models": "sorce.models.commands",
-    "plugin": "sorce.plugin.commands",
-    "search": "sorce.plugin.commands",
-    "serve": "sorce.plugin.commands",
+    "plugin": "sorce.plugin.cluster.commands",
+    "search": "sorce.plugin.query.commands",
+    "serve": "sorce.plugin.service.commands",
 }
 
 

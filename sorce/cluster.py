@@ -50,7 +50,7 @@ def connect(url: str | None = None, access: Access | None = None) -> OpenSearch:
     if access.insecure:
         _warn(url)
     client = OpenSearch(url, timeout=60, max_retries=3, pool_maxsize=16, **access.arguments(url))
-    with sentences(url):
+    with translate_errors(url):
         version(client)
     return client
 
@@ -129,7 +129,7 @@ def recipe_of(client: OpenSearch, index: str) -> Recipe:
 
 
 @contextmanager
-def sentences(url: str) -> Iterator[None]:
+def translate_errors(url: str) -> Iterator[None]:
     """Turns what the client library raises into a ClusterError of one sentence."""
     try:
         yield

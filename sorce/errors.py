@@ -8,7 +8,7 @@ SorceError
  +- ModelError            a model cannot be loaded, or does not fit what is asked of it
  +- BadPhoto              a file that cannot become a document (ingest turns it into a reject)
  +- QueryError            a search that cannot be asked this way
- +- TruthError            a benchmark's files cannot be read, or say nothing
+ +- GroundTruthError            a benchmark's files cannot be read, or say nothing
  +- EngineError           the local OpenSearch
  +- PluginError           what sorce installs in a cluster
  +- MissingTool           something beyond Python that a command needs (Maven, Java, Node)
@@ -47,7 +47,7 @@ class QueryError(SorceError):
     """A search that cannot be asked this way."""
 
 
-class TruthError(SorceError):
+class GroundTruthError(SorceError):
     """A benchmark's files cannot be read, are of another form, or say nothing."""
 
 

@@ -15,7 +15,7 @@ from sorce.ingest import Files, Naming, Options, Report, Source, Watch, ingest_p
 from sorce.mappings import Hit, Recipe, Rejected
 from sorce.mappings.recipe import Plain
 from sorce.models import DEFAULT_MODEL, DEFAULT_REGIONS, Model, TextEncoder, load_encoder, load_model
-from sorce.plugin.search import ClientSearch, SearchRequest
+from sorce.plugin.query.search import ClientSearch, SearchRequest
 
 
 class Index:

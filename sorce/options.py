@@ -1,8 +1,9 @@
-"""The options of every command that asks a cluster."""
+"""Options that several commands share."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import wraps
 from typing import Any, TypeVar
@@ -11,9 +12,10 @@ import click
 from opensearchpy import OpenSearch
 
 from sorce.access import Access
-from sorce.cluster import DEFAULT_URL, connect
+from sorce.cluster import DEFAULT_URL, address, connect, translate_errors
 
 Result = TypeVar("Result")
+Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,12 @@ class Cluster:
         """Raises ClusterError, UnsupportedVersion."""
         return connect(self.url, Access.from_environment(self.insecure))
 
+    @contextmanager
+    def client(self) -> Iterator[OpenSearch]:
+        """A client that is closed at the end; what it raises becomes a ClusterError of one sentence."""
+        with self.connect() as client, translate_errors(address(client)):
+            yield client
+
 
 def cluster(command: Callable[..., Result]) -> Callable[..., Result]:
     """Gives a command `--url` and `--insecure`, as its argument `cluster`."""
@@ -38,3 +46,22 @@ def cluster(command: Callable[..., Result]) -> Callable[..., Result]:
         return command(*args, cluster=Cluster(url, insecure), **others)
 
     return called
+
+
+def several(*options: Callable[[Any], Any]) -> Callable[[Command], Command]:
+    """Options as one decorator, shown in this order."""
+
+    def decorate(command: Command) -> Command:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+index = click.option("--index", default="photos", show_default=True, help="The index, or an alias of one.")
+device = click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or mps.")
+folder = click.option(
+    "--model", "folder", metavar="FOLDER", help="Where the index's model lies, if it was read from a folder."
+)
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from sorce.evaluate.ground_truth import GroundTruth, LabelledPicture, Remarks
 from sorce.evaluate.readers.files import (
     ABSENT,
     Boxes,
@@ -18,7 +19,6 @@ from sorce.evaluate.readers.files import (
     read_json,
     understood,
 )
-from sorce.evaluate.truth import Picture, Remarks, Truth
 from sorce.mappings import Box
 
 REPEATED = "pictures that the truth lists more than once, their objects taken together"
@@ -29,7 +29,7 @@ STRAY = "annotations of a picture that the truth does not list, left out"
 Row = Mapping[str, Any]
 
 
-def read(folder: Path, truth: Path | None = None) -> Truth:
+def read(folder: Path, truth: Path | None = None) -> GroundTruth:
     """Each category's name answered by the pictures that show it. Raises TruthError."""
     file = file_of(folder, truth, "*.json", "annotations/*.json")
     content, remarks = read_json(file), Remarks()
@@ -41,7 +41,7 @@ def read(folder: Path, truth: Path | None = None) -> Truth:
         here = [(row["id"], picture) for row in content["images"] if (picture := pictures.find(_name(row)))]
         found = {number: picture for number, picture in here if number not in shared}
         _remark_repeated([picture for number, picture in here if number in found], remarks)
-        labels: list[tuple[str, Picture, Sequence[Box]]] = []
+        labels: list[tuple[str, LabelledPicture, Sequence[Box]]] = []
         for row in content["annotations"]:
             if row["image_id"] not in listed:
                 remarks.add(STRAY, str(row["image_id"]))
@@ -52,7 +52,7 @@ def read(folder: Path, truth: Path | None = None) -> Truth:
     for name in sorted(set(names.values()) - {label for label, _, _ in labels}):
         remarks.add(ABSENT, name)
     pictures.remark_unnamed()
-    return Truth.of(found.values(), by_class(labels), remarks)
+    return GroundTruth.of(found.values(), by_class(labels), remarks)
 
 
 def _name(image: Row) -> str:
@@ -72,7 +72,7 @@ def _shared(images: Iterable[Row], remarks: Remarks) -> set[Any]:
     return set(shared)
 
 
-def _remark_repeated(pictures: Sequence[Picture], remarks: Remarks) -> None:
+def _remark_repeated(pictures: Sequence[LabelledPicture], remarks: Remarks) -> None:
     seen = set()
     for picture in pictures:
         if picture.photo_id in seen:
@@ -80,7 +80,7 @@ def _remark_repeated(pictures: Sequence[Picture], remarks: Remarks) -> None:
         seen.add(picture.photo_id)
 
 
-def _boxes(row: Row, picture: Picture, image: Row, boxes: Boxes, remarks: Remarks) -> tuple[Box, ...]:
+def _boxes(row: Row, picture: LabelledPicture, image: Row, boxes: Boxes, remarks: Remarks) -> tuple[Box, ...]:
     if row.get("iscrowd"):
         remarks.add(CROWD, picture.name)
         return ()

@@ -11,11 +11,11 @@ from itertools import takewhile
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from sorce.errors import BadPhoto, TruthError
-from sorce.evaluate.truth import Picture, Query, Remarks
+from sorce.errors import BadPhoto, GroundTruthError
+from sorce.evaluate.ground_truth import LabelledPicture, LabelledQuery, Remarks
 from sorce.ingest import Files, Source
 from sorce.mappings import Box
-from sorce.models.upright import opened, orientation
+from sorce.pictures.loading import opened, orientation
 
 MISSING = "pictures that are not in the folder, left out"
 SAME_NAME = "names that several pictures have, left out"
@@ -36,11 +36,11 @@ class Pictures:
     """The pictures below a folder."""
 
     def __init__(self, folder: Path, remarks: Remarks) -> None:
-        """Raises TruthError where there are none."""
+        """Raises GroundTruthError where there are none."""
         self._remarks = remarks
         self._sources: dict[str, Source] = {}
         self._alike: dict[str, list[str]] = defaultdict(list)
-        self._found: dict[str, Picture] = {}
+        self._found: dict[str, LabelledPicture] = {}
         self._unfound: set[str] = set()
         top = folder.absolute()
         for source in Files([str(top)]):
@@ -51,20 +51,20 @@ class Pictures:
             else:
                 remarks.add("files whose name is not UTF-8, left out", source.path)
         if not self._sources:
-            raise TruthError(f"there are no pictures in '{folder}'; name the folder that holds the benchmark's.")
+            raise GroundTruthError(f"there are no pictures in '{folder}'; name the folder that holds the benchmark's.")
 
-    def __iter__(self) -> Iterator[Picture]:
+    def __iter__(self) -> Iterator[LabelledPicture]:
         """All of them."""
         return (self._picture(name) for name in self._sources)
 
-    def at(self, name: str) -> Picture | None:
+    def at(self, name: str) -> LabelledPicture | None:
         """The picture at this very path below the folder; a missing one is remarked on."""
         if name in self._sources:
             return self._picture(name)
         self._gone(name, MISSING)
         return None
 
-    def find(self, name: str) -> Picture | None:
+    def find(self, name: str) -> LabelledPicture | None:
         """The picture whose path ends most like the name: benchmarks are unpacked in many ways.
 
         A missing one is remarked on, and one of several that are equally alike.
@@ -94,7 +94,7 @@ class Pictures:
             self._unfound.add(name)
             self._remarks.add(why, name)
 
-    def _picture(self, name: str) -> Picture:
+    def _picture(self, name: str) -> LabelledPicture:
         if name not in self._found:
             source = self._sources[name]
             try:
@@ -102,7 +102,7 @@ class Pictures:
             except BadPhoto:
                 self._remarks.add(UNREADABLE, name)
                 size = None
-            self._found[name] = Picture(name, source, size)
+            self._found[name] = LabelledPicture(name, source, size)
         return self._found[name]
 
 
@@ -130,7 +130,7 @@ class Boxes:
         self._other: set[str] = set()
 
     def within(
-        self, picture: Picture, corners: Iterable[Sequence[float]], said: tuple[int, int] | None = None
+        self, picture: LabelledPicture, corners: Iterable[Sequence[float]], said: tuple[int, int] | None = None
     ) -> tuple[Box, ...]:
         """Boxes of x1, y1, x2, y2 in pixels; `said` is the picture's size that the truth goes by."""
         scale = self._scale(picture, said)
@@ -139,7 +139,7 @@ class Boxes:
         boxes = (self._within(picture, [side * scale for side in each]) for each in corners)
         return tuple(box for box in boxes if box is not None)
 
-    def _scale(self, picture: Picture, said: tuple[int, int] | None) -> float | None:
+    def _scale(self, picture: LabelledPicture, said: tuple[int, int] | None) -> float | None:
         """What to multiply a box by; None where it cannot be known where it is."""
         if said is None or picture.size is None or said == picture.size:
             return 1.0
@@ -150,7 +150,7 @@ class Boxes:
             self._remarks.add(OTHER_SIZE if same_shape else OTHER_SHAPE, picture.name)
         return across if same_shape else None
 
-    def _within(self, picture: Picture, corners: Sequence[float]) -> Box | None:
+    def _within(self, picture: LabelledPicture, corners: Sequence[float]) -> Box | None:
         x1, y1, x2, y2 = corners
         if not (all(map(math.isfinite, corners)) and x1 < x2 and y1 < y2):
             self._remarks.add(EMPTY_BOX, picture.name)
@@ -171,18 +171,18 @@ def corners(box: Sequence[float]) -> tuple[float, float, float, float]:
     return x, y, x + width, y + height
 
 
-def by_class(labels: Iterable[tuple[str, Picture, Sequence[Box]]]) -> list[Query]:
+def by_class(labels: Iterable[tuple[str, LabelledPicture, Sequence[Box]]]) -> list[LabelledQuery]:
     """A query for each class name, in the order of the alphabet, from the boxes of a class in a picture."""
     classes: dict[str, dict[str, tuple[Box, ...]]] = defaultdict(dict)
     for label, picture, boxes in labels:
         # As LVIS has them, aerosol_can.
         shown = classes[label.replace("_", " ")]
         shown[picture.photo_id] = (*shown.get(picture.photo_id, ()), *boxes)
-    return [Query(label, dict(classes[label])) for label in sorted(classes)]
+    return [LabelledQuery(label, dict(classes[label])) for label in sorted(classes)]
 
 
 def file_of(folder: Path, given: Path | None, *patterns: str) -> Path:
-    """The file of the truth: the given one, else the only one in the folder. Raises TruthError."""
+    """The file of the truth: the given one, else the only one in the folder. Raises GroundTruthError."""
     if given is not None:
         return given
     for pattern in patterns:
@@ -190,24 +190,24 @@ def file_of(folder: Path, given: Path | None, *patterns: str) -> Path:
         if len(found) == 1:
             return found[0]
         if found:
-            raise TruthError(f"'{folder}' holds {len(found)} files {pattern}; name the truth with --truth FILE.")
-    raise TruthError(f"'{folder}' holds no {' or '.join(patterns)}; name the truth with --truth FILE.")
+            raise GroundTruthError(f"'{folder}' holds {len(found)} files {pattern}; name the truth with --truth FILE.")
+    raise GroundTruthError(f"'{folder}' holds no {' or '.join(patterns)}; name the truth with --truth FILE.")
 
 
 def read_json(file: Path) -> Any:
-    """Raises TruthError."""
+    """Raises GroundTruthError."""
     try:
         return json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise TruthError(f"'{file}' cannot be read as JSON: {error}.") from error
+        raise GroundTruthError(f"'{file}' cannot be read as JSON: {error}.") from error
 
 
 def json_lines(file: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Each line, and where it is for messages. Raises TruthError."""
+    """Each line, and where it is for messages. Raises GroundTruthError."""
     try:
         lines = file.read_text(encoding="utf-8").splitlines()
     except (OSError, ValueError) as error:
-        raise TruthError(f"'{file}' cannot be read: {error}.") from error
+        raise GroundTruthError(f"'{file}' cannot be read: {error}.") from error
     for number, line in enumerate(lines, 1):
         if line.strip():
             place = f"'{file}', line {number},"
@@ -217,10 +217,10 @@ def json_lines(file: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
 
 @contextmanager
 def understood(place: str) -> Iterator[None]:
-    """Turns what a row of another form raises into a TruthError that names the place."""
+    """Turns what a row of another form raises into a GroundTruthError that names the place."""
     try:
         yield
     except KeyError as error:
-        raise TruthError(f"{place} lacks {error}.") from error
+        raise GroundTruthError(f"{place} lacks {error}.") from error
     except (ValueError, TypeError, AttributeError, IndexError) as error:
-        raise TruthError(f"{place} is not of the benchmark's form: {error}.") from error
+        raise GroundTruthError(f"{place} is not of the benchmark's form: {error}.") from error

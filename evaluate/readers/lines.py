@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from sorce.evaluate.ground_truth import GroundTruth, LabelledPicture, Remarks
 from sorce.evaluate.readers.files import ABSENT, Boxes, Pictures, by_class, file_of, json_lines, understood
-from sorce.evaluate.truth import Picture, Remarks, Truth
 
 REPEATED = "lines whose picture an earlier line has, their objects taken together"
 
 
-def read(folder: Path, truth: Path | None = None) -> Truth:
+def read(folder: Path, truth: Path | None = None) -> GroundTruth:
     """Each class name answered by the pictures that show it. Raises TruthError."""
     remarks = Remarks()
     pictures, boxes = Pictures(folder, remarks), Boxes(remarks)
-    used: dict[str, Picture] = {}
+    used: dict[str, LabelledPicture] = {}
     labels = []
     named: set[str] = set()
     for place, row in json_lines(file_of(folder, truth, "labels.jsonl", "*.jsonl")):
@@ -32,4 +32,4 @@ def read(folder: Path, truth: Path | None = None) -> Truth:
     for name in sorted(named - {label for label, _, _ in labels}):
         remarks.add(ABSENT, name)
     pictures.remark_unnamed()
-    return Truth.of(used.values(), by_class(labels), remarks)
+    return GroundTruth.of(used.values(), by_class(labels), remarks)

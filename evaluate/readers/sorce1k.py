@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from sorce.evaluate.ground_truth import GroundTruth, LabelledPicture, LabelledQuery, Remarks
 from sorce.evaluate.readers.files import Boxes, Pictures, corners, file_of, json_lines, understood
-from sorce.evaluate.truth import Picture, Query, Remarks, Truth
 from sorce.mappings import Box
 
 FULL, MEDIUM, EASY = "full_res", "zoom_2x", "zoom_3x"
@@ -26,7 +26,7 @@ TINY = f"boxes of less than {LEAST_SIDE:.0f} x {LEAST_SIDE:.0f} pixels, left out
 NO_ZOOMS = f"no folders {MEDIUM} and {EASY}, so that only the form with {FULL} is asked"
 
 
-def read(folder: Path, truth: Path | None = None) -> Truth:
+def read(folder: Path, truth: Path | None = None) -> GroundTruth:
     """Each caption answered by its pictures in the order full_res, zoom_2x, zoom_3x (if these folders are there).
 
     Pictures are named `full_res/sa_1.jpg`. Raises TruthError.
@@ -36,7 +36,7 @@ def read(folder: Path, truth: Path | None = None) -> Truth:
     forms = [FULL, MEDIUM, EASY] if (folder / MEDIUM).is_dir() and (folder / EASY).is_dir() else [FULL]
     if len(forms) == 1:
         remarks.add(NO_ZOOMS, folder.name)
-    used: list[Picture] = []
+    used: list[LabelledPicture] = []
     queries = []
     for place, row, name in _rows(file_of(folder, truth, "dataset.jsonl"), remarks):
         found = [picture for form in forms if (picture := pictures.at(f"{form}/{name}")) is not None]
@@ -46,9 +46,11 @@ def read(folder: Path, truth: Path | None = None) -> Truth:
         used += found
         with understood(place):
             shown = _boxes(row.get("bbox") or (), found[0], boxes, remarks)
-        queries.append(Query(row["caption"], {each.photo_id: () for each in found} | {found[0].photo_id: shown}))
+        queries.append(
+            LabelledQuery(row["caption"], {each.photo_id: () for each in found} | {found[0].photo_id: shown})
+        )
     pictures.remark_unnamed()
-    return Truth.of(used, queries, remarks)
+    return GroundTruth.of(used, queries, remarks)
 
 
 def _rows(file: Path, remarks: Remarks) -> Iterator[tuple[str, Mapping[str, Any], str]]:
@@ -66,7 +68,9 @@ def _rows(file: Path, remarks: Remarks) -> Iterator[tuple[str, Mapping[str, Any]
             yield place, row, name
 
 
-def _boxes(rows: Sequence[Sequence[float]], picture: Picture, boxes: Boxes, remarks: Remarks) -> tuple[Box, ...]:
+def _boxes(
+    rows: Sequence[Sequence[float]], picture: LabelledPicture, boxes: Boxes, remarks: Remarks
+) -> tuple[Box, ...]:
     large = [row for row in rows if row[2] * row[3] >= LEAST_SIDE**2]
     for _ in range(len(rows) - len(large)):
         remarks.add(TINY, picture.name)

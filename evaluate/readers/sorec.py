@@ -4,24 +4,24 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sorce.errors import TruthError
+from sorce.errors import GroundTruthError
+from sorce.evaluate.ground_truth import GroundTruth, LabelledPicture, LabelledQuery, Remarks
 from sorce.evaluate.readers.files import Boxes, Pictures, corners, file_of, read_json, understood
-from sorce.evaluate.truth import Picture, Query, Remarks, Truth
 
 UNJUDGED = "expressions left out for want of their picture or box"
 BLANK = "blank expressions, left out"
 
 
-def read(folder: Path, truth: Path | None = None) -> Truth:
-    """Each expression answered by one picture and one box. Raises TruthError."""
+def read(folder: Path, truth: Path | None = None) -> GroundTruth:
+    """Each expression answered by one picture and one box. Raises GroundTruthError."""
     file = file_of(folder, truth, "*.json")
     remarks = Remarks()
     pictures, boxes = Pictures(folder, remarks), Boxes(remarks)
-    used: dict[str, Picture] = {}
+    used: dict[str, LabelledPicture] = {}
     queries = []
     content = read_json(file)
     if not isinstance(content, list):
-        raise TruthError(f"'{file}' is no list of expressions; name another with --truth FILE.")
+        raise GroundTruthError(f"'{file}' is no list of expressions; name another with --truth FILE.")
     for number, row in enumerate(content, 1):
         with understood(f"'{file}', entry {number},"):
             text, picture = str(row["ref"]), pictures.find(row["image"])
@@ -32,6 +32,6 @@ def read(folder: Path, truth: Path | None = None) -> Truth:
             remarks.add(UNJUDGED, text)
         else:
             used[picture.photo_id] = picture
-            queries.append(Query(text, {picture.photo_id: box}))
+            queries.append(LabelledQuery(text, {picture.photo_id: box}))
     pictures.remark_unnamed()
-    return Truth.of(used.values(), queries, remarks)
+    return GroundTruth.of(used.values(), queries, remarks)

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import yaml
 
-from sorce.errors import TruthError
+from sorce.errors import GroundTruthError
+from sorce.evaluate.ground_truth import GroundTruth, LabelledPicture, Remarks
 from sorce.evaluate.readers.files import ABSENT, Boxes, Pictures, by_class, file_of, understood
-from sorce.evaluate.truth import Picture, Remarks, Truth
 
 UNLABELLED = "pictures without a label file, taken to show nothing that is asked for"
 UNREAD = "label files that cannot be read as UTF-8, their pictures taken to show nothing that is asked for"
@@ -21,8 +21,8 @@ STRAY = "label files without their picture, left out"
 NAMELESS = "objects of a class without a name, left out"
 
 
-def read(folder: Path, truth: Path | None = None) -> Truth:
-    """Each class name answered by the pictures that show it. `truth` is the file of the names. Raises TruthError."""
+def read(folder: Path, truth: Path | None = None) -> GroundTruth:
+    """Each class name answered by the pictures that show it; `truth` is the file of names. Raises GroundTruthError."""
     names = _names(file_of(folder, truth, "data.yaml", "*.yaml", "*.yml", "classes.txt", "*.names"))
     remarks = Remarks()
     boxes = Boxes(remarks)
@@ -50,7 +50,7 @@ def read(folder: Path, truth: Path | None = None) -> Truth:
         remarks.add(ABSENT, name)
     for file in _stray(folder.absolute(), used):
         remarks.add(STRAY, file.name)
-    return Truth.of(pictures, by_class(labels), remarks)
+    return GroundTruth.of(pictures, by_class(labels), remarks)
 
 
 def _names(file: Path) -> Mapping[int, str]:
@@ -58,7 +58,7 @@ def _names(file: Path) -> Mapping[int, str]:
         text = file.read_text(encoding="utf-8")
         listed = yaml.safe_load(text)["names"] if file.suffix in (".yaml", ".yml") else text.split("\n")
     except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError) as error:
-        raise TruthError(f"'{file}' has no names of classes that can be read: {error!r}.") from error
+        raise GroundTruthError(f"'{file}' has no names of classes that can be read: {error!r}.") from error
     with understood(f"'{file}'"):
         numbered = listed.items() if isinstance(listed, dict) else enumerate(listed)
         return {int(number): str(name).strip() for number, name in numbered if str(name).strip()}
@@ -94,8 +94,10 @@ def _is_labels(file: Path) -> bool:
         return False
 
 
-def _objects(file: Path, lines: Iterable[str], picture: Picture) -> list[tuple[int, tuple[float, float, float, float]]]:
-    """Class and corners in pixels of each object. Raises TruthError."""
+def _objects(
+    file: Path, lines: Iterable[str], picture: LabelledPicture
+) -> list[tuple[int, tuple[float, float, float, float]]]:
+    """Class and corners in pixels of each object. Raises GroundTruthError."""
     width, height = picture.size or (1, 1)
     found = []
     for number, line in enumerate(lines, 1):

@@ -13,7 +13,7 @@ from torch import Tensor
 from sorce.errors import ModelError
 from sorce.models.batches import Batches
 from sorce.models.checkpoint import Checkpoint
-from sorce.models.lens import REDUCING_GAP, View
+from sorce.models.image_processor import REDUCING_GAP, View
 from sorce.models.objects.loading import config_of, named, open_images, open_network, refuse_others
 from sorce.models.objects.proposals import Detector, Found
 from sorce.models.objects.windows import Look, Window, windows

@@ -14,8 +14,8 @@ from PIL.Image import Image
 from sorce.errors import BadPhoto, ModelError
 from sorce.mappings import Vector
 from sorce.models.objects.proposals import Proposals, Proposer
-from sorce.models.objects.settings import Limits
-from sorce.models.upright import NAME
+from sorce.models.objects.settings import ProposalLimits
+from sorce.pictures.loading import NAME
 
 SUFFIX = ".jsonl"
 GIVEN = "file"
@@ -24,7 +24,7 @@ SHAPE = '{"image": "a.jpg", "boxes": [[x1, y1, x2, y2], ...], "quality": [0.9, .
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Line:
+class BoxLine:
     """A photo's boxes, float64 (n, 4), and their quality, (n,), in the order of the file."""
 
     boxes: np.ndarray[Any, np.dtype[np.float64]]
@@ -40,10 +40,10 @@ class GivenBoxes(Proposer[Proposals]):
     name = GIVEN
     backend = None
 
-    def __init__(self, file: Path, limits: Limits) -> None:
+    def __init__(self, file: Path, limits: ProposalLimits) -> None:
         """Raises ModelError for a file that cannot be read, or a line that is not as expected."""
         self._file, self._limits = file, limits
-        self._lines: Mapping[str, Line] = dict(_read(file))
+        self._lines: Mapping[str, BoxLine] = dict(_read(file))
 
     def prepare(self, photo: Image) -> Proposals:
         name = photo.info.get(NAME)
@@ -63,7 +63,7 @@ class GivenBoxes(Proposer[Proposals]):
     def proposals(self, prepared: Proposals) -> Proposals:
         return prepared
 
-    def _line(self, name: str) -> Line:
+    def _line(self, name: str) -> BoxLine:
         parts = PurePosixPath(name.replace("\\", "/")).parts
         for start in range(len(parts)):
             line = self._lines.get("/".join(parts[start:]).replace("//", "/"))
@@ -71,7 +71,7 @@ class GivenBoxes(Proposer[Proposals]):
                 return line
         raise BadPhoto(f"photo '{name}' is not in '{self._file.name}'; add a line for it, which may have no boxes.")
 
-    def _refuse_outside(self, name: str, line: Line, photo: Image) -> None:
+    def _refuse_outside(self, name: str, line: BoxLine, photo: Image) -> None:
         # As they are stored: two numbers that the file tells apart may be one in float32.
         with np.errstate(over="ignore"):
             stored = line.boxes.astype(np.float32)
@@ -86,7 +86,7 @@ class GivenBoxes(Proposer[Proposals]):
                 )
 
 
-def _read(file: Path) -> Iterator[tuple[str, Line]]:
+def _read(file: Path) -> Iterator[tuple[str, BoxLine]]:
     seen: set[str] = set()
     try:
         with file.open(encoding="utf-8") as stream:
@@ -101,7 +101,7 @@ def _read(file: Path) -> Iterator[tuple[str, Line]]:
         raise ModelError(f"the file of boxes '{file}' cannot be read ({error}); name one of JSON lines.") from error
 
 
-def _parse(text: str, place: str) -> tuple[str, Line]:
+def _parse(text: str, place: str) -> tuple[str, BoxLine]:
     try:
         said = json.loads(text)
         name = str(PurePosixPath(said["image"].replace("\\", "/")))
@@ -112,7 +112,7 @@ def _parse(text: str, place: str) -> tuple[str, Line]:
     rows = len(said["boxes"])
     if not (rows == len(boxes) == len(quality) and np.isfinite(boxes).all() and _is_share(quality)):
         raise ModelError(f"{place} needs four numbers for each box, and no or one quality of 0 to 1; write it so.")
-    return name, Line(boxes, quality)
+    return name, BoxLine(boxes, quality)
 
 
 def _is_share(quality: Vector | np.ndarray[Any, np.dtype[np.float64]]) -> bool:

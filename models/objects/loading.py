@@ -15,7 +15,7 @@ from sorce.errors import ModelError
 from sorce.models.checkpoint import FOLDER, Checkpoint, find
 from sorce.models.loading import REFUSALS, opening, pinned, quiet, where
 from sorce.models.objects.settings import USUAL_DETECTOR
-from sorce.models.words import knows_words
+from sorce.models.tokenizer import has_tokenizer
 
 OWL = "owlv2"
 
@@ -78,7 +78,7 @@ def open_tokenizer(checkpoint: Checkpoint, config: Any) -> Any:
     """The tokenizer. Raises ModelError where it is missing, too."""
     with opening(checkpoint, "tokenizer"):
         tokenizer: Any = AutoTokenizer.from_pretrained(checkpoint.place, **where(checkpoint))
-    if not knows_words(tokenizer, config):
+    if not has_tokenizer(tokenizer, config):
         raise ModelError(
             f"the tokenizer of model '{checkpoint.name}' is missing (tokenizer.json); fetch or save it again."
         )

@@ -12,11 +12,11 @@ from torchvision.ops import box_iou  # type: ignore[import-untyped]
 
 from sorce.mappings import Box, Recipe, Region, Vector
 from sorce.models.encoder import Encoder
-from sorce.models.lens import REDUCING_GAP, View
+from sorce.models.image_processor import REDUCING_GAP, View
 from sorce.models.model import Model
 from sorce.models.objects.owl import Owl, OwlWords, refuse_zero
 from sorce.models.objects.proposals import Found, Proposals, Proposer, inside, picked, refuse_nonsense, taken
-from sorce.models.objects.settings import Settings
+from sorce.models.objects.settings import ObjectsSettings
 from sorce.models.objects.windows import Look
 
 # Crops are cut once the boxes are known, from a photo that waits for it: of more pixels only these are kept.
@@ -41,7 +41,7 @@ class CroppedObjects(Model[Cut]):
     The box of a region is the object's, without the margin.
     """
 
-    def __init__(self, encoder: Encoder, proposer: Proposer[Any], settings: Settings) -> None:
+    def __init__(self, encoder: Encoder, proposer: Proposer[Any], settings: ObjectsSettings) -> None:
         self.encoder, self.proposer = encoder, proposer
         self._margin = settings.margin
         # The proposer's name and revision, not what was typed.
@@ -82,7 +82,7 @@ class OwlObjects(Model[Look]):
     picture. The pooled picture of the CLIP that OWLv2 began as lies in another space, and has no trained projection.
     """
 
-    def __init__(self, owl: Owl, words: OwlWords, settings: Settings) -> None:
+    def __init__(self, owl: Owl, words: OwlWords, settings: ObjectsSettings) -> None:
         self._owl, self._words, self._limits = owl, words, settings.limits
         self.recipe = Recipe(
             model=owl.checkpoint.model,

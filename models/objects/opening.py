@@ -14,17 +14,17 @@ from sorce.models.objects.loading import is_owl
 from sorce.models.objects.method import CroppedObjects, OwlObjects
 from sorce.models.objects.owl import BATCH_SIZE, Owl, OwlWords
 from sorce.models.objects.proposers import open_proposer
-from sorce.models.objects.settings import Settings
+from sorce.models.objects.settings import ObjectsSettings
 
 
 def open_objects(
     checkpoint: Checkpoint, parameters: Mapping[str, Any], device: str = "auto", batch_size: int = BATCH_SIZE
 ) -> Model[Any]:
-    """`checkpoint` is the encoder's, or with vectors=owl the OWLv2's. `parameters` are those of Settings.
+    """`checkpoint` is the encoder's, or with vectors=owl the OWLv2's. `parameters` are those of ObjectsSettings.
 
     Raises ModelError where one of the networks cannot be had, is of another family, or does not fit the settings.
     """
-    settings = Settings(**parameters)
+    settings = ObjectsSettings(**parameters)
     checkpoint = pinned(checkpoint)
     if settings.vectors == "owl":
         owl = Owl(checkpoint, pick_device(device))

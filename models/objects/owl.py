@@ -17,7 +17,7 @@ from sorce.errors import ModelError
 from sorce.mappings import Vector
 from sorce.models.batches import Batches
 from sorce.models.checkpoint import Checkpoint
-from sorce.models.lens import REDUCING_GAP, View
+from sorce.models.image_processor import REDUCING_GAP, View
 from sorce.models.model import TextEncoder
 from sorce.models.objects.loading import OWL, config_of, named, open_images, open_network, open_tokenizer
 from sorce.models.objects.proposals import Detector, Found

@@ -14,7 +14,7 @@ from torchvision.ops import clip_boxes_to_image, nms  # type: ignore[import-unty
 
 from sorce.errors import ModelError
 from sorce.mappings import Vector
-from sorce.models.objects.settings import Limits
+from sorce.models.objects.settings import ProposalLimits
 from sorce.models.objects.windows import Look, Window
 
 Prepared = TypeVar("Prepared")
@@ -99,7 +99,7 @@ class Detector(ABC):
 class Detected(Proposer[Look]):
     """A detector's boxes."""
 
-    def __init__(self, detector: Detector, limits: Limits) -> None:
+    def __init__(self, detector: Detector, limits: ProposalLimits) -> None:
         self.name, self.backend = detector.name, detector.backend
         self._detector, self._limits = detector, limits
 
@@ -123,7 +123,7 @@ def taken(found: Found, look: Look, rows: Tensor) -> Proposals:
     return Proposals(inside(found, look)[rows].numpy(), found.quality[rows].numpy())
 
 
-def picked(found: Found, look: Look, limits: Limits) -> Tensor:
+def picked(found: Found, look: Look, limits: ProposalLimits) -> Tensor:
     """Numbers of the best rows, best first: nothing twice, no parts of objects, and none without a pixel."""
     boxes = inside(found, look)
     fit = (found.quality >= limits.least) & ((boxes[:, 2:] - boxes[:, :2]) >= SMALLEST).all(1)

@@ -12,10 +12,10 @@ from sorce.models.objects.given import GIVEN, SUFFIX, GivenBoxes
 from sorce.models.objects.loading import find_detector, is_owl
 from sorce.models.objects.owl import Owl
 from sorce.models.objects.proposals import Detected, Proposer
-from sorce.models.objects.settings import Limits
+from sorce.models.objects.settings import ProposalLimits
 
 
-def open_proposer(name: str, limits: Limits, device: str = "auto") -> Proposer[Any]:
+def open_proposer(name: str, limits: ProposalLimits, device: str = "auto") -> Proposer[Any]:
     """A detector (a folder, a name on the hub, or `owner/name@commit`), or boxes from a file of JSON lines (`*.jsonl`).
 
     Raises ModelError where it cannot be had, or finds no objects unasked.

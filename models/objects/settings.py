@@ -9,9 +9,9 @@ from sorce.errors import ModelError
 AUTO = "auto"
 USUAL_DETECTOR = "google/owlv2-base-patch16-ensemble"
 VECTORS = ("crops", "owl")
-MOST = 100
+MAX_REGIONS = 100
 """Most regions of a photo, the whole photo included."""
-LEAST = 0.0
+MIN_QUALITY = 0.0
 """Least quality of a box: by default none, since no two detectors mean the same by it."""
 MARGIN = 0.15
 """Context around a box on each side, as a share of its longer side."""
@@ -21,7 +21,7 @@ WIDEST_MARGIN = 2.0
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class ProposalLimits:
     """At most so many boxes of a photo, and none of less quality."""
 
     most: int
@@ -29,33 +29,36 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class ObjectsSettings:
     """What a user can choose.
 
     `detector` proposes the boxes (`auto`: the usual OWLv2, or with vectors=owl the model itself). `vectors` is `crops`
-    (an encoder embeds what is cut out, with a `margin`) or `owl` (OWLv2's own class embeddings). `most` counts the
-    whole photo, too. Raises ModelError where one of them makes no sense.
+    (an encoder embeds what is cut out, with a `margin`) or `owl` (OWLv2's own class embeddings). `max_regions` counts
+    the whole photo, too. Raises ModelError where one of them makes no sense.
     """
 
     detector: str = AUTO
     vectors: str = "crops"
-    most: int = MOST
+    max_regions: int = MAX_REGIONS
     margin: float = MARGIN
-    least: float = LEAST
+    min_quality: float = MIN_QUALITY
 
     def __post_init__(self) -> None:
         if self.vectors not in VECTORS:
             raise ModelError(f"there are no vectors '{self.vectors}'; choose crops or owl.")
-        if not 1 <= self.most <= MOST_NESTED:
+        if not 1 <= self.max_regions <= MOST_NESTED:
             raise ModelError(
-                f"most={self.most} regions of a photo make no sense; choose 1 to {MOST_NESTED}, such as {MOST}."
+                f"max_regions={self.max_regions} regions of a photo make no sense; choose 1 to {MOST_NESTED}, "
+                f"such as {MAX_REGIONS}."
             )
         if not 0 <= self.margin <= WIDEST_MARGIN:
             raise ModelError(
                 f"margin={self.margin} is no share of a box's side; choose 0 to {WIDEST_MARGIN:g}, such as {MARGIN}."
             )
-        if not 0 <= self.least <= 1:
-            raise ModelError(f"least={self.least} is no quality; choose one of 0 to 1, such as {LEAST:g}.")
+        if not 0 <= self.min_quality <= 1:
+            raise ModelError(
+                f"min_quality={self.min_quality} is no quality; choose one of 0 to 1, such as {MIN_QUALITY:g}."
+            )
         if self.vectors == "owl" and self.detector != AUTO:
             raise ModelError(
                 "with vectors=owl the boxes are the model's own; leave the detector out, or choose vectors=crops."
@@ -67,6 +70,6 @@ class Settings:
         return USUAL_DETECTOR if self.detector == AUTO else self.detector
 
     @property
-    def limits(self) -> Limits:
+    def limits(self) -> ProposalLimits:
         """Of the boxes: the whole photo is none of them."""
-        return Limits(self.most - 1, self.least)
+        return ProposalLimits(self.max_regions - 1, self.min_quality)

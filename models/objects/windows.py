@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from PIL import Image
 
-from sorce.models.lens import View
+from sorce.models.image_processor import View
 
 # Up to so many times the detector's input, shrinking the photo costs no object that a tile would show.
 ENOUGH = 1.5

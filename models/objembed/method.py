@@ -19,7 +19,7 @@ from torch import Tensor
 
 from sorce.mappings import Recipe, Region, Vector
 from sorce.models.checkpoint import Checkpoint
-from sorce.models.lens import View
+from sorce.models.image_processor import View
 from sorce.models.loading import pick_device
 from sorce.models.model import Model, TextEncoder
 from sorce.models.objects.method import regions
@@ -27,14 +27,14 @@ from sorce.models.objects.owl import refuse_zero
 from sorce.models.objects.proposals import Proposals, Proposer
 from sorce.models.objects.proposers import open_proposer
 from sorce.models.objembed.loading import open_objembed, use_two_tokens
-from sorce.models.objembed.network import Asked, States
+from sorce.models.objembed.network import ObjEmbedInput, States
 from sorce.models.objembed.preprocessing import BACKEND, fitted, patches, scaled
 from sorce.models.objembed.prompts import GLOBAL, LOCAL, LOCAL_TEXT, OBJECT, PAIR, SENTENCE, about_photo, with_boxes
-from sorce.models.objembed.settings import INSTRUCTIONS, Settings
+from sorce.models.objembed.settings import INSTRUCTIONS, ObjEmbedSettings
 from sorce.models.prompts.families import refuse_narrow
 from sorce.models.prompts.loading import Opened
 from sorce.models.prompts.passes import batches, text_states
-from sorce.models.words import PlainText
+from sorce.models.tokenizer import PlainText
 
 BATCH_SIZE = 64
 MOST_TOKENS = 8192
@@ -84,7 +84,9 @@ class ObjEmbedTexts(TextEncoder):
 class ObjEmbed(Model[Sight]):
     """The whole photo and a proposer's boxes, from one pass a photo."""
 
-    def __init__(self, opened: Opened, proposer: Proposer[Any], settings: Settings, batch_size: int = BATCH_SIZE):
+    def __init__(
+        self, opened: Opened, proposer: Proposer[Any], settings: ObjEmbedSettings, batch_size: int = BATCH_SIZE
+    ):
         self._opened, self._proposer = opened, proposer
         self._texts = ObjEmbedTexts(opened, batch_size=batch_size)
         self._turn = about_photo(INSTRUCTIONS[settings.instruction], use_two_tokens(opened.config))
@@ -111,7 +113,7 @@ class ObjEmbed(Model[Sight]):
         quality: Vector = states.iou_logits.float().sigmoid().cpu().numpy()
         return regions(sight.width, sight.height, Proposals(proposals.boxes, quality), vectors)
 
-    def _recipe(self, settings: Settings) -> Recipe:
+    def _recipe(self, settings: ObjEmbedSettings) -> Recipe:
         checkpoint = self._opened.checkpoint
         return Recipe(
             model=checkpoint.model,
@@ -127,7 +129,7 @@ class ObjEmbed(Model[Sight]):
 
 
 def open_regions(
-    checkpoint: Checkpoint, settings: Settings, device: str = "auto", batch_size: int = BATCH_SIZE
+    checkpoint: Checkpoint, settings: ObjEmbedSettings, device: str = "auto", batch_size: int = BATCH_SIZE
 ) -> ObjEmbed:
     """Raises ModelError where one of the networks cannot be had, lacks a part, or is of another family."""
     # The proposer first: it is the one that a user is more likely to misname, and the network takes longer to open.
@@ -153,7 +155,7 @@ def read(opened: Opened, prompt: str, view: View, boxes: Tensor) -> States:
     ids[image : image + 1] = ids[image : image + 1] * (rows * columns)
     tokens = torch.tensor(ids, device=network.device)
     states: States = network(
-        Asked(
+        ObjEmbedInput(
             ids=tokens[None],
             pixels=pixels.to(network.device),
             grid=grid.to(network.device),

@@ -20,7 +20,7 @@ SINGLE = ["logit_log_scale", "logit_bias", "logit_image_log_scale", "logit_image
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Asked:
+class ObjEmbedInput:
     """A photo and its prompt.
 
     `ids` (1, length) has the image token once for each token of the image. `pixels` and `grid` are the image
@@ -129,7 +129,7 @@ class Network(Qwen3VLPreTrainedModel):  # type: ignore[no-untyped-call]
         self.merge_size: int = config.vision_config.spatial_merge_size
         self.post_init()  # type: ignore[no-untyped-call]
 
-    def forward(self, asked: Asked) -> States:
+    def forward(self, asked: ObjEmbedInput) -> States:
         model, ids, (rows, columns) = self.model, asked.ids, self.shape(asked.grid)
         seen = model.get_image_features(asked.pixels, asked.grid, return_dict=True)
         deepstack, final = [maps[0] for maps in seen.deepstack_features], seen.pooler_output[0]

@@ -14,7 +14,7 @@ from torch import Tensor
 from transformers.models.qwen2_vl.image_processing_qwen2_vl import smart_resize
 
 from sorce.mappings import Vector
-from sorce.models.lens import View
+from sorce.models.image_processor import View
 
 FEWEST_TOKENS, MOST_TOKENS = 900, 1200
 BACKEND = "pillow-bicubic"

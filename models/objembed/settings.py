@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sorce.errors import ModelError
-from sorce.models.objects.settings import AUTO, LEAST, USUAL_DETECTOR, Limits
+from sorce.models.objects.settings import AUTO, MIN_QUALITY, USUAL_DETECTOR, ProposalLimits
 
 MOST_BOXES = 100
 """ObjEmbed is published with at most 100 boxes of a photo; each adds to what is read before the next one's vector."""
-MOST = 1 + MOST_BOXES
+MAX_REGIONS = 1 + MOST_BOXES
 """Most regions of a photo, the whole photo included."""
 
 INSTRUCTIONS: Mapping[str, str] = {
@@ -22,28 +22,30 @@ INSTRUCTIONS: Mapping[str, str] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class ObjEmbedSettings:
     """What a user can choose.
 
     `detector` proposes the boxes (`auto`: the usual OWLv2; a detector, or a file of boxes). Of a detector's boxes the
-    best are kept, at most `most` regions with the whole photo; `least` is the proposer's own quality, not the IoU that
-    ObjEmbed predicts. `instruction` is `referring` (texts that describe one object; the published retrieval) or
-    `detection` (names of classes). Raises ModelError where one of them makes no sense.
+    best are kept, at most `max_regions` regions with the whole photo; `min_quality` is the proposer's own quality,
+    not the IoU that ObjEmbed predicts. `instruction` is `referring` (texts that describe one object; the published
+    retrieval) or `detection` (names of classes). Raises ModelError where one of them makes no sense.
     """
 
     detector: str = AUTO
-    most: int = MOST
-    least: float = LEAST
+    max_regions: int = MAX_REGIONS
+    min_quality: float = MIN_QUALITY
     instruction: str = "referring"
 
     def __post_init__(self) -> None:
-        if not 1 <= self.most <= MOST:
+        if not 1 <= self.max_regions <= MAX_REGIONS:
             raise ModelError(
-                f"most={self.most} regions of a photo make no sense; ObjEmbed takes 1 to {MOST}: "
+                f"max_regions={self.max_regions} regions of a photo make no sense; ObjEmbed takes 1 to {MAX_REGIONS}: "
                 f"the whole photo and the {MOST_BOXES} boxes that it was published with."
             )
-        if not 0 <= self.least <= 1:
-            raise ModelError(f"least={self.least} is no quality; choose one of 0 to 1, such as {LEAST:g}.")
+        if not 0 <= self.min_quality <= 1:
+            raise ModelError(
+                f"min_quality={self.min_quality} is no quality; choose one of 0 to 1, such as {MIN_QUALITY:g}."
+            )
         if self.instruction not in INSTRUCTIONS:
             raise ModelError(f"there is no instruction '{self.instruction}'; choose {' or '.join(INSTRUCTIONS)}.")
 
@@ -53,6 +55,6 @@ class Settings:
         return USUAL_DETECTOR if self.detector == AUTO else self.detector
 
     @property
-    def limits(self) -> Limits:
+    def limits(self) -> ProposalLimits:
         """Of the boxes: the whole photo is none of them."""
-        return Limits(self.most - 1, self.least)
+        return ProposalLimits(self.max_regions - 1, self.min_quality)

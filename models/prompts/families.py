@@ -28,7 +28,7 @@ Pixels = Mapping[str, torch.Tensor]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Seen:
+class EncodedPhoto:
     """A photo as the network sees it: its size in pixels, its number of image tokens, and its pixel values."""
 
     width: int
@@ -38,7 +38,7 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class PixelLimits:
     """Pixels that a photo is scaled up or down to; 0 where the checkpoint or the publication decides."""
 
     min_pixels: int = 0
@@ -63,7 +63,7 @@ class Family(ABC):
         """What of the limits belongs into a recipe."""
 
     @abstractmethod
-    def see(self, photo: Image.Image) -> Seen:
+    def see(self, photo: Image.Image) -> EncodedPhoto:
         """What the network will see of an RGB photo. Raises BadPhoto for one that it cannot take."""
 
 
@@ -86,17 +86,17 @@ class LlavaNext(Family):
     def parameters(self) -> Mapping[str, Plain]:
         return {}
 
-    def see(self, photo: Image.Image) -> Seen:
+    def see(self, photo: Image.Image) -> EncodedPhoto:
         features = self._processor(text=[self._processor.image_token], images=[photo], return_tensors="pt")
         tokens = int((features["input_ids"] == self.image_token).sum())
         pixels = {"pixel_values": features["pixel_values"][0], "image_sizes": features["image_sizes"]}
-        return Seen(photo.width, photo.height, tokens, pixels)
+        return EncodedPhoto(photo.width, photo.height, tokens, pixels)
 
 
 class QwenVL(Family):
     """Qwen2-VL, Qwen2.5-VL and Qwen3-VL: the whole photo, scaled to a number of tokens."""
 
-    def __init__(self, images: Any, config: Any, limits: Limits) -> None:
+    def __init__(self, images: Any, config: Any, limits: PixelLimits) -> None:
         super().__init__(images, config)
         self._limits = self._decided(limits)
 
@@ -104,19 +104,19 @@ class QwenVL(Family):
     def parameters(self) -> Mapping[str, Plain]:
         return {"min_pixels": self._limits.min_pixels, "max_pixels": self._limits.max_pixels}
 
-    def see(self, photo: Image.Image) -> Seen:
+    def see(self, photo: Image.Image) -> EncodedPhoto:
         refuse_narrow(photo)
         size = {"shortest_edge": self._limits.min_pixels, "longest_edge": self._limits.max_pixels}
         pixels = self.images(images=[photo], size=size, return_tensors="pt")
         tokens = int(pixels["image_grid_thw"].prod()) // self.images.merge_size**2
-        return Seen(photo.width, photo.height, tokens, dict(pixels))
+        return EncodedPhoto(photo.width, photo.height, tokens, dict(pixels))
 
-    def _decided(self, limits: Limits) -> Limits:
+    def _decided(self, limits: PixelLimits) -> PixelLimits:
         token = (self.images.patch_size * self.images.merge_size) ** 2
         fewest, most = self.images.size["shortest_edge"], self.images.size["longest_edge"]
         if most == SHIPPED_TOKENS * token:
             fewest, most = FEWEST_TOKENS * token, MOST_TOKENS * token
-        decided = Limits(limits.min_pixels or fewest, limits.max_pixels or most)
+        decided = PixelLimits(limits.min_pixels or fewest, limits.max_pixels or most)
         if not token <= decided.min_pixels <= decided.max_pixels:
             raise ModelError(
                 f"photos of {decided.min_pixels} to {decided.max_pixels} pixels make no sense; "
@@ -134,11 +134,11 @@ def refuse_narrow(photo: Image.Image) -> None:
         )
 
 
-def family_of(images: Any, tokenizer: Any, config: Any, limits: Limits) -> Family:
+def family_of(images: Any, tokenizer: Any, config: Any, limits: PixelLimits) -> Family:
     """The family of a configuration. Raises ModelError where the limits make no sense for it."""
     if config.model_type in QWEN_VL:
         return QwenVL(images, config, limits)
-    if limits != Limits():
+    if limits != PixelLimits():
         raise ModelError("a LLaVA-NeXT takes its sizes from its own grids; leave min_pixels and max_pixels out.")
     return LlavaNext(images, tokenizer, config)
 

@@ -17,11 +17,11 @@ from sorce.mappings import Recipe, Region, Vector
 from sorce.models.checkpoint import Checkpoint
 from sorce.models.loading import pick_device
 from sorce.models.model import Model
-from sorce.models.prompts.families import Limits, Seen, family_of, usual_template
+from sorce.models.prompts.families import EncodedPhoto, PixelLimits, family_of, usual_template
 from sorce.models.prompts.loading import Opened, open_chat
 from sorce.models.prompts.passes import Split, batches, photo_states, text_states
-from sorce.models.prompts.templates import ASKS, TEMPLATES, Ask, Template
-from sorce.models.words import PlainText
+from sorce.models.prompts.templates import ASKS, TEMPLATES, Question, Template
+from sorce.models.tokenizer import PlainText
 
 AUTO = "auto"
 BATCH_SIZE = 64
@@ -30,7 +30,7 @@ MOST_TOKENS = 8192
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class PromptSettings:
     """What a user can choose.
 
     `prompts` is `positional` (the photo and four corners) or `semantic` (the photo, its main component, background and
@@ -44,7 +44,7 @@ class Settings:
     max_pixels: int = 0
 
     @classmethod
-    def of(cls, recipe: Recipe) -> Settings:
+    def of(cls, recipe: Recipe) -> PromptSettings:
         """Those of an index, with the very words that made it."""
         given = recipe.parameters
         return cls(
@@ -54,7 +54,7 @@ class Settings:
             max_pixels=int(given.get("max_pixels") or 0),
         )
 
-    def asks(self) -> Sequence[Ask]:
+    def asks(self) -> Sequence[Question]:
         if self.prompts not in ASKS:
             raise ModelError(f"there are no prompts '{self.prompts}'; choose one of {', '.join(ASKS)}.")
         return ASKS[self.prompts]
@@ -68,14 +68,18 @@ class Settings:
         return TEMPLATES[name]
 
 
-PUBLISHED = Settings()
+PUBLISHED = PromptSettings()
 
 
-class RegionalPrompts(Model[Seen]):
+class RegionalPrompts(Model[EncodedPhoto]):
     """A vector for the whole photo and one for each prompt, whose box is nominal: the corner that it names."""
 
     def __init__(
-        self, checkpoint: Checkpoint, settings: Settings = PUBLISHED, device: str = "auto", batch_size: int = BATCH_SIZE
+        self,
+        checkpoint: Checkpoint,
+        settings: PromptSettings = PUBLISHED,
+        device: str = "auto",
+        batch_size: int = BATCH_SIZE,
     ) -> None:
         """At most `batch_size` photos or texts run together, and no more than MOST_TOKENS tokens.
 
@@ -88,7 +92,7 @@ class RegionalPrompts(Model[Seen]):
         self._batch_size = batch_size
         self._template = settings.template_or(usual_template(opened.config))
         _refuse_missing_tokens(opened, self._template)
-        limits = Limits(settings.min_pixels, settings.max_pixels)
+        limits = PixelLimits(settings.min_pixels, settings.max_pixels)
         self._family = family_of(opened.images, opened.tokenizer, opened.config, limits)
         self._split = Split.of([self._tokens(self._template.asking(ask)) for ask in self._asks])
         self._plain = PlainText(opened.tokenizer)
@@ -102,10 +106,10 @@ class RegionalPrompts(Model[Seen]):
             vectors[batch] = self._unit(text_states(self._network, [tokens[number] for number in batch]))
         return vectors
 
-    def prepare(self, photo: Image.Image) -> Seen:
+    def prepare(self, photo: Image.Image) -> EncodedPhoto:
         return self._family.see(photo)
 
-    def encode(self, prepared: Sequence[Seen]) -> list[list[Region]]:
+    def encode(self, prepared: Sequence[EncodedPhoto]) -> list[list[Region]]:
         found: dict[int, list[Region]] = {}
         for batch in batches([photo.image_tokens for photo in prepared], MOST_TOKENS, self._batch_size):
             photos = [prepared[number] for number in batch]
@@ -113,7 +117,7 @@ class RegionalPrompts(Model[Seen]):
             found |= {number: self._regions(prepared[number], own) for number, own in zip(batch, vectors, strict=True)}
         return [found[number] for number in range(len(prepared))]
 
-    def _regions(self, photo: Seen, vectors: Vector) -> list[Region]:
+    def _regions(self, photo: EncodedPhoto, vectors: Vector) -> list[Region]:
         return [
             Region(ask.box(photo.width, photo.height), vector, "prompt" if number else "whole")
             for number, (ask, vector) in enumerate(zip(self._asks, vectors, strict=True))

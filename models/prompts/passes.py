@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from transformers import DynamicCache
 
-from sorce.models.prompts.families import Pixels, Seen
+from sorce.models.prompts.families import EncodedPhoto, Pixels
 
 Ids = Sequence[int]
 
@@ -55,7 +55,7 @@ def text_states(network: Any, texts: Sequence[Ids]) -> torch.Tensor:
 
 
 @torch.inference_mode()
-def photo_states(network: Any, split: Split, photos: Sequence[Seen]) -> torch.Tensor:
+def photo_states(network: Any, split: Split, photos: Sequence[EncodedPhoto]) -> torch.Tensor:
     """Final hidden states at the last token of each ending: (photos, endings, dimension)."""
     starts = [split.start_with(network.config.image_token_id, photo.image_tokens) for photo in photos]
     ids, mask = left_padded(starts, network.device)
@@ -124,7 +124,7 @@ def _positions(network: Any, ids: torch.Tensor, mask: torch.Tensor, pixels: Pixe
     return positions
 
 
-def joined(photos: Sequence[Seen], network: Any) -> Pixels:
+def joined(photos: Sequence[EncodedPhoto], network: Any) -> Pixels:
     """Pixel values of all photos, on the network's device and in its number format."""
     together = {name: torch.cat([photo.pixels[name] for photo in photos]) for name in photos[0].pixels}
     return {

@@ -27,7 +27,7 @@ class Template:
     image: str
     text: str
 
-    def asking(self, ask: Ask) -> str:
+    def asking(self, ask: Question) -> str:
         """The turn that asks for a part of the photo."""
         return self.image.replace(PHOTO, ask.words)
 
@@ -42,7 +42,7 @@ class Template:
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
+class Question:
     """What a prompt asks for, and where that nominally is: (x1, y1, x2, y2) as shares of width and height."""
 
     name: str
@@ -55,22 +55,22 @@ class Ask:
         return Box(x1 * width, y1 * height, x2 * width, y2 * height)
 
 
-WHOLE = Ask("whole", PHOTO)
+WHOLE = Question("whole", PHOTO)
 # In the published order.
-ASKS: Mapping[str, Sequence[Ask]] = {
+ASKS: Mapping[str, Sequence[Question]] = {
     "positional": (
         WHOLE,
-        Ask("left upper", f"the left upper corner in the {PHOTO}", (0.0, 0.0, 0.5, 0.5)),
-        Ask("left lower", f"the left lower corner in the {PHOTO}", (0.0, 0.5, 0.5, 1.0)),
-        Ask("right upper", f"the right upper corner in the {PHOTO}", (0.5, 0.0, 1.0, 0.5)),
-        Ask("right lower", f"the right lower corner in the {PHOTO}", (0.5, 0.5, 1.0, 1.0)),
+        Question("left upper", f"the left upper corner in the {PHOTO}", (0.0, 0.0, 0.5, 0.5)),
+        Question("left lower", f"the left lower corner in the {PHOTO}", (0.0, 0.5, 0.5, 1.0)),
+        Question("right upper", f"the right upper corner in the {PHOTO}", (0.5, 0.0, 1.0, 0.5)),
+        Question("right lower", f"the right lower corner in the {PHOTO}", (0.5, 0.5, 1.0, 1.0)),
     ),
     # These name no place.
     "semantic": (
         WHOLE,
-        Ask("main component", f"the main component in the {PHOTO}"),
-        Ask("background", f"the background in the {PHOTO}"),
-        Ask("detail", f"the detail in the {PHOTO}"),
+        Question("main component", f"the main component in the {PHOTO}"),
+        Question("background", f"the background in the {PHOTO}"),
+        Question("detail", f"the detail in the {PHOTO}"),
     ),
 }
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sorce.engine.places import temporary_folder
+from sorce.engine.paths import temporary_folder
 
 Program = Callable[[str, str], Path]
 

@@ -7,7 +7,7 @@ import pytest
 from sorce.engine import java
 from sorce.engine.java import find_java
 from sorce.engine.lines import LINES, NEWEST
-from sorce.engine.places import Account
+from sorce.engine.paths import Account
 from sorce.errors import MissingTool
 
 from .conftest import Program

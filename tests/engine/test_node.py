@@ -19,7 +19,7 @@ from click.testing import CliRunner, Result
 from sorce.engine import Engine, Node, start, status, stop
 from sorce.engine.commands import engine as commands
 from sorce.engine.node import command_line
-from sorce.engine.places import Account
+from sorce.engine.paths import Account
 from sorce.errors import EngineError
 
 from .conftest import Program

@@ -20,10 +20,10 @@ import sorce.evaluate.protocols as protocols
 import sorce.evaluate.run as evaluate_run
 from sorce.cli import sorce as command
 from sorce.cluster import connect
-from sorce.errors import BadPhoto, QueryError, TruthError
+from sorce.errors import BadPhoto, GroundTruthError, QueryError
 from tests.kit.fake import COLOURS, FakeModel
 
-SCENES = Path(__file__).parents[2] / "evaluate/scenes/bundled"
+SCENES = Path(__file__).parents[2] / "training/scenes/bundled"
 QUARTERS = {"red": (0, 0), "green": (32, 0), "blue": (0, 32), "yellow": (32, 32)}
 NAMES = {"red": "sa_1922.jpg", "green": "sa_1984.jpg", "blue": "sa_1995.jpg", "yellow": "sa_1945.jpg"}
 """Of SORCE-1K's pictures, which are not here."""
@@ -138,14 +138,14 @@ def test_class_names_find_photos_and_boxes(labelled: Path) -> None:
 
 
 def test_recipes_stand_side_by_side(labelled: Path, models: list[tuple[Any, ...]]) -> None:
-    regions = ("--regions", "whole", "--regions", "tiles:most=90,smallest=0.05")
+    regions = ("--regions", "whole", "--regions", "tiles:max_regions=90,min_object_size=0.05")
     table = run("lines", labelled, "--exact", "--model", "mini", *regions).stdout.splitlines()
-    assert re.split(r"\s{2,}", table[0]) == ["", "of", "mini whole", "mini tiles:most=90,smallest=0.05"]
+    assert re.split(r"\s{2,}", table[0]) == ["", "of", "mini whole", "mini tiles:max_regions=90,min_object_size=0.05"]
     assert table[1].split() == ["R@1", "3", *["1.000", "(1.000-1.000)"] * 2]
     assert table[-3].split() == ["regions", "per", "photo", "5", "5"]
     assert [loaded[:3] for loaded in models] == [
         ("mini", "whole", {}),
-        ("mini", "tiles", {"most": 90, "smallest": 0.05}),
+        ("mini", "tiles", {"max_regions": 90, "min_object_size": 0.05}),
     ]
 
 
@@ -277,9 +277,9 @@ def test_mini_on_bundled_scenes(tmp_path: Path) -> None:
     for row in rows:
         name = json.loads(row)["image"]
         (tmp_path / name).symlink_to(SCENES / name)
-    options = ("--model", "mini", "--regions", "tiles:most=9", "--regions", "whole")
+    options = ("--model", "mini", "--regions", "tiles:max_regions=9", "--regions", "whole")
     tiles, whole = recipes("lines", tmp_path, *options)
-    assert (tiles["photos"], tiles["name"], whole["regions_per_photo"]) == (4, "mini tiles:most=9", 1)
+    assert (tiles["photos"], tiles["name"], whole["regions_per_photo"]) == (4, "mini tiles:max_regions=9", 1)
     assert 0 < values(whole)["mAP@50 of all relevant"] < 1
     assert tiles["regions_per_photo"] > 1
     assert tiles["index_bytes"] > whole["index_bytes"]
@@ -293,6 +293,6 @@ def test_wrong_usage_costs_nothing(labelled: Path, models: list[tuple[Any, ...]]
     ):
         with pytest.raises(Exception, match=sentence):
             run("lines", labelled, *wrong)
-    with pytest.raises(TruthError):
+    with pytest.raises(GroundTruthError):
         run("sorce-1k", labelled)
     assert not models

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sorce.evaluate.ask import Encoded, InMemory, Seen
+from sorce.evaluate.ask import Encoded, InMemory, ScoredPhoto
+from sorce.evaluate.ground_truth import GroundTruth, LabelledPicture, LabelledQuery
 from sorce.evaluate.protocols import Outcome, classes, sorce_1k, sorec
-from sorce.evaluate.truth import Picture, Query, Truth
 from sorce.ingest import Source
 from sorce.mappings import Box, Match
 from tests.kit.fake import FakeModel
@@ -25,15 +25,17 @@ def golden() -> dict[str, np.ndarray]:
     return {**np.load(GOLDEN / "inputs.npz"), **np.load(GOLDEN / "expected.npz")}
 
 
-def picture(name: str) -> Picture:
+def picture(name: str) -> LabelledPicture:
     folder, _, file_name = name.rpartition("/")
-    return Picture(name, Source(f"file:///{name}", f"/{folder}", file_name, f"/{name}", bytes), (WIDTH, HEIGHT))
+    return LabelledPicture(name, Source(f"file:///{name}", f"/{folder}", file_name, f"/{name}", bytes), (WIDTH, HEIGHT))
 
 
-def asking(pictures: Sequence[Picture], texts: Sequence[str], scores: np.ndarray, box: Box) -> InMemory:
+def asking(pictures: Sequence[LabelledPicture], texts: Sequence[str], scores: np.ndarray, box: Box) -> InMemory:
     """Pictures that get these scores (texts, pictures), and all show the same box."""
     best: list[Callable[[float], Match]] = [partial(Match, 1, box, "tile", 0.1, 1.0)] * len(texts)
-    return InMemory(Encoded(FakeModel(), texts), [Seen(each.source, WIDTH, HEIGHT, best) for each in pictures], scores)
+    return InMemory(
+        Encoded(FakeModel(), texts), [ScoredPhoto(each.source, WIDTH, HEIGHT, best) for each in pictures], scores
+    )
 
 
 def values(outcome: Outcome) -> dict[str, float | None]:
@@ -51,8 +53,8 @@ def sorce(scores: np.ndarray) -> dict[str, float | None]:
     queries = []
     for item, text in enumerate(texts):
         easy, medium, hard = (pictures[item + place * number].photo_id for place in range(3))
-        queries.append(Query(text, {hard: (box,), medium: (), easy: ()}))
-    truth = Truth({each.photo_id: each for each in pictures}, tuple(queries), ())
+        queries.append(LabelledQuery(text, {hard: (box,), medium: (), easy: ()}))
+    truth = GroundTruth({each.photo_id: each for each in pictures}, tuple(queries), ())
     return values(sorce_1k(truth, asking(pictures, texts, scores.T, box), lambda queries: queries))
 
 
@@ -88,10 +90,10 @@ def labelled(golden: dict[str, np.ndarray], box: Box, shown: Box) -> dict[str, f
     texts = [f"class {row}" for row in range(len(relevant)) if relevant[row].any()]
     rows = [row for row in range(len(relevant)) if relevant[row].any()]
     queries = [
-        Query(text, {pictures[column].photo_id: (box,) for column in relevant[row].nonzero()[0]})
+        LabelledQuery(text, {pictures[column].photo_id: (box,) for column in relevant[row].nonzero()[0]})
         for text, row in zip(texts, rows, strict=True)
     ]
-    truth = Truth({each.photo_id: each for each in pictures}, tuple(queries), ())
+    truth = GroundTruth({each.photo_id: each for each in pictures}, tuple(queries), ())
     return values(classes(truth, asking(pictures, texts, scores[rows], shown), lambda queries: queries))
 
 
@@ -141,12 +143,12 @@ def test_a_shown_box_is_judged_by_iou_and_by_centres(golden: dict[str, np.ndarra
 def test_sorec_judges_the_box_of_each_expressions_own_picture() -> None:
     pictures = [picture("a.jpg"), picture("b.jpg"), picture("gone.jpg")]
     texts = ["exact", "half", "gone"]
-    truth = Truth(
+    truth = GroundTruth(
         {each.photo_id: each for each in pictures},
         (
-            Query("exact", {pictures[0].photo_id: (Box(0, 0, 10, 10),)}),
-            Query("half", {pictures[1].photo_id: (Box(0, 0, 10, 5),)}),
-            Query("gone", {pictures[2].photo_id: (Box(0, 0, 10, 10),)}),
+            LabelledQuery("exact", {pictures[0].photo_id: (Box(0, 0, 10, 10),)}),
+            LabelledQuery("half", {pictures[1].photo_id: (Box(0, 0, 10, 5),)}),
+            LabelledQuery("gone", {pictures[2].photo_id: (Box(0, 0, 10, 10),)}),
         ),
         (),
     )
@@ -158,9 +160,9 @@ def test_sorec_judges_the_box_of_each_expressions_own_picture() -> None:
 
 def test_a_picture_that_is_not_indexed_is_not_found_and_shows_no_box() -> None:
     pictures, box = [picture("a.jpg"), picture("gone.jpg")], Box(0, 0, 10, 10)
-    truth = Truth(
+    truth = GroundTruth(
         {each.photo_id: each for each in pictures},
-        (Query("cup", {pictures[0].photo_id: (box,), pictures[1].photo_id: (box,)}),),
+        (LabelledQuery("cup", {pictures[0].photo_id: (box,), pictures[1].photo_id: (box,)}),),
         (),
     )
     found = values(classes(truth, asking(pictures[:1], ["cup"], np.zeros((1, 1)), box), lambda queries: queries))

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from sorce.errors import TruthError
+from sorce.errors import GroundTruthError
+from sorce.evaluate.ground_truth import GroundTruth
 from sorce.evaluate.readers import coco, lines, sorce1k, sorec, yolo
-from sorce.evaluate.truth import Truth
 
 DATA = Path(__file__).parents[3] / "shared/data"
 needs_data = pytest.mark.skipif(not DATA.is_dir(), reason=f"the published files are not at {DATA}")
@@ -48,7 +48,7 @@ def stand_in(folder: Path, *names: str) -> None:
         (folder / name).write_bytes(content.getvalue()[:1000])
 
 
-def answers(truth: Truth) -> dict[str, dict[str, list[tuple[float, ...]]]]:
+def answers(truth: GroundTruth) -> dict[str, dict[str, list[tuple[float, ...]]]]:
     """By text and picture's name."""
     return {
         query.text: {
@@ -375,11 +375,11 @@ def test_the_published_sorec_files_are_read_whole(tmp_path: Path, name: str, exp
     ],
 )
 def test_a_truth_of_another_form_is_one_sentence(
-    tmp_path: Path, draw: Draw, read: Callable[[Path], Truth], name: str, content: str, sentence: str
+    tmp_path: Path, draw: Draw, read: Callable[[Path], GroundTruth], name: str, content: str, sentence: str
 ) -> None:
     draw("a.jpg")
     (tmp_path / name).write_text(content)
-    with pytest.raises(TruthError) as error:
+    with pytest.raises(GroundTruthError) as error:
         read(tmp_path)
     assert sentence in str(error.value)
 
@@ -388,11 +388,11 @@ def test_of_several_truths_one_must_be_named(tmp_path: Path, draw: Draw) -> None
     draw("a.jpg")
     for name in ("val.json", "test.json"):
         (tmp_path / name).write_text("[]")
-    with pytest.raises(TruthError, match=r"holds 2 files \*\.json; name the truth with --truth FILE\."):
+    with pytest.raises(GroundTruthError, match=r"holds 2 files \*\.json; name the truth with --truth FILE\."):
         sorec.read(tmp_path)
 
 
 def test_a_folder_without_pictures_is_one_sentence(tmp_path: Path) -> None:
     write(tmp_path / "labels.jsonl", LABELS)
-    with pytest.raises(TruthError, match="there are no pictures in"):
+    with pytest.raises(GroundTruthError, match="there are no pictures in"):
         lines.read(tmp_path)

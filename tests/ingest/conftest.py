@@ -14,7 +14,7 @@ from PIL import Image
 
 from sorce.cluster import connect
 from sorce.ingest import Files
-from sorce.ingest.index import Index
+from sorce.ingest.index import TargetIndex
 from tests.kit.fake import FakeModel, Seen
 from tests.kit.place import Place
 
@@ -61,9 +61,9 @@ def surroundings(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def index(client: OpenSearch) -> Iterator[Index]:
+def index(client: OpenSearch) -> Iterator[TargetIndex]:
     name = f"test-ingest-{uuid.uuid4().hex[:12]}"
-    yield Index(client, name)
+    yield TargetIndex(client, name)
     client.indices.delete(index=name, params={"ignore_unavailable": "true"})
 
 
@@ -98,7 +98,7 @@ def files(*paths: Path) -> Files:
 Documents = dict[str, dict[str, Any]]
 
 
-def stored(index: Index) -> Documents:
+def stored(index: TargetIndex) -> Documents:
     """All documents, whole, by id; without the time when they were written."""
     found = helpers.scan(index.client, index=index.name, query={"query": {"match_all": {}}}, size=500)
     return {hit["_id"]: {**hit["_source"], "ingested_at": None} for hit in found}

@@ -13,9 +13,10 @@ import pytest
 from opensearchpy import Connection, OpenSearch, exceptions
 
 from sorce.errors import ClusterError
-from sorce.ingest import Watch, patience
+from sorce.ingest import Watch
+from sorce.ingest import retry as retry
 from sorce.ingest.bulk import Sender, Sent, Write, Writer, index_lines
-from sorce.ingest.patience import Patience
+from sorce.ingest.retry import Retry
 from sorce.mappings import Rejected
 
 Status = int
@@ -70,7 +71,7 @@ def tls(said: str) -> Exception:
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(patience, "FIRST_DELAY", 0.001)
+    monkeypatch.setattr(retry, "FIRST_DELAY", 0.001)
 
 
 @pytest.fixture
@@ -90,7 +91,7 @@ def write(name: str, size: int = 20) -> Write:
 
 def send(cluster: OpenSearch, names: str, *script: Reply, **options: Any) -> Sent:
     Scripted.script.extend(script)
-    return Sender(cluster, "photos", Patience(**options)).send([write(name) for name in names])
+    return Sender(cluster, "photos", Retry(**options)).send([write(name) for name in names])
 
 
 def written(sent: Sent) -> str:

@@ -17,7 +17,7 @@ from click.testing import CliRunner, Result
 from opensearchpy import OpenSearch
 
 from sorce.ingest import commands
-from sorce.ingest.index import Index
+from sorce.ingest.index import TargetIndex
 from tests.ingest.conftest import CountingModel, Draw
 
 ROOT = Path(__file__).parents[2]
@@ -39,7 +39,7 @@ def asked(monkeypatch: pytest.MonkeyPatch, model: CountingModel) -> list[tuple[A
 
 
 @pytest.fixture
-def run(asked: list[tuple[Any, ...]], surroundings: None, index: Index) -> Run:  # noqa: ARG001
+def run(asked: list[tuple[Any, ...]], surroundings: None, index: TargetIndex) -> Run:  # noqa: ARG001
     asked.clear()
 
     def command(*arguments: Any, stdin: str = "") -> Result:
@@ -79,7 +79,7 @@ def test_quiet_says_nothing(run: Run, folder: Path) -> None:
     assert (done.exit_code, done.output) == (3, "")
 
 
-def test_a_dry_run_makes_no_index(run: Run, folder: Path, index: Index) -> None:
+def test_a_dry_run_makes_no_index(run: Run, folder: Path, index: TargetIndex) -> None:
     done = run(folder, "--dry-run")
     assert done.stdout.startswith("would be: 5 new, ")
     assert index.recipe() is None
@@ -123,7 +123,7 @@ def test_an_attribute_that_is_not_understood_is_wrong_usage(run: Run, folder: Pa
     assert "attribute 'shelf:int=three' is not understood" in done.stderr
 
 
-def test_attributes_reach_the_index(run: Run, folder: Path, client: OpenSearch, index: Index) -> None:
+def test_attributes_reach_the_index(run: Run, folder: Path, client: OpenSearch, index: TargetIndex) -> None:
     run(folder, "--set", "shelf:int=3", "--set", "site=oslo")
     query = {"term": {"attributes.shelf": 3}}
     assert client.count(index=index.name, body={"query": query})["count"] == 5
@@ -131,11 +131,11 @@ def test_attributes_reach_the_index(run: Run, folder: Path, client: OpenSearch, 
 
 def test_a_new_index_gets_the_default_recipe_and_what_is_asked(run: Run, folder: Path, asked: list[Any]) -> None:
     run(folder, "--dry-run")
-    run(folder, "--dry-run", "--model", "mini", "--smallest", "0.05", "--device", "cpu", "--batch-size", "7")
+    run(folder, "--dry-run", "--model", "mini", "--min-object-size", "0.05", "--device", "cpu", "--batch-size", "7")
     run(folder, "--dry-run", "--regions", "clusters", "--parameter", "clusters=32")
     assert [(call[0].model, *call[1:]) for call in asked] == [
         ("google/siglip2-base-patch16-256", "tiles", {}, "auto", 64),
-        ("mini", "tiles", {"smallest": 0.05}, "cpu", 7),
+        ("mini", "tiles", {"min_object_size": 0.05}, "cpu", 7),
         ("google/siglip2-base-patch16-256", "clusters", {"clusters": 32}, "auto", 64),
     ]
 
@@ -148,7 +148,7 @@ def test_an_index_that_is_there_says_which_weights_and_regions(run: Run, folder:
     assert called == [("fake", "1", "quarters"), ("an/other", None, "whole")]
 
 
-def test_ctrl_c_finishes_what_is_under_way_and_says_how_to_resume(run: Run, draw: Draw, index: Index) -> None:
+def test_ctrl_c_finishes_what_is_under_way_and_says_how_to_resume(run: Run, draw: Draw, index: TargetIndex) -> None:
     for number in range(60):
         folder = draw(f"{number:02}.png", (number, 0, 0)).parent
     arguments = ["--index", index.name, "--json", str(folder)]
@@ -175,7 +175,7 @@ def test_ctrl_c_finishes_what_is_under_way_and_says_how_to_resume(run: Run, draw
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc tells the children")
-def test_ctrl_c_again_stops_at_once_with_all_processes(index: Index, draw: Draw, surroundings: None) -> None:  # noqa: ARG001
+def test_ctrl_c_again_stops_at_once_with_all_processes(index: TargetIndex, draw: Draw, surroundings: None) -> None:  # noqa: ARG001
     arguments = ["--index", index.name, "--workers", "1", str(draw("a.png").parent)]
     command = [sys.executable, "-m", "tests.ingest.hanging", *arguments]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:

@@ -17,10 +17,11 @@ from PIL import Image
 
 from sorce.cluster import connect
 from sorce.errors import ClusterError, IndexMissing
-from sorce.ingest import Options, Report, Watch, commands, ingest_photos, patience, pipeline, prune
+from sorce.ingest import Options, Report, Watch, commands, ingest_photos, pipeline, prune
+from sorce.ingest import retry as retry
+from sorce.ingest.alias import DEFAULT_PIPELINE, switch
 from sorce.ingest.bulk import Sender, Sent, Writer
-from sorce.ingest.index import Index
-from sorce.ingest.move import DEFAULT_PIPELINE, switch
+from sorce.ingest.index import TargetIndex
 from sorce.mappings import Region, Rejected
 from tests.ingest.conftest import CountingModel, Documents, files, stored
 from tests.kit.fake import Seen
@@ -57,7 +58,7 @@ def _many_requests_and_short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
         return Writer(sender, on_sent, most_bytes=IN_A_REQUEST)
 
     monkeypatch.setattr(pipeline, "Writer", writer)
-    monkeypatch.setattr(patience, "FIRST_DELAY", 0.01)
+    monkeypatch.setattr(retry, "FIRST_DELAY", 0.01)
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +81,7 @@ def client(opensearch: str) -> Iterator[OpenSearch]:
 def whole(opensearch: str, photos: Path) -> Iterator[Documents]:
     """What a run without faults stores."""
     with connect(opensearch) as client:
-        index = Index(client, f"test-ingest-{uuid.uuid4().hex[:12]}")
+        index = TargetIndex(client, f"test-ingest-{uuid.uuid4().hex[:12]}")
         run(client, index, photos)
         yield stored(index)
         client.indices.delete(index=index.name)
@@ -102,7 +103,7 @@ def through(opensearch: str) -> Through:
     return connected
 
 
-def run(client: OpenSearch, index: Index, folder: Path, watch: Watch | None = None, **options: Any) -> Report:
+def run(client: OpenSearch, index: TargetIndex, folder: Path, watch: Watch | None = None, **options: Any) -> Report:
     return ingest_photos(client, index.name, CountingModel(), files(folder), Options(workers=1, **options), watch)
 
 
@@ -110,7 +111,7 @@ def run(client: OpenSearch, index: Index, folder: Path, watch: Watch | None = No
 def test_a_fault_that_passes_costs_nothing(
     through: Through,
     photos: Path,
-    index: Index,
+    index: TargetIndex,
     whole: Documents,
     kind: str,
     record_property: Record,
@@ -127,7 +128,7 @@ def test_a_fault_that_passes_costs_nothing(
 def test_a_document_that_is_refused_is_rejected_with_the_reason_and_the_rest_goes_on(
     through: Through,
     photos: Path,
-    index: Index,
+    index: TargetIndex,
     whole: Documents,
     status: int,
     record_property: Record,
@@ -150,7 +151,7 @@ def test_a_document_that_is_refused_is_rejected_with_the_reason_and_the_rest_goe
 def test_a_refusal_of_the_user_stops_at_once_with_one_sentence(
     through: Through,
     photos: Path,
-    index: Index,
+    index: TargetIndex,
     whole: Documents,
     status: int,
     record_property: Record,
@@ -168,25 +169,25 @@ def test_a_refusal_of_the_user_stops_at_once_with_one_sentence(
 
 
 def test_nobody_waits_for_a_busy_cluster_once_another_request_was_refused(
-    through: Through, photos: Path, index: Index
+    through: Through, photos: Path, index: TargetIndex
 ) -> None:
     """Else it would be a matter of luck which of the two is heard of first."""
     with (
         through(lambda number: "401" if number == 1 else "429") as (client, _),
         pytest.raises(ClusterError, match="401"),
     ):
-        run(client, index, photos, patience=1e9)
+        run(client, index, photos, retry_timeout=1e9)
 
 
 def test_a_cluster_that_never_recovers_is_given_up_and_the_next_run_does_the_rest(
-    through: Through, photos: Path, index: Index, whole: Documents
+    through: Through, photos: Path, index: TargetIndex, whole: Documents
 ) -> None:
     watch = Hearing()
     with (
         through(lambda number: "503" if number >= 3 else None) as (client, _),
         pytest.raises(ClusterError, match=r"^the cluster took nothing for 0 s \(503, because\); what is written"),
     ):
-        run(client, index, photos, watch, patience=0.2)
+        run(client, index, photos, watch, retry_timeout=0.2)
     assert "503, because" in watch.waits
     index.refresh()
     before = len(stored(index))
@@ -200,7 +201,7 @@ def test_a_cluster_that_never_recovers_is_given_up_and_the_next_run_does_the_res
 def test_faults_of_all_kinds_one_after_another_cost_nothing(
     through: Through,
     photos: Path,
-    index: Index,
+    index: TargetIndex,
     whole: Documents,
     seed: int,
     record_property: Record,
@@ -216,7 +217,7 @@ def test_faults_of_all_kinds_one_after_another_cost_nothing(
 
 
 def test_an_index_made_read_only_by_a_full_disk_is_waited_for_and_told(
-    through: Through, photos: Path, index: Index, whole: Documents, record_property: Record
+    through: Through, photos: Path, index: TargetIndex, whole: Documents, record_property: Record
 ) -> None:
     """What OpenSearch does above its flood stage, done by hand; the disk has room again once we have heard of it."""
 
@@ -242,19 +243,19 @@ def test_an_index_made_read_only_by_a_full_disk_is_waited_for_and_told(
 
 
 def test_how_long_to_wait_can_be_said(
-    opensearch: str, photos: Path, index: Index, monkeypatch: pytest.MonkeyPatch
+    opensearch: str, photos: Path, index: TargetIndex, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(commands, "load_model", lambda *_: CountingModel())
     with faulty(opensearch, lambda _: "429") as (url, _):
-        arguments = ["--url", url, "--index", index.name, "--patience", "0.2", str(photos)]
+        arguments = ["--url", url, "--index", index.name, "--retry", "0.2", str(photos)]
         given_up = CliRunner().invoke(commands.ingest, arguments)
     assert "waiting for the cluster, for 0 s at most: 429, rejected execution" in given_up.stderr
     assert str(given_up.exception).startswith("the cluster took nothing for 0 s (429, rejected execution")
-    assert str(given_up.exception).endswith("or wait longer with --patience, and run the same command again.")
+    assert str(given_up.exception).endswith("or wait longer with --retry, and run the same command again.")
 
 
 @pytest.mark.parametrize("kind", ["429", "503", "dropped before", "dropped half way", "a web page"])
-def test_a_lookup_that_fails_is_asked_again(opensearch: str, photos: Path, index: Index, kind: str) -> None:
+def test_a_lookup_that_fails_is_asked_again(opensearch: str, photos: Path, index: TargetIndex, kind: str) -> None:
     run(index.client, index, photos)
     plan = faulty(opensearch, lambda number: kind if number < 2 else None, on="/_search")
     with plan as (url, faults), OpenSearch(url, timeout=2, max_retries=0) as client:
@@ -266,7 +267,7 @@ def test_a_lookup_that_fails_is_asked_again(opensearch: str, photos: Path, index
 @pytest.mark.parametrize("on", ["/_search", "/_delete_by_query", "/_refresh"])
 @pytest.mark.parametrize("kind", ["503", "dropped before", "dropped after"])
 def test_a_cluster_that_is_away_for_a_while_is_pruned_all_the_same(
-    opensearch: str, tmp_path: Path, index: Index, kind: str, on: str
+    opensearch: str, tmp_path: Path, index: TargetIndex, kind: str, on: str
 ) -> None:
     for number in range(3):
         Image.new("RGB", (8, 6), (80 * number, 0, 0)).save(tmp_path / f"{number}.png")
@@ -282,9 +283,9 @@ def test_a_cluster_that_is_away_for_a_while_is_pruned_all_the_same(
 @pytest.mark.parametrize("on", ["/_search", "/_refresh", "/_settings", "/_aliases"])
 @pytest.mark.parametrize("kind", ["503", "dropped before", "dropped after"])
 def test_a_cluster_that_is_away_for_a_while_moves_the_alias_all_the_same(
-    opensearch: str, photos: Path, index: Index, kind: str, on: str
+    opensearch: str, photos: Path, index: TargetIndex, kind: str, on: str
 ) -> None:
-    alias, new = f"{index.name}-alias", Index(index.client, f"{index.name}-new")
+    alias, new = f"{index.name}-alias", TargetIndex(index.client, f"{index.name}-new")
     for place in (index, new):
         run(index.client, place, photos)
     switch(index.client, alias, index.name, None)
@@ -299,7 +300,7 @@ def test_a_cluster_that_is_away_for_a_while_moves_the_alias_all_the_same(
         index.client.indices.delete(index=new.name)
 
 
-def test_an_index_that_somebody_deletes_meanwhile_is_missed(photos: Path, index: Index) -> None:
+def test_an_index_that_somebody_deletes_meanwhile_is_missed(photos: Path, index: TargetIndex) -> None:
     """The cluster makes another at the next request, without a mapping of sorce's."""
 
     class Deleting(CountingModel):

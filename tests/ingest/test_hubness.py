@@ -11,7 +11,7 @@ from opensearchpy import OpenSearch
 
 from sorce.errors import QueryError, RecipeMismatch
 from sorce.ingest import Options, ingest_photos
-from sorce.ingest.index import Index
+from sorce.ingest.index import TargetIndex
 from sorce.mappings.index import index_body
 from sorce.models.querybank import TEMPERATURE, hubness, texts
 from sorce.plugin import ClientSearch, SearchRequest
@@ -19,13 +19,15 @@ from tests.ingest.conftest import CountingModel, files, stored
 from tests.kit.fake import FakeModel
 
 
-def ingest(client: OpenSearch, index: Index, model: CountingModel, folder: Path) -> list[dict[str, Any]]:
+def ingest(client: OpenSearch, index: TargetIndex, model: CountingModel, folder: Path) -> list[dict[str, Any]]:
     """The regions of all photos, afterwards."""
     ingest_photos(client, index.name, model, files(folder), Options(workers=2))
     return [region for document in stored(index).values() for region in document["regions"]]
 
 
-def test_each_region_has_its_hubness(client: OpenSearch, index: Index, model: CountingModel, folder: Path) -> None:
+def test_each_region_has_its_hubness(
+    client: OpenSearch, index: TargetIndex, model: CountingModel, folder: Path
+) -> None:
     regions = ingest(client, index, model, folder)
     assert len(regions) == 25
     bank = FakeModel().embed_texts(texts())
@@ -34,7 +36,7 @@ def test_each_region_has_its_hubness(client: OpenSearch, index: Index, model: Co
     assert [region["hubness"] for region in regions] == pytest.approx(wanted, abs=1e-5)
 
 
-def test_what_is_there_already_needs_no_bank(client: OpenSearch, index: Index, folder: Path) -> None:
+def test_what_is_there_already_needs_no_bank(client: OpenSearch, index: TargetIndex, folder: Path) -> None:
     ingest(client, index, CountingModel(), folder)
     again = CountingModel()
     ingest(client, index, again, folder)
@@ -42,7 +44,7 @@ def test_what_is_there_already_needs_no_bank(client: OpenSearch, index: Index, f
 
 
 def test_an_index_made_before_stays_without_and_says_so(
-    client: OpenSearch, index: Index, model: CountingModel, folder: Path
+    client: OpenSearch, index: TargetIndex, model: CountingModel, folder: Path
 ) -> None:
     body = index_body(model.recipe)
     del body["mappings"]["_meta"]["sorce"]["recipe"]["bank"]
@@ -58,7 +60,7 @@ def test_an_index_made_before_stays_without_and_says_so(
 
 
 def test_an_index_by_another_bank_is_refused(
-    client: OpenSearch, index: Index, model: CountingModel, folder: Path
+    client: OpenSearch, index: TargetIndex, model: CountingModel, folder: Path
 ) -> None:
     body = index_body(model.recipe)
     body["mappings"]["_meta"]["sorce"]["recipe"]["bank"] = {"texts": "sha256:0", "temperature": 0.5}

@@ -16,14 +16,14 @@ from PIL import ExifTags, Image
 
 from sorce.errors import ClusterError, RecipeMismatch
 from sorce.ingest import Files, Naming, Options, Report, Source, Watch, ingest_photos, rehearse
-from sorce.ingest.index import Index
+from sorce.ingest.index import TargetIndex
 from sorce.mappings import Region, Rejected
 from tests.ingest.conftest import CountingModel, Draw, files, stored
 from tests.kit.fake import Seen
 
 
 @pytest.fixture
-def ingest(client: OpenSearch, index: Index, model: CountingModel) -> Callable[..., Report]:
+def ingest(client: OpenSearch, index: TargetIndex, model: CountingModel) -> Callable[..., Report]:
     """Ingests these paths into the test's index with the counting model."""
 
     def run(*paths: Path, **options: Any) -> Report:
@@ -35,7 +35,7 @@ def ingest(client: OpenSearch, index: Index, model: CountingModel) -> Callable[.
 Ingest = Callable[..., Report]
 
 
-def documents(index: Index) -> list[dict[str, Any]]:
+def documents(index: TargetIndex) -> list[dict[str, Any]]:
     """All that is there, by URI."""
     body = {"size": 1000, "sort": "uri", "query": {"match_all": {}}}
     return [
@@ -43,7 +43,7 @@ def documents(index: Index) -> list[dict[str, Any]]:
     ]
 
 
-def names(index: Index) -> list[str]:
+def names(index: TargetIndex) -> list[str]:
     return [document["file_name"] for document in documents(index)]
 
 
@@ -52,14 +52,14 @@ def counts(report: Report) -> Mapping[str, int]:
     return {name: count for name, count in given.items() if count}
 
 
-def test_a_folder_becomes_one_document_per_photo(ingest: Ingest, folder: Path, index: Index) -> None:
+def test_a_folder_becomes_one_document_per_photo(ingest: Ingest, folder: Path, index: TargetIndex) -> None:
     report = ingest(folder)
     assert (counts(report), report.regions) == ({"new": 5}, 25)
     assert sorted(names(index)) == ["a.jpg", "b.png", "c.JPG", "d.jpg", "e.webp"]
 
 
 def test_a_document_says_what_the_photo_is_and_holds_its_regions(
-    ingest: Ingest, draw: Draw, index: Index, model: CountingModel
+    ingest: Ingest, draw: Draw, index: TargetIndex, model: CountingModel
 ) -> None:
     file = draw("deep/red.png", (255, 0, 0), (40, 30))
     ingest(file.parent)
@@ -74,7 +74,7 @@ def test_a_document_says_what_the_photo_is_and_holds_its_regions(
         assert np.array_equal(np.array(kept["vec"], np.float32), region.vec)
 
 
-def test_date_and_camera_come_from_exif(ingest: Ingest, draw: Draw, index: Index) -> None:
+def test_date_and_camera_come_from_exif(ingest: Ingest, draw: Draw, index: TargetIndex) -> None:
     exif = Image.Exif()
     exif[ExifTags.Base.Make], exif[ExifTags.Base.Model] = "Canon", "Canon EOS 5D"
     exif.get_ifd(ExifTags.IFD.Exif).update({0x9003: "2024:05:06 07:08:09", 0x9011: "+02:00"})
@@ -87,7 +87,7 @@ def test_date_and_camera_come_from_exif(ingest: Ingest, draw: Draw, index: Index
 
 
 @pytest.mark.filterwarnings("ignore:.*EXIF")
-def test_nonsense_in_exif_is_no_reason_to_reject(ingest: Ingest, draw: Draw, index: Index) -> None:
+def test_nonsense_in_exif_is_no_reason_to_reject(ingest: Ingest, draw: Draw, index: TargetIndex) -> None:
     exif = Image.Exif()
     exif[ExifTags.Base.Make], exif[ExifTags.Base.Model] = "", "\0\0"
     exif.get_ifd(ExifTags.IFD.Exif).update({0x9003: "0000:00:00 00:00:00", 0x9011: "nowhere"})
@@ -104,13 +104,15 @@ def test_a_second_ingest_decodes_and_encodes_nothing(ingest: Ingest, folder: Pat
     assert (model.prepared, model.encoded) == (5, 5)
 
 
-def test_force_encodes_unchanged_photos_again(ingest: Ingest, folder: Path, model: CountingModel, index: Index) -> None:
+def test_force_encodes_unchanged_photos_again(
+    ingest: Ingest, folder: Path, model: CountingModel, index: TargetIndex
+) -> None:
     ingest(folder)
     assert counts(ingest(folder, force=True)) == {"changed": 5}
     assert (model.encoded, len(documents(index))) == (10, 5)
 
 
-def test_a_changed_file_replaces_its_document(ingest: Ingest, folder: Path, draw: Draw, index: Index) -> None:
+def test_a_changed_file_replaces_its_document(ingest: Ingest, folder: Path, draw: Draw, index: TargetIndex) -> None:
     ingest(folder)
     draw("a.jpg", (1, 2, 3), (64, 48))
     assert counts(ingest(folder)) == {"changed": 1, "unchanged": 4}
@@ -123,7 +125,7 @@ def test_the_same_picture_at_two_places_is_two_photos(ingest: Ingest, folder: Pa
 
 
 def test_with_a_root_a_moved_archive_is_the_same_archive(
-    client: OpenSearch, index: Index, model: CountingModel, folder: Path
+    client: OpenSearch, index: TargetIndex, model: CountingModel, folder: Path
 ) -> None:
     def run(root: Path) -> Report:
         return ingest_photos(client, index.name, model, Files([str(root)], Naming(root)))
@@ -135,7 +137,7 @@ def test_with_a_root_a_moved_archive_is_the_same_archive(
 
 
 def test_another_recipe_is_refused_before_a_photo_is_read(
-    ingest: Ingest, folder: Path, client: OpenSearch, index: Index, other_model: CountingModel
+    ingest: Ingest, folder: Path, client: OpenSearch, index: TargetIndex, other_model: CountingModel
 ) -> None:
     def photos() -> Iterator[Source]:
         read.append(1)
@@ -149,7 +151,7 @@ def test_another_recipe_is_refused_before_a_photo_is_read(
 
 
 def test_bad_files_are_rejected_and_the_rest_goes_on(
-    client: OpenSearch, index: Index, model: CountingModel, folder: Path
+    client: OpenSearch, index: TargetIndex, model: CountingModel, folder: Path
 ) -> None:
     class Listening(Watch):
         def rejected(self, reject: Rejected) -> None:
@@ -167,7 +169,7 @@ def test_bad_files_are_rejected_and_the_rest_goes_on(
 
 
 def test_attributes_are_typed_and_filter_regions(
-    ingest: Ingest, folder: Path, client: OpenSearch, index: Index
+    ingest: Ingest, folder: Path, client: OpenSearch, index: TargetIndex
 ) -> None:
     ingest(folder, attributes={"site": "oslo", "shelf": 3, "price": 2.5, "seen": datetime(2026, 1, 31)})
     conditions = [
@@ -180,7 +182,9 @@ def test_attributes_are_typed_and_filter_regions(
     assert client.count(index=index.name, body={"query": query})["count"] == 5
 
 
-def test_attributes_that_differ_rewrite_a_photo_and_the_others_stay(ingest: Ingest, folder: Path, index: Index) -> None:
+def test_attributes_that_differ_rewrite_a_photo_and_the_others_stay(
+    ingest: Ingest, folder: Path, index: TargetIndex
+) -> None:
     first = {
         "site": "oslo",
         "shelf": 3,
@@ -205,7 +209,7 @@ def test_an_attribute_of_another_type_is_refused_with_a_sentence(ingest: Ingest,
 
 
 def test_a_rehearsal_says_what_would_be_and_writes_nothing(
-    client: OpenSearch, index: Index, model: CountingModel, folder: Path, draw: Draw
+    client: OpenSearch, index: TargetIndex, model: CountingModel, folder: Path, draw: Draw
 ) -> None:
     def rehearsal() -> Report:
         return rehearse(client, index.name, model.recipe, files(folder))
@@ -222,7 +226,7 @@ def test_a_rehearsal_says_what_would_be_and_writes_nothing(
 
 
 def test_a_rehearsal_refuses_another_recipe(
-    ingest: Ingest, folder: Path, client: OpenSearch, index: Index, other_model: CountingModel
+    ingest: Ingest, folder: Path, client: OpenSearch, index: TargetIndex, other_model: CountingModel
 ) -> None:
     ingest(folder)
     with pytest.raises(RecipeMismatch):
@@ -230,7 +234,7 @@ def test_a_rehearsal_refuses_another_recipe(
 
 
 def test_documents_do_not_depend_on_the_number_of_workers(
-    client: OpenSearch, model: CountingModel, draw: Draw, index: Index
+    client: OpenSearch, model: CountingModel, draw: Draw, index: TargetIndex
 ) -> None:
     for number in range(30):
         folder = draw(f"{number}.png", (number, 2 * number, 3 * number), (10 + number, 20)).parent
@@ -242,7 +246,7 @@ def test_documents_do_not_depend_on_the_number_of_workers(
     assert len(seen[0]) == 30
 
 
-def test_photos_need_not_be_files(client: OpenSearch, index: Index, model: CountingModel, draw: Draw) -> None:
+def test_photos_need_not_be_files(client: OpenSearch, index: TargetIndex, model: CountingModel, draw: Draw) -> None:
     content = draw("a.jpg").read_bytes()
     photos = [Source(f"s3://bucket/{name}.jpg", "bucket", f"{name}.jpg", name, lambda: content) for name in "ab"]
     assert counts(ingest_photos(client, index.name, model, photos)) == {"new": 2}
@@ -277,7 +281,7 @@ class ThriftyModel(WatchedModel):
 
 @pytest.mark.parametrize("kind", [WatchedModel, ThriftyModel])
 def test_photos_in_flight_are_few_however_many_there_are(
-    client: OpenSearch, index: Index, draw: Draw, kind: type[WatchedModel]
+    client: OpenSearch, index: TargetIndex, draw: Draw, kind: type[WatchedModel]
 ) -> None:
     content, model = draw("a.png").read_bytes(), kind()
     photos = (Source(f"x:{number}", "x", "a.png", "a", lambda: content) for number in range(100))
@@ -287,7 +291,7 @@ def test_photos_in_flight_are_few_however_many_there_are(
 
 
 def test_a_model_that_fails_stops_the_run_and_keeps_what_is_written(
-    client: OpenSearch, index: Index, draw: Draw
+    client: OpenSearch, index: TargetIndex, draw: Draw
 ) -> None:
     class Failing(CountingModel):
         def encode(self, prepared: Sequence[Seen]) -> list[list[Region]]:
@@ -309,7 +313,7 @@ def test_a_model_that_fails_stops_the_run_and_keeps_what_is_written(
 
 
 def test_a_stop_writes_what_is_encoded_and_a_second_run_does_the_rest(
-    client: OpenSearch, index: Index, model: CountingModel, draw: Draw
+    client: OpenSearch, index: TargetIndex, model: CountingModel, draw: Draw
 ) -> None:
     content = draw("a.png").read_bytes()
     watch = Watch()
@@ -330,7 +334,7 @@ def test_a_stop_writes_what_is_encoded_and_a_second_run_does_the_rest(
 
 
 def test_what_a_killed_run_wrote_is_found_even_where_the_index_never_refreshes(
-    client: OpenSearch, index: Index, model: CountingModel, folder: Path
+    client: OpenSearch, index: TargetIndex, model: CountingModel, folder: Path
 ) -> None:
     index.make(model.recipe)
     client.indices.put_settings(index=index.name, body={"index.refresh_interval": "-1"})

@@ -25,7 +25,7 @@ from PIL import Image
 from sorce.cluster import connect
 from sorce.engine import Engine, start, stop
 from sorce.ingest import Options, Watch, ingest_photos, pipeline, prune
-from sorce.ingest.index import Index
+from sorce.ingest.index import TargetIndex
 from sorce.mappings import Region, Rejected
 from tests.ingest.conftest import CountingModel, Documents, Draw, files, stored
 from tests.ingest.warm import writer
@@ -100,7 +100,7 @@ def warm(opensearch: str, thousand: Path) -> Iterator[Warm]:
 def undisturbed(warm: Warm, opensearch: str) -> Iterator[tuple[Documents, float]]:
     """What an ingest that nothing disturbs stores, and the seconds that it takes."""
     with connect(opensearch) as client:
-        index = Index(client, f"test-ingest-{uuid.uuid4().hex[:12]}")
+        index = TargetIndex(client, f"test-ingest-{uuid.uuid4().hex[:12]}")
         started = time.monotonic()
         assert warm.wait(warm.run(index.name)) == 0
         yield stored(index), time.monotonic() - started
@@ -124,7 +124,7 @@ def _without_vectors(document: dict[str, object]) -> dict[str, object]:
     return {**document, "regions": [{**region, "vec": None} for region in document["regions"]]}  # type: ignore[attr-defined]
 
 
-def is_complete(index: Index, whole: Documents) -> bool:
+def is_complete(index: TargetIndex, whole: Documents) -> bool:
     """Exactly these documents, and as many nested regions as they have."""
     found = stored(index)
     counted = index.client.indices.stats(index=index.name, metric="docs")["_all"]["primaries"]["docs"]["count"]
@@ -132,7 +132,7 @@ def is_complete(index: Index, whole: Documents) -> bool:
 
 
 def test_killed_at_twenty_random_moments_nothing_is_lost_and_nothing_doubled(
-    warm: Warm, undisturbed: tuple[Documents, float], client: OpenSearch, index: Index, record_property: Record
+    warm: Warm, undisturbed: tuple[Documents, float], client: OpenSearch, index: TargetIndex, record_property: Record
 ) -> None:
     """Again and again until it is through, and then from the start with what is left of the kills."""
     whole, seconds = undisturbed
@@ -161,7 +161,7 @@ def test_killed_at_twenty_random_moments_nothing_is_lost_and_nothing_doubled(
 
 
 def test_two_ingests_of_the_same_folder_at_once_are_as_one(
-    warm: Warm, undisturbed: tuple[Documents, float], index: Index, record_property: Record
+    warm: Warm, undisturbed: tuple[Documents, float], index: TargetIndex, record_property: Record
 ) -> None:
     both = [warm.run(index.name), warm.run(index.name)]
     assert [warm.wait(process) for process in both] == [0, 0]
@@ -219,8 +219,8 @@ def test_an_engine_that_is_stopped_and_started_in_the_middle_costs_nothing(
     with connect(engine.url) as client:
         again = Thread(target=start_again)
         again.start()
-        index = Index(client, "photos")
-        report = ingest_photos(client, "photos", model, files(thousand), Options(workers=1, patience=600), watch)
+        index = TargetIndex(client, "photos")
+        report = ingest_photos(client, "photos", model, files(thousand), Options(workers=1, retry_timeout=600), watch)
         again.join()
         assert model.stored_before is not None
         assert 0 < model.stored_before < PHOTOS
@@ -232,7 +232,7 @@ def test_an_engine_that_is_stopped_and_started_in_the_middle_costs_nothing(
 
 
 def test_a_folder_that_changes_while_it_is_read_is_stored_as_it_is_by_the_next_run(
-    client: OpenSearch, index: Index, draw: Draw
+    client: OpenSearch, index: TargetIndex, draw: Draw
 ) -> None:
     for number in range(60):
         folder = draw(f"{number:02}.png", (4 * number, 0, 0)).parent

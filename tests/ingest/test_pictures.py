@@ -21,17 +21,17 @@ from PIL import Image
 from sorce.cluster import connect
 from sorce.errors import BadPhoto, SorceError
 from sorce.ingest import Options, Watch, ingest_photos
-from sorce.ingest import files as files_module
-from sorce.ingest.files import read
-from sorce.ingest.index import Index
+from sorce.ingest.index import TargetIndex
 from sorce.mappings import Rejected
-from sorce.models import apart
-from sorce.models.apart import Limits, Opener, Openers
+from sorce.pictures import files as files_module
+from sorce.pictures import sandbox as apart
+from sorce.pictures.files import read
+from sorce.pictures.sandbox import DecodeLimits, DecoderPool, DecoderProcess
 from tests.ingest.conftest import CountingModel, files, stored
 from tests.kit.fake import _of_colour
 from tests.kit.pictures import QUARTERS, SIZE, Kind, bad, content, odd, quarters, written
 
-LIMITS = Limits(seconds=2, memory=600_000_000)
+LIMITS = DecodeLimits(seconds=2, memory=600_000_000)
 ODD, BAD = list(odd()), list(bad())
 
 Record = Callable[[str, object], None]
@@ -45,13 +45,13 @@ def client(opensearch: str) -> Iterator[OpenSearch]:
 
 
 @pytest.fixture(scope="module")
-def openers() -> Iterator[Openers]:
-    openers = Openers(LIMITS)
+def openers() -> Iterator[DecoderPool]:
+    openers = DecoderPool(LIMITS)
     yield openers
     openers.close()
 
 
-def opened(openers: Openers, file: Path) -> Image.Image:
+def opened(openers: DecoderPool, file: Path) -> Image.Image:
     """As ingest opens it. Whatever becomes of it, the process has had no more memory than its limit."""
     content = read(file)
     with openers.one() as opener:
@@ -81,7 +81,7 @@ def made(kind: Kind, folder: Path) -> Path:
 @pytest.mark.filterwarnings("ignore::UserWarning:PIL")
 @pytest.mark.parametrize("kind", ODD, ids=lambda kind: kind.name)
 def test_an_odd_picture_is_seen_as_a_person_sees_it(
-    openers: Openers, tmp_path: Path, kind: Kind, record_property: Record
+    openers: DecoderPool, tmp_path: Path, kind: Kind, record_property: Record
 ) -> None:
     photo = opened(openers, made(kind, tmp_path))
     assert (photo.mode, photo.size) == ("RGB", kind.size)
@@ -91,7 +91,7 @@ def test_an_odd_picture_is_seen_as_a_person_sees_it(
 
 @pytest.mark.parametrize("kind", BAD, ids=lambda kind: kind.name)
 def test_a_bad_picture_is_refused_with_the_reason(
-    openers: Openers, tmp_path: Path, kind: Kind, record_property: Record
+    openers: DecoderPool, tmp_path: Path, kind: Kind, record_property: Record
 ) -> None:
     assert kind.reason is not None
     with pytest.raises(BadPhoto) as caught:
@@ -102,7 +102,7 @@ def test_a_bad_picture_is_refused_with_the_reason(
 
 @pytest.mark.filterwarnings("ignore::UserWarning:PIL")
 def test_a_folder_of_all_of_them_is_indexed_and_rejected_to_the_last_file(
-    client: OpenSearch, index: Index, tmp_path: Path, record_property: Record
+    client: OpenSearch, index: TargetIndex, tmp_path: Path, record_property: Record
 ) -> None:
     class Listening(Watch):
         def rejected(self, reject: Rejected) -> None:
@@ -141,7 +141,7 @@ def assert_regions(document: dict[str, Any], kind: Kind) -> None:
         assert np.dot(part["vec"], _of_colour(colour)) > 0.95, kind.name
 
 
-def test_heic_is_read_with_the_plug_in(openers: Openers, tmp_path: Path, record_property: Record) -> None:
+def test_heic_is_read_with_the_plug_in(openers: DecoderPool, tmp_path: Path, record_property: Record) -> None:
     pillow_heif.register_heif_opener()
     file = tmp_path / "photo.heic"
     quarters().save(file, "HEIF", quality=95)
@@ -157,7 +157,7 @@ def test_heic_without_the_plug_in_says_what_to_install(
     """Python finds a module first that cannot be imported."""
     (tmp_path / "pillow_heif.py").write_text("raise ImportError")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    bare = Openers(LIMITS)
+    bare = DecoderPool(LIMITS)
     (tmp_path / "photo.heic").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
     try:
         with pytest.raises(BadPhoto, match=r"^is HEIC, which needs a plug-in \(pip install pillow-heif\)$"):
@@ -214,8 +214,8 @@ def test_a_file_that_has_become_a_fifo_is_not_waited_for(tmp_path: Path, monkeyp
 
 
 def test_a_picture_that_hangs_without_work_is_given_up_by_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sorce.models.apart.PATIENCE", 0.1)
-    openers = Openers(Limits(seconds=1))
+    monkeypatch.setattr("sorce.pictures.sandbox.PATIENCE", 0.1)
+    openers = DecoderPool(DecodeLimits(seconds=1))
     with openers.one() as opener:
         process = opener._process
         process.send_signal(signal.SIGSTOP)
@@ -226,7 +226,7 @@ def test_a_picture_that_hangs_without_work_is_given_up_by_the_clock(monkeypatch:
 
 
 def test_a_decoder_that_crashes_costs_its_picture_alone() -> None:
-    openers = Openers(LIMITS)
+    openers = DecoderPool(LIMITS)
 
     def crashing() -> None:
         with openers.one() as opener:
@@ -245,7 +245,7 @@ def test_a_decoder_that_crashes_costs_its_picture_alone() -> None:
 @pytest.mark.parametrize("before", ["pixels", "picture"])
 def test_a_process_that_somebody_else_ends_is_no_fault_of_the_picture(number: signal.Signals, before: str) -> None:
     """As a system that runs out of memory does."""
-    openers = Openers(LIMITS)
+    openers = DecoderPool(LIMITS)
     with openers.one() as opener:
         if before == "picture":
             opener.pixels(content("PNG"))
@@ -259,7 +259,7 @@ def test_a_process_that_somebody_else_ends_is_no_fault_of_the_picture(number: si
 
 def test_a_picture_whose_process_is_ended_twice_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(apart, "START", "import os, signal\n" + apart.START.replace("main()", ENDING))
-    openers = Openers(LIMITS)
+    openers = DecoderPool(LIMITS)
     with openers.one() as opener, pytest.raises(BadPhoto, match=r"^crashes what opens it \(SIGKILL\)$"):
         opener.pixels(content("PNG"))
     openers.close()
@@ -268,7 +268,7 @@ def test_a_picture_whose_process_is_ended_twice_is_refused(monkeypatch: pytest.M
 ENDING = "from sorce.models import apart\napart._open = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\nmain()"
 
 
-def test_what_fails_between_two_questions_does_not_mix_up_pictures(openers: Openers) -> None:
+def test_what_fails_between_two_questions_does_not_mix_up_pictures(openers: DecoderPool) -> None:
     def failing() -> None:
         with openers.one() as opener:
             opener.pixels(content("PNG", (10, 10)))
@@ -283,7 +283,7 @@ def test_what_fails_between_two_questions_does_not_mix_up_pictures(openers: Open
 def test_a_process_that_cannot_start_is_no_fault_of_a_picture(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", shutil.which("false"))
     with pytest.raises(SorceError, match=r"^the process that opens pictures ended as it started \(exit code 1\); is "):
-        Opener(LIMITS)
+        DecoderProcess(LIMITS)
 
 
 def test_what_lies_in_the_current_folder_is_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -291,7 +291,7 @@ def test_what_lies_in_the_current_folder_is_not_run(tmp_path: Path, monkeypatch:
     for name in ("json", "sorce", "PIL"):
         (tmp_path / f"{name}.py").write_text("open('planted-module-ran', 'w')")
     monkeypatch.chdir(tmp_path)
-    openers = Openers(LIMITS)
+    openers = DecoderPool(LIMITS)
     with openers.one() as opener:
         assert opener.pixels(content("PNG")) == SIZE[0] * SIZE[1]
     openers.close()
@@ -302,7 +302,7 @@ def test_what_lies_in_the_current_folder_is_not_run(tmp_path: Path, monkeypatch:
 def test_what_opens_pictures_is_told_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("OPENSEARCH_PASSWORD", "OPENSEARCH_TOKEN", "AWS_SECRET_ACCESS_KEY", "SORCE_API_KEY", "HF_TOKEN"):
         monkeypatch.setenv(name, "s3cret-and-long")
-    opener = Opener(LIMITS)
+    opener = DecoderProcess(LIMITS)
     told = Path(f"/proc/{opener._process.pid}/environ").read_bytes()
     opener.close()
     assert b"PATH=" in told
@@ -313,14 +313,14 @@ def test_a_process_that_never_starts_is_not_waited_for(monkeypatch: pytest.Monke
     monkeypatch.setattr(apart, "STARTING", 0.2)
     monkeypatch.setattr(apart, "START", "import time; time.sleep(60)")
     with pytest.raises(SorceError, match=r"^the process that opens pictures did not start within 0.2 s; is this machi"):
-        Opener(LIMITS)
+        DecoderProcess(LIMITS)
 
 
 def test_processes_end_with_the_one_that_started_them() -> None:
     script = """if True:
         import os, signal
-        from sorce.models.apart import Limits, Opener
-        print(Opener(Limits())._process.pid, flush=True)
+        from sorce.pictures.sandbox import DecodeLimits, DecoderProcess
+        print(DecoderProcess(DecodeLimits())._process.pid, flush=True)
         os.kill(os.getpid(), signal.SIGKILL)"""
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert done.returncode == -signal.SIGKILL

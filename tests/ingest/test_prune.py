@@ -11,13 +11,13 @@ from opensearchpy import OpenSearch
 from sorce.errors import SorceError
 from sorce.ingest import Files, Naming, count_gone, ingest_photos, prune
 from sorce.ingest import index as index_module
-from sorce.ingest.index import Index
-from sorce.ingest.patience import Patience
+from sorce.ingest.index import TargetIndex
+from sorce.ingest.retry import Retry
 from tests.ingest.conftest import CountingModel, Draw, files
 
 
 @pytest.fixture
-def archive(client: OpenSearch, index: Index, model: CountingModel, draw: Draw, tmp_path: Path) -> Path:
+def archive(client: OpenSearch, index: TargetIndex, model: CountingModel, draw: Draw, tmp_path: Path) -> Path:
     """Three folders in an index, of which two have similar names."""
     for name in ("a/1.jpg", "a/2.jpg", "a/below/3.jpg", "ab/4.jpg", "ab/5.jpg", "c/6.jpg"):
         draw(name)
@@ -25,34 +25,36 @@ def archive(client: OpenSearch, index: Index, model: CountingModel, draw: Draw, 
     return tmp_path / "photos"
 
 
-def left(index: Index) -> str:
+def left(index: TargetIndex) -> str:
     found = index.client.search(index=index.name, body={"size": 100, "sort": "file_name"})["hits"]["hits"]
     return "".join(hit["_source"]["file_name"].removesuffix(".jpg") for hit in found)
 
 
-def test_only_the_given_folders_are_pruned(client: OpenSearch, index: Index, archive: Path) -> None:
+def test_only_the_given_folders_are_pruned(client: OpenSearch, index: TargetIndex, archive: Path) -> None:
     for name in ("a/2.jpg", "a/below/3.jpg", "ab/4.jpg", "c/6.jpg"):
         (archive / name).unlink()
     assert prune(client, index.name, files(archive / "a")) == 2
     assert left(index) == "1456"
 
 
-def test_counting_removes_nothing(client: OpenSearch, index: Index, archive: Path) -> None:
+def test_counting_removes_nothing(client: OpenSearch, index: TargetIndex, archive: Path) -> None:
     (archive / "a/2.jpg").unlink()
     assert count_gone(client, index.name, files(archive)) == 1
     assert left(index) == "123456"
 
 
-def test_nothing_more_is_removed_once_the_run_is_asked_to_stop(client: OpenSearch, index: Index, archive: Path) -> None:
+def test_nothing_more_is_removed_once_the_run_is_asked_to_stop(
+    client: OpenSearch, index: TargetIndex, archive: Path
+) -> None:
     (archive / "a/2.jpg").unlink()
-    patience = Patience()
-    patience.watch.stop.set()
-    assert prune(client, index.name, files(archive), patience) == 0
+    retry = Retry()
+    retry.watch.stop.set()
+    assert prune(client, index.name, files(archive), retry) == 0
     assert left(index) == "123456"
 
 
 def test_what_takes_several_pages_is_pruned_whole(
-    client: OpenSearch, index: Index, archive: Path, monkeypatch: pytest.MonkeyPatch
+    client: OpenSearch, index: TargetIndex, archive: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(index_module, "PAGE", 2)
     for name in ("a/2.jpg", "ab/4.jpg", "c/6.jpg"):
@@ -61,18 +63,18 @@ def test_what_takes_several_pages_is_pruned_whole(
     assert left(index) == "1356"
 
 
-def test_a_missing_folder_below_takes_its_photos_along(client: OpenSearch, index: Index, archive: Path) -> None:
+def test_a_missing_folder_below_takes_its_photos_along(client: OpenSearch, index: TargetIndex, archive: Path) -> None:
     shutil.rmtree(archive / "a")
     assert prune(client, index.name, files(archive)) == 3
     assert left(index) == "456"
 
 
-def test_a_photo_that_is_ignored_now_stays(client: OpenSearch, index: Index, archive: Path) -> None:
+def test_a_photo_that_is_ignored_now_stays(client: OpenSearch, index: TargetIndex, archive: Path) -> None:
     assert prune(client, index.name, Files([str(archive)], ignore=["*.jpg"])) == 0
 
 
 def test_a_folder_without_any_photo_is_refused_as_it_may_be_unmounted(
-    client: OpenSearch, index: Index, archive: Path
+    client: OpenSearch, index: TargetIndex, archive: Path
 ) -> None:
     (archive / "c/6.jpg").unlink()
     with pytest.raises(SorceError, match=r"^nothing was pruned, as '.*/c' holds no photo at all; mount its disk, or"):
@@ -81,7 +83,7 @@ def test_a_folder_without_any_photo_is_refused_as_it_may_be_unmounted(
 
 
 def test_with_a_root_only_relative_names_are_pruned(
-    client: OpenSearch, index: Index, archive: Path, model: CountingModel
+    client: OpenSearch, index: TargetIndex, archive: Path, model: CountingModel
 ) -> None:
     relative = Files([str(archive)], Naming(archive))
     ingest_photos(client, index.name, model, relative)

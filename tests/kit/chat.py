@@ -20,7 +20,7 @@ from transformers import (
 
 from sorce.mappings import Vector
 from sorce.models.prompts import ASKS, Template
-from sorce.models.prompts.families import Seen
+from sorce.models.prompts.families import EncodedPhoto
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "rep-tiny"
 TEXT = {
@@ -93,7 +93,7 @@ def save(folder: Path, model: PreTrainedModel) -> Path:
     return folder
 
 
-def five_passes(folder: Path, template: Template, photo: Seen) -> Vector:
+def five_passes(folder: Path, template: Template, photo: EncodedPhoto) -> Vector:
     """Each prompt in a full pass of its own, by transformers alone: unit vectors (5, dimension)."""
     model = AutoModelForImageTextToText.from_pretrained(folder, dtype=torch.float32)
     tokenizer = AutoTokenizer.from_pretrained(folder)

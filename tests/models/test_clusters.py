@@ -10,7 +10,7 @@ from sorce.models.aggregate import divided, summarised
 from sorce.models.checkpoint import find
 from sorce.models.clusters import Clusters
 from sorce.models.encoder import Encoder
-from sorce.models.patches import AGGREGATIONS, Settings, divide
+from sorce.models.patches import AGGREGATIONS, ClusterSettings, divide
 from sorce.models.whole import Whole
 
 
@@ -128,7 +128,7 @@ def test_a_larger_photo_has_no_more_patches():
 @pytest.mark.parametrize("shape", [(1, 1), (1, 300), (300, 1), (3, 2), (50, 40), (700, 500), (2000, 60)])
 @pytest.mark.parametrize("aggregation", AGGREGATIONS)
 def test_any_photo_gives_regions_within_itself(clip, shape, aggregation):
-    model = Clusters(clip, Settings(clusters=20, aggregation=aggregation))
+    model = Clusters(clip, ClusterSettings(clusters=20, aggregation=aggregation))
     [[whole, *clusters]] = model.embed_photos([picture(*shape)])
     assert whole.box == Box(0, 0, *shape)
     assert (whole.kind, whole.coherence) == ("whole", None)
@@ -148,13 +148,13 @@ def test_any_photo_gives_regions_within_itself(clip, shape, aggregation):
 @pytest.mark.parametrize("encoder", ["clip", "siglip"])
 def test_the_whole_photo_has_the_encoders_own_vector(request, encoder):
     encoder, photos = request.getfixturevalue(encoder), [picture(90, 70), picture(300, 200)]
-    regions = Clusters(encoder, Settings(clusters=4)).embed_photos(photos)
+    regions = Clusters(encoder, ClusterSettings(clusters=4)).embed_photos(photos)
     for found, [whole] in zip(regions, Whole(encoder).embed_photos(photos), strict=True):
         assert found[0].vec == pytest.approx(whole.vec, abs=1e-6)
 
 
 def test_photos_together_are_as_one_by_one(clip):
-    model, photos = Clusters(clip, Settings(clusters=9)), [picture(200, 150), picture(64, 300)]
+    model, photos = Clusters(clip, ClusterSettings(clusters=9)), [picture(200, 150), picture(64, 300)]
     together = model.embed_photos(photos)
     for alone, beside in zip((model.embed_photos([each])[0] for each in photos), together, strict=True):
         assert [region.box for region in alone] == [region.box for region in beside]
@@ -162,7 +162,7 @@ def test_photos_together_are_as_one_by_one(clip):
 
 
 def test_vectors_are_means_of_the_patches_under_the_box(clip):
-    model = Clusters(clip, Settings(clusters=6, aggregation="grid"))
+    model = Clusters(clip, ClusterSettings(clusters=6, aggregation="grid"))
     seen = model.prepare(picture(220, 220))
     features = model.features(seen)
     assert features.shape == (20, 20, clip.dimension)
@@ -173,11 +173,17 @@ def test_vectors_are_means_of_the_patches_under_the_box(clip):
 
 
 def test_the_recipe_says_what_auto_was(clip, siglip):
-    parameters = {"smallest": 0.05, "clusters": 30, "aggregation": "ward", "features": "naclip", "positions": "size"}
-    recipe = Clusters(clip, Settings(smallest=0.05, clusters=30)).recipe
+    parameters = {
+        "min_object_size": 0.05,
+        "clusters": 30,
+        "aggregation": "ward",
+        "features": "naclip",
+        "positions": "size",
+    }
+    recipe = Clusters(clip, ClusterSettings(min_object_size=0.05, clusters=30)).recipe
     assert recipe.regions == "clusters"
     assert recipe.parameters == parameters
-    assert Clusters(clip, Settings(**recipe.parameters)).recipe == recipe
+    assert Clusters(clip, ClusterSettings(**recipe.parameters)).recipe == recipe
     assert Clusters(siglip).recipe.parameters["features"] == "value"
 
 
@@ -185,16 +191,16 @@ def test_the_recipe_says_what_auto_was(clip, siglip):
     ("parameters", "message"),
     [
         ({"clusters": 0}, "clusters=0 leaves no cluster; choose 1 or more"),
-        ({"smallest": 0}, "smallest=0 divides a photo into too many patches or none"),
-        ({"smallest": 0.001}, "choose a share of its longer side from 0.01 to 1"),
-        ({"smallest": 1.5}, "smallest=1.5"),
-        ({"smallest": float("nan")}, "smallest=nan"),
+        ({"min_object_size": 0}, "min_object_size=0 divides a photo into too many patches or none"),
+        ({"min_object_size": 0.001}, "choose a share of its longer side from 0.01 to 1"),
+        ({"min_object_size": 1.5}, "min_object_size=1.5"),
+        ({"min_object_size": float("nan")}, "min_object_size=nan"),
         ({"aggregation": "spectral"}, "there is no aggregation 'spectral'; choose one of ward, kmeans, grid"),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(parameters, message):
     with pytest.raises(ModelError, match=message):
-        Settings(**parameters)
+        ClusterSettings(**parameters)
 
 
 def test_an_encoder_of_another_family_is_refused(encoders):
@@ -210,7 +216,7 @@ def test_damaged_weights_are_said(clip, monkeypatch):
 
 
 def test_mini_clusters_a_photo():
-    model = Clusters(Encoder(find("mini"), "cpu"), Settings(smallest=0.1))
+    model = Clusters(Encoder(find("mini"), "cpu"), ClusterSettings(min_object_size=0.1))
     [regions] = model.embed_photos([picture(320, 240)])
     assert len(regions) == 1 + 128
     assert model.embed_texts(["a red umbrella"]).shape == (1, len(regions[0].vec))

@@ -129,10 +129,10 @@ def test_many_threads_may_ask_for_texts(encoder):
 
 
 def test_the_recipe_says_all_that_decides_vectors(encoders):
-    recipe = encoders["siglip"].recipe("tiles", {"most": 9})
+    recipe = encoders["siglip"].recipe("tiles", {"max_regions": 9})
     assert (recipe.model, recipe.regions, recipe.dimension) == ("folder", "tiles", 32)
     assert recipe.revision.startswith("sha256:")
-    assert recipe.parameters == {"most": 9}
+    assert recipe.parameters == {"max_regions": 9}
     backends = {family: encoder.recipe("whole", {}).backend for family, encoder in encoders.items()}
     assert backends == {"clip": "pillow-bicubic", "siglip": "pillow-bilinear", "siglip2": "torchvision"}
 

@@ -103,9 +103,9 @@ def test_loggers_are_as_they_were(folder):
 
 def test_a_method_is_loaded_by_its_name(checkpoints):
     folder = str(checkpoints["clip"])
-    tiles = load_model(folder, "tiles", {"most": 9}, device="cpu")
+    tiles = load_model(folder, "tiles", {"max_regions": 9}, device="cpu")
     assert isinstance(tiles, Tiles)
-    assert tiles.recipe.parameters == {**METHODS["tiles"].parameters, "most": 9}
+    assert tiles.recipe.parameters == {**METHODS["tiles"].parameters, "max_regions": 9}
     assert isinstance(load_model(folder, "whole", device="cpu"), Whole)
 
 
@@ -123,4 +123,4 @@ def test_an_unknown_method_or_parameter_is_refused(checkpoints):
     with pytest.raises(ModelError, match="'tiles' has no parameter 'size'; it knows only smallest, most"):
         load_model(folder, "tiles", {"size": 3}, device="cpu")
     with pytest.raises(ModelError, match="'whole' has no parameter 'most'; it knows none"):
-        load_model(folder, "whole", {"most": 3}, device="cpu")
+        load_model(folder, "whole", {"max_regions": 3}, device="cpu")

@@ -12,7 +12,7 @@ from sorce.models.encoder import Encoder
 from sorce.models.objects import method as method_module
 from sorce.models.objects.method import kept, widened
 from sorce.models.objects.opening import open_objects, open_texts
-from sorce.models.objects.settings import Settings
+from sorce.models.objects.settings import ObjectsSettings
 from tests.kit import owl, tiny
 
 TEXTS = ["a cat", "A red cup on the left", "", "word " * 40, "half of a pair \ud800"]
@@ -26,12 +26,12 @@ def folders(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def by_owl(folders):
-    return open_objects(find(folders["owl"]), {"vectors": "owl", "most": 12}, "cpu")
+    return open_objects(find(folders["owl"]), {"vectors": "owl", "max_regions": 12}, "cpu")
 
 
 @pytest.fixture(scope="module")
 def cropped(folders):
-    return open_objects(find(folders["clip"]), {"detector": folders["owl"], "most": 12, "margin": 0.5}, "cpu")
+    return open_objects(find(folders["clip"]), {"detector": folders["owl"], "max_regions": 12, "margin": 0.5}, "cpu")
 
 
 def photo(width, height):
@@ -154,7 +154,10 @@ def test_of_a_huge_photo_fewer_pixels_wait_for_the_crops(monkeypatch, cropped):
 
 
 def test_a_photo_without_an_object_is_the_whole_photo(folders):
-    for parameters in ({"detector": folders["detr"], "least": 1.0}, {"detector": folders["detr"], "most": 1}):
+    for parameters in (
+        {"detector": folders["detr"], "min_quality": 1.0},
+        {"detector": folders["detr"], "max_regions": 1},
+    ):
         model = open_objects(find(folders["clip"]), parameters, "cpu")
         [[region]] = model.embed_photos([photo(90, 60)])
         assert region.kind == "whole"
@@ -177,18 +180,18 @@ def test_the_recipe_names_what_decides_the_vectors_and_no_path(folders, by_owl, 
     assert by_owl.recipe.parameters == {
         "detector": "auto",
         "vectors": "owl",
-        "most": 12,
+        "max_regions": 12,
         "margin": 0.0,
-        "least": 0.0,
+        "min_quality": 0.0,
     }
     assert by_owl.recipe.prompts == {"whole": "the class embedding of the box that overlaps the photo most"}
     assert cropped.recipe.revision == find(folders["clip"]).revision
     assert cropped.recipe.parameters == {
         "detector": f"folder@{find(folders['owl']).revision}",
         "vectors": "crops",
-        "most": 12,
+        "max_regions": 12,
         "margin": 0.5,
-        "least": 0.0,
+        "min_quality": 0.0,
     }
     assert cropped.recipe.backend == "pillow-bicubic+pillow-bilinear"
     assert not any(folder in str(cropped.recipe.to_meta()) for folder in folders.values())
@@ -198,11 +201,14 @@ def test_the_recipe_names_what_decides_the_vectors_and_no_path(folders, by_owl, 
     ("parameters", "said"),
     [
         ({"vectors": "cls"}, "there are no vectors 'cls'; choose crops or owl."),
-        ({"most": 0}, "most=0 regions of a photo make no sense; choose 1 to 10000, such as 100."),
-        ({"most": 10_001}, "most=10001 regions of a photo make no sense; choose 1 to 10000, such as 100."),
+        ({"max_regions": 0}, "max_regions=0 regions of a photo make no sense; choose 1 to 10000, such as 100."),
+        (
+            {"max_regions": 10_001},
+            "max_regions=10001 regions of a photo make no sense; choose 1 to 10000,",
+        ),
         ({"margin": -0.1}, "margin=-0.1 is no share of a box's side; choose 0 to 2, such as 0.15."),
         ({"margin": float("nan")}, "margin=nan is no share of a box's side; choose 0 to 2, such as 0.15."),
-        ({"least": 1.5}, "least=1.5 is no quality; choose one of 0 to 1, such as 0."),
+        ({"min_quality": 1.5}, "min_quality=1.5 is no quality; choose one of 0 to 1, such as 0."),
         (
             {"vectors": "owl", "detector": "PekingU/rtdetr_r50vd"},
             "with vectors=owl the boxes are the model's own; leave the detector out, or choose vectors=crops.",
@@ -211,7 +217,7 @@ def test_the_recipe_names_what_decides_the_vectors_and_no_path(folders, by_owl, 
 )
 def test_settings_that_make_no_sense_are_refused(parameters, said):
     with pytest.raises(ModelError) as refusal:
-        Settings(**parameters)
+        ObjectsSettings(**parameters)
     assert str(refusal.value) == said
 
 
@@ -232,14 +238,14 @@ def test_an_owl_without_a_tokenizer_proposes_but_gives_no_vectors(folders, tmp_p
         (folder / name).unlink(missing_ok=True)
     with pytest.raises(ModelError, match="tokenizer"):
         open_objects(find(str(folder)), {"vectors": "owl"}, "cpu")
-    model = open_objects(find(folders["clip"]), {"detector": str(folder), "most": 3}, "cpu")
+    model = open_objects(find(folders["clip"]), {"detector": str(folder), "max_regions": 3}, "cpu")
     assert len(model.embed_photos([photo(40, 40)])[0]) == 3
 
 
 @pytest.mark.parametrize("vectors", ["owl", "crops"])
 def test_an_index_is_continued_and_searched_by_its_recipe(folders, vectors):
     name = folders["owl" if vectors == "owl" else "clip"]
-    given = {"vectors": vectors, "most": 5} | ({} if vectors == "owl" else {"detector": folders["owl"]})
+    given = {"vectors": vectors, "max_regions": 5} | ({} if vectors == "owl" else {"detector": folders["owl"]})
     model = load_model(name, "objects", given, "cpu")
     # What ingest gives back of the index's recipe; a folder has to be named again.
     again = {**model.recipe.parameters, **({"detector": folders["owl"]} if vectors == "crops" else {})}

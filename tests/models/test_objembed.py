@@ -21,8 +21,8 @@ from sorce.models.checkpoint import find
 from sorce.models.objembed.network import Network, sines
 from sorce.models.objembed.preprocessing import fitted, scaled
 from sorce.models.objembed.prompts import about_photo, with_boxes
-from sorce.models.objembed.settings import MOST, MOST_BOXES, Settings
-from sorce.models.upright import named
+from sorce.models.objembed.settings import MAX_REGIONS, MOST_BOXES, ObjEmbedSettings
+from sorce.pictures.loading import named
 from tests.kit import chat, objembed, owl, tiny
 
 CLOSE = 1e-5
@@ -103,9 +103,9 @@ def test_a_photo_without_boxes_is_the_whole_photo(opened: Make, photo: Image.Ima
 
 
 def test_of_a_detectors_boxes_the_best_are_kept_in_its_order(folder: Path, detector: str, photo: Image.Image) -> None:
-    parameters = {"detector": detector, "most": 6}
+    parameters = {"detector": detector, "max_regions": 6}
     [regions] = load_model(str(folder), "objembed", parameters, "cpu").embed_photos([photo])
-    proposed = load_model(detector, "objects", {"vectors": "owl", "most": 200}, "cpu").embed_photos([photo])[0]
+    proposed = load_model(detector, "objects", {"vectors": "owl", "max_regions": 200}, "cpu").embed_photos([photo])[0]
     assert len(proposed) > 6
     assert [region.box for region in regions] == [region.box for region in proposed[:6]]
     assert [region.quality for region in regions] != [region.quality for region in proposed[:6]]
@@ -117,10 +117,10 @@ def test_a_detector_that_finds_too_much_is_cut_to_what_the_model_takes(
     # No two boxes are the same object here, so that none is left out but the worst.
     monkeypatch.setattr("sorce.models.objects.proposals.SAME", 1.0)
     large = Image.fromarray(np.random.default_rng(1).integers(0, 256, (90, 120, 3), np.uint8))
-    [proposed] = load_model(detector, "objects", {"vectors": "owl", "most": 1000}, "cpu").embed_photos([large])
+    [proposed] = load_model(detector, "objects", {"vectors": "owl", "max_regions": 1000}, "cpu").embed_photos([large])
     [regions] = load_model(str(folder), "objembed", {"detector": detector}, "cpu").embed_photos([large])
-    assert len(proposed) > MOST
-    assert [region.box for region in regions] == [region.box for region in proposed[:MOST]]
+    assert len(proposed) > MAX_REGIONS
+    assert [region.box for region in regions] == [region.box for region in proposed[:MAX_REGIONS]]
 
 
 def test_the_prompts_follow_the_checkpoints_number_of_global_tokens() -> None:
@@ -226,7 +226,7 @@ def test_the_recipe_holds_what_decides_the_vectors_and_the_scores(folder: Path, 
     assert (recipe.model, recipe.revision, recipe.regions) == ("folder", find(str(folder)).revision, "objembed")
     assert (recipe.dimension, recipe.backend) == (64, "pillow-bicubic+pillow-bilinear")
     name = f"folder@{find(detector).revision}"
-    assert recipe.parameters == {"detector": name, "most": 101, "least": 0.0, "instruction": "referring"}
+    assert recipe.parameters == {"detector": name, "max_regions": 101, "min_quality": 0.0, "instruction": "referring"}
     assert recipe.matching == {"scale": pytest.approx(np.exp(objembed.SCALE)), "bias": objembed.BIAS}
     assert recipe.prompts["text"].count("<local_text>") == 1
     # What is stored is read back as it was, so that a second ingest is no other recipe.
@@ -243,7 +243,7 @@ def test_scale_and_bias_are_the_same_in_half_precision(copy: Path) -> None:
 
 
 def test_an_index_is_continued_and_searched_by_its_recipe(folder: Path, detector: str) -> None:
-    model = load_model(str(folder), "objembed", {"detector": detector, "most": 5}, "cpu")
+    model = load_model(str(folder), "objembed", {"detector": detector, "max_regions": 5}, "cpu")
     again = {**model.recipe.parameters, "detector": detector}
     assert load_model(str(folder), "objembed", again, "cpu").recipe == model.recipe
     texts = load_encoder(model.recipe, "cpu", str(folder))
@@ -317,7 +317,7 @@ def test_boxes_that_the_model_cannot_take_reject_the_photo_before_it_is_encoded(
 
 def test_as_many_boxes_as_the_model_takes_are_taken(opened: Make, photo: Image.Image) -> None:
     [regions] = opened(np.repeat(BOXES, MOST_BOXES // 4, axis=0)).embed_photos([photo])
-    assert len(regions) == MOST
+    assert len(regions) == MAX_REGIONS
 
 
 def test_a_photo_too_narrow_for_the_network_is_a_bad_photo(opened: Make) -> None:
@@ -328,13 +328,13 @@ def test_a_photo_too_narrow_for_the_network_is_a_bad_photo(opened: Make) -> None
 @pytest.mark.parametrize(
     ("parameters", "said"),
     [
-        ({"most": 0}, "most=0 regions of a photo make no sense; ObjEmbed takes 1 to 101: "),
-        ({"most": 102}, "the whole photo and the 100 boxes that it was published with."),
-        ({"least": 1.5}, "least=1.5 is no quality; choose one of 0 to 1, such as 0."),
+        ({"max_regions": 0}, "max_regions=0 regions of a photo make no sense; ObjEmbed takes 1 to 101: "),
+        ({"max_regions": 102}, "the whole photo and the 100 boxes that it was published with."),
+        ({"min_quality": 1.5}, "min_quality=1.5 is no quality; choose one of 0 to 1, such as 0."),
         ({"instruction": "find"}, "there is no instruction 'find'; choose referring or detection."),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(parameters: dict[str, Any], said: str) -> None:
     with pytest.raises(ModelError) as refusal:
-        Settings(**parameters)
+        ObjEmbedSettings(**parameters)
     assert said in str(refusal.value)

@@ -25,7 +25,7 @@ from sorce.models.objembed.prompts import GLOBAL_TEXT, LOCAL, SENTENCE, about_ph
 from sorce.models.objembed.settings import INSTRUCTIONS
 from sorce.models.prompts.loading import Opened
 from sorce.models.prompts.passes import text_states
-from sorce.models.upright import named
+from sorce.pictures.loading import named
 from tests.kit.objembed import GOLDEN, write_boxes
 
 CLOSE = 1e-5

@@ -19,9 +19,9 @@ from transformers import AutoConfig, AutoModelForImageTextToText
 from sorce.errors import BadPhoto, ModelError
 from sorce.mappings import Box, Region, Vector
 from sorce.models.checkpoint import find, find_again
-from sorce.models.prompts import ASKS, TEMPLATES, RegionalPrompts, Settings, Template
+from sorce.models.prompts import ASKS, TEMPLATES, PromptSettings, RegionalPrompts, Template
 from sorce.models.prompts import method as method_module
-from sorce.models.prompts.families import Limits, Seen, family_of
+from sorce.models.prompts.families import EncodedPhoto, PixelLimits, family_of
 from sorce.models.prompts.loading import open_chat
 from sorce.models.prompts.passes import Split, batches
 from tests.kit import chat, tiny
@@ -65,7 +65,7 @@ def copy(tmp_path: Path) -> Folder:
     return copied
 
 
-def golden(name: str, settings: Settings = Settings()) -> RegionalPrompts:  # noqa: B008
+def golden(name: str, settings: PromptSettings = PromptSettings()) -> RegionalPrompts:  # noqa: B008
     return RegionalPrompts(find(str(GOLDEN / name)), settings, device="cpu")
 
 
@@ -92,7 +92,7 @@ def test_photos_get_the_released_codes_vectors_in_its_order(family: str, opened:
 
 
 def test_semantic_prompts_are_a_setting(family: str) -> None:
-    found = golden(family, Settings(prompts="semantic")).embed_photos(PHOTOS)
+    found = golden(family, PromptSettings(prompts="semantic")).embed_photos(PHOTOS)
     assert np.abs(vectors(found) - EXPECTED[f"{family}/image_semantic"]).max() < ORDERED
     assert {region.box for region in found[0]} == {Box(0, 0, 308, 252)}
 
@@ -111,7 +111,7 @@ def test_the_best_region_scores_a_photo_as_the_released_code_does(family: str, o
 
 def test_the_network_reads_the_released_codes_tokens(family: str) -> None:
     chat_model = open_chat(find(str(GOLDEN / family)), torch.device("cpu"))
-    half = family_of(chat_model.images, chat_model.tokenizer, chat_model.config, Limits())
+    half = family_of(chat_model.images, chat_model.tokenizer, chat_model.config, PixelLimits())
     template = TEMPLATES[PUBLISHED[family]]
     split = Split.of([chat_model.tokenizer(template.asking(ask))["input_ids"] for ask in ASKS["positional"]])
     for number, photo in enumerate(PHOTOS):
@@ -130,7 +130,7 @@ def test_given_pixel_values_the_vectors_are_the_released_codes(opened: Any) -> N
         pixels = torch.from_numpy(INPUTS[f"llava_pixel_values{number}"])[0]
         sizes = torch.from_numpy(INPUTS[f"llava_image_sizes{number}"])
         tokens = int((EXPECTED[f"llava/ids_image{number}_prompt0"] == 425).sum())
-        seen.append(Seen(photo.width, photo.height, tokens, {"pixel_values": pixels, "image_sizes": sizes}))
+        seen.append(EncodedPhoto(photo.width, photo.height, tokens, {"pixel_values": pixels, "image_sizes": sizes}))
     assert np.abs(vectors(model.encode(seen)) - EXPECTED["llava/image_positional"]).max() < ORDERED
 
 
@@ -241,16 +241,16 @@ def test_the_recipe_holds_what_decides_the_vectors(opened: Any) -> None:
 
 def test_a_recipe_opens_the_same_model_again() -> None:
     own = Template("own", "<image> Name above image: <|eot_id|>", "<sent>? <|eot_id|>")
-    first = golden("llava", Settings(prompts="semantic", template=own))
-    again = golden("llava", Settings.of(first.recipe))
+    first = golden("llava", PromptSettings(prompts="semantic", template=own))
+    again = golden("llava", PromptSettings.of(first.recipe))
     assert again.recipe == first.recipe
     assert np.array_equal(again.embed_texts(CAPTIONS), first.embed_texts(CAPTIONS))
-    limited = golden("qwen2vl", Settings(min_pixels=784, max_pixels=78400))
-    assert golden("qwen2vl", Settings.of(limited.recipe)).recipe == limited.recipe
+    limited = golden("qwen2vl", PromptSettings(min_pixels=784, max_pixels=78400))
+    assert golden("qwen2vl", PromptSettings.of(limited.recipe)).recipe == limited.recipe
 
 
 def test_another_template_gives_other_vectors(opened: Any) -> None:
-    other = golden("llava", Settings(template="llama3-summary")).embed_texts(CAPTIONS)
+    other = golden("llava", PromptSettings(template="llama3-summary")).embed_texts(CAPTIONS)
     assert np.abs(other - opened("llava").embed_texts(CAPTIONS)).max() > 0.01
 
 
@@ -262,7 +262,7 @@ def test_limits_that_nobody_chose_give_way_to_the_published_ones(copy: Folder) -
 
 
 def test_given_limits_decide_the_size(opened: Any) -> None:
-    assert golden("qwen2vl", Settings(max_pixels=28 * 28 * 40)).prepare(noise(600, 600)).image_tokens <= 40
+    assert golden("qwen2vl", PromptSettings(max_pixels=28 * 28 * 40)).prepare(noise(600, 600)).image_tokens <= 40
     assert opened("qwen2vl").prepare(noise(600, 600)).image_tokens == 21 * 21
 
 
@@ -313,7 +313,7 @@ def test_a_name_on_the_hub_is_pinned_to_its_commit(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     recipe = RegionalPrompts(find("someone/chat"), device="cpu").recipe
     assert (recipe.model, recipe.revision) == ("someone/chat", commit)
-    assert RegionalPrompts(find_again(recipe), Settings.of(recipe), device="cpu").recipe == recipe
+    assert RegionalPrompts(find_again(recipe), PromptSettings.of(recipe), device="cpu").recipe == recipe
     with pytest.raises(ModelError, match=r"model 'someone/else' cannot be loaded: the hub cannot be reached"):
         RegionalPrompts(find("someone/else"), device="cpu")
 
@@ -357,16 +357,20 @@ def test_damaged_weights_are_said_to_be(copy: Folder) -> None:
 @pytest.mark.parametrize(
     ("name", "settings", "sentence"),
     [
-        ("llava", Settings(template="qwen2"), r"has no token <\|im_end\|>, which the template 'qwen2' needs"),
-        ("qwen2vl", Settings(template="llama3"), "has no token <image>, which the template 'llama3' needs"),
-        ("llava", Settings(template="vicuna"), "there is no template 'vicuna'; choose auto, or one of llama3"),
-        ("llava", Settings(prompts="corners"), "there are no prompts 'corners'; choose one of positional, semantic"),
-        ("llava", Settings(max_pixels=10**6), "leave min_pixels and max_pixels out"),
-        ("qwen2vl", Settings(min_pixels=10**7), "make no sense"),
-        ("qwen2vl", Settings(max_pixels=-1), "make no sense"),
+        ("llava", PromptSettings(template="qwen2"), r"has no token <\|im_end\|>, which the template 'qwen2' needs"),
+        ("qwen2vl", PromptSettings(template="llama3"), "has no token <image>, which the template 'llama3' needs"),
+        ("llava", PromptSettings(template="vicuna"), "there is no template 'vicuna'; choose auto, or one of llama3"),
+        (
+            "llava",
+            PromptSettings(prompts="corners"),
+            "there are no prompts 'corners'; choose one of positional, semantic",
+        ),
+        ("llava", PromptSettings(max_pixels=10**6), "leave min_pixels and max_pixels out"),
+        ("qwen2vl", PromptSettings(min_pixels=10**7), "make no sense"),
+        ("qwen2vl", PromptSettings(max_pixels=-1), "make no sense"),
     ],
 )
-def test_settings_that_do_not_fit_are_refused(name: str, settings: Settings, sentence: str) -> None:
+def test_settings_that_do_not_fit_are_refused(name: str, settings: PromptSettings, sentence: str) -> None:
     with pytest.raises(ModelError, match=sentence):
         golden(name, settings)
 

@@ -13,13 +13,13 @@ from sorce.models.checkpoint import find
 from sorce.models.objects.owl import Owl, placed, see
 from sorce.models.objects.proposals import Found, cut_off, picked, taken
 from sorce.models.objects.proposers import open_proposer
-from sorce.models.objects.settings import Limits
+from sorce.models.objects.settings import ProposalLimits
 from sorce.models.objects.windows import MOST_TILES, Look, Window, windows
-from sorce.models.upright import named
+from sorce.pictures.loading import named
 from tests.kit import owl, tiny
 
 CPU = torch.device("cpu")
-ALL = Limits(10_000)
+ALL = ProposalLimits(10_000)
 
 
 @pytest.fixture(scope="module")
@@ -186,8 +186,8 @@ def test_the_best_come_first_and_no_more_than_asked_for():
     everything = picked(seen, at, ALL).tolist()
     assert 100 < len(everything) < 3000
     for most in (0, 1, 7, 100):
-        assert picked(seen, at, Limits(most)).tolist() == everything[:most]
-    best = taken(seen, at, picked(seen, at, Limits(100, least=0.9))).quality
+        assert picked(seen, at, ProposalLimits(most)).tolist() == everything[:most]
+    best = taken(seen, at, picked(seen, at, ProposalLimits(100, least=0.9))).quality
     assert (np.diff(best) <= 0).all()
     assert best.min() >= 0.9
 
@@ -196,11 +196,11 @@ def test_of_many_boxes_of_one_object_the_others_still_come():
     many = [(10 + number / 1000, 10, 50, 50) for number in range(500)]
     seen = found([*many, (60, 60, 90, 90)], [0.9] * 500 + [0.1])
     at = look(100, 100)
-    assert picked(seen, at, Limits(2)).tolist() == [0, 500]
+    assert picked(seen, at, ProposalLimits(2)).tolist() == [0, 500]
 
 
 def test_the_same_photo_gives_the_same_boxes(folder):
-    proposer = open_proposer(str(folder), Limits(50), "cpu")
+    proposer = open_proposer(str(folder), ProposalLimits(50), "cpu")
     first, second = proposer.propose(photo(90, 70)), proposer.propose(photo(90, 70))
     assert len(first) == 50
     assert np.array_equal(first.boxes, second.boxes)
@@ -242,7 +242,7 @@ def test_a_closed_set_sees_a_large_photo_no_larger_than_its_processor_makes_it(c
 @pytest.mark.parametrize("size", [(1, 1), (1, 300), (300, 1), (2, 2)])
 def test_photos_of_any_shape_are_looked_at(folder, closed, size):
     for name in (folder, *closed.values()):
-        proposals = open_proposer(str(name), Limits(5), "cpu").propose(Image.new("RGB", size))
+        proposals = open_proposer(str(name), ProposalLimits(5), "cpu").propose(Image.new("RGB", size))
         assert proposals.boxes.shape == (len(proposals), 4)
         assert (proposals.boxes[:, 2:] <= size).all()
 
@@ -298,7 +298,7 @@ def test_boxes_from_a_file_are_taken_as_they_are_the_best_first(boxes):
         {"image": "a.jpg", "boxes": [[3, 3, 4, 4], [1, 1, 2, 2]]},
         {"image": "none.jpg", "boxes": []},
     )
-    proposer = open_proposer(file, Limits(3))
+    proposer = open_proposer(file, ProposalLimits(3))
     first = proposer.propose(named(photo(30, 20), "/photos/2024/a.jpg"))
     assert first.boxes.tolist() == [[1, 2.5, 30, 20], [0, 0, 5, 5], [0, 0, 5, 5]]
     assert first.quality.tolist() == pytest.approx([0.9, 0.5, 0.1])
@@ -307,7 +307,7 @@ def test_boxes_from_a_file_are_taken_as_they_are_the_best_first(boxes):
     assert second.boxes.tolist() == [[3, 3, 4, 4], [1, 1, 2, 2]]
     assert second.quality.tolist() == [1, 1]
     assert proposer.propose(named(photo(30, 20), "none.jpg")).boxes.shape == (0, 4)
-    assert len(open_proposer(file, Limits(3, 0.4)).propose(named(photo(30, 20), "2024/a.jpg"))) == 2
+    assert len(open_proposer(file, ProposalLimits(3, 0.4)).propose(named(photo(30, 20), "2024/a.jpg"))) == 2
     assert proposer.name == "file"
 
 
@@ -323,13 +323,13 @@ def test_boxes_from_a_file_are_taken_as_they_are_the_best_first(boxes):
     ],
 )
 def test_a_box_outside_its_photo_or_without_area_is_refused(boxes, box, said):
-    proposer = open_proposer(boxes({"image": "a.jpg", "boxes": [box]}), Limits(3))
+    proposer = open_proposer(boxes({"image": "a.jpg", "boxes": [box]}), ProposalLimits(3))
     with pytest.raises(BadPhoto, match=said):
         proposer.prepare(named(photo(30, 20), "x/a.jpg"))
 
 
 def test_a_photo_without_a_line_or_a_name_or_with_too_many_boxes_is_refused(boxes):
-    proposer = open_proposer(boxes({"image": "a.jpg", "boxes": [[0, 0, 5, 5]] * 4}), Limits(3))
+    proposer = open_proposer(boxes({"image": "a.jpg", "boxes": [[0, 0, 5, 5]] * 4}), ProposalLimits(3))
     with pytest.raises(BadPhoto, match=r"photo 'b.jpg' is not in 'boxes.jsonl'; add a line for it"):
         proposer.prepare(named(photo(30, 20), "b.jpg"))
     with pytest.raises(BadPhoto, match=r"has no name, by which 'boxes.jsonl' would tell its boxes"):

@@ -10,7 +10,7 @@ from sorce.models.whole import Whole
 
 @pytest.fixture
 def model(encoder):
-    return Tiles(encoder, smallest=0.1, most=60)
+    return Tiles(encoder, min_object_size=0.1, max_regions=60)
 
 
 def test_region_0_is_the_whole_photo_and_the_others_are_tiles(model, encoder, photo):
@@ -24,7 +24,7 @@ def test_region_0_is_the_whole_photo_and_the_others_are_tiles(model, encoder, ph
 
 def test_a_tiles_vector_is_that_of_its_box_in_the_original_pixels(encoders, photo):
     encoder = encoders["clip"]
-    [regions] = Tiles(encoder, smallest=0.1, most=60).embed_photos([photo])
+    [regions] = Tiles(encoder, min_object_size=0.1, max_regions=60).embed_photos([photo])
     alone = encoder.embed_views([encoder.view(photo, region.box) for region in regions])
     # A tile is cut out of the scaled photo; a brightness may round otherwise.
     assert min(region.vec @ vec for region, vec in zip(regions, alone, strict=True)) > 0.999
@@ -57,30 +57,31 @@ def test_no_photos_are_no_regions(model):
 
 def test_the_recipe_holds_the_parameters(model):
     assert model.recipe.regions == "tiles"
-    assert model.recipe.parameters == {"smallest": 0.1, "most": 60, "kept": 114}
-    assert model.recipe != Tiles(model.encoder, smallest=0.1, most=61).recipe
-    assert model.recipe != Tiles(model.encoder, smallest=0.1, most=60, kept=59).recipe
+    assert model.recipe.parameters == {"min_object_size": 0.1, "max_regions": 60, "max_stored": 114}
+    assert model.recipe != Tiles(model.encoder, min_object_size=0.1, max_regions=61).recipe
+    assert model.recipe != Tiles(model.encoder, min_object_size=0.1, max_regions=60, max_stored=59).recipe
 
 
 def test_only_so_many_are_kept(model, photo):
     [all_of_them] = model.embed_photos([photo])
-    [kept] = Tiles(model.encoder, smallest=0.1, most=60, kept=9).embed_photos([photo])
+    [kept] = Tiles(model.encoder, min_object_size=0.1, max_regions=60, max_stored=9).embed_photos([photo])
     assert [region.kind for region in kept] == ["whole"] + ["tile"] * 8
     assert {region.box for region in kept} <= {region.box for region in all_of_them}
 
 
 def test_a_limit_that_binds_is_noted(encoders):
-    model = Tiles(encoders["clip"], smallest=0.1, most=20)
-    assert Tiles(encoders["clip"], smallest=0.1, most=10000).note(320, 200) is None
+    model = Tiles(encoders["clip"], min_object_size=0.1, max_regions=20)
+    assert Tiles(encoders["clip"], min_object_size=0.1, max_regions=10000).note(320, 200) is None
     note = model.note(320, 200)
     assert note is not None
-    assert note.startswith("most=20 thins the tiles of a photo of 320 x 200 px (")
-    assert note.endswith("raise most or smallest where small objects are missed.")
+    assert note.startswith("max_regions=20 thins the tiles of a photo of 320 x 200 px (")
+    assert note.endswith("raise max_regions or min_object_size where small objects are missed.")
 
 
 @pytest.mark.parametrize(
-    ("smallest", "most", "kept"), [(0, 9, 9), (-1, 9, 9), (1.1, 9, 9), (float("nan"), 9, 9), (0.1, 0, 9), (0.1, 9, 0)]
+    ("min_object_size", "max_regions", "max_stored"),
+    [(0, 9, 9), (-1, 9, 9), (1.1, 9, 9), (float("nan"), 9, 9), (0.1, 0, 9), (0.1, 9, 0)],
 )
-def test_parameters_without_sense_are_refused(encoders, smallest, most, kept):
+def test_parameters_without_sense_are_refused(encoders, min_object_size, max_regions, max_stored):
     with pytest.raises(ModelError, match="such as"):
-        Tiles(encoders["clip"], smallest, most, kept)
+        Tiles(encoders["clip"], min_object_size, max_regions, max_stored)

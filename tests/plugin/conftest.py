@@ -9,12 +9,12 @@ import pytest
 from opensearchpy import OpenSearch
 
 from sorce.cluster import connect
-from sorce.plugin import service
-from sorce.plugin.endpoint import parse
-from sorce.plugin.install import install, uninstall
+from sorce.plugin.cluster.endpoint import parse
+from sorce.plugin.cluster.install import install, uninstall
+from sorce.plugin.service import app as service
+from tests.kit.corpus import RECIPE, Corpus, Words
 from tests.kit.place import Place
-from tests.plugin.corpus import RECIPE, Corpus, Words
-from tests.plugin.serving import serving
+from tests.kit.serving import serving
 
 
 @pytest.fixture(scope="session")

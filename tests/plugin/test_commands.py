@@ -12,18 +12,18 @@ import pytest
 from click.testing import CliRunner, Result
 from opensearchpy import OpenSearch
 
-import sorce.plugin.commands as commands
 from sorce.cli import sorce as command
 from sorce.errors import QueryError
 from sorce.plugin import ClientSearch, SearchRequest
-from sorce.plugin.table import as_json, table
+from sorce.plugin.query.table import as_json, table
+from tests.kit.corpus import Words
 from tests.kit.place import Place
-from tests.plugin.corpus import Words
 
 
 @pytest.fixture(autouse=True)
 def _words(monkeypatch: pytest.MonkeyPatch, place: Place) -> None:
-    monkeypatch.setattr(commands, "load_encoder", lambda *_: Words())
+    for place_of_use in ("cluster", "query"):
+        monkeypatch.setattr(f"sorce.plugin.{place_of_use}.commands.load_encoder", lambda *_: Words())
     for variable, value in place.environment.items():
         monkeypatch.setenv(variable, value)
     monkeypatch.delenv("SORCE_API_KEY", raising=False)
@@ -38,7 +38,8 @@ def found(result: Result) -> Any:
 
 
 def test_importing_the_commands_does_not_import_torch() -> None:
-    code = "import sys, sorce.plugin.commands; sys.exit('torch' in sys.modules or 'fastapi' in sys.modules)"
+    rooms = ", ".join(f"sorce.plugin.{room}.commands" for room in ("cluster", "query", "service"))
+    code = f"import sys, {rooms}; sys.exit('torch' in sys.modules or 'fastapi' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
@@ -64,8 +65,8 @@ def test_search_prints_a_table(client: OpenSearch, index: str) -> None:
 
 def test_search_prints_json_and_takes_every_option(index: str) -> None:
     words = "--and|sea|--not|a dog|--size|4|--boxes|2|--kind|tile|--min-area|0.002|--max-area|0.005|--min-quality|0.1"
-    more = "--folder|/a|--camera|Canon|--since|2026-01-01|--until|2026-12-31|--where|aisle>=1|--floor|-0.5"
-    last = "--k|150|--ef-search|200|--exact|--rank|similarity|--most-k|200|--debias|0"
+    more = "--folder|/a|--camera|Canon|--since|2026-01-01|--until|2026-12-31|--where|aisle>=1|--min-similarity|-0.5"
+    last = "--k|150|--ef-search|200|--exact|--rank|similarity|--max-k|200|--debias|0"
     result = run("search", "a kite", "--index", index, "--json", *f"{words}|{more}|{last}".split("|"))
     assert [hit["rank"] for hit in found(result)] == [1, 2, 3, 4]
     assert all(len(hit["matches"]) == 2 for hit in found(result))
@@ -85,7 +86,7 @@ def test_what_the_index_cannot_be_ranked_by_is_a_sentence(index: str, given: lis
 
 
 def test_nothing_found_is_said(index: str) -> None:
-    assert run("search", "a kite", "--index", index, "--floor", "0.9999").stdout == "nothing found.\n"
+    assert run("search", "a kite", "--index", index, "--min-similarity", "0.9999").stdout == "nothing found.\n"
 
 
 def test_search_saves_pictures(index: str, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import hmac
 import logging
 import sys
 import traceback
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -143,7 +143,7 @@ def test_without_boto3_a_sentence_says_what_to_install(monkeypatch: pytest.Monke
         connect("https://127.0.0.1:1", Access(aws_region="eu-west-1"))
 
 
-EXPIRED = datetime.now(timezone.utc) - timedelta(hours=1)
+EXPIRED = datetime.now(UTC) - timedelta(hours=1)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from PIL import Image
 import sorce
 import sorce.index
 from sorce.cluster import connect
-from sorce.ingest.move import switch
+from sorce.ingest.alias import switch
 from sorce.mappings import Recipe
 from tests.kit.fake import FakeModel
 

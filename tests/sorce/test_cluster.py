@@ -10,7 +10,7 @@ from opensearchpy import OpenSearch, exceptions
 from opensearchpy.helpers.errors import ScanError
 
 from sorce.access import Access
-from sorce.cluster import connect, distrusted, sentences
+from sorce.cluster import connect, distrusted, translate_errors
 from sorce.engine.certificates import Authority
 from sorce.errors import ClusterError
 from tests.kit.listening import hanging_up, listening
@@ -65,7 +65,7 @@ def test_what_is_no_opensearch_is_told(answer: bytes, kind: str) -> None:
 @pytest.mark.parametrize("error", [ScanError("1", "2 shards failed"), exceptions.SerializationError("half")])
 def test_an_answer_that_is_not_whole_is_a_sentence(error: Exception) -> None:
     told = pytest.raises(ClusterError, match=r"gave an answer that is not whole .*; run the same command again\.$")
-    with told, sentences("http://h"):
+    with told, translate_errors("http://h"):
         raise error
 
 

@@ -14,8 +14,8 @@ from PIL import Image, ImageDraw
 import sorce
 from sorce.cluster import recipe_of
 from sorce.models import METHODS, load_encoder
-from sorce.plugin.draw import save
-from sorce.plugin.search import ClientSearch, SearchRequest
+from sorce.pictures.drawing import save
+from sorce.plugin.query.search import ClientSearch, SearchRequest
 from tests.kit import objembed, owl, tiny
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -24,22 +24,22 @@ TEXT = "a small red square"
 Make = Callable[[Path], tuple[Path, dict[str, Any]]]
 CASES: dict[str, Make] = {
     "whole": lambda folder: (tiny.clip(folder / "clip"), {}),
-    "tiles": lambda folder: (tiny.siglip(folder / "siglip"), {"smallest": 0.1, "most": 20}),
+    "tiles": lambda folder: (tiny.siglip(folder / "siglip"), {"min_object_size": 0.1, "max_regions": 20}),
     "clusters": lambda folder: (tiny.clip(folder / "clip"), {"clusters": 5}),
     "prompts": lambda folder: (GOLDEN / "rep-tiny/qwen2vl", {}),  # noqa: ARG005
     "objects": lambda folder: (
         tiny.clip(folder / "clip"),
-        {"detector": str(owl.owlv2(folder / "owl")), "most": 8},
+        {"detector": str(owl.owlv2(folder / "owl")), "max_regions": 8},
     ),
     "objembed": lambda folder: (
         objembed.objembed(folder / "objembed"),
-        {"detector": str(owl.owlv2(folder / "owl")), "most": 8},
+        {"detector": str(owl.owlv2(folder / "owl")), "max_regions": 8},
     ),
     "objembed as released": lambda folder: (
         objembed.GOLDEN,
-        {"detector": str(owl.owlv2(folder / "owl")), "most": 8},
+        {"detector": str(owl.owlv2(folder / "owl")), "max_regions": 8},
     ),
-    "objects by owl": lambda folder: (owl.owlv2(folder / "owl"), {"vectors": "owl", "most": 8}),
+    "objects by owl": lambda folder: (owl.owlv2(folder / "owl"), {"vectors": "owl", "max_regions": 8}),
 }
 
 

@@ -18,14 +18,14 @@ from opensearchpy import OpenSearch, exceptions
 from roles import bring, owner, put
 
 from sorce.access import Access
-from sorce.cluster import connect, sentences
+from sorce.cluster import connect, translate_errors
 from sorce.engine import Node
 from sorce.engine.certificates import Authority
 from sorce.errors import ClusterError, PluginError
-from sorce.plugin.endpoint import parse
-from sorce.plugin.remote import SEARCH, MlCommons, connector_body
-from sorce.plugin.rights import role
-from sorce.plugin.trust import Trust
+from sorce.plugin.cluster.allow_list import AllowList
+from sorce.plugin.cluster.endpoint import parse
+from sorce.plugin.cluster.ml_commons import SEARCH, MlCommons, connector_body
+from sorce.plugin.cluster.role import role
 
 RUN = [sys.executable, "-c", "from sorce.cli import main; main()"]
 
@@ -153,7 +153,7 @@ def test_a_token_is_enough(secured: Node, there: There, administrator: OpenSearc
         answer = client.transport.perform_request("POST", "/_plugins/_security/api/generateonbehalfoftoken", body=body)
     with connect(secured.url, Access(owner(secured).ca_file, token=answer["authenticationToken"])) as client:
         assert client.search(index=there.index)["hits"]["hits"]
-        with pytest.raises(ClusterError, match=r"\(403\): no permissions"), sentences(secured.url):
+        with pytest.raises(ClusterError, match=r"\(403\): no permissions"), translate_errors(secured.url):
             client.indices.delete(index=there.index)
 
 
@@ -165,7 +165,7 @@ def test_no_log_holds_the_password(secured: Node, there: There, caplog: pytest.L
     caplog.set_level(logging.DEBUG)
     with by_password(secured, there) as client:
         client.search(index=there.index)
-        with pytest.raises(ClusterError), sentences(secured.url):
+        with pytest.raises(ClusterError), translate_errors(secured.url):
             client.indices.delete(index=there.index)
     assert "opensearch" in {record.name for record in caplog.records}
     assert there.password not in caplog.text
@@ -173,7 +173,7 @@ def test_no_log_holds_the_password(secured: Node, there: There, caplog: pytest.L
 
 def test_an_owner_s_certificate_makes_no_models(administrator: OpenSearch) -> None:
     endpoint = parse("http://127.0.0.1:8199", "mini", None)
-    trust, ml = Trust(administrator), MlCommons(administrator)
+    trust, ml = AllowList(administrator), MlCommons(administrator)
     record, group = trust.record("test", endpoint), ml.create_group(f"hidden-{uuid.uuid4().hex[:8]}", "a test's")
     trust.add(endpoint)
     try:

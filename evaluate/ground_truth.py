@@ -1,0 +1,76 @@
+"""What a benchmark says: which pictures there are, what is asked, and which pictures answer it, and where."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from sorce.errors import GroundTruthError
+from sorce.ingest import Source
+from sorce.mappings import Box
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledPicture:
+    """A picture of the benchmark. `size` is width and height of the upright picture, None where it cannot be read."""
+
+    name: str
+    source: Source
+    size: tuple[int, int] | None
+
+    @property
+    def photo_id(self) -> str:
+        return self.source.photo_id
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledQuery:
+    """A text, and by photo_id the pictures that answer it, each with the boxes of what is asked for.
+
+    No boxes: the truth does not say where it is.
+    """
+
+    text: str
+    answers: Mapping[str, tuple[Box, ...]]
+
+    @property
+    def located(self) -> list[str]:
+        """The pictures in which the truth says where it is."""
+        return [photo_id for photo_id, boxes in self.answers.items() if boxes]
+
+
+@dataclass(frozen=True, slots=True)
+class GroundTruth:
+    """`pictures` by photo_id; `remarks` are sentences about what was left out or mended, with counts."""
+
+    pictures: Mapping[str, LabelledPicture]
+    queries: tuple[LabelledQuery, ...]
+    remarks: tuple[str, ...]
+
+    @classmethod
+    def of(cls, pictures: Iterable[LabelledPicture], queries: Iterable[LabelledQuery], remarks: Remarks) -> GroundTruth:
+        """Raises GroundTruthError where nothing can be asked."""
+        asked = tuple(queries)
+        if not asked:
+            raise GroundTruthError(" ".join(["this benchmark has nothing to ask.", *remarks.sentences()]))
+        return cls({picture.photo_id: picture for picture in pictures}, asked, remarks.sentences())
+
+    def share(self, query: LabelledQuery, photo_id: str) -> float | None:
+        """Area of the largest object asked for, as a share of the picture's; None where it is not known."""
+        size, boxes = self.pictures[photo_id].size, query.answers[photo_id]
+        return max(box.share_of(*size) for box in boxes) if size and boxes else None
+
+
+class Remarks:
+    """Counts what a reader left out or mended, so that nothing is dropped in silence."""
+
+    def __init__(self) -> None:
+        self._counts: dict[str, int] = {}
+        self._first: dict[str, str] = {}
+
+    def add(self, what: str, example: str) -> None:
+        self._counts[what] = self._counts.get(what, 0) + 1
+        self._first.setdefault(what, example)
+
+    def sentences(self) -> tuple[str, ...]:
+        return tuple(f"{what}: {count:,} (first: {self._first[what]})." for what, count in self._counts.items())

@@ -1,0 +1,125 @@
+"""What passes by itself is waited for: a cluster that is busy, restarts, or has a full disk."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from threading import Event
+from typing import TypeVar
+
+from opensearchpy import exceptions
+
+from sorce.cluster import distrusted, reason
+from sorce.errors import ClusterError, SorceError
+from sorce.ingest.report import Watch
+
+Answer = TypeVar("Answer")
+
+SECONDS = 300.0
+FIRST_DELAY = 0.5
+LONGEST_DELAY = 30.0
+LOOK_UP = 0.2
+"""Seconds after which one who waits looks whether the run has ended."""
+
+BUSY = frozenset({408, 429})
+DISK_FULL = "FORBIDDEN/12/"
+"""A full disk makes an index read-only for a while, which is 429 by most versions and 403 by others."""
+
+
+class Interrupted(SorceError):
+    """The run was asked to stop."""
+
+    def __init__(self) -> None:
+        super().__init__("the run was asked to stop; run the same command again for the rest.")
+
+
+@dataclass(frozen=True)
+class Retry:
+    """How long a run waits for a cluster that takes or answers nothing. Any thread."""
+
+    seconds: float = SECONDS
+    watch: Watch = field(default_factory=Watch)
+    ended: Event = field(default_factory=Event)
+    """Set when the run has failed: nobody waits any longer."""
+
+    def ask(self, request: Callable[[], Answer]) -> Answer | None:
+        """The answer to a request that does no harm twice; None where the run ends first. Raises ClusterError."""
+        try:
+            return self._ask(request)
+        except Interrupted:
+            return None
+
+    def insist(self, request: Callable[[], Answer]) -> Answer:
+        """As `ask`, for what must not be taken for done. Raises Interrupted where the run ends first, or has ended."""
+        if self.watch.stop.is_set():
+            raise Interrupted
+        return self._ask(request)
+
+    def _ask(self, request: Callable[[], Answer]) -> Answer:
+        wait = Backoff(self)
+        while True:
+            try:
+                return request()
+            except (exceptions.TransportError, exceptions.SerializationError) as error:
+                why = passing(error)
+                if why is None:
+                    raise
+                if not wait.again(why):
+                    raise Interrupted from error
+
+    def pause(self, seconds: float) -> bool:
+        """False where the run ends meanwhile."""
+        until = time.monotonic() + seconds
+        while not (self.ended.is_set() or self.watch.stop.is_set()):
+            left = until - time.monotonic()
+            if left <= 0:
+                return True
+            self.watch.stop.wait(min(left, LOOK_UP))
+        return False
+
+
+class Backoff:
+    """For one thing, which is tried again after longer and longer pauses."""
+
+    def __init__(self, retry: Retry) -> None:
+        self._retry = retry
+        self.progress()
+
+    def progress(self) -> None:
+        """Some of it went well."""
+        self._attempt, self._since = 0, time.monotonic()
+
+    def again(self, why: str) -> bool:
+        """Whether to try again; True comes after a pause. Raises ClusterError where the retry timeout is over."""
+        most = self._retry.seconds
+        left = self._since + most - time.monotonic()
+        if left <= 0:
+            raise ClusterError(
+                f"the cluster took nothing for {most:.0f} s ({why}); what is written stays: mend it, or wait longer "
+                "with --retry-timeout, and run the same command again."
+            )
+        if self._attempt:
+            self._retry.watch.waiting(why, left)
+        # Jitter, so that writers that failed together do not come back together.
+        delay = min(FIRST_DELAY * 2**self._attempt, LONGEST_DELAY, left) * random.uniform(0.5, 1)
+        self._attempt += 1
+        return self._retry.pause(delay)
+
+
+def passing(error: exceptions.TransportError | exceptions.SerializationError) -> str | None:
+    """Why a request that failed may do better later; None where it will not."""
+    # A cluster that restarts breaks off handshakes, too.
+    if isinstance(error, exceptions.SSLError) and distrusted(error) is not None:
+        return None
+    if isinstance(error, (exceptions.ConnectionError, exceptions.SerializationError)):
+        # The second is an answer that broke off.
+        return f"no answer: {type(error).__name__}"
+    said = reason(error)
+    return f"{error.status_code}, {said}" if passes(error.status_code, said) else None
+
+
+def passes(status: int | str, said: str) -> bool:
+    """Whether it may do better later, by the status and the server's reason."""
+    return DISK_FULL in said or (isinstance(status, int) and (status in BUSY or status >= 500))

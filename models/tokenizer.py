@@ -1,0 +1,66 @@
+"""From a person's text to what a network reads of it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from threading import Lock
+from typing import Any
+
+from sentence_transformers import SentenceTransformer
+
+from sorce.models.image_processor import Features, on_device
+
+SIGLIP_TOKENS = 64
+LONGEST_TEXT = 2000
+"""Most characters of a text that a chat model reads; SORCE's captions have 42 words at most."""
+
+
+class Tokenizer:
+    """The text half of a processor."""
+
+    def __init__(self, model: SentenceTransformer) -> None:
+        self._model = model
+        self._one_at_a_time = Lock()
+        config: Any = model.config
+        limit = getattr(getattr(config, "text_config", None), "max_position_embeddings", None)
+        self._is_siglip = str(config.model_type).startswith("siglip")
+        self._options: dict[str, Any] = {"truncation": True} | ({"max_length": limit} if limit else {})
+        if self._is_siglip:
+            # SigLIP was trained on 64 tokens without a mask, and reads its answer off the last one: with the padding
+            # and the mask that sentence-transformers adds, a vector is 0.5 and more off.
+            self._options |= {
+                "max_length": min(limit or SIGLIP_TOKENS, SIGLIP_TOKENS),
+                "padding": "max_length",
+                "return_attention_mask": False,
+            }
+
+    def features(self, texts: Sequence[str]) -> Features:
+        """Tokens of a batch, on the network's device; a text longer than the network reads is cut."""
+        # Half of a surrogate pair is no text, and tokenizers refuse it.
+        plain = [text.encode(errors="replace").decode() for text in texts]
+        if self._is_siglip:
+            plain = [text.lower() for text in plain]
+        # Wrapped, since a bare string that looks like a path or an address would be opened as a picture.
+        wrapped = [{"text": text} for text in plain]
+        # A fast tokenizer keeps padding and truncation as state, and fails when a second thread comes.
+        with self._one_at_a_time:
+            features = self._model.preprocess(wrapped, processing_kwargs={"text": self._options})
+        return on_device(features, self._model)
+
+
+class PlainText:
+    """A person's text in a chat model's turn: it does not end the turn, nor hold half of a surrogate pair."""
+
+    def __init__(self, tokenizer: Any) -> None:
+        self._control = re.compile("|".join(map(re.escape, tokenizer.get_added_vocab())) or r"\b\B")
+
+    def __call__(self, text: str) -> str:
+        whole = text[:LONGEST_TEXT].encode(errors="replace").decode()
+        return self._control.sub(lambda token: f"{token[0][0]} {token[0][1:]}", whole)
+
+
+def has_tokenizer(tokenizer: Any, config: Any) -> bool:
+    """Whether there is a tokenizer for the network: without its files, transformers makes one that knows no word."""
+    words = getattr(getattr(config, "text_config", None), "vocab_size", None) or 0
+    return len(tokenizer) > words // 2

@@ -1,0 +1,40 @@
+"""What EXIF says of a photo: when it was taken, and with what."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from PIL import ExifTags, Image
+
+from sorce.pictures.loading import DAMAGED
+
+DATES = ((0x9003, 0x9011), (0x9004, 0x9012))
+"""When the photo was taken, or else digitised, each with its time zone: tags of EXIF's own directory."""
+
+
+def taken_at(image: Image.Image) -> datetime | None:
+    """EXIF's date, with its time zone where the camera wrote one; None where there is no date that makes sense."""
+    try:
+        tags = image.getexif().get_ifd(ExifTags.IFD.Exif)
+    except DAMAGED:
+        return None
+    for date, zone in DATES:
+        said = f"{tags.get(date, '')}".strip("\0 ")
+        offset = f"{tags.get(zone, '')}".strip("\0 ")
+        for text, form in ((said + offset, "%Y:%m:%d %H:%M:%S%z"), (said, "%Y:%m:%d %H:%M:%S")):
+            try:
+                return datetime.strptime(text, form)
+            except ValueError:
+                continue
+    return None
+
+
+def camera(image: Image.Image) -> str | None:
+    """Maker and model, as EXIF has them; many models name their maker themselves."""
+    try:
+        exif = image.getexif()
+        maker, model = (f"{exif.get(tag) or ''}".strip("\0 ") for tag in (ExifTags.Base.Make, ExifTags.Base.Model))
+    except DAMAGED:
+        return None
+    name = model if model.lower().startswith(maker.lower()) else f"{maker} {model}".strip()
+    return name[:200] or None

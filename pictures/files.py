@@ -1,0 +1,202 @@
+"""Files and folders as sources of photos, in a stable order."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from functools import partial
+from pathlib import Path
+from urllib.parse import quote, unquote
+
+from sorce.errors import BadPhoto, SorceError
+from sorce.mappings import Rejected
+from sorce.pictures.loading import SUFFIXES, unreadable
+from sorce.pictures.source import Source
+
+MOST_BYTES = 1 << 29
+"""A larger file is no photo; it would be read into memory whole."""
+
+
+@dataclass(frozen=True, slots=True)
+class Naming:
+    """How a file's place becomes a photo's identity.
+
+    Without a root the URI is `file:///...` and the folder an absolute path; with one, both are relative to it, so that
+    the same photos are the same on another machine. URIs are percent-encoded; folders are as a person writes them.
+    """
+
+    root: Path | None = None
+
+    def uri(self, file: Path) -> str:
+        return file.as_uri() if self.root is None else quote(file.relative_to(self.root).as_posix())
+
+    def folder(self, folder: Path) -> str:
+        """`.` for the root itself."""
+        return folder.as_posix() if self.root is None else folder.relative_to(self.root).as_posix()
+
+    def uris_below(self, folder: Path) -> str:
+        """What the URIs of all photos below a folder begin with; nothing for the root, below which all are."""
+        return "" if folder == self.root else self.uri(folder).rstrip("/") + "/"
+
+    def file(self, uri: str) -> Path | None:
+        """Where the photo of a URI lies; None for a URI that this naming does not make."""
+        absolute = uri.startswith("file://")
+        if self.root is None:
+            return Path(unquote(uri.removeprefix("file://"))) if absolute else None
+        return None if absolute else self.root / unquote(uri)
+
+    def source(self, file: Path) -> Source | Rejected:
+        try:
+            str(file).encode()
+        except UnicodeEncodeError:
+            shown = os.fsencode(file).decode(errors="backslashreplace")
+            return Rejected(shown, "has a name that is not UTF-8; rename it")
+        return Source(self.uri(file), self.folder(file.parent), file.name, str(file), partial(read, file))
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """The photos of files and folders, given by absolute paths.
+
+    In folders, and those below them, files count whose name ends like a picture's and that match no `ignore` pattern;
+    a file that is named itself is always tried.
+    """
+
+    paths: Sequence[str]
+    naming: Naming = Naming()
+    ignore: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        """Raises SorceError where a path is not below the root: it would have no identity."""
+        root = self.naming.root
+        for path in self.paths:
+            if root is not None and not Path(path).is_relative_to(root):
+                raise SorceError(f"'{path}' is not inside the root '{root}'; name a --root that holds all photos.")
+
+    def __iter__(self) -> Iterator[Source | Rejected]:
+        return (self.naming.source(path) for path, wanted in self._all() if wanted)
+
+    def count(self) -> tuple[int, int]:
+        """How many photos there are, and how many other files lie in the folders."""
+        photos = others = 0
+        for _, wanted in self._all():
+            photos += wanted
+            others += not wanted
+        return photos, others
+
+    def folders(self) -> list[Path]:
+        """The folders among the paths, without those inside another."""
+        named = {Path(path) for path in self.paths if is_folder(Path(path))}
+        return sorted(folder for folder in named if named.isdisjoint(folder.parents))
+
+    def _all(self) -> Iterator[tuple[Path, bool]]:
+        """All files, each once, and whether they are wanted."""
+        outermost = set(self.folders())
+        # A dict, for its order.
+        inside = {
+            path: None
+            for path in map(Path, self.paths)
+            if not outermost.isdisjoint(path.parents) and not is_folder(path)
+        }
+        left = inside.copy()
+        for path in map(Path, self.paths):
+            if path in outermost:
+                for found, wanted in self._below(path, frozenset()):
+                    yield found, wanted or found in inside
+                    left.pop(found, None)
+            elif not is_folder(path) and path not in inside:
+                yield path, True
+        # Those that no walk came by, as their folder is ignored.
+        yield from ((path, True) for path in left)
+
+    def _below(self, folder: Path, above: frozenset[tuple[int, int]]) -> Iterator[tuple[Path, bool]]:
+        """Links to folders are followed, but not to one on the way here: that would have no end."""
+        try:
+            here = folder.stat()
+            entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+        except OSError:
+            yield folder, True  # rejected when it is read, with the reason
+            return
+        way = above | {(here.st_dev, here.st_ino)}
+        if way == above:
+            return
+        for entry in entries:
+            path = folder / entry.name
+            if entry.is_dir(follow_symlinks=False) or (entry.is_symlink() and is_folder(path)):
+                if not self._ignores(path):
+                    yield from self._below(path, way)
+            else:
+                yield path, self._wants(path)
+
+    def _wants(self, path: Path) -> bool:
+        return path.suffix.lower() in SUFFIXES and not self._ignores(path)
+
+    def _ignores(self, path: Path) -> bool:
+        return any(fnmatch(path.name, glob) or fnmatch(path.as_posix(), glob) for glob in self.ignore)
+
+
+def absolute(path: str) -> str:
+    """Absolute and without `..`, but with links as they were named: they are part of a photo's identity."""
+    return os.path.abspath(path)  # noqa: PTH100  (Path.resolve follows links)
+
+
+def absolute_path(path: str) -> Path:
+    return Path(absolute(path))
+
+
+def named(paths: Iterable[str], lines: Iterable[str]) -> list[str]:
+    """Paths as absolute ones, each once; `-` stands for the lines of a list."""
+    found: dict[str, None] = {}
+    for path in paths:
+        given = (line.rstrip("\r\n") for line in lines) if path == "-" else [path]
+        found.update((absolute(each), None) for each in given if each)
+    return list(found)
+
+
+def is_folder(path: Path) -> bool:
+    """False, too, for what may not be looked at: Path.is_dir raises there before Python 3.14."""
+    try:
+        return stat.S_ISDIR(path.stat().st_mode)
+    except OSError:
+        return False
+
+
+def is_gone(path: Path) -> bool:
+    """Whether nothing is there: true for a link without a target, false for what may not be looked at."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def read(file: Path) -> bytes:
+    """The bytes of a photo. Raises BadPhoto."""
+    try:
+        status = file.stat()
+        # Asked before it is opened: opening a FIFO would wait for ever.
+        if not stat.S_ISREG(status.st_mode):
+            folder = stat.S_ISDIR(status.st_mode)
+            raise BadPhoto("is a folder that may not be read" if folder else "is not a regular file")
+        if status.st_size > MOST_BYTES:
+            raise BadPhoto(f"is larger than {MOST_BYTES >> 20} MB")
+        with open(file, "rb", opener=_without_waiting) as stream:  # Path.open takes no opener
+            before = os.fstat(stream.fileno())
+            # No more than it had: a file that is being written must not grow without end here.
+            content = stream.read(before.st_size)
+            after = os.fstat(stream.fileno())
+        if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+            raise BadPhoto("was changed while it was read; run the same command again")
+        return content
+    except OSError as error:
+        raise BadPhoto(unreadable(error)) from error
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    """For one that has become a FIFO by now."""
+    return os.open(path, flags | os.O_NONBLOCK)

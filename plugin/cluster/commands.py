@@ -1,0 +1,92 @@
+"""`sorce plugin`. Importing this is cheap: torch comes with the first model."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from sorce import options
+from sorce.cluster import recipe_of
+from sorce.models import load_encoder
+from sorce.options import Cluster
+from sorce.plugin.cluster.endpoint import key_from_environment, parse
+from sorce.plugin.cluster.install import install, uninstall
+from sorce.plugin.cluster.role import ROLES, role
+from sorce.plugin.cluster.status import status
+
+
+@click.group()
+def plugin() -> None:
+    """Lets the cluster itself encode the texts of searches."""
+
+
+@plugin.command("install")
+@options.index
+@click.option("--encoder", required=True, metavar="URL", help="The encoder service, as the cluster reaches it.")
+@options.cluster
+@options.folder
+@options.device
+def install_(index: str, encoder: str, cluster: Cluster, folder: str | None, device: str) -> None:
+    """Makes what the cluster needs to encode searches of an index; run again, it mends what is missing.
+
+    Adds the encoder to the cluster's trusted endpoints (and allows private addresses, if it has one), makes remote
+    models with their connectors, a search template with its pipeline, the index's default pipeline for `neural`. The
+    service's key is read from SORCE_API_KEY. Refuses an encoder that does not give the vectors of the index's model.
+
+    \b
+    Examples:
+      sorce plugin install --index photos --encoder http://127.0.0.1:8100
+      curl -H 'Content-Type: application/json' \\
+        'localhost:9200/photos/_search/template?search_pipeline=sorce-photos' \\
+        -d '{"id": "sorce-photos", "params": {"text": "a small red umbrella", "size": 5}}'
+    """
+    with cluster.client() as client:
+        recipe = recipe_of(client, index)
+        endpoint = parse(encoder, recipe.model, key_from_environment())
+        install(client, index, endpoint, load_encoder(recipe, device, folder))
+    click.echo(
+        f"searches of '{index}' are encoded at {endpoint.url}; try it: sorce search --index {index} --server TEXT"
+    )
+
+
+@plugin.command("status")
+@options.index
+@options.cluster
+@options.folder
+@options.device
+@options.as_json
+def status_(index: str, cluster: Cluster, folder: str | None, device: str, as_json: bool) -> int:
+    """Tries each step of what is installed, and says what is wrong and how to mend it."""
+    with cluster.client() as client:
+        steps = status(client, index, load_encoder(recipe_of(client, index), device, folder), key_from_environment())
+    if as_json:
+        click.echo(json.dumps([{"step": step.name, "works": step.works, "problem": step.problem} for step in steps]))
+    else:
+        for step in steps:
+            click.echo(f"{'ok   ' if step.works else 'WRONG'}  {step.name}{'' if step.works else f': {step.problem}'}")
+    return 0 if all(step.works for step in steps) else 1
+
+
+@plugin.command("uninstall")
+@options.index
+@options.cluster
+def uninstall_(index: str, cluster: Cluster) -> None:
+    """Takes away what install made, and nothing else."""
+    with cluster.client() as client:
+        uninstall(client, index)
+    click.echo(f"nothing of sorce's is left in the cluster for '{index}', but the index itself.")
+
+
+@plugin.command("role")
+@click.argument("name", type=click.Choice(ROLES))
+@options.index
+def role_(name: str, index: str) -> None:
+    """Prints the least that a user must be allowed in a secured cluster, for its administrator.
+
+    \b
+    Example:
+      sorce plugin role search --index photos | curl -X PUT -H 'Content-Type: application/json' --data-binary @- \\
+        --netrc --cacert ca.pem https://localhost:9200/_plugins/_security/api/roles/sorce-search
+    """
+    click.echo(json.dumps(role(name, index), indent=2))

@@ -1,0 +1,135 @@
+"""The encoder service as a cluster and an installer see it: an address, and vectors that must be the right ones."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+
+import numpy as np
+import orjson
+import urllib3
+
+from sorce.errors import PluginError
+from sorce.mappings import Vector
+from sorce.models.model import TextEncoder
+
+KEY_VARIABLE = "SORCE_API_KEY"
+"""The environment variable that holds the key of the encoder service."""
+
+PATH = "/v1/embeddings"
+MOST_CHARACTERS = 2000
+"""Of one text; no model reads as many."""
+
+SECONDS = 30
+
+# Capitals, since a service that does not put texts in lower case for a model that wants it would go unnoticed.
+PROBES = ("a small RED umbrella, half hidden", "zebra")
+
+ENOUGH = 0.999
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """Where texts are encoded (the whole address), under which model's name, and the key that is sent along."""
+
+    url: str
+    model: str
+    key: str | None = None
+
+    @property
+    def pattern(self) -> str:
+        """The regular expression that matches this address and no other."""
+        return f"^{re.escape(self.url)}$"
+
+    @property
+    def is_private(self) -> bool:
+        """Whether OpenSearch takes it for an address inside the network. Raises PluginError where it has none."""
+        return is_private(self.url)
+
+    def embed_texts(self, texts: Sequence[str]) -> Vector:
+        """Vectors as the service gives them, not normalised here. Raises PluginError."""
+        headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {self.key}"} if self.key else {})
+        body = orjson.dumps({"input": list(texts), "model": self.model})
+        pool = urllib3.PoolManager(retries=False, timeout=SECONDS)
+        try:
+            answer = pool.request("POST", self.url, body=body, headers=headers, redirect=False)
+        except urllib3.exceptions.SSLError as error:
+            raise PluginError(
+                f"the encoder at {self.url} is not trusted ({error}); have it show a certificate that this machine "
+                "knows, or name its authority's file in SSL_CERT_FILE."
+            ) from error
+        except urllib3.exceptions.HTTPError as error:
+            raise PluginError(f"no encoder answers at {self.url}; start one with `sorce serve`.") from error
+        if answer.status != 200:
+            raise PluginError(f"the encoder at {self.url} refused ({answer.status}): {_said(answer.data)}")
+        try:
+            found = np.array([item["embedding"] for item in orjson.loads(answer.data)["data"]], np.float32)
+        except (ValueError, KeyError, TypeError) as error:
+            raise PluginError(f"what answers at {self.url} does not speak the OpenAI embeddings form.") from error
+        return found
+
+
+def key_from_environment() -> str | None:
+    """The key of the encoder service, if one is set. Raises PluginError for one that no header can hold."""
+    key = os.environ.get(KEY_VARIABLE) or None
+    if key is not None and not (key.isascii() and key.isprintable() and key == key.strip()):
+        raise PluginError(f"{KEY_VARIABLE} holds what no header can; take a key of letters, digits and signs of ASCII.")
+    return key
+
+
+def parse(text: str, model: str, key: str | None) -> Endpoint:
+    """`http://host:port` (the path is then /v1/embeddings) or a whole address. Raises PluginError."""
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        parts = urlsplit("")
+    if "@" in (parts.netloc or text):
+        # Not repeated: it may be a password.
+        raise PluginError(
+            f"the encoder's address holds a user or a password; write it as http://host:port and set {KEY_VARIABLE}."
+        )
+    plain = not (parts.query or parts.fragment) and not re.search(r"[\s${}\"\\]", text)
+    if parts.scheme not in ("http", "https") or not parts.hostname or not plain:
+        raise PluginError(f"'{text}' is not an encoder's address; write it as http://host:port.")
+    return Endpoint(parts._replace(path=parts.path.rstrip("/") or PATH).geturl(), model, key)
+
+
+def is_private(url: str) -> bool:
+    """Whether the address of this URL is one that OpenSearch only calls with `connector.private_ip_enabled`."""
+    host = urlsplit(url).hostname or ""
+    try:
+        found = {str(info[4][0]).partition("%")[0] for info in socket.getaddrinfo(host, None)}
+    except OSError as error:
+        raise PluginError(f"the host '{host}' has no address here; check its name.") from error
+    return any(not ip_address(address).is_global for address in found)
+
+
+def refuse_disagreement(there: Vector, encoder: TextEncoder, whose: str) -> None:
+    """Raises PluginError unless the vectors of PROBES are those of the local model."""
+    here = encoder.embed_texts(PROBES)
+    if there.shape != here.shape:
+        raise PluginError(
+            f"{whose} gives vectors of {there.shape[-1]} numbers where the index's model gives {here.shape[1]}; "
+            "serve the index's model."
+        )
+    norms = np.linalg.norm(there, axis=1)
+    if np.abs(norms - 1).max() > 1 - ENOUGH:
+        raise PluginError(f"{whose} gives vectors of length {norms.max():.3f} instead of 1; use one that normalises.")
+    cosines = (there * here).sum(axis=1)
+    if not cosines.min() > ENOUGH:
+        raise PluginError(
+            f"{whose} encodes texts otherwise than the index's model (cosine {cosines.min():.3f}); "
+            "serve the index's model."
+        )
+
+
+def _said(body: bytes) -> str:
+    try:
+        return str(orjson.loads(body)["error"]["message"])
+    except (ValueError, KeyError, TypeError):
+        return body[:200].decode(errors="replace")

@@ -1,0 +1,131 @@
+"""Whether what is installed for an index works, step by step, each proved with a real call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+import numpy as np
+from opensearchpy import OpenSearch, exceptions
+
+from sorce.cluster import reason, recipe_of, version
+from sorce.errors import PluginError, SorceError
+from sorce.mappings.names import Names
+from sorce.models.model import TextEncoder
+from sorce.plugin.cluster.allow_list import AllowList
+from sorce.plugin.cluster.endpoint import PROBES, Endpoint, refuse_disagreement
+from sorce.plugin.cluster.install import default_pipeline, existing_model
+from sorce.plugin.cluster.ml_commons import NEURAL, SEARCH, Form, Json, MlCommons, call
+from sorce.plugin.cluster.template import template
+from sorce.plugin.query.search import ClientSearch, SearchRequest, ServerSearch
+
+CLOSE = 1e-4
+
+
+@dataclass(frozen=True)
+class Step:
+    """One thing that must be so: what it is, and what is wrong with it (None: nothing)."""
+
+    name: str
+    problem: str | None
+
+    @property
+    def works(self) -> bool:
+        return self.problem is None
+
+
+def status(client: OpenSearch, index: str, encoder: TextEncoder, key: str | None) -> list[Step]:
+    """All steps, in the order in which they need each other. `encoder` is the index's own model, loaded here."""
+    found = _Checks(client, index, encoder, key)
+    steps = {
+        "connectors": found.connectors,
+        "encoder": found.service,
+        "cluster settings": found.settings,
+        "model of the template": lambda: found.model(SEARCH),
+        "model of neural": lambda: found.model(NEURAL),
+        "template and its pipeline": found.template,
+        "default pipeline": found.default,
+    }
+    return [Step(name, _problem(check)) for name, check in steps.items()]
+
+
+def _problem(check: Callable[[], None]) -> str | None:
+    try:
+        check()
+    except SorceError as error:
+        return str(error)
+    except exceptions.TransportError as error:
+        return f"the cluster refused: {reason(error)}."
+    return None
+
+
+class _Checks:
+    """Each raises, with a sentence, where something does not work."""
+
+    def __init__(self, client: OpenSearch, index: str, encoder: TextEncoder, key: str | None) -> None:
+        self._client, self._names, self._encoder, self._key = client, Names(index), encoder, key
+        self._ml = MlCommons(client)
+        self._recipe = recipe_of(client, index)
+        self._mend = f"run `sorce plugin install --index {index} --encoder URL` again"
+
+    def connectors(self) -> None:
+        urls = {self._endpoint(form).url for form in (SEARCH, NEURAL)}
+        if len(urls) != 1:
+            raise PluginError(f"the two connectors call different encoders ({', '.join(sorted(urls))}); {self._mend}.")
+
+    def service(self) -> None:
+        endpoint = self._endpoint(SEARCH)
+        refuse_disagreement(endpoint.embed_texts(PROBES), self._encoder, f"the encoder at {endpoint.url}")
+
+    def settings(self) -> None:
+        endpoint, trust = self._endpoint(SEARCH), AllowList(self._client)
+        if endpoint.pattern not in trust.trusted:
+            raise PluginError(f"{endpoint.url} is not among the cluster's trusted endpoints; {self._mend}.")
+        if endpoint.is_private and not trust.calls_private:
+            host = urlsplit(endpoint.url).hostname
+            raise PluginError(f"the cluster may not call addresses inside the network, such as {host}; {self._mend}.")
+
+    def model(self, form: Form) -> None:
+        model, _ = self._model(form)
+        whose = f"the cluster's model '{self._names.model(form.user)}'"
+        refuse_disagreement(self._ml.embed_texts(form, model, PROBES), self._encoder, whose)
+
+    def template(self) -> None:
+        """The cluster's answer is the one that the client gets with the local model."""
+        name = self._names.search
+        stored = self._client.get_script(id=name, params={"filter_path": "script.source"}, ignore=404)
+        if stored and stored["script"]["source"] != template(version(self._client), self._recipe):
+            raise PluginError(f"template '{name}' is not this sorce's, or for another OpenSearch; {self._mend}.")
+        request = SearchRequest([PROBES[0]], [PROBES[1]], size=3)
+        there = ServerSearch(self._client, self._names.index).search(request)
+        here = ClientSearch(self._client, self._names.index, lambda _: self._encoder).search(request)
+        if not np.allclose([hit.score for hit in there], [hit.score for hit in here], atol=CLOSE):
+            raise PluginError(f"the cluster's answers are not those of the client; {self._mend}.")
+
+    def default(self) -> None:
+        """`neural` under `nested`, without a model id."""
+        name = default_pipeline(self._client, self._names.index)
+        if name != self._names.default:
+            raise PluginError(f"the index's default search pipeline is {name or 'not set'}; {self._mend}.")
+        if existing_model(self._client, self._names) is None:
+            raise PluginError(f"pipeline '{name}' is missing or names no model; {self._mend}.")
+        neural = {"neural": {"regions.vec": {"query_text": PROBES[0], "k": 1}}}
+        query = {"nested": {"path": "regions", "score_mode": "max", "query": neural}}
+        self._client.search(index=self._names.index, body={"size": 1, "_source": False, "query": query})
+
+    def _endpoint(self, form: Form) -> Endpoint:
+        _, source = self._model(form)
+        url = call(source).get("url")
+        if url is None:
+            raise PluginError(f"model '{self._names.model(form.user)}' has no connector of its own; {self._mend}.")
+        return Endpoint(url, self._recipe.model, self._key)
+
+    def _model(self, form: Form) -> tuple[str, Json]:
+        """Id and source of the one model that there should be."""
+        name = self._names.model(form.user)
+        models = self._ml.find("models", name)
+        if len(models) != 1:
+            raise PluginError(f"there are {len(models)} models '{name}' where there should be one; {self._mend}.")
+        [found] = models.items()
+        return found

@@ -1,0 +1,146 @@
+"""The stored search template and its search pipeline: the same search, with the text encoded by the cluster.
+
+A request gives `text` and, where wanted, further phrases (`and`, `and2`, `and3`), `not` and `not2`, `size`, `boxes`,
+`filter` (a list of clauses on `regions.*`), `min_similarity`, `k`, `ef_search`, `exact`, `rank` (similarity or
+product) and `debias`. The template renders it into the query of `sorce.mappings.query`, with a reference where the
+client has a vector; the pipeline has all texts encoded in one call and puts the vectors in.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import pairwise
+from typing import Any
+
+from sorce.mappings import Recipe
+from sorce.mappings.query import CANDIDATES_OF_SEVERAL, EF_SEARCH, Json, Query, Version, search_body
+from sorce.mappings.ranking import NO_HUBNESS, NO_MINIMUM, SIMILARITY, Ranking
+
+# Single texts instead of lists: mustache cannot ask for the length of a list, and OpenSearch's fails beyond its end.
+PHRASES = ("text", "and", "and2", "and3")
+NOTS = ("not", "not2")
+TEXTS = (*PHRASES, *NOTS)
+
+SETTINGS = ("size", "boxes", "filter", "min_similarity", "k", "ef_search", "exact", "rank", "debias")
+
+_PARAMS = "ext.ml_inference.params"
+
+# The "not" come last in the list of texts, and backwards: counted from its end, each has a fixed place.
+_PLACES = {name: f"data[{i}].embedding" for i, name in enumerate(PHRASES)} | {
+    name: f"data[-{i + 1}].embedding" for i, name in enumerate(NOTS)
+}
+
+
+def pipeline(model_id: str) -> Json:
+    """The search pipeline that has the texts of a request encoded by the model."""
+    encode = {
+        "model_id": model_id,
+        "input_map": [{"texts": f"{_PARAMS}.texts"}],
+        "output_map": [{f"{_PARAMS}.{name}": place for name, place in _PLACES.items()}],
+        # A request with fewer texts leaves places empty, and refers to none of those.
+        "ignore_missing": True,
+    }
+    return {"request_processors": [{"ml_inference": encode}]}
+
+
+def template(version: Version, recipe: Recipe) -> str:
+    """The mustache source of the stored template for an index of that recipe."""
+    # As `default_k`, by what mustache can do: ten times the size is a zero behind it.
+    size, several = _value("size", "10"), str(CANDIDATES_OF_SEVERAL)
+    one = _either("rank", f"{size}0", _either("debias", f"{size}0", size))
+    writer = _Writer()
+    query = Query(
+        phrases=[_vector(name) for name in PHRASES],
+        nots=[_vector(name) for name in NOTS],
+        # As text, which OpenSearch reads as a number or refuses: 2.19 passes over what follows "5}" unquoted.
+        size=writer.mark(f'"{size}"'),
+        boxes=writer.mark(_value("boxes", "1")),
+        k=writer.mark(_value("k", _either("and", several, _either("not", several, one)))),
+        ef_search=writer.mark(_value("ef_search", str(EF_SEARCH))),
+        min_similarity=writer.mark(_value("min_similarity", str(NO_MINIMUM))),
+    )
+    ranking = Ranking(
+        _value("rank", SIMILARITY), writer.mark(_value("debias", "0")), recipe.matching, recipe.has_quality
+    )
+    filtered = replace(query, filter=writer.mark("{{#toJson}}filter{{/toJson}}"))
+    refusals = _REFUSALS + ("" if recipe.bank else _if("debias", _refusal(NO_HUBNESS)))
+    # Not `#filter`, which would render the body once for each clause.
+    return (
+        refusals
+        + _if("filter.size", writer.body(filtered, ranking, version))
+        + _unless("filter", writer.body(query, ranking, version))
+    )
+
+
+class _Writer:
+    """Writes JSON with mustache in it: what is not JSON stands in the body as a mark until the body is written."""
+
+    def __init__(self) -> None:
+        self._marked: list[str] = []
+
+    def mark(self, text: str) -> str:
+        self._marked.append(text)
+        return f"@{len(self._marked) - 1}@"
+
+    def body(self, query: Query, ranking: Ranking, version: Version) -> str:
+        """The request, whose clauses are those of the ranking where `rank` or `debias` is given."""
+        body = search_body(query, version)
+        ranked = search_body(replace(query, ranking=ranking), version)["query"]["bool"]["must"]
+        clauses = body["query"]["bool"]
+        [proposed] = clauses["filter"]
+        proposed["bool"]["should"] = self.mark(self._list(proposed["bool"]["should"], PHRASES))
+        clauses["filter"] = self.mark(_either("exact", "[]", self._write([proposed])))
+        plain, other = (self._list(each, TEXTS) for each in (clauses["must"], ranked))
+        clauses["must"] = self.mark(_either("rank", other, _either("debias", other, plain)))
+        params = {"texts": self.mark(_TEXTS)}
+        return self._write({**body, "query": {"template": body["query"]}, "ext": {"ml_inference": {"params": params}}})
+
+    def _list(self, items: Sequence[Any], names: Sequence[str]) -> str:
+        """A JSON list of which all but the first item are there only if their text is."""
+        first, *others = [self._write(item) for item in items]
+        return f"[{first}{''.join(_if(name, f',{item}') for name, item in zip(names[1:], others, strict=True))}]"
+
+    def _write(self, body: Any) -> str:
+        return re.sub(r'"@(\d+)@"', lambda mark: self._marked[int(mark[1])], json.dumps(body))
+
+
+def _vector(name: str) -> str:
+    return f"${{{_PARAMS}.{name}}}"
+
+
+def _if(name: str, then: str) -> str:
+    return f"{{{{#{name}}}}}{then}{{{{/{name}}}}}"
+
+
+def _unless(name: str, then: str) -> str:
+    return f"{{{{^{name}}}}}{then}{{{{/{name}}}}}"
+
+
+def _either(name: str, then: str, otherwise: str) -> str:
+    return _if(name, then) + _unless(name, otherwise)
+
+
+def _value(name: str, default: str) -> str:
+    return f"{{{{{name}}}}}" + _unless(name, default)
+
+
+def _refusal(sentence: str) -> str:
+    """Not a search: OpenSearch answers 400 and quotes the sentence."""
+    return json.dumps({f"sorce: {sentence}": True})
+
+
+_TEXTS = '["{{text}}"' + "".join(_if(name, f',"{{{{{name}}}}}"') for name in (*PHRASES[1:], *reversed(NOTS))) + "]"
+
+# A parameter that is given but not understood must not be passed over in silence.
+_REFUSALS = (
+    _unless("text", _refusal("give the parameter text"))
+    + "".join(_if(f"{name}.size", _refusal(f"{name} must be one text")) for name in TEXTS)
+    + "".join(
+        _if(later, _unless(name, _refusal(f"{later} needs {name}")))
+        for name, later in (*pairwise(PHRASES[1:]), *pairwise(NOTS))
+    )
+    + _if("filter", _unless("filter.0", _refusal("filter must be a list of clauses")))
+)

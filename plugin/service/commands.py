@@ -1,0 +1,72 @@
+"""`sorce serve`. Importing this is cheap: torch comes with the first model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from sorce import options
+from sorce.access import is_loopback
+from sorce.cluster import recipe_of
+from sorce.errors import MissingTool
+from sorce.models import load_encoder
+from sorce.models.checkpoint import find
+from sorce.options import Cluster
+from sorce.plugin.cluster.endpoint import key_from_environment
+
+if TYPE_CHECKING:
+    from sorce.plugin.service.app import Served
+
+FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+@click.command()
+@click.option("--model", metavar="NAME", help="mini, a folder, or a name on the hub.")
+@click.option("--index", help="The model of this index instead; with --model FOLDER if it was read from a folder.")
+@options.cluster
+@options.device
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--port", default=8100, show_default=True, help="0 takes a free one.")
+@click.option("--tls-cert", type=FILE, metavar="FILE", help="Speak TLS, with this certificate (PEM) ...")
+@click.option("--tls-key", type=FILE, metavar="FILE", help="... and its key.")
+def serve(host: str, port: int, tls_cert: Path | None, tls_key: Path | None, **what: Any) -> None:
+    """Encodes texts over HTTP, in the OpenAI form (POST /v1/embeddings).
+
+    Callers must send what SORCE_API_KEY holds as a bearer token, if it holds anything. It must, as soon as other
+    machines can reach the service.
+
+    \b
+    Examples:
+      sorce serve --model mini
+      sorce serve --index photos --host 0.0.0.0 --tls-cert encoder.pem --tls-key encoder.key
+    """
+    if (tls_cert is None) != (tls_key is None):
+        raise click.UsageError("a certificate and its key go together: --tls-cert and --tls-key.")
+    try:
+        from sorce.plugin.service import app as service
+    except ImportError as error:
+        raise MissingTool("`sorce serve` needs FastAPI and uvicorn; run pip install 'sorce[serve]'.") from error
+    # Before the model is loaded, which takes a while.
+    shown = None if tls_cert is None or tls_key is None else service.Certificate(tls_cert, tls_key)
+    socket = service.listen(host, port, key_from_environment())
+    if shown is None and not is_loopback(host):
+        click.echo("WARNING: texts and key travel unencrypted; give --tls-cert and --tls-key.", err=True)
+    served = _served(**what)
+    app = service.application(served)
+    address, scheme = f"[{host}]" if ":" in host else host, "http" if shown is None else "https"
+    click.echo(f"serving {served.name} at {scheme}://{address}:{socket.getsockname()[1]}/v1/embeddings")
+    service.server(app, shown).run(sockets=[socket])
+
+
+def _served(model: str | None, index: str | None, cluster: Cluster, device: str) -> Served:
+    from sorce.plugin.service.app import Served
+
+    if index is None:
+        if model is None:
+            raise click.UsageError("say which model: --model or --index.")
+        return Served(find(model).model, load_encoder(model, device), key_from_environment())
+    with cluster.client() as client:
+        recipe = recipe_of(client, index)
+    return Served(recipe.model, load_encoder(recipe, device, model), key_from_environment())

@@ -1,0 +1,169 @@
+"""Photos of known vectors in an index, a model of words, and what numpy says a search must find."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+from opensearchpy import OpenSearch
+
+from sorce.mappings import Box, Photo, PhotoFile, Recipe, Region, Vector
+from sorce.mappings.answer import apart, boxes_to_fetch
+from sorce.mappings.document import document
+from sorce.mappings.index import attributes_mapping, index_body
+from sorce.mappings.values import Match
+from sorce.models.model import TextEncoder
+from sorce.plugin import SearchRequest
+
+PHOTOS, REGIONS, DIMENSION = 150, 12, 16
+
+RECIPE = Recipe("words", "1", "tiles", DIMENSION, "numpy")
+
+
+class Words(TextEncoder):
+    """A vector for any text, the same each time; `calls` lists what was asked. `turn` makes another model of it."""
+
+    def __init__(self, turn: str = "") -> None:
+        self.turn = turn
+        self.calls: list[list[str]] = []
+
+    def embed_texts(self, texts: Sequence[str]) -> Vector:
+        self.calls.append(list(texts))
+        return np.array([self._vector(text) for text in texts], np.float32).reshape(len(texts), DIMENSION)
+
+    def _vector(self, text: str) -> NDArray[np.float64]:
+        seed = hashlib.sha256((self.turn + text).encode(errors="replace")).digest()
+        vector = np.random.default_rng(list(seed)).normal(size=DIMENSION)
+        return vector / np.linalg.norm(vector)
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What a search must find: photos best first, their scores, and for each phrase the best boxes."""
+
+    photo_ids: list[str]
+    scores: list[float]
+    matches: list[list[list[Match]]]
+
+
+class Corpus:
+    """Photo i has REGIONS regions, region r a box of its own; half of the photos are in `a/b`, the others in `a`."""
+
+    def __init__(self) -> None:
+        rng = np.random.default_rng(1)
+        vectors = rng.normal(size=(PHOTOS, REGIONS, DIMENSION))
+        self.quality = np.tile(1 - np.arange(REGIONS) / 20, (PHOTOS, 1))
+        self.hubness = np.random.default_rng(2).uniform(-0.3, 0.6, (PHOTOS, REGIONS))
+        self.vectors = (vectors / np.linalg.norm(vectors, axis=2, keepdims=True)).astype(np.float32)
+        self.photos = [self._photo(i) for i in range(PHOTOS)]
+        self.regions = [[self._region(i, r) for r in range(REGIONS)] for i in range(PHOTOS)]
+
+    def _photo(self, i: int) -> Photo:
+        file = PhotoFile(
+            f"{i:032x}", f"file:///photos/{i}.jpg", f"{i}.jpg", "/a/b" if i % 2 else "/a", f"hash{i}", 1000
+        )
+        taken = datetime(2026, 1 + i % 12, 1, tzinfo=UTC)
+        attributes = {"aisle": i % 5, "shop": "north" if i % 3 else "south"}
+        return Photo(file, 1000, 800, taken, "Canon" if i % 4 else None, attributes)
+
+    def _region(self, i: int, r: int) -> Region:
+        # Pairs of boxes overlap, so that what is shown has something to leave out.
+        left, side = 80.0 * (r // 2) + 5 * (r % 2), 40.0 + 2 * r
+        return Region(
+            Box(left, 10, left + side, 10 + side),
+            self.vectors[i, r],
+            "tile" if r else "whole",
+            quality=float(self.quality[i, r]),
+            hubness=float(self.hubness[i, r]),
+        )
+
+    def load(self, client: OpenSearch, index: str, recipe: Recipe = RECIPE) -> None:
+        client.indices.create(index=index, body=index_body(recipe, {"index.number_of_replicas": 0}))
+        client.indices.put_mapping(index=index, body=attributes_mapping(self.photos[0].attributes))
+        lines = []
+        for photo, regions in zip(self.photos, self.regions, strict=True):
+            body = document(photo, regions, datetime(2026, 7, 1, tzinfo=UTC))
+            lines += [orjson.dumps({"index": {"_id": photo.file.photo_id}}), orjson.dumps(body, None, SERIALIZE_NUMPY)]
+        answer = client.bulk(body=b"\n".join(lines) + b"\n", index=index, params={"refresh": "true"})
+        assert not answer["errors"], answer["items"][0]
+
+    def keeps(self, i: int, r: int, request: SearchRequest) -> bool:
+        """What the request's filter says of a region, in Python."""
+        photo, region, wanted = self.photos[i], self.regions[i][r], request.filter
+        area = region.box.share_of(photo.width, photo.height)
+        assert photo.taken_at is not None
+        taken = photo.taken_at.date().isoformat()
+        return (
+            (not wanted.kinds or region.kind in wanted.kinds)
+            and (wanted.min_area is None or area >= wanted.min_area)
+            and (wanted.max_area is None or area <= wanted.max_area)
+            and (wanted.min_quality is None or region.quality >= wanted.min_quality - 1e-6)
+            and (wanted.folder is None or f"{photo.file.folder}/".startswith(f"{wanted.folder.rstrip('/')}/"))
+            and (wanted.camera is None or photo.camera == wanted.camera)
+            and (wanted.since is None or taken >= wanted.since)
+            and (wanted.until is None or taken <= wanted.until)
+            and all(self._holds(photo, condition) for condition in wanted.where)
+        )
+
+    @staticmethod
+    def _holds(photo: Photo, condition: str) -> bool:
+        if ">=" in condition:
+            key, least = condition.split(">=")
+            return int(str(photo.attributes[key])) >= int(least)
+        key, value = condition.split("=")
+        return str(photo.attributes[key]) == value
+
+    def expected(self, request: SearchRequest, matching: Mapping[str, float] | None = None) -> Expected:
+        """By numpy, over all photos."""
+        words = Words()
+        cosines = [(self.vectors @ words.embed_texts([text])[0]).astype(np.float64) for text in request.texts]
+        values = [self._value(cosine, request, matching) for cosine in cosines]
+        split = len(request.phrases)
+        phrases = [
+            np.where(self._kept(cosine, request), value, -np.inf)
+            for cosine, value in zip(cosines[:split], values[:split], strict=True)
+        ]
+        least = 0 if request.rank == "product" else -np.inf
+        nots = [np.maximum(value.max(axis=1), least) for value in values[split:]]
+        found = [i for i in range(PHOTOS) if all(np.isfinite(value[i].max()) for value in phrases)]
+        score = {i: sum(p[i].max() for p in phrases) - sum(n[i] for n in nots) / 2 for i in found}
+        best = sorted(found, key=lambda i: -score[i])[: request.size]
+        shown = [
+            [
+                self._shown(i, value[i], cosine[i], request.boxes)
+                for value, cosine in zip(phrases, cosines, strict=False)
+            ]
+            for i in best
+        ]
+        return Expected([self.photos[i].file.photo_id for i in best], [float(score[i]) for i in best], shown)
+
+    def _value(
+        self, cosine: NDArray[np.float64], request: SearchRequest, matching: Mapping[str, float] | None
+    ) -> NDArray[np.float64]:
+        """What ranks each region."""
+        if request.rank == "similarity":
+            return cosine - request.debias * self.hubness
+        if matching:
+            return self.quality / (1 + np.exp(-(matching["scale"] * cosine + matching["bias"])))
+        return self.quality * cosine
+
+    def _kept(self, cosine: NDArray[np.float64], request: SearchRequest) -> NDArray[np.bool_]:
+        kept = [[self.keeps(i, r, request) for r in range(REGIONS)] for i in range(PHOTOS)]
+        min_similarity = -2 if request.min_similarity is None else request.min_similarity
+        return np.array(kept) & (cosine >= min_similarity)
+
+    def _shown(self, i: int, value: NDArray[np.float64], cosine: NDArray[np.float64], boxes: int) -> list[Match]:
+        order = [int(r) for r in np.argsort(-value) if np.isfinite(value[r])][: boxes_to_fetch(boxes)]
+        return apart((self._match(i, r, float(cosine[r])) for r in order), boxes)
+
+    def _match(self, i: int, r: int, similarity: float) -> Match:
+        region = self.regions[i][r]
+        return Match(r, region.box, region.kind, region.box.share_of(1000, 800), region.quality, similarity)
+
+
+SERIALIZE_NUMPY = orjson.OPT_SERIALIZE_NUMPY

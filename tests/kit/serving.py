@@ -1,0 +1,31 @@
+"""The encoder service in a thread of this process."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Thread
+
+from fastapi import FastAPI
+
+from sorce.plugin.service import app as service
+
+
+@contextmanager
+def serving(app: FastAPI) -> Iterator[str]:
+    """Its address, `http://127.0.0.1:port`."""
+    socket = service.listen("127.0.0.1", 0, None)
+    server = service.server(app)
+    thread = Thread(target=server.run, kwargs={"sockets": [socket]})
+    thread.start()
+    try:
+        while not server.started:
+            assert thread.is_alive()
+            time.sleep(0.01)
+        yield f"http://127.0.0.1:{socket.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join(30)
+        socket.close()
+    assert not thread.is_alive()

@@ -1,0 +1,54 @@
+"""The encoder service with a model of words, as a process of its own: `python -m tests.kit.standalone PORT`.
+
+It prints its port. The text "hold" keeps the encoder busy until a line comes in; that it does, it says by a line, too.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from sorce.mappings import Vector
+from sorce.plugin.service import app as service
+from tests.kit.corpus import RECIPE, Words
+
+
+class Holding(Words):
+    def embed_texts(self, texts: Sequence[str]) -> Vector:
+        if "hold" in texts:
+            print("held", flush=True)
+            sys.stdin.readline()
+        return super().embed_texts(texts)
+
+
+def serve(port: int) -> None:
+    socket = service.listen("127.0.0.1", port, None)
+    app = service.application(service.Served(RECIPE.model, Holding()))
+    print(socket.getsockname()[1], flush=True)
+    service.server(app).run(sockets=[socket])
+
+
+@contextmanager
+def standing_alone(port: int = 0) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """The process and its address; killed at the end, unless it has ended by then."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.kit.standalone", str(port)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=Path(__file__).parents[2],
+    )
+    assert process.stdout is not None
+    with process:
+        try:
+            yield process, f"http://127.0.0.1:{int(process.stdout.readline())}"
+        finally:
+            process.kill()
+
+
+if __name__ == "__main__":
+    serve(int(sys.argv[1]))

@@ -1,0 +1,34 @@
+import numpy as np
+
+from sorce.models.near_duplicates import most_distinct
+
+
+def unit(rows):
+    rows = np.asarray(rows, np.float32)
+    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+
+def test_what_repeats_goes_first():
+    x, y, z = np.eye(3)
+    vectors = unit([x, x + 0.01 * y, y, z, y + 0.01 * z, x])
+    assert most_distinct(vectors, 3) == [0, 2, 3]
+
+
+def test_fewer_than_asked_for_are_all_kept():
+    vectors = unit(np.eye(3))
+    assert most_distinct(vectors, 3) == most_distinct(vectors, 9) == [0, 1, 2]
+
+
+def test_the_first_is_kept_and_none_twice():
+    same = unit(np.ones((8, 5)))
+    assert most_distinct(same, 1) == [0]
+    assert len(set(most_distinct(same, 5))) == 5
+
+
+def test_each_that_goes_has_one_like_it_that_stays():
+    vectors = unit(np.random.default_rng(0).normal(size=(200, 8)))
+    kept = most_distinct(vectors, 100)
+    left = (vectors @ vectors[kept].T).max(axis=1).min()
+    among = (vectors[kept] @ vectors[kept].T)[~np.eye(100, dtype=bool)].max()
+    # Farthest-first: none that stays is more like another one than the worst that went is like what stays.
+    assert among <= left + 1e-6

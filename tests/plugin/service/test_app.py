@@ -1,0 +1,277 @@
+"""The encoder service speaks the OpenAI form, refuses with a status and a sentence, and stays up."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from sorce.access import is_loopback
+from sorce.errors import PluginError
+from sorce.mappings import Vector
+from sorce.plugin.service import app as service
+from sorce.plugin.service.batching import Batcher, Full
+from sorce.plugin.service.commands import serve
+from tests.kit.corpus import DIMENSION, Words
+from tests.kit.serving import serving
+
+
+class Held(Words):
+    """Encodes nothing before it is let go, but for the warm-up."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.go, self.busy = Event(), Event()
+
+    def embed_texts(self, texts: Sequence[str]) -> Vector:
+        if self.calls:
+            self.busy.set()
+            assert self.go.wait(30)
+        return super().embed_texts(texts)
+
+
+def ask(url: str, body: Any, **headers: str) -> httpx.Response:
+    content = body if isinstance(body, bytes) else None
+    given = None if isinstance(body, bytes) else body
+    return httpx.post(f"{url}/v1/embeddings", content=content, json=given, headers=headers, timeout=30)
+
+
+def vectors(answer: httpx.Response) -> Vector:
+    assert answer.status_code == 200, answer.text
+    return np.array([item["embedding"] for item in answer.json()["data"]], np.float32)
+
+
+def test_answers_in_the_openai_form_and_in_order(encoder_url: str) -> None:
+    texts = ["b", "a", "b", "c"]
+    answer = ask(encoder_url, {"input": texts, "model": "words"})
+    assert np.array_equal(vectors(answer), Words().embed_texts(texts))
+    body = answer.json()
+    assert (body["object"], body["model"]) == ("list", "words")
+    assert [(item["object"], item["index"]) for item in body["data"]] == [("embedding", i) for i in range(4)]
+    assert body["usage"] == {"prompt_tokens": 4, "total_tokens": 4}
+
+
+def test_takes_a_single_text(encoder_url: str) -> None:
+    assert np.array_equal(vectors(ask(encoder_url, {"input": "a kite"})), Words().embed_texts(["a kite"]))
+
+
+def test_gives_base64_as_openai_s_client_asks_for_it(encoder_url: str) -> None:
+    body = {"input": "a kite", "model": "words", "encoding_format": "base64"}
+    encoded = ask(encoder_url, body).json()["data"][0]["embedding"]
+    assert np.array_equal(np.frombuffer(base64.b64decode(encoded), np.float32), Words().embed_texts(["a kite"])[0])
+
+
+def test_health_names_the_model(encoder_url: str) -> None:
+    answer = httpx.get(f"{encoder_url}/health").json()
+    assert answer == {"status": "ok", "model": "words", "dimension": DIMENSION, "waiting": 0}
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "said"),
+    [
+        (b"{", 400, "the body is not JSON"),
+        (b"", 400, "the body is not JSON"),
+        (b'{"input": "\\ud800"}', 400, "the body is not JSON"),
+        (b"\xff\xfe", 400, "the body is not JSON"),
+        ({}, 422, "input: give a text"),
+        ([], 422, "body"),
+        ({"input": []}, 422, "input: give a text"),
+        ({"input": [1, 2]}, 422, "input: give a text"),
+        ({"input": [[1, 2]]}, 422, "input: give a text"),
+        ({"input": None}, 422, "input: give a text"),
+        ({"input": ["a", " "]}, 422, "a text is empty"),
+        ({"input": "a", "dimensions": 7}, 422, f"this model's vectors have {DIMENSION}"),
+        ({"input": "a", "encoding_format": "hex"}, 422, "encoding_format"),
+        ({"input": "a", "model": "other"}, 404, "model 'other' is not served here; this is 'words'"),
+        ({"input": "x" * (2001)}, 413, "longer than 2000 characters"),
+        ({"input": ["a"] * (service.MOST_TEXTS + 1)}, 413, "257 texts; send at most 256"),
+        (b" " * (service.MOST_BYTES + 1), 413, "larger than"),
+    ],
+)
+def test_refuses_with_a_status_and_a_sentence(encoder_url: str, body: Any, status: int, said: str) -> None:
+    answer = ask(encoder_url, body)
+    assert answer.status_code == status
+    assert said in answer.json()["error"]["message"]
+    assert answer.json()["error"]["type"] == "invalid_request_error"
+
+
+def test_other_paths_and_methods_are_refused(encoder_url: str) -> None:
+    assert httpx.get(f"{encoder_url}/v1/embeddings").status_code == 405
+    missing = httpx.get(f"{encoder_url}/etc/passwd")
+    assert (missing.status_code, missing.json()["error"]["message"]) == (404, "Not Found")
+
+
+def test_asks_for_the_key() -> None:
+    with serving(service.application(service.Served("words", Words(), "secret"))) as url:
+        for given in (
+            {},
+            {"Authorization": "Bearer wrong"},
+            {"Authorization": "secret"},
+            {"Authorization": "Basic c2VjcmV0"},
+        ):
+            refused = ask(url, {"input": "a"}, **given)
+            assert (refused.status_code, refused.headers["WWW-Authenticate"]) == (401, "Bearer")
+            assert "secret" not in refused.text
+        for scheme in ("Bearer", "bearer", "BEARER"):
+            assert ask(url, {"input": "a"}, Authorization=f"{scheme} secret").status_code == 200
+        assert httpx.get(f"{url}/health").status_code == 200
+
+
+@pytest.mark.parametrize("key", ["schl\u00fcssel", " led", "line\n", "\u043a\u043b\u044e\u0447"])
+def test_a_key_that_no_header_can_hold_is_refused_at_the_start(key: str) -> None:
+    refused = CliRunner().invoke(serve, ["--model", "mini", "--port", "0"], env={"SORCE_API_KEY": key})
+    assert isinstance(refused.exception, PluginError)
+    assert "SORCE_API_KEY holds what no header can" in str(refused.exception)
+    assert key not in str(refused.exception)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "example.org"])
+def test_needs_a_key_where_others_can_reach_it(host: str) -> None:
+    with pytest.raises(PluginError, match="set SORCE_API_KEY"):
+        service.listen(host, 0, None)
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.1.2.3", "::1"])
+def test_needs_none_on_this_machine(host: str) -> None:
+    assert is_loopback(host)
+
+
+def test_no_part_of_an_answer_waits_for_the_one_before() -> None:
+    with service.listen("127.0.0.1", 0, None) as listening, socket.create_connection(listening.getsockname()):
+        connection, _ = listening.accept()
+        with connection:
+            assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
+def test_a_taken_port_is_a_sentence() -> None:
+    with service.listen("127.0.0.1", 0, None) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(PluginError, match=f"cannot listen at 127.0.0.1:{port}"):
+            service.listen("127.0.0.1", port, None)
+
+
+def test_texts_of_requests_that_wait_are_encoded_together_and_once() -> None:
+    encoder = Held()
+    with serving(service.application(service.Served("words", encoder))) as url, ThreadPoolExecutor(20) as threads:
+        first = threads.submit(ask, url, {"input": "first"})
+        assert encoder.busy.wait(10)
+        others = [threads.submit(ask, url, {"input": [f"text {i % 5}", "same"]}) for i in range(12)]
+        wait_for(url, 6)
+        encoder.go.set()
+        assert np.array_equal(vectors(first.result()), Words().embed_texts(["first"]))
+        for i, other in enumerate(others):
+            assert np.array_equal(vectors(other.result()), Words().embed_texts([f"text {i % 5}", "same"]))
+        assert [sorted(call) for call in encoder.calls[1:]] == [["first"], ["same", *(f"text {i}" for i in range(5))]]
+
+
+def test_a_known_text_is_not_encoded_again() -> None:
+    encoder = Words()
+    with serving(service.application(service.Served("words", encoder))) as url:
+        for _ in range(3):
+            vectors(ask(url, {"input": ["a", "b"]}))
+    assert [call for call in encoder.calls if "a" in call] == [["a", "b"]]
+
+
+def test_a_full_queue_is_503_with_retry_after_and_passes() -> None:
+    encoder = Held()
+    app = service.application(service.Served("words", encoder), Batcher(encoder, most_waiting=3))
+    with serving(app) as url, ThreadPoolExecutor(4) as threads:
+        first = threads.submit(ask, url, {"input": "first"})
+        assert encoder.busy.wait(10)
+        second = threads.submit(ask, url, {"input": ["a", "b", "c"]})
+        wait_for(url, 3)
+        refused = ask(url, {"input": "d"})
+        assert (refused.status_code, refused.headers["Retry-After"]) == (503, "1")
+        assert refused.json()["error"]["type"] == "server_error"
+        encoder.go.set()
+        assert first.result().status_code == second.result().status_code == 200
+        assert ask(url, {"input": "d"}).status_code == 200
+
+
+def wait_for(url: str, texts: int) -> None:
+    for _ in range(1000):
+        if httpx.get(f"{url}/health").json()["waiting"] == texts:
+            return
+        time.sleep(0.01)
+    raise AssertionError(f"{texts} texts do not wait")
+
+
+def test_a_failing_encoder_fails_those_texts_and_no_others() -> None:
+    class Failing(Words):
+        def embed_texts(self, texts: Sequence[str]) -> Vector:
+            if "bad" in texts:
+                raise ValueError("bad")
+            return super().embed_texts(texts)
+
+    async def both() -> None:
+        batcher = Batcher(Failing())
+        run = asyncio.create_task(batcher.run())
+        with pytest.raises(ValueError, match="bad"):
+            await batcher.vectors(["bad"])
+        assert len(await batcher.vectors(["good"])) == 1
+        batcher.close()
+        await run
+
+    asyncio.run(both())
+
+
+def test_the_cache_forgets_what_was_asked_longest_ago() -> None:
+    async def ask_all() -> list[list[str]]:
+        encoder = Words()
+        batcher = Batcher(encoder, most_cached=2)
+        run = asyncio.create_task(batcher.run())
+        for text in "abacab":
+            await batcher.vectors([text])
+        batcher.close()
+        await run
+        return encoder.calls
+
+    assert asyncio.run(ask_all()) == [["a"], ["b"], ["c"], ["b"]]
+
+
+def test_more_texts_than_may_wait_are_refused_at_once() -> None:
+    async def ask_all() -> None:
+        await Batcher(Words(), most_waiting=1).vectors(["a", "b"])
+
+    with pytest.raises(Full):
+        asyncio.run(ask_all())
+
+
+def test_the_command_serves_and_stops_on_sigterm() -> None:
+    command = [
+        sys.executable,
+        "-c",
+        "from sorce.cli import main; main()",
+        "serve",
+        "--model",
+        "mini",
+        "--device",
+        "cpu",
+    ]
+    environment = {name: value for name, value in os.environ.items() if name != "SORCE_API_KEY"}
+    process = subprocess.Popen(
+        [*command, "--port", "0"], stdout=subprocess.PIPE, text=True, env=environment | {"PYTHONUNBUFFERED": "1"}
+    )
+    assert process.stdout is not None
+    with process, process.stdout:
+        said = process.stdout.readline()
+        url = said.split(" at ")[1].removesuffix("/v1/embeddings\n")
+        assert said.startswith("serving mini at http://127.0.0.1:")
+        found = vectors(ask(url, {"input": ["a kite"], "model": "mini"}))
+        assert np.linalg.norm(found, axis=1) == pytest.approx([1], abs=1e-5)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) in (0, -signal.SIGTERM)

@@ -1,0 +1,115 @@
+"""The free table that the picture tower learns against, and the losses of stage 1."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy, logsigmoid, normalize
+
+from training.mini.crops import NOTHING, Tiles
+
+_CLEAR_AREA, _CLEAR_SHARE = 0.008, 0.4  # from here on a thing counts as shown: share of the tile, share of itself
+_TRACE_AREA = 0.002  # below, it counts as not shown; between the two the tile says nothing about it
+
+
+class Table(nn.Module):
+    """One vector per concept and per colour, and the temperatures of the losses."""
+
+    def __init__(self, concepts: int, colours: int, dimension: int) -> None:
+        super().__init__()
+        self.concept = nn.Parameter(torch.randn(concepts, dimension) / dimension**0.5)
+        self.colour = nn.Parameter(0.3 * torch.randn(colours, dimension) / dimension**0.5)
+        self.scale = nn.ParameterDict(
+            {
+                name: nn.Parameter(torch.tensor(12.0).log())
+                for name in ("row", "column", "pair", "patch", "spot", "tint")
+            }
+        )
+        self.bias = nn.ParameterDict({name: nn.Parameter(torch.tensor(-7.0)) for name in ("pair", "spot")})
+
+    def vectors(self) -> Tensor:
+        """Unit vectors (concepts, D)."""
+        return normalize(self.concept, dim=1)
+
+    def tinted(self, concept: Tensor) -> Tensor:
+        """Unit vectors (n, colours, D) of n concepts in each colour."""
+        return normalize(self.vectors()[concept][:, None] + self.colour[None], dim=2)
+
+    def logits(self, name: str, vectors: Tensor) -> Tensor:
+        """Cosines (n, concepts) at the temperature of that loss, plus its bias where it has one."""
+        cosines: Tensor = vectors @ self.vectors().T * self.scale[name].exp().clamp(max=60)
+        return cosines + self.bias[name] if name in self.bias else cosines
+
+
+def losses(table: Table, tiles: Tiles, whole: Tensor, patches: Tensor) -> dict[str, Tensor]:
+    """Each loss by name. `whole` (B, D) and `patches` (B, P, D) are unit vectors.
+
+    A row asks which concepts a tile shows; a column, which tiles of the batch show a concept, which is what a search
+    asks; a pair (SigLIP, arXiv 2303.15343, eq. 1), whether this tile shows this concept, which makes tiles of different
+    batches comparable. Without columns and pairs, a tile's cosines are right only up to a constant of its own.
+    """
+    shown, ignored = _targets(tiles, len(table.concept))
+    found = {
+        "row": _soft_rows(table.logits("row", whole), shown),
+        "column": _soft_rows(table.logits("column", whole).masked_fill(ignored, -1e4).T, (shown > 0).float().T),
+        "pair": _pairs(table.logits("pair", whole), shown > 0, ignored),
+        "tint": _tints(table, tiles, whole),
+    }
+    return found | _patch_losses(table, tiles, patches)
+
+
+def total(found: Mapping[str, Tensor]) -> Tensor:
+    """The weighted sum that is minimised."""
+    weights = {"row": 1.0, "column": 0.5, "pair": 0.25, "tint": 0.2, "patch": 0.5, "spot": 0.1}
+    return torch.stack([weights[name] * value for name, value in found.items()]).sum()
+
+
+def _targets(tiles: Tiles, concepts: int) -> tuple[Tensor, Tensor]:
+    """Each concept's weight in each tile (root of its visible area), and what cannot be said; both (B, concepts)."""
+    concept, area = torch.from_numpy(tiles.concept), torch.from_numpy(tiles.area)
+    clear = (area >= _CLEAR_AREA) & (torch.from_numpy(tiles.visible) >= _CLEAR_SHARE)
+    column = concept.clamp(min=0)
+    shown = torch.zeros(len(concept), concepts)
+    shown.scatter_reduce_(1, column, area.sqrt() * clear, "amax")
+    traces = torch.zeros(len(concept), concepts)
+    traces.scatter_reduce_(1, column, ((area > _TRACE_AREA) & (concept >= 0)).float(), "amax")
+    return shown, (traces > 0) & (shown == 0)
+
+
+def _soft_rows(logits: Tensor, weights: Tensor) -> Tensor:
+    """Cross-entropy of each row with a target in proportion to its weights, over the rows that have any."""
+    sums = weights.sum(1)
+    rows = sums > 0
+    target = weights[rows] / sums[rows, None]
+    return -(target * logits[rows].log_softmax(1)).sum(1).mean()
+
+
+def _pairs(logits: Tensor, shown: Tensor, ignored: Tensor) -> Tensor:
+    sign = torch.where(shown, 1.0, -1.0)
+    return -(logsigmoid(sign * logits) * ~ignored).sum(1).mean()
+
+
+def _tints(table: Table, tiles: Tiles, whole: Tensor) -> Tensor:
+    """Which of the eleven colours the tile's one large thing has, where that is certain."""
+    concept, colour = torch.from_numpy(tiles.concept[:, 0]), torch.from_numpy(tiles.colour[:, 0])
+    area = torch.from_numpy(tiles.area)
+    certain = (colour >= 0) & (area[:, 0] > 0.03) & (area[:, 0] > 2 * area[:, 1])
+    if not certain.any():
+        return whole.sum() * 0
+    cosines = torch.einsum("nd,nkd->nk", whole[certain], table.tinted(concept[certain]))
+    return cross_entropy(cosines * table.scale["tint"].exp().clamp(max=60), colour[certain])
+
+
+def _patch_losses(table: Table, tiles: Tiles, patches: Tensor) -> dict[str, Tensor]:
+    """The same for the patches, which say what they lie on; background patches should be near no concept."""
+    slot = torch.from_numpy(tiles.patch)
+    concept = torch.from_numpy(tiles.concept).gather(1, slot.clamp(min=0))
+    on = slot >= 0
+    row = cross_entropy(table.logits("patch", patches[on]), concept[on])
+    said = on | (slot == NOTHING)
+    shown = torch.zeros(int(said.sum()), len(table.concept), dtype=torch.bool)
+    shown[on[said], concept[on]] = True
+    spot = _pairs(table.logits("spot", patches[said]), shown, torch.zeros_like(shown))
+    return {"patch": row, "spot": spot}

@@ -1,0 +1,203 @@
+"""Stage 1: the picture tower learns the concepts. `python -m training.mini.train --help`
+
+One process per core renders and learns its own share of every batch; gradients are averaged. All that is random comes
+from (seed, process, step), so a run that was stopped and resumed sees much the same pictures as one that was not.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+
+import click
+import cv2
+import numpy as np
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.multiprocessing.spawn import spawn
+
+from training.mini import bank
+from training.mini.clip import DIMENSION
+from training.mini.colours import COLOURS
+from training.mini.crops import Renderer
+from training.mini.losses import Table, losses, total
+from training.mini.vision import Vision, prepared, start
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run is made of; the same plan from zero gives the same model, but for rounding."""
+
+    steps: int
+    decay: int  # the last steps, over which the rates fall to zero in a straight line
+    warmup: int = 200
+    ramp: int = 2400  # steps over which single large things turn into clutter
+    batch: int = 64  # tiles per process and step
+    processes: int = 2
+    seed: int = 1
+    matrix_rate: float = 0.004
+    rate: float = 0.001
+
+    def pace(self, step: int) -> float:
+        """Share of the full learning rate at a step: warm-up, level, decline."""
+        return min(1.0, (step + 1) / self.warmup, (self.steps - step) / self.decay)
+
+    def ease(self, step: int) -> float:
+        """1 at the start, 0 once the pictures are as hard as they get."""
+        return max(0.0, 1 - step / self.ramp)
+
+
+class Learner:
+    """One process's towers, table and optimisers."""
+
+    def __init__(self, plan: Plan, rank: int, concepts: int) -> None:
+        torch.manual_seed(plan.seed)
+        self.plan, self.rank = plan, rank
+        self.vision, self.table = Vision(), Table(concepts, len(COLOURS), DIMENSION)
+        matrices = [p for p in self.vision.vision_model.encoder.parameters() if p.ndim == 2]
+        # Muon's Newton-Schulz steps cost as much as a fifth of the batch: each process does its share of the matrices.
+        self.shares = [matrices[owner :: plan.processes] for owner in range(plan.processes)]
+        taken = {id(p) for p in matrices}
+        self.others = [p for p in self.parameters() if id(p) not in taken]
+        self.optimizers: list[torch.optim.Optimizer] = [
+            torch.optim.Muon(self.shares[rank], lr=plan.matrix_rate, weight_decay=0.05),
+            torch.optim.AdamW(
+                [
+                    {"params": [p for p in self.others if p.ndim > 1], "weight_decay": 0.05},
+                    {"params": [p for p in self.others if p.ndim < 2], "weight_decay": 0.0},
+                ],
+                lr=plan.rate,
+                betas=(0.9, 0.98),
+            ),
+        ]
+
+    def parameters(self) -> Iterator[nn.Parameter]:
+        """Of the tower and the table."""
+        yield from self.vision.parameters()
+        yield from self.table.parameters()
+
+    def update(self, step: int) -> None:
+        """Average the gradients of all processes and step."""
+        for p in self.parameters():
+            if p.grad is None:
+                p.grad = torch.zeros_like(p)
+        _together([p.grad for p in self.parameters() if p.grad is not None], self._average)
+        nn.utils.clip_grad_norm_(self.others, 1.0)
+        for optimizer, full in zip(self.optimizers, (self.plan.matrix_rate, self.plan.rate), strict=True):
+            for group in optimizer.param_groups:
+                group["lr"] = full * self.plan.pace(step)
+            optimizer.step()
+        for p in self.parameters():
+            p.grad = None
+        for owner, share in enumerate(self.shares):
+            _together([p.data for p in share], partial(dist.broadcast, src=owner))
+
+    def _average(self, flat: Tensor) -> None:
+        dist.all_reduce(flat)
+        flat /= self.plan.processes
+
+
+def _together(tensors: list[Tensor], act: Callable[[Tensor], object]) -> None:
+    """One message for many tensors: each message costs a wait for the other process."""
+    flat = torch.cat([tensor.reshape(-1) for tensor in tensors])
+    act(flat)
+    for tensor, part in zip(tensors, torch.split(flat, [tensor.numel() for tensor in tensors]), strict=True):
+        tensor.copy_(part.view_as(tensor))
+
+
+def _run(rank: int, plan: Plan, folder: Path, resume: bool) -> None:
+    os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=os.environ.get("MASTER_PORT", "29533"))
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    dist.init_process_group("gloo", rank=rank, world_size=plan.processes)
+    concepts = bank.concepts()
+    renderer = Renderer(concepts, bank.load())
+    learner = Learner(plan, rank, len(concepts))
+    first, wall, cpu = 0, 0.0, 0.0
+    if resume:
+        first, wall, cpu = _load(learner, folder)
+    else:
+        tiles = renderer.tiles(512, 0.0, np.random.default_rng((plan.seed, 1 << 20)))
+        start(learner.vision, prepared(torch.from_numpy(tiles.pixels)))
+    dist.barrier()
+    began, used = time.time() - wall, time.process_time() - cpu
+    sums: dict[str, float] = {}
+    for step in range(first, plan.steps):
+        for name, value in _step(learner, renderer, step).items():
+            sums[name] = sums.get(name, 0.0) + value / 50
+        if (step + 1) % 50 == 0:
+            if rank == 0:
+                _tell(plan, step + 1, first, time.time() - began, wall, sums)
+            sums = {}
+        if (step + 1) % 200 == 0 or step + 1 == plan.steps:
+            _save(learner, folder, step + 1, time.time() - began, time.process_time() - used)
+    dist.destroy_process_group()
+
+
+def _step(learner: Learner, renderer: Renderer, step: int) -> dict[str, float]:
+    plan = learner.plan
+    rng = np.random.default_rng((plan.seed, learner.rank, step))
+    tiles = renderer.tiles(plan.batch, plan.ease(step), rng)
+    with torch.autocast("cpu", torch.bfloat16):
+        whole, patches = learner.vision(prepared(torch.from_numpy(tiles.pixels)))
+    found = losses(learner.table, tiles, whole, patches)
+    total(found).backward()  # type: ignore[no-untyped-call]
+    learner.update(step)
+    return {name: float(value.detach()) for name, value in found.items()}
+
+
+def _tell(plan: Plan, step: int, first: int, wall: float, before: float, sums: dict[str, float]) -> None:
+    pace = (step - first) * plan.batch * plan.processes / (wall - before)
+    parts = " ".join(f"{name} {value:.3f}" for name, value in sums.items())
+    click.echo(f"{time.strftime('%H:%M:%S')} step {step} {wall:.0f} s {pace:.0f} tiles/s {parts}")
+
+
+def _save(learner: Learner, folder: Path, step: int, wall: float, cpu: float) -> None:
+    state = {
+        "step": step,
+        "wall": wall,
+        "cpu": cpu,
+        "plan": asdict(learner.plan),
+        "vision": learner.vision.state_dict(),
+        "table": learner.table.state_dict(),
+        "optimizers": [optimizer.state_dict() for optimizer in learner.optimizers],
+    }
+    draft = folder / f"state-{learner.rank}.draft"
+    torch.save(state, draft)
+    draft.replace(folder / f"state-{learner.rank}.pt")
+
+
+def _load(learner: Learner, folder: Path) -> tuple[int, float, float]:
+    state = torch.load(folder / f"state-{learner.rank}.pt", weights_only=True)
+    learner.vision.load_state_dict(state["vision"])
+    learner.table.load_state_dict(state["table"])
+    for optimizer, saved in zip(learner.optimizers, state["optimizers"], strict=True):
+        optimizer.load_state_dict(saved)
+    return state["step"], state["wall"], state["cpu"]
+
+
+@click.command()
+@click.option("--steps", default=9400, show_default=True, help="Steps in all.")
+@click.option("--decay", default=3750, show_default=True, help="Last steps, over which the learning rates fall to 0.")
+@click.option("--seed", default=1, show_default=True)
+@click.option("--batch", default=64, show_default=True, help="Tiles per process and step.")
+@click.option("--processes", default=2, show_default=True, help="One per core.")
+@click.option("--matrix-rate", default=0.004, show_default=True, help="Muon's learning rate.")
+@click.option("--resume", is_flag=True, help="Go on from the saved state; --steps and --decay may differ.")
+@click.option("--folder", type=click.Path(path_type=Path), help="Of the saved state. [default: in the cache]")
+def main(folder: Path | None, resume: bool, **numbers: float) -> None:
+    """Train the picture tower on rendered tiles; stage 2 (`texts`) makes the checkpoint."""
+    folder = folder or bank.cache_folder() / "mini-training"
+    folder.mkdir(parents=True, exist_ok=True)
+    bank.load(())  # Draws the sprites where they are missing, once and not in every process.
+    plan = Plan(**numbers)  # type: ignore[arg-type]
+    spawn(_run, (plan, folder, resume), nprocs=plan.processes)  # type: ignore[no-untyped-call]
+
+
+if __name__ == "__main__":
+    main()
