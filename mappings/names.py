@@ -2,11 +2,42 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Literal
 
+from sorce.errors import IndexNameError
+
 User = Literal["template", "neural"]
 """Who has texts encoded by a model."""
+
+
+_FORBIDDEN = re.compile(r"[\x00-\x20\x7f\\/*?\"<>|,#:%]")
+_MOST_BYTES = 255
+
+
+def check_index_name(name: str) -> str:
+    """The name, if it can be that of one index or alias. Raises IndexNameError.
+
+    Checked before a cluster is asked: OpenSearch reads wildcards, lists (a,b), exclusions (-a) and dates (<a-{now/d}>)
+    in the place of a name, and `_all`.
+    """
+    wrong = None
+    if not name:
+        wrong = "it is empty"
+    elif forbidden := _FORBIDDEN.search(name):
+        wrong = f"it holds {forbidden[0]!r}"
+    elif name[0] in "-_+" or name in (".", ".."):
+        wrong = f"it begins with {name[0]!r}"
+    elif name != name.lower():
+        wrong = "it holds capital letters"
+    elif len(name.encode(errors="surrogatepass")) > _MOST_BYTES or not name.isprintable():
+        wrong = f"it is longer than {_MOST_BYTES} bytes, or holds characters that cannot be shown"
+    if wrong is not None:
+        raise IndexNameError(
+            f"{name!r} cannot be the name of one index or alias: {wrong}; give one name in lower case, such as photos."
+        )
+    return name
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,8 @@ from urllib3.exceptions import InsecureRequestWarning
 from sorce.access import Access
 from sorce.errors import ClusterError, IndexMissing, UnsupportedVersion
 from sorce.mappings import Recipe
+from sorce.mappings.found import FoundIndex
+from sorce.mappings.names import check_index_name
 from sorce.mappings.query import Version
 
 DEFAULT_URL = "http://127.0.0.1:9200"
@@ -109,23 +111,36 @@ def version(client: OpenSearch) -> Version:
     return found
 
 
+def look_up(client: OpenSearch, name: str) -> FoundIndex | None:
+    """What there is to know of an index or alias, by one request; None where there is none.
+
+    Asked once per command, and passed on. Raises IndexNameError, and IndexMissing where it is not one index of sorce's.
+    """
+    check_index_name(name)
+    try:
+        answer = client.indices.get(index=name, params={"flat_settings": "true"})
+    except exceptions.NotFoundError:
+        return None
+    return FoundIndex.of(name, answer)
+
+
+def find_index(client: OpenSearch, name: str) -> FoundIndex:
+    """As `look_up`. Raises IndexMissing where there is none."""
+    found = look_up(client, name)
+    if found is None:
+        raise IndexMissing(f"there is no index '{name}'; make it with `sorce ingest --index {name} PHOTOS`.")
+    return found
+
+
 def resolved(client: OpenSearch, index: str) -> tuple[str, Recipe]:
     """The index that a name or alias stands for now, and its recipe, both of one moment. Raises IndexMissing."""
-    try:
-        found = client.indices.get_mapping(index=index)
-    except exceptions.NotFoundError as error:
-        raise IndexMissing(
-            f"there is no index '{index}'; make it with `sorce ingest --index {index} PHOTOS`."
-        ) from error
-    if len(found) != 1:
-        raise IndexMissing(f"'{index}' names {len(found)} indices; name one of them: {', '.join(sorted(found))}.")
-    [(name, body)] = found.items()
-    return str(name), Recipe.from_meta(body["mappings"].get("_meta", {}), index)
+    found = find_index(client, index)
+    return found.name, found.recipe
 
 
 def recipe_of(client: OpenSearch, index: str) -> Recipe:
     """The recipe of an index or alias. Raises IndexMissing."""
-    return resolved(client, index)[1]
+    return find_index(client, index).recipe
 
 
 @contextmanager

@@ -4,6 +4,7 @@ SorceError
  +- ClusterError          the cluster cannot be reached, or refuses
  |   +- UnsupportedVersion
  |   +- IndexMissing
+ +- IndexNameError        what is no name of one index or alias
  +- RecipeMismatch        the index holds vectors of another recipe
  +- ModelError            a model cannot be loaded, or does not fit what is asked of it
  +- BadPhoto              a file that cannot become a document (ingest turns it into a reject)
@@ -29,6 +30,10 @@ class UnsupportedVersion(ClusterError):
 
 class IndexMissing(ClusterError):
     """There is no such index, or it is not one of sorce's."""
+
+
+class IndexNameError(SorceError):
+    """What is no name of one index or alias."""
 
 
 class RecipeMismatch(SorceError):

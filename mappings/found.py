@@ -1,0 +1,75 @@
+"""What is known of an index that exists: read from one answer of the cluster, and passed on for the whole command."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from sorce.errors import IndexMissing
+from sorce.mappings.recipe import Recipe
+
+Json = dict[str, Any]
+
+SCHEMA = 2
+"""The number of the contract that this sorce writes. Indices of 0.1.0 have no number: they are schema 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class FoundIndex:
+    """A concrete index, found by its own name or by an alias.
+
+    `asked` is the name that was given, `name` the concrete index, and `uuid` tells it from another index that later has
+    the same name. `properties` are those of its mapping, and `default_pipeline` its default search pipeline. `root` is
+    the absolute folder that relative paths were read below, if the index knows it. `alias_filter` and `search_routing`
+    are those of the alias: they must hold for every search through it.
+    """
+
+    asked: str
+    name: str
+    uuid: str
+    schema: int
+    recipe: Recipe
+    properties: Mapping[str, Any]
+    root: str | None = None
+    default_pipeline: str | None = None
+    alias_filter: Json | None = None
+    search_routing: str | None = None
+    aliases: Mapping[str, Json] = field(default_factory=dict)
+
+    @property
+    def is_alias(self) -> bool:
+        return self.asked != self.name
+
+    @classmethod
+    def of(cls, asked: str, answer: Mapping[str, Any]) -> FoundIndex:
+        """Reads the answer to `GET /asked?flat_settings=true`. Raises IndexMissing where it is not one of sorce's.
+
+        A newer schema than this sorce knows is refused, too: its documents may hold what this one would damage.
+        """
+        if len(answer) != 1:
+            raise IndexMissing(f"'{asked}' names {len(answer)} indices; name one of them: {', '.join(sorted(answer))}.")
+        [(name, body)] = answer.items()
+        meta, settings = body["mappings"].get("_meta", {}), body["settings"]
+        recipe, ours = Recipe.from_meta(meta, asked), meta["sorce"]
+        schema = ours.get("schema", 1)
+        if not isinstance(schema, int) or schema > SCHEMA:
+            raise IndexMissing(
+                f"index '{asked}' has schema {schema!r}, and this sorce knows schemas up to {SCHEMA}; upgrade sorce."
+            )
+        aliases = body.get("aliases", {})
+        alias = aliases.get(asked, {}) if asked != name else {}
+        root = ours.get("root")
+        return cls(
+            asked=asked,
+            name=str(name),
+            uuid=str(settings["index.uuid"]),
+            schema=schema,
+            recipe=recipe,
+            properties=body["mappings"].get("properties", {}),
+            root=root if isinstance(root, str) else None,
+            default_pipeline=settings.get("index.search.default_pipeline"),
+            alias_filter=alias.get("filter"),
+            search_routing=alias.get("search_routing"),
+            aliases=aliases,
+        )
