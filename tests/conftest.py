@@ -46,3 +46,10 @@ def place(request: pytest.FixtureRequest) -> Place:
     password = Path(given["OPENSEARCH_PASSWORD_FILE"]).read_text()
     access = Access(given["OPENSEARCH_CA_FILE"], username=given["OPENSEARCH_USERNAME"], password=password)
     return Place(node.url, access, given)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Each test tells the report its numbers of faults."""
+    for item in items:
+        for mark in item.iter_markers("fault"):
+            item.user_properties += [("fault", number) for number in mark.args]

@@ -1,0 +1,136 @@
+"""A pytest plugin that lets today's tests of faults run on sorce 0.1.0: modules and names are found under their old ones.
+
+`tests/faults/compare.py` uses it. What did not exist in 0.1.0 is still missing: such a test fails there, too.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+from typing import Any
+
+import click.testing
+
+MODULES = {
+    "sorce.evaluate.box_metrics": "sorce.evaluate.judge",
+    "sorce.evaluate.drawing": "sorce.evaluate.drawn",
+    "sorce.evaluate.ground_truth": "sorce.evaluate.truth",
+    "sorce.engine.http": "sorce.engine.talk",
+    "sorce.engine.paths": "sorce.engine.places",
+    "sorce.ingest.alias": "sorce.ingest.move",
+    "sorce.ingest.progress": "sorce.ingest.screen",
+    "sorce.ingest.retry": "sorce.ingest.patience",
+    "sorce.ingest.stats": "sorce.ingest.tally",
+    "sorce.mappings.names": "sorce.plugin.names",
+    "sorce.models.image_processor": "sorce.models.lens",
+    "sorce.models.near_duplicates": "sorce.models.distinct",
+    "sorce.models.tiling": "sorce.models.plan",
+    "sorce.models.tokenizer": "sorce.models.words",
+    "sorce.pictures.drawing": "sorce.plugin.draw",
+    "sorce.pictures.exif": "sorce.models.exif",
+    "sorce.pictures.files": "sorce.ingest.files",
+    "sorce.pictures.loading": "sorce.models.upright",
+    "sorce.pictures.sandbox": "sorce.models.apart",
+    "sorce.pictures.source": "sorce.ingest.source",
+    "sorce.plugin.cluster.allow_list": "sorce.plugin.trust",
+    "sorce.plugin.cluster.commands": "sorce.plugin.commands",
+    "sorce.plugin.cluster.endpoint": "sorce.plugin.endpoint",
+    "sorce.plugin.cluster.install": "sorce.plugin.install",
+    "sorce.plugin.cluster.ml_commons": "sorce.plugin.remote",
+    "sorce.plugin.cluster.role": "sorce.plugin.rights",
+    "sorce.plugin.cluster.status": "sorce.plugin.status",
+    "sorce.plugin.cluster.template": "sorce.plugin.template",
+    "sorce.plugin.query.commands": "sorce.plugin.commands",
+    "sorce.plugin.query.options": "sorce.plugin.options",
+    "sorce.plugin.query.proof": "sorce.plugin.proof",
+    "sorce.plugin.query.search": "sorce.plugin.search",
+    "sorce.plugin.query.table": "sorce.plugin.table",
+    "sorce.plugin.service.app": "sorce.plugin.service",
+    "sorce.plugin.service.batching": "sorce.plugin.batching",
+    "sorce.plugin.service.commands": "sorce.plugin.commands",
+    "sorce.plugin.service.header_timeout": "sorce.plugin.impatient",
+    "sorce.plugin.service.openapi": "sorce.plugin.description",
+}
+PACKAGES = ("sorce.pictures", "sorce.plugin.cluster", "sorce.plugin.query")
+NAMES = {
+    "AllowList": "Trust",
+    "Backoff": "Wait",
+    "BoxMetrics": "BoxVerdicts",
+    "ClusterSettings": "Settings",
+    "DecodeLimits": "Limits",
+    "DecoderPool": "Openers",
+    "DecoderProcess": "Opener",
+    "GroundTruth": "Truth",
+    "GroundTruthError": "TruthError",
+    "HeaderTimeout": "Impatient",
+    "ImageProcessor": "Lens",
+    "LabelledPicture": "Picture",
+    "LabelledQuery": "Query",
+    "ObjEmbedSettings": "Settings",
+    "ObjectsSettings": "Settings",
+    "PixelBudget": "Room",
+    "Progress": "Screen",
+    "PromptSettings": "Settings",
+    "Retry": "Patience",
+    "SizeMetrics": "SizeVerdicts",
+    "Stats": "Tally",
+    "TargetIndex": "Index",
+    "Tokenizer": "Words",
+    "translate_errors": "sentences",
+}
+OPTIONS = {
+    "--max-k": "--most-k",
+    "--max-regions": "--most",
+    "--min-object-size": "--smallest",
+    "--min-similarity": "--floor",
+    "--retry-timeout": "--patience",
+}
+
+
+class _Old(Loader):
+    """A module of today, filled with what the old one has."""
+
+    def __init__(self, old: str | None) -> None:
+        self._old = old
+
+    def exec_module(self, module: ModuleType) -> None:
+        module.__path__ = []
+        if self._old is None:
+            return
+        old = import_module(self._old)
+        vars(module).update({name: value for name, value in vars(old).items() if not name.startswith("__")})
+        module.__getattr__ = lambda name: getattr(old, NAMES.get(name, name))  # type: ignore[method-assign]
+
+
+class _Finder(MetaPathFinder):
+    def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:  # noqa: ARG002
+        if name in PACKAGES or name in MODULES:
+            return ModuleSpec(name, _Old(MODULES.get(name)), is_package=True)
+        return None
+
+
+def _old_words(words: Any) -> Any:
+    return [OPTIONS.get(word, word) for word in words] if isinstance(words, (list, tuple)) else words
+
+
+def _translate_commands() -> None:
+    invoke = click.testing.CliRunner.invoke
+
+    def translated(self: Any, cli: Any, args: Any = None, *more: Any, **others: Any) -> Any:
+        return invoke(self, cli, _old_words(args), *more, **others)
+
+    click.testing.CliRunner.invoke = translated  # type: ignore[method-assign]
+
+
+sys.meta_path.insert(0, _Finder())
+for _place in ("sorce.cluster", "sorce.errors", "sorce.ingest.index", "sorce.ingest.decode", "sorce"):
+    _module = import_module(_place)
+    for _new, _name in NAMES.items():
+        if hasattr(_module, _name) and not hasattr(_module, _new):
+            setattr(_module, _new, getattr(_module, _name))
+import_module("sorce.plugin.service").__path__ = []
+_translate_commands()
