@@ -1,4 +1,4 @@
-"""A pytest plugin that lets today's tests of faults run on sorce 0.1.0: modules and names are found under their old ones.
+"""A pytest plugin that lets today's tests of faults run on sorce 0.1.0: modules are found under their old names.
 
 `tests/faults/compare.py` uses it. What did not exist in 0.1.0 is still missing: such a test fails there, too.
 """
