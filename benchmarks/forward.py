@@ -23,6 +23,7 @@ from sorce.ingest import Report
 from sorce.models.checkpoint import find
 from sorce.models.encoder import Encoder
 from sorce.models.tiles import Tiles
+from sorce.models.tiling import TileSettings
 from sorce.pictures.loading import open_upright
 from training.scenes.bundled import FOLDER
 
@@ -36,9 +37,7 @@ def measures() -> Iterator[Line]:
     with TemporaryDirectory() as folder, running() as url:
         production = Tiles(
             Encoder(find(str(base(Path(folder))))),
-            min_object_size=0.05,
-            max_regions=MAX_REGIONS,
-            max_stored=MAX_REGIONS,
+            TileSettings(min_object_size=0.05, max_regions=MAX_REGIONS, max_stored=MAX_REGIONS),
         )
         client = connect(url)
         yield from of("SigLIP2-base's size", production, client, bar=1.05)

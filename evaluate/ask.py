@@ -21,7 +21,8 @@ from sorce.ingest import Source, Watch
 from sorce.mappings import Hit, Match, Region, Rejected, Vector
 from sorce.mappings.answer import hits
 from sorce.mappings.filters import Filter
-from sorce.mappings.query import MOST_CANDIDATES, Query, among, search_body
+from sorce.mappings.limits import MAX_CANDIDATES
+from sorce.mappings.query import Query, among, search_body
 from sorce.models import Model, TextEncoder
 from sorce.pictures.loading import named, open_upright
 from sorce.plugin.query.search import ClientSearch, SearchRequest
@@ -29,7 +30,7 @@ from sorce.plugin.query.search import ClientSearch, SearchRequest
 AT_ONCE = 1000
 """Photos that one request names."""
 
-CUT = f"texts with more photos to rank than a search takes ({MOST_CANDIDATES:,}), right ones beyond taken as not found"
+CUT = f"texts with more photos to rank than a search takes ({MAX_CANDIDATES:,}), right ones beyond taken as not found"
 
 
 class Ask(Protocol):
@@ -75,9 +76,9 @@ class InCluster:
         self.remarks = Remarks()
 
     def ranked(self, text: str, size: int, folder: str | None = None) -> list[Hit]:
-        if size > MOST_CANDIDATES:
+        if size > MAX_CANDIDATES:
             self.remarks.add(CUT, text)
-        asked = SearchRequest([text], size=min(size, MOST_CANDIDATES), filter=Filter(folder=folder))
+        asked = SearchRequest([text], size=min(size, MAX_CANDIDATES), filter=Filter(folder=folder))
         return self._search.search(asked)
 
     def shown(self, text: str, photo_ids: Sequence[str]) -> list[Hit]:

@@ -13,11 +13,12 @@ from sorce.errors import ClusterError
 from sorce.ingest.retry import Retry
 from sorce.mappings import Attribute, Recipe, refuse_mismatch
 from sorce.mappings.index import attributes_mapping, index_body
+from sorce.mappings.limits import MAX_CANDIDATES
 from sorce.mappings.lookup import Stored, by_ids, uri_of, uris_below
 from sorce.models.querybank import banked
 
-PAGE = 10_000
-"""Photos that are listed at once; OpenSearch allows no more."""
+PAGE = MAX_CANDIDATES
+"""Photos that are listed by one request: as many as OpenSearch allows."""
 
 
 class TargetIndex:

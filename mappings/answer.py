@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from sorce.mappings.query import COSINE, MOST_BOXES
+from sorce.mappings.limits import MAX_BOXES
+from sorce.mappings.query import COSINE
 from sorce.mappings.ranking import PLAIN, Ranking
 from sorce.mappings.values import Box, Hit, Match
 
@@ -15,7 +16,7 @@ TOO_ALIKE = 0.5
 
 def boxes_to_fetch(boxes: int) -> int:
     """How many regions to ask for so that, overlapping ones left out, about `boxes` remain."""
-    return boxes if boxes == 1 else min(4 * boxes, MOST_BOXES)
+    return boxes if boxes == 1 else min(4 * boxes, MAX_BOXES)
 
 
 def hits(answer: Mapping[str, Any], boxes: int, nots: int, ranking: Ranking = PLAIN) -> list[Hit]:

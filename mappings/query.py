@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sorce.errors import QueryError
+from sorce.mappings.limits import MAX_BOXES, MAX_CANDIDATES
 from sorce.mappings.ranking import ABOVE_MINIMUM, NO_MINIMUM, PLAIN, Ranking
 from sorce.mappings.values import Vector
 
@@ -30,8 +31,6 @@ Clauses = Sequence[Json] | str
 
 MOST_PHRASES = 4
 MOST_NOTS = 2
-MOST_BOXES = 100  # index.max_inner_result_window
-MOST_CANDIDATES = 10_000  # k-NN refuses a larger k
 
 CANDIDATES_OTHERWISE = 10  # times the photos asked for
 CANDIDATES_OF_SEVERAL = 1000
@@ -74,10 +73,10 @@ class Query:
             raise QueryError(
                 f'a search takes 1 to {MOST_PHRASES} phrases and at most {MOST_NOTS} "not"; leave some out.'
             )
-        _within("boxes per photo", self.boxes, MOST_BOXES)
-        _within("photos", self.size, MOST_CANDIDATES)
-        _within("candidates (k)", self.k, MOST_CANDIDATES)
-        _within("ef_search", self.ef_search, MOST_CANDIDATES)
+        _within("boxes per photo", self.boxes, MAX_BOXES)
+        _within("photos", self.size, MAX_CANDIDATES)
+        _within("candidates (k)", self.k, MAX_CANDIDATES)
+        _within("ef_search", self.ef_search, MAX_CANDIDATES)
 
     @property
     def candidates(self) -> Number:
@@ -93,7 +92,7 @@ def default_k(size: int, texts: int, *, by_cosine: bool) -> int:
     """
     if texts > 1:
         return max(size, CANDIDATES_OF_SEVERAL)
-    return size if by_cosine else min(size * CANDIDATES_OTHERWISE, MOST_CANDIDATES)
+    return size if by_cosine else min(size * CANDIDATES_OTHERWISE, MAX_CANDIDATES)
 
 
 def _within(name: str, value: Number | None, most: int) -> None:

@@ -9,12 +9,11 @@ from typing import Any
 from sorce.errors import ModelError
 from sorce.mappings import Recipe
 from sorce.mappings.recipe import Plain
-from sorce.models import patches
+from sorce.models import patches, tiling
 from sorce.models.checkpoint import Checkpoint, find, find_again
 from sorce.models.model import Model, TextEncoder
 from sorce.models.objects import settings as objects
 from sorce.models.objembed import settings as objembed
-from sorce.models.tiling import MAX_REGIONS, MAX_STORED, MIN_OBJECT_SIZE
 
 DEFAULT_MODEL = "google/siglip2-base-patch16-256"
 DEFAULT_REGIONS = "tiles"
@@ -60,14 +59,17 @@ def _tiles(checkpoint: Checkpoint, run: Runtime, parameters: Mapping[str, Any]) 
     from sorce.models.encoder import Encoder
     from sorce.models.tiles import Tiles
 
-    return Tiles(Encoder(checkpoint, run.device, run.batch_size), **parameters)
+    # The settings first: what is out of range is refused before a model is fetched.
+    settings = tiling.TileSettings(**parameters)
+    return Tiles(Encoder(checkpoint, run.device, run.batch_size), settings)
 
 
 def _clusters(checkpoint: Checkpoint, run: Runtime, parameters: Mapping[str, Any]) -> Model[Any]:
     from sorce.models.clusters import Clusters
     from sorce.models.encoder import Encoder
 
-    return Clusters(Encoder(checkpoint, run.device, run.batch_size), patches.ClusterSettings(**parameters))
+    settings = patches.ClusterSettings(**parameters)
+    return Clusters(Encoder(checkpoint, run.device, run.batch_size), settings)
 
 
 def _prompts(checkpoint: Checkpoint, run: Runtime, parameters: Mapping[str, Any]) -> Model[Any]:
@@ -115,10 +117,10 @@ METHODS: Mapping[str, Method] = {
         Method(
             "tiles",
             "overlapping squares on several scales, cut from the original pixels",
-            MAX_STORED,
+            tiling.MAX_STORED,
             _tiles,
             _texts,
-            {"min_object_size": MIN_OBJECT_SIZE, "max_regions": MAX_REGIONS, "max_stored": MAX_STORED},
+            asdict(tiling.TileSettings()),
         ),
         Method(
             "clusters",

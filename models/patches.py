@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sorce.errors import ModelError
-from sorce.models.tiling import CLEAR, MIN_OBJECT_SIZE
+from sorce.mappings.limits import MAX_NESTED
+from sorce.models.tiling import MIN_OBJECT_SIZE, MIN_PHOTO_PIXELS
 
 CLUSTERS = 128
 AGGREGATIONS = ("ward", "kmeans", "grid")
@@ -36,14 +37,17 @@ class ClusterSettings:
                 f"min_object_size={self.min_object_size} divides a photo into too many patches or none; "
                 f"choose a share of its longer side from {FINEST} to 1, such as {MIN_OBJECT_SIZE}."
             )
-        if self.clusters < 1:
-            raise ModelError(f"clusters={self.clusters} leaves no cluster; choose 1 or more, such as {CLUSTERS}.")
+        if not 1 <= self.clusters < MAX_NESTED:
+            raise ModelError(
+                f"clusters={self.clusters} is out of range, since OpenSearch stores at most {MAX_NESTED} regions of a "
+                f"photo and one is the whole photo; choose 1 to {MAX_NESTED - 1}, such as {CLUSTERS}."
+            )
         if self.aggregation not in AGGREGATIONS:
             raise ModelError(f"there is no aggregation '{self.aggregation}'; choose one of {', '.join(AGGREGATIONS)}.")
 
 
 def divide(width: int, height: int, smallest: float) -> tuple[int, int]:
     """Rows and columns of patches, as square as the photo allows."""
-    # Patches of fewer pixels than make an object clear would only enlarge blur.
-    side = max(CLEAR, smallest * max(width, height)) / PATCHES_ACROSS
+    # Smaller patches would only enlarge blur.
+    side = max(MIN_PHOTO_PIXELS, smallest * max(width, height)) / PATCHES_ACROSS
     return max(1, round(height / side)), max(1, round(width / side))

@@ -1,11 +1,14 @@
-"""Where tiles lie: a pure function of a photo's size, so that it can be asked without a model or a photo."""
+"""Where tiles lie: a pure function of a photo's size, so that neither a model nor a photo is needed."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from sorce.errors import ModelError
 from sorce.mappings import Box
+from sorce.mappings.limits import MAX_NESTED
 
 MIN_OBJECT_SIZE = 0.025
 """Side of the smallest object to find, as a share of the photo's longer side."""
@@ -14,19 +17,53 @@ MAX_REGIONS = 250
 MAX_STORED = 114
 """Most of them that are stored: with `mini`, on 100 choosing scenes, this half finds as much as all (300 queries)."""
 
-# An object is clear from about so many of the photo's pixels a side on, ...
-CLEAR = 22
-# ... and to an encoder from about so many of those that it sees: with `mini`, on choosing scenes, 30 gave a mAP of .45,
-# where 22 gave .34, ...
-KNOWN = 30
-# ... and in a tile of at most so many times the object's side, however many pixels the encoder takes.
-REACH = 5
-# Neighbours share half a side: an object of up to half a tile's side is whole in one of them.
+# Smallest side of an object in the photo's own pixels. Fewer pixels show too little, whatever they are enlarged to.
+MIN_PHOTO_PIXELS = 22
+# Smallest side of an object in pixels of the encoder's input. With `mini`, on choosing scenes, 30 gave a mAP of .45,
+# and 22 gave .34.
+MIN_INPUT_PIXELS = 30
+# Largest side of a tile, in sides of the smallest object, however many pixels the encoder takes.
+MAX_TILE_TO_OBJECT = 5
+# Step between neighbours, in sides of a tile. An object of up to half a tile's side is whole in one of them.
 STRIDE = 0.5
-# Tiles of the next coarser scale are so many times larger.
-ZOOM = 2
-# A tile that spans more of the photo than this would only be the photo again.
-NEARLY_ALL = 0.9
+# Side of a tile of the next coarser scale, in sides of this one.
+SCALE_FACTOR = 2
+# A tile that spans more of the photo's longer side than this would only repeat the photo.
+MAX_SPAN = 0.9
+
+
+@dataclass(frozen=True, slots=True)
+class TileSettings:
+    """Parameters of the regions method `tiles`; all are part of the recipe.
+
+    `min_object_size` is the side of the smallest object to find, as a share of the photo's longer side. `max_regions`
+    is the most regions of a photo that are encoded, the whole photo included. `max_stored` is the most of these that
+    are stored; regions that nearly repeat others are left out. Raises ModelError for values out of range.
+    """
+
+    min_object_size: float = MIN_OBJECT_SIZE
+    max_regions: int = MAX_REGIONS
+    max_stored: int = MAX_STORED
+
+    def __post_init__(self) -> None:
+        if not 0 < self.min_object_size <= 1:
+            raise ModelError(
+                f"min_object_size={self.min_object_size} is no share of a photo's side; choose more than 0 and at most "
+                f"1, such as {MIN_OBJECT_SIZE}."
+            )
+        for name, value, usual in (
+            ("max_regions", self.max_regions, MAX_REGIONS),
+            ("max_stored", self.max_stored, MAX_STORED),
+        ):
+            if value < 1:
+                raise ModelError(
+                    f"{name}={value} leaves no room for the photo itself; choose 1 or more, such as {usual}."
+                )
+        if (stored := min(self.max_regions, self.max_stored)) > MAX_NESTED:
+            raise ModelError(
+                f"max_regions={self.max_regions} with max_stored={self.max_stored} would store up to {stored} regions "
+                f"of a photo, and OpenSearch takes at most {MAX_NESTED}; choose a max_stored of at most {MAX_NESTED}."
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +81,14 @@ class Grid:
     @property
     def side(self) -> int:
         return max(self.across, self.down)
+
+    def overlap(self, width: int, height: int) -> float:
+        """Pixels that neighbours share, across or down, whichever is less; all where there is one tile to that side."""
+        shared = [
+            tile - _step(length, tile, count) if count > 1 else float(length)
+            for length, tile, count in ((width, self.across, self.columns), (height, self.down, self.rows))
+        ]
+        return min(shared)
 
     def sheet(self, width: int, height: int, input_size: int) -> Sheet:
         """The photo scaled so that a tile is as large as what the network sees."""
@@ -97,16 +142,35 @@ def plan(width: int, height: int, min_object_size: float, max_regions: int, inpu
 def all_grids(width: int, height: int, min_object_size: float, input_size: int) -> list[Grid]:
     """Every scale, finest first, as if there were no limit; none for a photo no larger than a tile."""
     longer, shorter = max(width, height), min(width, height)
-    # Tiles of fewer pixels than make an object clear would only enlarge blur.
-    smallest_object = max(CLEAR, min_object_size * longer)
-    tile = round(smallest_object * max(1.0, min(REACH, input_size / KNOWN)))
-    if tile > NEARLY_ALL * longer:
+    # Smaller tiles would only enlarge blur.
+    smallest_object = max(MIN_PHOTO_PIXELS, min_object_size * longer)
+    tile = round(smallest_object * _tile_to_object(input_size))
+    if tile > MAX_SPAN * longer:
         return []
     grids, side = [], min(tile, shorter)
-    while side <= min(shorter, NEARLY_ALL * longer):
+    while side <= min(shorter, MAX_SPAN * longer):
         grids.append(_grid(width, height, side, STRIDE))
-        side *= ZOOM
+        side *= SCALE_FACTOR
     return grids
+
+
+def smallest_found(grids: Sequence[Grid], width: int, height: int, input_size: int) -> int:
+    """Side in pixels of the smallest object that shows well in some tile or in the whole photo, wherever it lies.
+
+    An object shows well in a tile that holds the whole of it, or as many of its pixels as make a whole object show.
+    """
+    ratio = _tile_to_object(input_size)
+    sides = [max(width, height) / ratio]
+    for grid in grids:
+        needed = grid.side / ratio
+        # An object across the edge of two tiles that overlap by less shows to (side + overlap) / 2 in one of them.
+        sides.append(max(needed, 2 * needed - grid.overlap(width, height)))
+    return math.ceil(max(MIN_PHOTO_PIXELS, min(sides)))
+
+
+def _tile_to_object(input_size: int) -> float:
+    """Largest side of a tile in which the encoder still sees an object of side 1."""
+    return max(1.0, min(MAX_TILE_TO_OBJECT, input_size / MIN_INPUT_PIXELS))
 
 
 def fit(grids: Sequence[Grid], width: int, height: int, room: int) -> list[Grid]:
@@ -124,7 +188,7 @@ def fit(grids: Sequence[Grid], width: int, height: int, room: int) -> list[Grid]
     left = room - sum(map(len, coarser))
     if len(finest) > left:
         finest = _thinned(finest, width, height, left)
-    return [finest, *coarser] if finest.side <= NEARLY_ALL * max(width, height) else coarser
+    return [finest, *coarser] if finest.side <= MAX_SPAN * max(width, height) else coarser
 
 
 def _grid(width: int, height: int, side: int, stride: float) -> Grid:

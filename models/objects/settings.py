@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sorce.errors import ModelError
+from sorce.mappings.limits import MAX_NESTED
 
 AUTO = "auto"
 USUAL_DETECTOR = "google/owlv2-base-patch16-ensemble"
@@ -16,7 +17,6 @@ MIN_QUALITY = 0.0
 MARGIN = 0.15
 """Context around a box on each side, as a share of its longer side."""
 
-MOST_NESTED = 10_000  # index.mapping.nested_objects.limit
 WIDEST_MARGIN = 2.0
 
 
@@ -46,9 +46,9 @@ class ObjectsSettings:
     def __post_init__(self) -> None:
         if self.vectors not in VECTORS:
             raise ModelError(f"there are no vectors '{self.vectors}'; choose crops or owl.")
-        if not 1 <= self.max_regions <= MOST_NESTED:
+        if not 1 <= self.max_regions <= MAX_NESTED:
             raise ModelError(
-                f"max_regions={self.max_regions} regions of a photo make no sense; choose 1 to {MOST_NESTED}, "
+                f"max_regions={self.max_regions} regions of a photo make no sense; choose 1 to {MAX_NESTED}, "
                 f"such as {MAX_REGIONS}."
             )
         if not 0 <= self.margin <= WIDEST_MARGIN:

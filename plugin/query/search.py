@@ -16,12 +16,12 @@ from sorce.errors import PluginError, QueryError
 from sorce.mappings import Hit, Recipe
 from sorce.mappings.answer import boxes_to_fetch, hits
 from sorce.mappings.filters import Filter, refuse_half
+from sorce.mappings.limits import MAX_CANDIDATES
 from sorce.mappings.names import Names
 from sorce.mappings.query import (
     COSINE,
     EF_SEARCH,
     EF_SEARCH_TO_PROVE,
-    MOST_CANDIDATES,
     Json,
     Query,
     last_candidate,
@@ -78,8 +78,8 @@ class SearchRequest:
             _refuse_unreadable(text)
         if self.boxes < 1:
             raise QueryError(f"{self.boxes} boxes per photo is out of range; ask for 1 or more.")
-        if not 1 <= self.max_k <= MOST_CANDIDATES:
-            raise QueryError(f"{self.max_k} as the most candidates is out of range; choose 1 to {MOST_CANDIDATES}.")
+        if not 1 <= self.max_k <= MAX_CANDIDATES:
+            raise QueryError(f"{self.max_k} as the most candidates is out of range; choose 1 to {MAX_CANDIDATES}.")
 
     @property
     def texts(self) -> list[str]:

@@ -220,7 +220,7 @@ def test_where_every_picture_is_rejected_nothing_is_found(
 
 def test_more_photos_than_a_search_ranks_are_remarked_on(labelled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # Red alone is right twice, and asks for one photo more than the first ten.
-    monkeypatch.setattr(evaluate_ask, "MOST_CANDIDATES", 10)
+    monkeypatch.setattr(evaluate_ask, "MAX_CANDIDATES", 10)
     monkeypatch.setattr(protocols, "PHOTOS", 10)
     result = run("lines", labelled, "--json")
     sentence = f"{evaluate_ask.CUT}: 1 (first: red)."

@@ -190,7 +190,7 @@ def test_the_recipe_says_what_auto_was(clip, siglip):
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
-        ({"clusters": 0}, "clusters=0 leaves no cluster; choose 1 or more"),
+        ({"clusters": 0}, "clusters=0 is out of range, .* choose 1 to 9999, such as 128"),
         ({"min_object_size": 0}, "min_object_size=0 divides a photo into too many patches or none"),
         ({"min_object_size": 0.001}, "choose a share of its longer side from 0.01 to 1"),
         ({"min_object_size": 1.5}, "min_object_size=1.5"),

@@ -4,13 +4,15 @@ from PIL import Image
 
 from sorce.errors import ModelError
 from sorce.mappings import Box
+from sorce.models import load_model
 from sorce.models.tiles import Tiles
+from sorce.models.tiling import TileSettings
 from sorce.models.whole import Whole
 
 
 @pytest.fixture
 def model(encoder):
-    return Tiles(encoder, min_object_size=0.1, max_regions=60)
+    return Tiles(encoder, TileSettings(min_object_size=0.1, max_regions=60))
 
 
 def test_region_0_is_the_whole_photo_and_the_others_are_tiles(model, encoder, photo):
@@ -24,7 +26,7 @@ def test_region_0_is_the_whole_photo_and_the_others_are_tiles(model, encoder, ph
 
 def test_a_tiles_vector_is_that_of_its_box_in_the_original_pixels(encoders, photo):
     encoder = encoders["clip"]
-    [regions] = Tiles(encoder, min_object_size=0.1, max_regions=60).embed_photos([photo])
+    [regions] = Tiles(encoder, TileSettings(min_object_size=0.1, max_regions=60)).embed_photos([photo])
     alone = encoder.embed_views([encoder.view(photo, region.box) for region in regions])
     # A tile is cut out of the scaled photo; a brightness may round otherwise.
     assert min(region.vec @ vec for region, vec in zip(regions, alone, strict=True)) > 0.999
@@ -58,30 +60,61 @@ def test_no_photos_are_no_regions(model):
 def test_the_recipe_holds_the_parameters(model):
     assert model.recipe.regions == "tiles"
     assert model.recipe.parameters == {"min_object_size": 0.1, "max_regions": 60, "max_stored": 114}
-    assert model.recipe != Tiles(model.encoder, min_object_size=0.1, max_regions=61).recipe
-    assert model.recipe != Tiles(model.encoder, min_object_size=0.1, max_regions=60, max_stored=59).recipe
+    assert model.recipe != Tiles(model.encoder, TileSettings(min_object_size=0.1, max_regions=61)).recipe
+    assert model.recipe != Tiles(model.encoder, TileSettings(min_object_size=0.1, max_regions=60, max_stored=59)).recipe
 
 
 def test_only_so_many_are_kept(model, photo):
     [all_of_them] = model.embed_photos([photo])
-    [kept] = Tiles(model.encoder, min_object_size=0.1, max_regions=60, max_stored=9).embed_photos([photo])
+    [kept] = Tiles(model.encoder, TileSettings(min_object_size=0.1, max_regions=60, max_stored=9)).embed_photos([photo])
     assert [region.kind for region in kept] == ["whole"] + ["tile"] * 8
     assert {region.box for region in kept} <= {region.box for region in all_of_them}
 
 
-def test_a_limit_that_binds_is_noted(encoders):
-    model = Tiles(encoders["clip"], min_object_size=0.1, max_regions=20)
-    assert Tiles(encoders["clip"], min_object_size=0.1, max_regions=10000).note(320, 200) is None
-    note = model.note(320, 200)
-    assert note is not None
-    assert note.startswith("max_regions=20 thins the tiles of a photo of 320 x 200 px (")
-    assert note.endswith("raise max_regions or min_object_size where small objects are missed.")
+@pytest.mark.fault("12.2.1")
+def test_the_note_says_how_small_an_object_can_be_found_and_to_raise_max_regions(encoders):
+    model = Tiles(encoders["clip"], TileSettings(min_object_size=0.1, max_regions=20))
+    assert Tiles(encoders["clip"], TileSettings(min_object_size=0.1, max_regions=10000)).note(320, 200) is None
+    assert model.note(320, 200) == (
+        "with --max-regions 20, the smallest object that can be found in a photo of 320 x 200 px is about 126 px a "
+        "side, instead of 47 px; raise --max-regions to find smaller objects (252 allows all tiles)."
+    )
+
+
+@pytest.mark.fault("12.2.1")
+def test_doing_what_the_note_says_helps(encoders):
+    said = [
+        Tiles(encoders["clip"], TileSettings(max_regions=most)).note(1600, 1200) for most in (20, 90, 250, 800, 10000)
+    ]
+    sizes = [int(note.split("about ")[1].split()[0]) for note in said if note is not None]
+    assert sizes == sorted(sizes, reverse=True)
+    assert len(set(sizes)) == len(sizes) > 1
+    assert said[-1] is None
 
 
 @pytest.mark.parametrize(
     ("min_object_size", "max_regions", "max_stored"),
     [(0, 9, 9), (-1, 9, 9), (1.1, 9, 9), (float("nan"), 9, 9), (0.1, 0, 9), (0.1, 9, 0)],
 )
-def test_parameters_without_sense_are_refused(encoders, min_object_size, max_regions, max_stored):
+def test_parameters_without_sense_are_refused(min_object_size, max_regions, max_stored):
     with pytest.raises(ModelError, match="such as"):
-        Tiles(encoders["clip"], min_object_size, max_regions, max_stored)
+        TileSettings(min_object_size, max_regions, max_stored)
+
+
+@pytest.mark.fault("7.7.2")
+@pytest.mark.parametrize(
+    ("regions", "parameters"),
+    [
+        ("tiles", {"max_regions": 10_001, "max_stored": 10_001}),
+        ("clusters", {"clusters": 10_000}),
+        ("objects", {"max_regions": 10_001}),
+    ],
+)
+def test_more_regions_than_a_document_holds_are_refused_before_the_model_is_loaded(regions, parameters):
+    with pytest.raises(ModelError, match="10000"):
+        load_model("nobody/has-this-model", regions, parameters)
+
+
+def test_all_regions_may_be_encoded_where_few_are_stored():
+    assert TileSettings(max_regions=1_000_000).max_stored == 114
+    assert TileSettings(max_regions=10_000, max_stored=1_000_000).max_regions == 10_000

@@ -10,7 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sorce.mappings import Box
-from sorce.models.tiling import CLEAR, KNOWN, NEARLY_ALL, Sheet, all_grids, plan
+from sorce.models.tiling import (
+    MAX_SPAN,
+    MAX_TILE_TO_OBJECT,
+    MIN_INPUT_PIXELS,
+    MIN_PHOTO_PIXELS,
+    Sheet,
+    all_grids,
+    fit,
+    plan,
+    smallest_found,
+)
 from tests.kit.examples import examples
 
 LONGEST = 20_000
@@ -34,7 +44,7 @@ class Asked:
     @property
     def object_side(self) -> float:
         """Of the smallest object to find, or what is clear, in pixels of the photo."""
-        return max(CLEAR, self.smallest * max(self.width, self.height))
+        return max(MIN_PHOTO_PIXELS, self.smallest * max(self.width, self.height))
 
     @property
     def is_bound(self) -> bool:
@@ -64,7 +74,7 @@ def test_tiles_stay_in_the_photo_are_not_the_photo_and_no_more_than_most(asked: 
         assert 0 <= box.x1 < box.x2 <= asked.width
         assert 0 <= box.y1 < box.y2 <= asked.height
         # The network sees squares: a tile is one, unless the photo gave no room or tiles had to grow.
-        assert max(box.x2 - box.x1, box.y2 - box.y1) <= NEARLY_ALL * max(asked.width, asked.height) + 1
+        assert max(box.x2 - box.x1, box.y2 - box.y1) <= MAX_SPAN * max(asked.width, asked.height) + 1
 
 
 @examples(300)
@@ -99,14 +109,37 @@ def test_the_smallest_object_shows_in_a_tile_wherever_it_lies(asked: Asked, acro
     assert shown >= (side if whole else side / 2) - (2 + side * 0.02)
 
 
+@examples(150)
+@given(asked, st.floats(0, 1), st.floats(0, 1))
+def test_an_object_that_is_said_to_be_found_shows_well_wherever_it_lies(
+    asked: Asked, across: float, down: float
+) -> None:
+    size, longer = (asked.width, asked.height), max(asked.width, asked.height)
+    grids = fit(all_grids(*size, asked.smallest, asked.input_size), *size, asked.most - 1)
+    side = smallest_found(grids, *size, asked.input_size)
+    if side > min(size):
+        return
+    left, top = across * (asked.width - side), down * (asked.height - side)
+    whole = Box(0, 0, *size)
+    boxes = [whole, *(box for sheet in asked.sheets for box in asked.boxes(sheet))]
+    ratio = max(1.0, min(MAX_TILE_TO_OBJECT, asked.input_size / MIN_INPUT_PIXELS))
+    shown = max(
+        min(min(box.x2, left + side) - max(box.x1, left), min(box.y2, top + side) - max(box.y1, top))
+        / min(side, max(box.x2 - box.x1, box.y2 - box.y1) / ratio)
+        for box in boxes
+    )
+    # Tiles are placed at whole pixels of the scaled photo.
+    assert shown >= 0.9 - 3 / side or longer < MIN_PHOTO_PIXELS
+
+
 @examples(300)
 @given(asked)
 def test_where_there_is_room_the_smallest_object_is_known_when_seen(asked: Asked) -> None:
-    if asked.is_bound or not asked.sheets or asked.input_size < KNOWN:
+    if asked.is_bound or not asked.sheets or asked.input_size < MIN_INPUT_PIXELS:
         return
     [*_, finest] = asked.sheets
     tile = max(box.x2 - box.x1 for box in asked.boxes(finest))
-    assert asked.object_side * asked.input_size / tile >= KNOWN * 0.97
+    assert asked.object_side * asked.input_size / tile >= MIN_INPUT_PIXELS * 0.97
 
 
 @examples(100)
