@@ -12,6 +12,7 @@ from figures import Line, at_most
 from PIL import Image
 from transformers import CLIPModel
 
+from sorce.mappings import Picture
 from sorce.models.aggregate import divided
 from sorce.models.checkpoint import MINI, find
 from sorce.models.clusters import Clusters
@@ -49,7 +50,7 @@ def cost() -> Iterator[Line]:
     """CPU milliseconds of a photo with `mini`, apart for the network and for clustering."""
     model = Clusters(Encoder(find(MINI), "cpu"))
     noise = np.random.default_rng(0).integers(0, 256, (SIZE[1] // 50, SIZE[0] // 50, 3), np.uint8)
-    seen = model.prepare(Image.fromarray(noise).resize(SIZE))
+    seen = model.prepare(Picture(Image.fromarray(noise).resize(SIZE)))
     model.features(seen)
     started = time.process_time()
     features = model.features(seen)

@@ -19,17 +19,16 @@ from typing import Any
 import numpy as np
 from figures import Line, at_least, at_most
 from opensearchpy import OpenSearch
-from PIL.Image import Image
 
 from sorce.cluster import connect
 from sorce.engine import running
 from sorce.evaluate.metrics import Ranks, Relevant, best_region_scores, mean_average_precision, ranks, recall_at
 from sorce.evaluate.run import merged_size
 from sorce.index import Index
-from sorce.mappings import Region, Vector
+from sorce.mappings import Picture, Region, Vector
 from sorce.mappings.recipe import Plain
 from sorce.models import Model, load_encoder, load_model
-from sorce.pictures.loading import open_upright
+from sorce.pictures.loading import open_picture
 from sorce.plugin.query.search import ClientSearch, SearchRequest
 from training.mini.bank import SEEN, UNSEEN
 from training.scenes.bundled import FOLDER, questions
@@ -84,8 +83,8 @@ class Recorder(Model[Any]):
     def embed_texts(self, texts: Sequence[str]) -> Vector:
         return self._model.embed_texts(texts)
 
-    def prepare(self, photo: Image) -> Any:
-        return self._model.prepare(photo)
+    def prepare(self, picture: Picture) -> Any:
+        return self._model.prepare(picture)
 
     def encode(self, prepared: Sequence[Any]) -> list[list[Region]]:
         found = self._model.encode(prepared)
@@ -143,7 +142,7 @@ def in_memory(checkpoint: str, regions: str, those: Scenes) -> Sequence[Ranks]:
     """Where the right pictures come, without an index."""
     model = Recorder(load_model(checkpoint, regions))
     for picture in those.pictures:
-        model.embed_photos([open_upright(picture)])
+        model.embed_photos([open_picture(picture)])
     return ranks(best_region_scores(model.embed_texts(those.queries), model.photos), those.relevant)
 
 

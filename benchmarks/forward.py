@@ -24,7 +24,7 @@ from sorce.models.checkpoint import find
 from sorce.models.encoder import Encoder
 from sorce.models.tiles import Tiles
 from sorce.models.tiling import TileSettings
-from sorce.pictures.loading import open_upright
+from sorce.pictures.loading import open_picture
 from training.scenes.bundled import FOLDER
 
 PHOTOS, MAX_REGIONS = 8, 40
@@ -46,7 +46,7 @@ def measures() -> Iterator[Line]:
 
 def of(name: str, model: Tiles, client: OpenSearch, bar: float | None) -> Iterator[Line]:
     pictures = sorted(FOLDER.glob("*.jpg"))[:PHOTOS]
-    views = [view for picture in pictures for view in model.prepare(open_upright(picture)).views]
+    views = [view for picture in pictures for view in model.prepare(open_picture(picture)).views]
     index, reports = f"forward-{model.recipe.revision[-6:]}", list[Report]()
 
     def bare() -> None:

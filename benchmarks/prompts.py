@@ -17,7 +17,7 @@ from figures import Line, at_least, at_most
 from PIL import Image
 from transformers import AutoConfig, AutoModelForImageTextToText, AutoTokenizer
 
-from sorce.mappings import Vector
+from sorce.mappings import Picture, Vector
 from sorce.models.checkpoint import find
 from sorce.models.prompts import ASKS, TEMPLATES, PromptSettings, RegionalPrompts
 from sorce.models.prompts.families import EncodedPhoto
@@ -39,7 +39,7 @@ def measures() -> Iterator[Line]:
 def parity(folder: str, name: str) -> Line:
     """The largest deviation of any number from the released code's, in float32 on the CPU."""
     inputs, expected = np.load(GOLDEN / "inputs.npz"), np.load(GOLDEN / "expected.npz")
-    photos = [Image.fromarray(inputs[f"image{number}"]) for number in range(3)]
+    photos = [Picture(Image.fromarray(inputs[f"image{number}"])) for number in range(3)]
     model = RegionalPrompts(find(str(GOLDEN / folder)), device="cpu")
     semantic = RegionalPrompts(find(str(GOLDEN / folder)), PromptSettings(prompts="semantic"), device="cpu")
     texts = model.embed_texts([str(caption) for caption in inputs["captions"]])
@@ -60,7 +60,7 @@ def sharing() -> Iterator[Line]:
         folder = _checkpoint(Path(temporary) / "qwen2vl")
         model = RegionalPrompts(find(str(folder)), device="cpu")
         noise = np.random.default_rng(0).integers(0, 256, (SIZE[1], SIZE[0], 3), np.uint8)
-        seen = model.prepare(Image.fromarray(noise))
+        seen = model.prepare(Picture(Image.fromarray(noise)))
         network: Any = AutoModelForImageTextToText.from_pretrained(folder, dtype=torch.float32)
         prompts = _prompts(folder, network, seen)
         shared = np.stack([region.vec for region in model.encode([seen])[0]])
@@ -74,7 +74,7 @@ def sharing() -> Iterator[Line]:
     yield at_most("prompts: five full passes and shared image apart", same, SAME)
 
 
-def _vectors(model: RegionalPrompts, photos: list[Image.Image]) -> Vector:
+def _vectors(model: RegionalPrompts, photos: list[Picture]) -> Vector:
     return np.array([[region.vec for region in regions] for regions in model.embed_photos(photos)], np.float32)
 
 

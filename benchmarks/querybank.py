@@ -20,7 +20,7 @@ from sorce.evaluate.metrics import Ranks, Relevant, Scores, mean_average_precisi
 from sorce.mappings import Vector
 from sorce.models import Model, load_model
 from sorce.models.querybank import TEMPERATURE, hubness, texts
-from sorce.pictures.loading import open_upright
+from sorce.pictures.loading import open_picture
 from training.mini.bank import SEEN
 from training.scenes.collection import CHOOSING, REPORTING
 
@@ -132,5 +132,5 @@ def embedded(model: Model[Any], pictures: Sequence[Path]) -> list[Vector]:
     return [
         np.stack([region.vec for region in regions])
         for picture in pictures
-        for regions in model.embed_photos([open_upright(picture)])
+        for regions in model.embed_photos([open_picture(picture)])
     ]

@@ -22,7 +22,7 @@ from sorce.mappings.index import index_body
 from sorce.models import load_model
 from sorce.models.near_duplicates import most_distinct
 from sorce.models.tiling import MAX_REGIONS, MAX_STORED
-from sorce.pictures.loading import open_upright
+from sorce.pictures.loading import open_picture
 from training.mini.bank import SEEN, UNSEEN
 from training.scenes.collection import REPORTING
 
@@ -38,7 +38,7 @@ def measures() -> Iterator[Line]:
     # Neither is what the number of those kept was chosen on.
     for styles in (UNSEEN, SEEN):
         those = scenes(REPORTING, styles)
-        photos = [model.embed_photos([open_upright(picture)])[0] for picture in those.pictures]
+        photos = [model.embed_photos([open_picture(picture)])[0] for picture in those.pictures]
         vectors = [np.stack([region.vec for region in regions]) for regions in photos]
         kept = [most_distinct(each, MAX_STORED) for each in vectors]
         texts = model.embed_texts([wording.format(query) for query in those.queries for wording in WORDINGS])

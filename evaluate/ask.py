@@ -24,7 +24,7 @@ from sorce.mappings.filters import Filter
 from sorce.mappings.limits import MAX_CANDIDATES
 from sorce.mappings.query import Query, among, search_body
 from sorce.models import Model, TextEncoder
-from sorce.pictures.loading import named, open_upright
+from sorce.pictures.loading import open_picture
 from sorce.plugin.query.search import ClientSearch, SearchRequest
 
 AT_ONCE = 1000
@@ -150,16 +150,16 @@ def in_memory(model: Model[Any], encoded: Encoded, sources: Iterable[Source], wa
     photos, scores, regions = [], [], 0
     for source in sources:
         try:
-            photo = named(open_upright(Path(source.name)), source.name)
+            picture = open_picture(Path(source.name))
             # Inside, as ingest has it: a model refuses photos, too, one that is too narrow for its network.
-            [found] = model.embed_photos([photo])
+            [found] = model.embed_photos([picture])
         except BadPhoto as error:
             watch.rejected(Rejected(source.name, str(error)))
             watch.done(1)
             continue
         likeness = encoded.vectors @ np.stack([region.vec for region in found]).T
-        matches = _matches(found, photo.width, photo.height)
-        photos.append(ScoredPhoto(source, *photo.size, [matches[each] for each in likeness.argmax(axis=1)]))
+        matches = _matches(found, picture.width, picture.height)
+        photos.append(ScoredPhoto(source, *picture.size, [matches[each] for each in likeness.argmax(axis=1)]))
         scores.append(likeness.max(axis=1))
         regions += len(found)
         watch.done(1)

@@ -9,12 +9,10 @@ from dataclasses import dataclass
 from threading import Condition
 from typing import Generic, TypeVar
 
-from PIL import Image
-
 from sorce.errors import BadPhoto
-from sorce.mappings import Attribute, Photo, PhotoFile, Rejected
+from sorce.mappings import Attribute, Photo, PhotoFile, Picture, Rejected
 from sorce.mappings.lookup import Stored
-from sorce.pictures.loading import MOST_PIXELS, named
+from sorce.pictures.loading import MOST_PIXELS
 from sorce.pictures.sandbox import DecodeLimits, DecoderPool
 from sorce.pictures.source import Source
 
@@ -77,7 +75,7 @@ class Decoder(Generic[Prepared]):
 
     def __init__(
         self,
-        prepare: Callable[[Image.Image], Prepared],
+        prepare: Callable[[Picture], Prepared],
         attributes: Mapping[str, Attribute],
         force: bool,
         workers: int,
@@ -119,14 +117,13 @@ class Decoder(Generic[Prepared]):
         stored = job.stored or Stored(content_hash="", attributes={})
         with self._openers.one() as opener, self._room.holding(opener.pixels(content)):
             started = time.perf_counter()
-            picture = opener.picture()
-            pixels = named(picture.photo, job.source.name)
+            picture = opener.picture(job.source.name)
             photo = Photo(
                 file,
-                *pixels.size,
+                *picture.size,
                 taken_at=picture.taken_at,
                 camera=picture.camera,
                 attributes=stored.with_attributes(self._attributes),
             )
-            prepared = self._prepare(pixels)
+            prepared = self._prepare(picture)
         return Ready(job.source, photo, prepared, job.stored is None, time.perf_counter() - started)

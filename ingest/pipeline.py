@@ -15,7 +15,6 @@ from datetime import UTC, datetime
 from functools import partial
 
 from opensearchpy import OpenSearch
-from PIL.Image import Image
 
 from sorce.cluster import address, translate_errors
 from sorce.ingest.bulk import Sender, Write, Writer, index_lines
@@ -25,7 +24,7 @@ from sorce.ingest.index import TargetIndex
 from sorce.ingest.report import Report, Watch
 from sorce.ingest.retry import SECONDS, Retry
 from sorce.ingest.stats import Stats
-from sorce.mappings import Attribute, Recipe, Region, Rejected
+from sorce.mappings import Attribute, Picture, Recipe, Region, Rejected
 from sorce.mappings.document import document
 from sorce.models.model import Model, Prepared
 from sorce.models.querybank import Querybank
@@ -113,7 +112,7 @@ def write(ready: Ready[Prepared], regions: Sequence[Region]) -> Write:
     return Write(ready.source.name, lines, ready.is_new, len(regions))
 
 
-def only_decode(photo: Image) -> None:
+def only_decode(picture: Picture) -> None:
     """Prepares nothing."""
 
 

@@ -1,7 +1,19 @@
 """The contract: how a photo is stored and how it is asked for. The only room that knows field names."""
 
 from sorce.mappings.recipe import Recipe, refuse_mismatch
-from sorce.mappings.values import Attribute, Box, Hit, Kind, Match, Photo, PhotoFile, Region, Rejected, Vector
+from sorce.mappings.values import (
+    Attribute,
+    Box,
+    Hit,
+    Kind,
+    Match,
+    Photo,
+    PhotoFile,
+    Picture,
+    Region,
+    Rejected,
+    Vector,
+)
 
 __all__ = [
     "Attribute",
@@ -11,6 +23,7 @@ __all__ = [
     "Match",
     "Photo",
     "PhotoFile",
+    "Picture",
     "Recipe",
     "Region",
     "Rejected",

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 Vector = NDArray[np.float32]
 Kind = Literal["whole", "tile", "prompt", "cluster", "object"]
@@ -49,6 +52,35 @@ class Box:
 
     def as_tuple(self) -> tuple[float, float, float, float]:
         return (self.x1, self.y1, self.x2, self.y2)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Picture:
+    """A decoded photo: its pixels as a person sees them, and what its EXIF says.
+
+    `image` is RGB with EXIF's turn applied. `name` is the photo's path or URI; boxes that come from a file are found by
+    it. `taken_at` is local time: with a time zone where the camera wrote one, else without.
+    """
+
+    image: Image
+    name: str = ""
+    taken_at: datetime | None = None
+    camera: str | None = None
+
+    @property
+    def width(self) -> int:
+        """In pixels."""
+        return self.image.width
+
+    @property
+    def height(self) -> int:
+        """In pixels."""
+        return self.image.height
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height in pixels."""
+        return self.image.size
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -7,11 +7,10 @@ from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 import torch
-from PIL.Image import Image
 from torch import Tensor
 
 from sorce.errors import ModelError
-from sorce.mappings import Box, Region, Vector
+from sorce.mappings import Box, Picture, Region, Vector
 from sorce.models.aggregate import divided, summarised
 from sorce.models.dense import open_dense, windowed
 from sorce.models.encoder import Encoder
@@ -49,7 +48,8 @@ class Clusters(Model[PatchGrid]):
     def embed_texts(self, texts: Sequence[str]) -> Vector:
         return self._encoder.embed_texts(texts)
 
-    def prepare(self, photo: Image) -> PatchGrid:
+    def prepare(self, picture: Picture) -> PatchGrid:
+        photo = picture.image
         rows, columns = divide(photo.width, photo.height, self._settings.min_object_size)
         patches = self._encoder.scaled(photo, columns * self._dense.patch, rows * self._dense.patch)
         return PatchGrid(photo.width, photo.height, self._encoder.view(photo, Box(0, 0, *photo.size)), patches)

@@ -6,9 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Generic, TypeVar
 
-from PIL.Image import Image
-
-from sorce.mappings import Recipe, Region, Vector
+from sorce.mappings import Picture, Recipe, Region, Vector
 
 Prepared = TypeVar("Prepared")
 
@@ -31,8 +29,8 @@ class Model(TextEncoder, Generic[Prepared]):
     recipe: Recipe
 
     @abstractmethod
-    def prepare(self, photo: Image) -> Prepared:
-        """What the network will see of an upright RGB photo."""
+    def prepare(self, picture: Picture) -> Prepared:
+        """What the network will see of a photo."""
 
     @abstractmethod
     def encode(self, prepared: Sequence[Prepared]) -> list[list[Region]]:
@@ -46,6 +44,6 @@ class Model(TextEncoder, Generic[Prepared]):
         """What a user should know of photos of this size, in pixels, as a sentence; None where there is nothing."""
         return None
 
-    def embed_photos(self, photos: Sequence[Image]) -> list[list[Region]]:
-        """The regions of each upright RGB photo; region 0 is the whole photo."""
-        return self.encode([self.prepare(photo) for photo in photos])
+    def embed_photos(self, pictures: Sequence[Picture]) -> list[list[Region]]:
+        """The regions of each photo; region 0 is the whole photo."""
+        return self.encode([self.prepare(picture) for picture in pictures])

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 import numpy as np
-from PIL.Image import Image
 
-from sorce.mappings import Box, Region
+from sorce.mappings import Box, Picture, Region
 from sorce.models.crops import CropModel, Crops
 from sorce.models.encoder import Encoder
 from sorce.models.near_duplicates import most_distinct
@@ -23,7 +22,8 @@ class Tiles(CropModel):
         self.settings = settings or TileSettings()
         self.recipe = encoder.recipe("tiles", asdict(self.settings))
 
-    def prepare(self, photo: Image) -> Crops:
+    def prepare(self, picture: Picture) -> Crops:
+        photo = picture.image
         settings, whole = self.settings, Box(0, 0, photo.width, photo.height)
         crops = Crops([whole], [self.encoder.view(photo, whole)])
         for sheet in plan(

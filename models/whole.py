@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from PIL.Image import Image
-
-from sorce.mappings import Box
+from sorce.mappings import Box, Picture
 from sorce.models.crops import CropModel, Crops
 from sorce.models.encoder import Encoder
 
@@ -16,6 +14,6 @@ class Whole(CropModel):
         super().__init__(encoder)
         self.recipe = encoder.recipe("whole", {})
 
-    def prepare(self, photo: Image) -> Crops:
-        whole = Box(0, 0, photo.width, photo.height)
-        return Crops([whole], [self.encoder.view(photo, whole)])
+    def prepare(self, picture: Picture) -> Crops:
+        whole = Box(0, 0, picture.width, picture.height)
+        return Crops([whole], [self.encoder.view(picture.image, whole)])

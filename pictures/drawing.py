@@ -126,7 +126,7 @@ def _photo(hit: Hit, root: Path | None, openers: DecoderPool) -> Image.Image:
         content = read(path_of(hit.uri, root))
         with openers.one() as opener:
             opener.pixels(content)
-            return opener.picture().photo
+            return opener.picture().image
     except BadPhoto as error:
         page = Image.new("RGB", (min(max(hit.width, 1), PAGE), min(max(hit.height, 1), PAGE)), "#777777")
         ImageDraw.Draw(page).multiline_text(

@@ -2,14 +2,38 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
 from datetime import datetime
 
 from PIL import ExifTags, Image
 
-from sorce.pictures.loading import DAMAGED
+# What Pillow's decoders are known to raise on files that lie about themselves.
+DAMAGED = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    LookupError,
+    EOFError,
+    ArithmeticError,
+    RuntimeError,
+    struct.error,
+    zlib.error,
+)
 
 DATES = ((0x9003, 0x9011), (0x9004, 0x9012))
 """When the photo was taken, or else digitised, each with its time zone: tags of EXIF's own directory."""
+
+
+def orientation(image: Image.Image) -> int:
+    """EXIF's orientation, 1 to 8; 1 where there is none, or none that can be read."""
+    try:
+        said = image.getexif().get(ExifTags.Base.Orientation, 1)
+    except DAMAGED:
+        return 1
+    return said if isinstance(said, int) else 1
 
 
 def taken_at(image: Image.Image) -> datetime | None:

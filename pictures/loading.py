@@ -5,26 +5,23 @@ Whatever a file does, the answer is an image or a `BadPhoto` whose message is th
 
 from __future__ import annotations
 
-import struct
 import warnings
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from sorce.errors import BadPhoto
+from sorce.mappings import Picture
+from sorce.pictures.exif import DAMAGED, camera, orientation, taken_at
 
 with suppress(ImportError):
     from pillow_heif import register_heif_opener  # type: ignore[import-not-found, unused-ignore]
 
     register_heif_opener()
-
-NAME = "sorce-name"
-"""Where a photo's name stands in its `info`."""
 
 MOST_PIXELS = 180_000_000
 """A photo of more decodes to over half a gigabyte, whatever few bytes it came in."""
@@ -48,21 +45,6 @@ FORMATS = (
 )
 # fmt: on
 
-# What Pillow's decoders are known to raise on files that lie about themselves.
-DAMAGED = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    TypeError,
-    AttributeError,
-    LookupError,
-    EOFError,
-    ArithmeticError,
-    RuntimeError,
-    struct.error,
-    zlib.error,
-)
-
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -74,11 +56,11 @@ TURNS = {
 }
 
 
-def open_upright(file: Path) -> Image.Image:
-    """The upright RGB photo of a file. Raises BadPhoto."""
+def open_picture(file: Path) -> Picture:
+    """The photo of a file, decoded in this process: for files that are trusted. Raises BadPhoto."""
     try:
         with file.open("rb") as stream, opened(stream) as image:
-            return upright(image)
+            return Picture(upright(image), str(file), taken_at(image), camera(image))
     except OSError as error:
         raise BadPhoto(unreadable(error)) from error
 
@@ -100,12 +82,6 @@ def opened(stream: BinaryIO) -> Iterator[Image.Image]:
         yield image
 
 
-def named(photo: Image.Image, name: str) -> Image.Image:
-    """The photo, which from now on knows its name: boxes that come from a file are found by it."""
-    photo.info[NAME] = name
-    return photo
-
-
 def upright(image: Image.Image) -> Image.Image:
     """An opened picture as upright RGB. Raises BadPhoto where its content is damaged."""
     try:
@@ -120,15 +96,6 @@ def upright(image: Image.Image) -> Image.Image:
     if turn is not None:
         return coloured.transpose(turn)
     return coloured.copy() if coloured is image else coloured
-
-
-def orientation(image: Image.Image) -> int:
-    """EXIF's orientation, 1 to 8; 1 where there is none, or none that can be read."""
-    try:
-        said = image.getexif().get(ExifTags.Base.Orientation, 1)
-    except DAMAGED:
-        return 1
-    return said if isinstance(said, int) else 1
 
 
 def _rgb(image: Image.Image) -> Image.Image:

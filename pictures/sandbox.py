@@ -27,6 +27,7 @@ from typing import Any
 from PIL import Image, PngImagePlugin
 
 from sorce.errors import BadPhoto, SorceError
+from sorce.mappings import Picture
 from sorce.pictures.exif import camera, taken_at
 from sorce.pictures.loading import opened, upright
 
@@ -68,15 +69,6 @@ class DecodeLimits:
         return f"needs more than {self.memory / 2**30:.2g} GB of memory to open"
 
 
-@dataclass(frozen=True, slots=True)
-class Picture:
-    """An upright RGB photo, and what its EXIF says."""
-
-    photo: Image.Image
-    taken_at: datetime | None
-    camera: str | None
-
-
 class DecoderProcess:
     """A process that opens pictures, one at a time. One thread."""
 
@@ -92,15 +84,15 @@ class DecoderProcess:
         width, height = self._asked(content)
         return int(width * height)
 
-    def picture(self) -> Picture:
+    def picture(self, name: str = "") -> Picture:
         """The picture whose pixels were asked for last. Raises BadPhoto."""
         (width, height), date, maker = self._asked(self._content, b"")
         self._content = b""
         with mmap(self._pixels, 3 * width * height) as pixels:
             # Anything with a buffer will do.
-            photo = Image.frombuffer("RGB", (width, height), pixels, "raw", "RGB", 0, 1)  # type: ignore[arg-type]
+            image = Image.frombuffer("RGB", (width, height), pixels, "raw", "RGB", 0, 1)  # type: ignore[arg-type]
         os.ftruncate(self._pixels, 0)
-        return Picture(photo, date and datetime.fromisoformat(date), maker)
+        return Picture(image, name, date and datetime.fromisoformat(date), maker)
 
     def close(self) -> None:
         self._content = b""

@@ -15,7 +15,8 @@ from sorce.errors import BadPhoto, GroundTruthError
 from sorce.evaluate.ground_truth import LabelledPicture, LabelledQuery, Remarks
 from sorce.ingest import Files, Source
 from sorce.mappings import Box
-from sorce.pictures.loading import opened, orientation
+from sorce.pictures.exif import orientation
+from sorce.pictures.loading import opened
 
 MISSING = "pictures that are not in the folder, left out"
 SAME_NAME = "names that several pictures have, left out"

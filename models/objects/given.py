@@ -9,13 +9,11 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
-from PIL.Image import Image
 
 from sorce.errors import BadPhoto, ModelError
-from sorce.mappings import Vector
+from sorce.mappings import Picture, Vector
 from sorce.models.objects.proposals import Proposals, Proposer
 from sorce.models.objects.settings import ProposalLimits
-from sorce.pictures.loading import NAME
 
 SUFFIX = ".jsonl"
 GIVEN = "file"
@@ -45,12 +43,12 @@ class GivenBoxes(Proposer[Proposals]):
         self._file, self._limits = file, limits
         self._lines: Mapping[str, BoxLine] = dict(_read(file))
 
-    def prepare(self, photo: Image) -> Proposals:
-        name = photo.info.get(NAME)
-        if name is None:
+    def prepare(self, picture: Picture) -> Proposals:
+        name = picture.name
+        if not name:
             raise BadPhoto(f"has no name, by which '{self._file.name}' would tell its boxes; name the photo first")
-        line = self._line(str(name))
-        self._refuse_outside(str(name), line, photo)
+        line = self._line(name)
+        self._refuse_outside(line, picture)
         order = np.argsort(-line.quality, kind="stable")
         order = order[line.quality[order] >= self._limits.least]
         if len(order) > self._limits.most:
@@ -71,17 +69,17 @@ class GivenBoxes(Proposer[Proposals]):
                 return line
         raise BadPhoto(f"photo '{name}' is not in '{self._file.name}'; add a line for it, which may have no boxes.")
 
-    def _refuse_outside(self, name: str, line: BoxLine, photo: Image) -> None:
+    def _refuse_outside(self, line: BoxLine, picture: Picture) -> None:
         # As they are stored: two numbers that the file tells apart may be one in float32.
         with np.errstate(over="ignore"):
             stored = line.boxes.astype(np.float32)
         for number, (x1, y1, x2, y2) in enumerate(stored, 1):
-            shown = f"box {number} of photo '{name}' in '{self._file.name}', {line.boxes[number - 1].tolist()},"
+            shown = f"box {number} of photo '{picture.name}' in '{self._file.name}', {line.boxes[number - 1].tolist()},"
             if not (x1 < x2 and y1 < y2):
                 raise BadPhoto(f"{shown} has no area; give x1, y1, x2, y2 in pixels, with x1 < x2 and y1 < y2.")
-            if not (x1 >= 0 and y1 >= 0 and x2 <= photo.width and y2 <= photo.height):
+            if not (x1 >= 0 and y1 >= 0 and x2 <= picture.width and y2 <= picture.height):
                 raise BadPhoto(
-                    f"{shown} is not inside its {photo.width} x {photo.height} pixels; "
+                    f"{shown} is not inside its {picture.width} x {picture.height} pixels; "
                     "give boxes in pixels of the upright photo."
                 )
 

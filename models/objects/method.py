@@ -10,7 +10,7 @@ import torch
 from PIL.Image import Image
 from torchvision.ops import box_iou  # type: ignore[import-untyped]
 
-from sorce.mappings import Box, Recipe, Region, Vector
+from sorce.mappings import Box, Picture, Recipe, Region, Vector
 from sorce.models.encoder import Encoder
 from sorce.models.image_processor import REDUCING_GAP, View
 from sorce.models.model import Model
@@ -52,9 +52,9 @@ class CroppedObjects(Model[Cut]):
     def embed_texts(self, texts: Sequence[str]) -> Vector:
         return self.encoder.embed_texts(texts)
 
-    def prepare(self, photo: Image) -> Cut:
-        whole = self.encoder.view(photo, Box(0, 0, photo.width, photo.height))
-        return Cut(photo.width, photo.height, whole, self.proposer.prepare(photo), kept(photo))
+    def prepare(self, picture: Picture) -> Cut:
+        whole = self.encoder.view(picture.image, Box(0, 0, picture.width, picture.height))
+        return Cut(picture.width, picture.height, whole, self.proposer.prepare(picture), kept(picture.image))
 
     def encode(self, prepared: Sequence[Cut]) -> list[list[Region]]:
         # A photo at a time: its hundred crops fill batches of their own.
@@ -98,8 +98,8 @@ class OwlObjects(Model[Look]):
     def embed_texts(self, texts: Sequence[str]) -> Vector:
         return self._words.embed_texts(texts)
 
-    def prepare(self, photo: Image) -> Look:
-        return self._owl.look(photo)
+    def prepare(self, picture: Picture) -> Look:
+        return self._owl.look(picture.image)
 
     def encode(self, prepared: Sequence[Look]) -> list[list[Region]]:
         return [self._regions(look) for look in prepared]

@@ -13,7 +13,7 @@ from torch import Tensor
 from torchvision.ops import clip_boxes_to_image, nms  # type: ignore[import-untyped]
 
 from sorce.errors import ModelError
-from sorce.mappings import Vector
+from sorce.mappings import Picture, Vector
 from sorce.models.objects.settings import ProposalLimits
 from sorce.models.objects.windows import Look, Window
 
@@ -51,16 +51,16 @@ class Proposer(ABC, Generic[Prepared]):
     backend: str | None
 
     @abstractmethod
-    def prepare(self, photo: Image) -> Prepared:
-        """What it takes to propose boxes of an upright RGB photo; any thread. Raises BadPhoto."""
+    def prepare(self, picture: Picture) -> Prepared:
+        """What it takes to propose boxes of a photo; any thread. Raises BadPhoto."""
 
     @abstractmethod
     def proposals(self, prepared: Prepared) -> Proposals:
         """The boxes of one photo; the encoder's thread."""
 
-    def propose(self, photo: Image) -> Proposals:
-        """The boxes of an upright RGB photo. Raises BadPhoto."""
-        return self.proposals(self.prepare(photo))
+    def propose(self, picture: Picture) -> Proposals:
+        """The boxes of a photo. Raises BadPhoto."""
+        return self.proposals(self.prepare(picture))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -103,8 +103,8 @@ class Detected(Proposer[Look]):
         self.name, self.backend = detector.name, detector.backend
         self._detector, self._limits = detector, limits
 
-    def prepare(self, photo: Image) -> Look:
-        return self._detector.look(photo)
+    def prepare(self, picture: Picture) -> Look:
+        return self._detector.look(picture.image)
 
     def proposals(self, prepared: Look) -> Proposals:
         found = self._detector.found(prepared)

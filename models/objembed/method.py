@@ -14,10 +14,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL.Image import Image
 from torch import Tensor
 
-from sorce.mappings import Recipe, Region, Vector
+from sorce.mappings import Picture, Recipe, Region, Vector
 from sorce.models.checkpoint import Checkpoint
 from sorce.models.image_processor import View
 from sorce.models.loading import pick_device
@@ -96,10 +95,11 @@ class ObjEmbed(Model[Sight]):
     def embed_texts(self, texts: Sequence[str]) -> Vector:
         return self._texts.embed_texts(texts)
 
-    def prepare(self, photo: Image) -> Sight:
-        refuse_narrow(photo)
+    def prepare(self, picture: Picture) -> Sight:
+        refuse_narrow(picture.image)
         # Pixels as bytes, an eighth of the numbers that the network takes: some photos wait for their turn.
-        return Sight(photo.width, photo.height, fitted(photo, self._side), self._proposer.prepare(photo))
+        view = fitted(picture.image, self._side)
+        return Sight(picture.width, picture.height, view, self._proposer.prepare(picture))
 
     def encode(self, prepared: Sequence[Sight]) -> list[list[Region]]:
         # A photo at a time: about 2,000 tokens are enough for a network of this size.

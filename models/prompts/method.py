@@ -10,10 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from PIL import Image
 
 from sorce.errors import ModelError
-from sorce.mappings import Recipe, Region, Vector
+from sorce.mappings import Picture, Recipe, Region, Vector
 from sorce.models.checkpoint import Checkpoint
 from sorce.models.loading import pick_device
 from sorce.models.model import Model
@@ -106,8 +105,8 @@ class RegionalPrompts(Model[EncodedPhoto]):
             vectors[batch] = self._unit(text_states(self._network, [tokens[number] for number in batch]))
         return vectors
 
-    def prepare(self, photo: Image.Image) -> EncodedPhoto:
-        return self._family.see(photo)
+    def prepare(self, picture: Picture) -> EncodedPhoto:
+        return self._family.see(picture.image)
 
     def encode(self, prepared: Sequence[EncodedPhoto]) -> list[list[Region]]:
         found: dict[int, list[Region]] = {}

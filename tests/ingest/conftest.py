@@ -15,6 +15,7 @@ from PIL import Image
 from sorce.cluster import connect
 from sorce.ingest import Files
 from sorce.ingest.index import TargetIndex
+from sorce.mappings import Picture
 from tests.kit.fake import FakeModel, Seen
 from tests.kit.place import Place
 
@@ -27,10 +28,10 @@ class CountingModel(FakeModel):
         self.prepared = 0
         self._counting = Lock()
 
-    def prepare(self, photo: Image.Image) -> Seen:
+    def prepare(self, picture: Picture) -> Seen:
         with self._counting:
             self.prepared += 1
-        return super().prepare(photo)
+        return super().prepare(picture)
 
     @property
     def encoded(self) -> int:

@@ -3,15 +3,14 @@
 import sys
 import time
 
-from PIL.Image import Image
-
 from sorce import cli
 from sorce.ingest import commands
+from sorce.mappings import Picture
 from tests.kit.fake import FakeModel, Seen
 
 
 class Hanging(FakeModel):
-    def prepare(self, photo: Image) -> Seen:  # noqa: ARG002
+    def prepare(self, picture: Picture) -> Seen:  # noqa: ARG002
         print("here", flush=True)
         time.sleep(600)
         sys.exit("nobody waits so long")

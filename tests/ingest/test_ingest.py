@@ -17,7 +17,7 @@ from PIL import ExifTags, Image
 from sorce.errors import ClusterError, RecipeMismatch
 from sorce.ingest import Files, Naming, Options, Report, Source, Watch, ingest_photos, rehearse
 from sorce.ingest.index import TargetIndex
-from sorce.mappings import Region, Rejected
+from sorce.mappings import Picture, Region, Rejected
 from tests.ingest.conftest import CountingModel, Draw, files, stored
 from tests.kit.fake import Seen
 
@@ -67,7 +67,7 @@ def test_a_document_says_what_the_photo_is_and_holds_its_regions(
     assert found["uri"] == file.as_uri()
     assert (found["_id"], found["folder"], found["file_name"]) == (found["photo_id"], str(file.parent), "red.png")
     assert (found["width"], found["height"], found["bytes"]) == (40, 30, file.stat().st_size)
-    [regions] = model.embed_photos([Image.open(file)])
+    [regions] = model.embed_photos([Picture(Image.open(file))])
     assert [region["area"] for region in found["regions"]] == [1, 0.25, 0.25, 0.25, 0.25]
     for kept, region in zip(found["regions"], regions, strict=True):
         assert kept["kind"] == region.kind
@@ -258,8 +258,8 @@ class WatchedModel(CountingModel):
 
     most_waiting = 0
 
-    def prepare(self, photo: Image.Image) -> Seen:
-        seen = super().prepare(photo)
+    def prepare(self, picture: Picture) -> Seen:
+        seen = super().prepare(picture)
         with self._counting:
             self.most_waiting = max(self.most_waiting, self.prepared - self.encoded)
         return seen

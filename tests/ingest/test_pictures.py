@@ -57,7 +57,7 @@ def opened(openers: DecoderPool, file: Path) -> Image.Image:
     with openers.one() as opener:
         try:
             opener.pixels(content)
-            return opener.picture().photo
+            return opener.picture().image
         finally:
             if opener.works and sys.platform == "linux":
                 status = Path(f"/proc/{opener._process.pid}/status").read_text()
@@ -252,7 +252,7 @@ def test_a_process_that_somebody_else_ends_is_no_fault_of_the_picture(number: si
         opener._process.send_signal(number)
         if before == "pixels":
             assert opener.pixels(content("PNG")) == SIZE[0] * SIZE[1]
-        assert opener.picture().photo.size == SIZE
+        assert opener.picture().image.size == SIZE
         assert opener.works
     openers.close()
 
@@ -265,7 +265,9 @@ def test_a_picture_whose_process_is_ended_twice_is_refused(monkeypatch: pytest.M
     openers.close()
 
 
-ENDING = "from sorce.models import apart\napart._open = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\nmain()"
+ENDING = (
+    "from sorce.pictures import sandbox as apart\napart._open = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\nmain()"
+)
 
 
 def test_what_fails_between_two_questions_does_not_mix_up_pictures(openers: DecoderPool) -> None:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from PIL.Image import Image
 
-from sorce.mappings import Box, Kind, Recipe, Region, Vector
+from sorce.mappings import Box, Kind, Picture, Recipe, Region, Vector
 from sorce.models.model import Model
 
 COLOURS = {
@@ -38,9 +37,9 @@ class FakeModel(Model[Seen]):
         self.texts.extend(texts)
         return np.array([_of_text(text) for text in texts], np.float32).reshape(len(texts), DIMENSION)
 
-    def prepare(self, photo: Image) -> Seen:
-        pixels = np.asarray(photo, np.float32)
-        return [(box, _of_colour(_cut(pixels, box).mean(axis=(0, 1)))) for box in _boxes(photo.width, photo.height)]
+    def prepare(self, picture: Picture) -> Seen:
+        pixels = np.asarray(picture.image, np.float32)
+        return [(box, _of_colour(_cut(pixels, box).mean(axis=(0, 1)))) for box in _boxes(*picture.size)]
 
     def encode(self, prepared: Sequence[Seen]) -> list[list[Region]]:
         self.photos.extend((int(seen[0][0].x2), int(seen[0][0].y2)) for seen in prepared)

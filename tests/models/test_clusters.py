@@ -5,7 +5,7 @@ from PIL import Image
 from scipy import ndimage
 
 from sorce.errors import ModelError
-from sorce.mappings import Box
+from sorce.mappings import Box, Picture
 from sorce.models.aggregate import divided, summarised
 from sorce.models.checkpoint import find
 from sorce.models.clusters import Clusters
@@ -25,7 +25,7 @@ def siglip(encoders):
 
 
 def picture(width, height):
-    return Image.fromarray(np.random.default_rng(width).integers(0, 256, (height, width, 3), np.uint8))
+    return Picture(Image.fromarray(np.random.default_rng(width).integers(0, 256, (height, width, 3), np.uint8)))
 
 
 def unit(features):

@@ -5,7 +5,7 @@ from PIL import Image
 from transformers import CLIPTokenizer, Owlv2ForObjectDetection, Owlv2Processor
 
 from sorce.errors import ModelError
-from sorce.mappings import Box
+from sorce.mappings import Box, Picture
 from sorce.models import load_encoder, load_model
 from sorce.models.checkpoint import find
 from sorce.models.encoder import Encoder
@@ -35,7 +35,7 @@ def cropped(folders):
 
 
 def photo(width, height):
-    return Image.fromarray(np.random.default_rng(width).integers(0, 256, (height, width, 3), np.uint8))
+    return Picture(Image.fromarray(np.random.default_rng(width).integers(0, 256, (height, width, 3), np.uint8)))
 
 
 def same(one, other):
@@ -80,7 +80,7 @@ def test_owls_vectors_are_its_class_embeddings_normalised(folders, by_owl):
     processor = Owlv2Processor.from_pretrained(folders["owl"])
     network = Owlv2ForObjectDetection.from_pretrained(folders["owl"])
     with torch.inference_mode():
-        output = network(**processor(text=[["a cup"]], images=[picture], return_tensors="pt"))
+        output = network(**processor(text=[["a cup"]], images=[picture.image], return_tensors="pt"))
     best = output.objectness_logits[0].argsort(descending=True)
     corners = output.pred_boxes[0, best]
     corners = torch.cat([corners[:, :2] - corners[:, 2:] / 2, corners[:, :2] + corners[:, 2:] / 2], 1) * 32
@@ -121,8 +121,8 @@ def test_a_crop_is_the_box_with_its_margin(cropped):
     picture = photo(90, 60)
     [regions] = cropped.embed_photos([picture])
     assert cropped.recipe.parameters["margin"] == 0.5
-    views = [cropped.encoder.view(picture, widened(region.box, 0.5, 90, 60)) for region in regions[1:]]
-    whole = cropped.encoder.view(picture, Box(0, 0, 90, 60))
+    views = [cropped.encoder.view(picture.image, widened(region.box, 0.5, 90, 60)) for region in regions[1:]]
+    whole = cropped.encoder.view(picture.image, Box(0, 0, 90, 60))
     expected = cropped.encoder.embed_views([whole, *views])
     assert np.stack([region.vec for region in regions]) == pytest.approx(expected, abs=1e-5)
 
@@ -145,7 +145,7 @@ def test_of_a_huge_photo_fewer_pixels_wait_for_the_crops(monkeypatch, cropped):
     monkeypatch.setattr(method_module, "MOST_KEPT", 1000)
     cut = cropped.prepare(photo(90, 60))
     assert cut.photo.width * cut.photo.height <= 1000
-    assert kept(photo(20, 50)).size == (20, 50)
+    assert kept(photo(20, 50).image).size == (20, 50)
     [regions] = cropped.encode([cut])
     assert len(regions) == 12
     assert regions[0].box == Box(0, 0, 90, 60)
@@ -204,7 +204,7 @@ def test_the_recipe_names_what_decides_the_vectors_and_no_path(folders, by_owl, 
         ({"max_regions": 0}, "max_regions=0 regions of a photo make no sense; choose 1 to 10000, such as 100."),
         (
             {"max_regions": 10_001},
-            "max_regions=10001 regions of a photo make no sense; choose 1 to 10000,",
+            "max_regions=10001 regions of a photo make no sense; choose 1 to 10000, such as 100.",
         ),
         ({"margin": -0.1}, "margin=-0.1 is no share of a box's side; choose 0 to 2, such as 0.15."),
         ({"margin": float("nan")}, "margin=nan is no share of a box's side; choose 0 to 2, such as 0.15."),

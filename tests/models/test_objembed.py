@@ -15,14 +15,13 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from sorce.errors import BadPhoto, ModelError
-from sorce.mappings import Box, Region, Vector
+from sorce.mappings import Box, Picture, Region, Vector
 from sorce.models import load_encoder, load_model
 from sorce.models.checkpoint import find
 from sorce.models.objembed.network import Network, sines
 from sorce.models.objembed.preprocessing import fitted, scaled
 from sorce.models.objembed.prompts import about_photo, with_boxes
 from sorce.models.objembed.settings import MAX_REGIONS, MOST_BOXES, ObjEmbedSettings
-from sorce.pictures.loading import named
 from tests.kit import chat, objembed, owl, tiny
 
 CLOSE = 1e-5
@@ -43,8 +42,8 @@ def detector(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.fixture(scope="module")
-def photo() -> Image.Image:
-    return named(Image.fromarray(np.random.default_rng(0).integers(0, 256, (70, 90, 3), np.uint8)), NAME)
+def photo() -> Picture:
+    return Picture(Image.fromarray(np.random.default_rng(0).integers(0, 256, (70, 90, 3), np.uint8)), NAME)
 
 
 @pytest.fixture
@@ -68,7 +67,7 @@ def vectors(regions: list[Region]) -> Vector:
     return np.stack([region.vec for region in regions])
 
 
-def test_the_whole_photo_comes_first_then_the_boxes_with_their_predicted_iou(opened: Make, photo: Image.Image) -> None:
+def test_the_whole_photo_comes_first_then_the_boxes_with_their_predicted_iou(opened: Make, photo: Picture) -> None:
     [regions] = opened().embed_photos([photo])
     assert [region.kind for region in regions] == ["whole", *["object"] * 4]
     assert [region.box.as_tuple() for region in regions] == [(0, 0, 90, 70), *map(tuple, BOXES.tolist())]
@@ -79,7 +78,7 @@ def test_the_whole_photo_comes_first_then_the_boxes_with_their_predicted_iou(ope
     assert np.linalg.norm(vectors(regions), axis=1) == pytest.approx(np.ones(5), abs=1e-6)
 
 
-def test_a_photo_takes_one_pass(opened: Make, photo: Image.Image) -> None:
+def test_a_photo_takes_one_pass(opened: Make, photo: Picture) -> None:
     model = opened()
     network, passes = model._opened.network, []
     for part in (network, network.model.visual, network.model.language_model):
@@ -88,7 +87,7 @@ def test_a_photo_takes_one_pass(opened: Make, photo: Image.Image) -> None:
     assert sorted(passes) == sorted(["Network", "Qwen3VLVisionModel", "Qwen3VLTextModel"] * 2)
 
 
-def test_the_boxes_change_objects_that_follow_them_and_not_the_whole_photo(opened: Make, photo: Image.Image) -> None:
+def test_the_boxes_change_objects_that_follow_them_and_not_the_whole_photo(opened: Make, photo: Picture) -> None:
     [few], [all_four] = opened(BOXES[:2]).embed_photos([photo]), opened().embed_photos([photo])
     [others] = opened(BOXES[2:]).embed_photos([photo])
     assert vectors(all_four)[:3] == pytest.approx(vectors(few), abs=CLOSE)
@@ -96,13 +95,13 @@ def test_the_boxes_change_objects_that_follow_them_and_not_the_whole_photo(opene
     assert np.abs(vectors(others)[1:] - vectors(all_four)[3:]).max() > 100 * CLOSE
 
 
-def test_a_photo_without_boxes_is_the_whole_photo(opened: Make, photo: Image.Image) -> None:
+def test_a_photo_without_boxes_is_the_whole_photo(opened: Make, photo: Picture) -> None:
     [[region]] = opened(np.zeros((0, 4))).embed_photos([photo])
     assert (region.kind, region.box) == ("whole", Box(0, 0, 90, 70))
     assert region.vec == pytest.approx(opened().embed_photos([photo])[0][0].vec, abs=CLOSE)
 
 
-def test_of_a_detectors_boxes_the_best_are_kept_in_its_order(folder: Path, detector: str, photo: Image.Image) -> None:
+def test_of_a_detectors_boxes_the_best_are_kept_in_its_order(folder: Path, detector: str, photo: Picture) -> None:
     parameters = {"detector": detector, "max_regions": 6}
     [regions] = load_model(str(folder), "objembed", parameters, "cpu").embed_photos([photo])
     proposed = load_model(detector, "objects", {"vectors": "owl", "max_regions": 200}, "cpu").embed_photos([photo])[0]
@@ -116,7 +115,7 @@ def test_a_detector_that_finds_too_much_is_cut_to_what_the_model_takes(
 ) -> None:
     # No two boxes are the same object here, so that none is left out but the worst.
     monkeypatch.setattr("sorce.models.objects.proposals.SAME", 1.0)
-    large = Image.fromarray(np.random.default_rng(1).integers(0, 256, (90, 120, 3), np.uint8))
+    large = Picture(Image.fromarray(np.random.default_rng(1).integers(0, 256, (90, 120, 3), np.uint8)))
     [proposed] = load_model(detector, "objects", {"vectors": "owl", "max_regions": 1000}, "cpu").embed_photos([large])
     [regions] = load_model(str(folder), "objembed", {"detector": detector}, "cpu").embed_photos([large])
     assert len(proposed) > MAX_REGIONS
@@ -135,7 +134,7 @@ def test_the_prompts_follow_the_checkpoints_number_of_global_tokens() -> None:
 
 @pytest.mark.parametrize(("said", "tokens"), [(None, 1), (0, 1), (1, 2)])
 def test_other_numbers_of_global_tokens_are_read(
-    said: int | None, tokens: int, opened: Make, photo: Image.Image, tmp_path: Path
+    said: int | None, tokens: int, opened: Make, photo: Picture, tmp_path: Path
 ) -> None:
     model = opened(model=objembed.objembed(tmp_path / "model", said))
     assert model.recipe.prompts["photo"].count("<global>") == tokens
@@ -143,7 +142,7 @@ def test_other_numbers_of_global_tokens_are_read(
     assert len(regions) == 5
 
 
-def test_the_instruction_is_chosen_at_index_time(opened: Make, photo: Image.Image) -> None:
+def test_the_instruction_is_chosen_at_index_time(opened: Make, photo: Picture) -> None:
     referring, detection = opened(), opened(instruction="detection")
     assert "Locate the specific object" in referring.recipe.prompts["photo"]
     assert "Detect all objects" in detection.recipe.prompts["photo"]
@@ -181,7 +180,7 @@ def test_boxes_keep_their_place_when_the_network_runs_in_half_precision(folder: 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_half_precision_gives_nearly_the_same_regions(
-    dtype: torch.dtype, opened: Make, photo: Image.Image, monkeypatch: pytest.MonkeyPatch
+    dtype: torch.dtype, opened: Make, photo: Picture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     exact = opened()
     monkeypatch.setattr("sorce.models.objembed.loading.number_format", lambda *_: dtype)
@@ -290,7 +289,7 @@ def test_an_unknown_number_of_global_tokens_is_refused(opened: Make, tmp_path: P
         opened(model=objembed.objembed(tmp_path / "three", 3))
 
 
-def test_damaged_weights_are_said_to_be(copy: Path, opened: Make, photo: Image.Image) -> None:
+def test_damaged_weights_are_said_to_be(copy: Path, opened: Make, photo: Picture) -> None:
     weights = load_file(copy / "model.safetensors")
     weights["model.language_model.norm.weight"].fill_(torch.nan)
     save_file(weights, copy / "model.safetensors", {"format": "pt"})
@@ -309,20 +308,20 @@ def test_damaged_weights_are_said_to_be(copy: Path, opened: Make, photo: Image.I
     ],
 )
 def test_boxes_that_the_model_cannot_take_reject_the_photo_before_it_is_encoded(
-    boxes: list[list[float]], said: str, opened: Make, photo: Image.Image
+    boxes: list[list[float]], said: str, opened: Make, photo: Picture
 ) -> None:
     with pytest.raises(BadPhoto, match=said):
         opened(np.array(boxes)).prepare(photo)
 
 
-def test_as_many_boxes_as_the_model_takes_are_taken(opened: Make, photo: Image.Image) -> None:
+def test_as_many_boxes_as_the_model_takes_are_taken(opened: Make, photo: Picture) -> None:
     [regions] = opened(np.repeat(BOXES, MOST_BOXES // 4, axis=0)).embed_photos([photo])
     assert len(regions) == MAX_REGIONS
 
 
 def test_a_photo_too_narrow_for_the_network_is_a_bad_photo(opened: Make) -> None:
     with pytest.raises(BadPhoto, match="1 x 201 px is too narrow"):
-        opened().prepare(named(Image.new("RGB", (1, 201)), NAME))
+        opened().prepare(Picture(Image.new("RGB", (1, 201)), NAME))
 
 
 @pytest.mark.parametrize(

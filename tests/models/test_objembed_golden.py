@@ -14,7 +14,7 @@ import pytest
 import torch
 from PIL import Image
 
-from sorce.mappings import Vector
+from sorce.mappings import Picture, Vector
 from sorce.models import load_model
 from sorce.models.checkpoint import find
 from sorce.models.objembed.loading import open_objembed
@@ -25,7 +25,6 @@ from sorce.models.objembed.prompts import GLOBAL_TEXT, LOCAL, SENTENCE, about_ph
 from sorce.models.objembed.settings import INSTRUCTIONS
 from sorce.models.prompts.loading import Opened
 from sorce.models.prompts.passes import text_states
-from sorce.pictures.loading import named
 from tests.kit.objembed import GOLDEN, write_boxes
 
 CLOSE = 1e-5
@@ -226,7 +225,7 @@ def test_the_method_gives_the_released_codes_vectors_at_length_1(released: Relea
     boxes = released.boxes(CASES[name])
     file = write_boxes(tmp_path / "boxes.jsonl", {"photo.png": boxes})
     model = load_model(str(released.folder), "objembed", {"detector": file}, "cpu")
-    [regions] = model.embed_photos([named(released.photo(CASES[name].photo), "photo.png")])
+    [regions] = model.embed_photos([Picture(released.photo(CASES[name].photo), "photo.png")])
     vectors = np.stack([region.vec for region in regions])
     whole = released.expected[f"{name}/global_embeddings"][:, 0]
     objects = released.expected[f"{name}/object_embeddings"]

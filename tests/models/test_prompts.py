@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, AutoModelForImageTextToText
 
 from sorce.errors import BadPhoto, ModelError
-from sorce.mappings import Box, Region, Vector
+from sorce.mappings import Box, Picture, Region, Vector
 from sorce.models.checkpoint import find, find_again
 from sorce.models.prompts import ASKS, TEMPLATES, PromptSettings, RegionalPrompts, Template
 from sorce.models.prompts import method as method_module
@@ -29,7 +29,7 @@ from tests.kit.chat import GOLDEN
 
 INPUTS, EXPECTED = np.load(GOLDEN / "inputs.npz"), np.load(GOLDEN / "expected.npz")
 PROMPTS = json.loads((GOLDEN / "prompts.json").read_text())
-PHOTOS = [Image.fromarray(INPUTS[f"image{number}"]) for number in range(3)]
+PHOTOS = [Picture(Image.fromarray(INPUTS[f"image{number}"])) for number in range(3)]
 CAPTIONS = [str(caption) for caption in INPUTS["captions"]]
 PUBLISHED = {"llava": "llama3", "qwen2vl": "qwen2"}
 CLOSE, ORDERED = 2e-6, 2e-5
@@ -73,9 +73,9 @@ def vectors(photos: list[list[Region]]) -> Vector:
     return np.stack([np.stack([region.vec for region in regions]) for regions in photos])
 
 
-def noise(width: int, height: int) -> Image.Image:
+def noise(width: int, height: int) -> Picture:
     values = np.random.default_rng(width).integers(0, 256, (height, width, 3), np.uint8)
-    return Image.fromarray(values)
+    return Picture(Image.fromarray(values))
 
 
 def test_the_prompts_are_the_published_ones(family: str) -> None:
@@ -115,7 +115,7 @@ def test_the_network_reads_the_released_codes_tokens(family: str) -> None:
     template = TEMPLATES[PUBLISHED[family]]
     split = Split.of([chat_model.tokenizer(template.asking(ask))["input_ids"] for ask in ASKS["positional"]])
     for number, photo in enumerate(PHOTOS):
-        start = split.start_with(half.image_token, half.see(photo).image_tokens)
+        start = split.start_with(half.image_token, half.see(photo.image).image_tokens)
         for which, ending in enumerate(split.endings):
             assert [*start, *ending] == EXPECTED[f"{family}/ids_image{number}_prompt{which}"].tolist()
     for number, caption in enumerate(CAPTIONS):

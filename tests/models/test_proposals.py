@@ -9,13 +9,13 @@ from transformers import AutoModelForObjectDetection, Owlv2ForObjectDetection, O
 from transformers.models.owlv2.modeling_owlv2 import Owlv2ObjectDetectionOutput
 
 from sorce.errors import BadPhoto, ModelError
+from sorce.mappings import Picture
 from sorce.models.checkpoint import find
 from sorce.models.objects.owl import Owl, placed, see
 from sorce.models.objects.proposals import Found, cut_off, picked, taken
 from sorce.models.objects.proposers import open_proposer
 from sorce.models.objects.settings import ProposalLimits
 from sorce.models.objects.windows import MOST_TILES, Look, Window, windows
-from sorce.pictures.loading import named
 from tests.kit import owl, tiny
 
 CPU = torch.device("cpu")
@@ -38,8 +38,8 @@ def closed(tmp_path_factory):
     return {name: make(tmp_path_factory.mktemp(name)) for name, make in makers.items()}
 
 
-def photo(width, height):
-    return Image.fromarray(np.random.default_rng(width).integers(0, 256, (height, width, 3), np.uint8))
+def photo(width, height, name=""):
+    return Picture(Image.fromarray(np.random.default_rng(width).integers(0, 256, (height, width, 3), np.uint8)), name)
 
 
 def look(width, height, *places):
@@ -86,8 +86,8 @@ def test_a_photo_of_12_megapixels_is_seen_at_its_own_scale():
 def test_a_view_is_what_the_processor_would_make_of_the_photo(folder, detector, width, height):
     picture = photo(width, height)
     processor = Owlv2Processor.from_pretrained(folder)
-    expected = processor.image_processor(images=[picture], return_tensors="pt")["pixel_values"][0]
-    view = torch.from_numpy(see(picture, Window(0, 0, width, height), 32)).permute(2, 0, 1)
+    expected = processor.image_processor(images=[picture.image], return_tensors="pt")["pixel_values"][0]
+    view = torch.from_numpy(see(picture.image, Window(0, 0, width, height), 32)).permute(2, 0, 1)
     scale, shift = detector._line
     padded = torch.zeros((3, 32, 32), dtype=torch.uint8)
     padded[:, : view.shape[1], : view.shape[2]] = view
@@ -126,7 +126,7 @@ def test_boxes_are_those_of_transformers_to_the_bit(folder, width, height):
 @pytest.mark.parametrize(("width", "height"), [(45, 31), (7, 40), (32, 32)])
 def test_boxes_and_objectness_are_those_of_the_published_model(folder, detector, width, height):
     picture = photo(width, height)
-    at = detector.look(picture)
+    at = detector.look(picture.image)
     pixels = torch.zeros(1, 3, 32, 32, dtype=torch.uint8)
     pixels[0, :, : at.views[0].shape[0], : at.views[0].shape[1]] = torch.from_numpy(at.views[0]).permute(2, 0, 1)
     processor, model = Owlv2Processor.from_pretrained(folder), Owlv2ForObjectDetection.from_pretrained(folder)
@@ -144,13 +144,13 @@ def test_boxes_and_objectness_are_those_of_the_published_model(folder, detector,
 
 def test_what_a_tile_shows_lies_where_the_tile_does(detector):
     picture = photo(100, 70)
-    at = detector.look(picture)
+    at = detector.look(picture.image)
     everywhere = detector.found(at)
     assert len(at.windows) > 5
     assert len(everywhere.boxes) == 64 * len(at.windows)
     for number in (1, 3, len(at.windows) - 1):
         window = at.windows[number]
-        alone = detector.found(detector.look(window.cut(picture)))
+        alone = detector.found(detector.look(window.cut(picture.image)))
         there = everywhere.boxes[everywhere.windows == number]
         offset = torch.tensor([window.left, window.top, window.left, window.top])
         assert there == pytest.approx(alone.boxes + offset, abs=1e-4)
@@ -216,7 +216,7 @@ def test_a_closed_sets_boxes_are_those_of_its_own_processor(closed, family, widt
     images = proposer._detector._images
     model = AutoModelForObjectDetection.from_pretrained(closed[family])
     with torch.inference_mode():
-        output = model(**images(images=[picture], return_tensors="pt"))
+        output = model(**images(images=[picture.image], return_tensors="pt"))
     [said] = images.post_process_object_detection(output, threshold=0.0, target_sizes=[(height, width)])
     at = proposer.prepare(picture)
     ours = proposer._detector.found(at)
@@ -242,7 +242,7 @@ def test_a_closed_set_sees_a_large_photo_no_larger_than_its_processor_makes_it(c
 @pytest.mark.parametrize("size", [(1, 1), (1, 300), (300, 1), (2, 2)])
 def test_photos_of_any_shape_are_looked_at(folder, closed, size):
     for name in (folder, *closed.values()):
-        proposals = open_proposer(str(name), ProposalLimits(5), "cpu").propose(Image.new("RGB", size))
+        proposals = open_proposer(str(name), ProposalLimits(5), "cpu").propose(Picture(Image.new("RGB", size)))
         assert proposals.boxes.shape == (len(proposals), 4)
         assert (proposals.boxes[:, 2:] <= size).all()
 
@@ -299,15 +299,15 @@ def test_boxes_from_a_file_are_taken_as_they_are_the_best_first(boxes):
         {"image": "none.jpg", "boxes": []},
     )
     proposer = open_proposer(file, ProposalLimits(3))
-    first = proposer.propose(named(photo(30, 20), "/photos/2024/a.jpg"))
+    first = proposer.propose(photo(30, 20, "/photos/2024/a.jpg"))
     assert first.boxes.tolist() == [[1, 2.5, 30, 20], [0, 0, 5, 5], [0, 0, 5, 5]]
     assert first.quality.tolist() == pytest.approx([0.9, 0.5, 0.1])
     assert first.boxes.dtype == first.quality.dtype == np.float32
-    second = proposer.propose(named(photo(30, 20), "/photos/2023/a.jpg"))
+    second = proposer.propose(photo(30, 20, "/photos/2023/a.jpg"))
     assert second.boxes.tolist() == [[3, 3, 4, 4], [1, 1, 2, 2]]
     assert second.quality.tolist() == [1, 1]
-    assert proposer.propose(named(photo(30, 20), "none.jpg")).boxes.shape == (0, 4)
-    assert len(open_proposer(file, ProposalLimits(3, 0.4)).propose(named(photo(30, 20), "2024/a.jpg"))) == 2
+    assert proposer.propose(photo(30, 20, "none.jpg")).boxes.shape == (0, 4)
+    assert len(open_proposer(file, ProposalLimits(3, 0.4)).propose(photo(30, 20, "2024/a.jpg"))) == 2
     assert proposer.name == "file"
 
 
@@ -325,17 +325,17 @@ def test_boxes_from_a_file_are_taken_as_they_are_the_best_first(boxes):
 def test_a_box_outside_its_photo_or_without_area_is_refused(boxes, box, said):
     proposer = open_proposer(boxes({"image": "a.jpg", "boxes": [box]}), ProposalLimits(3))
     with pytest.raises(BadPhoto, match=said):
-        proposer.prepare(named(photo(30, 20), "x/a.jpg"))
+        proposer.prepare(photo(30, 20, "x/a.jpg"))
 
 
 def test_a_photo_without_a_line_or_a_name_or_with_too_many_boxes_is_refused(boxes):
     proposer = open_proposer(boxes({"image": "a.jpg", "boxes": [[0, 0, 5, 5]] * 4}), ProposalLimits(3))
     with pytest.raises(BadPhoto, match=r"photo 'b.jpg' is not in 'boxes.jsonl'; add a line for it"):
-        proposer.prepare(named(photo(30, 20), "b.jpg"))
+        proposer.prepare(photo(30, 20, "b.jpg"))
     with pytest.raises(BadPhoto, match=r"has no name, by which 'boxes.jsonl' would tell its boxes"):
         proposer.prepare(photo(30, 20))
     with pytest.raises(BadPhoto, match=r"photo 'a.jpg' has 4 boxes in 'boxes.jsonl', and at most 3 are taken"):
-        proposer.prepare(named(photo(30, 20), "a.jpg"))
+        proposer.prepare(photo(30, 20, "a.jpg"))
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@ import pytest
 from PIL import Image
 
 from sorce.errors import ModelError
-from sorce.mappings import Box
+from sorce.mappings import Box, Picture
 from sorce.models import load_model
 from sorce.models.tiles import Tiles
 from sorce.models.tiling import TileSettings
@@ -16,24 +16,25 @@ def model(encoder):
 
 
 def test_region_0_is_the_whole_photo_and_the_others_are_tiles(model, encoder, photo):
-    [regions] = model.embed_photos([photo])
+    [regions] = model.embed_photos([Picture(photo)])
     assert 10 < len(regions) <= 60
     assert [region.kind for region in regions] == ["whole"] + ["tile"] * (len(regions) - 1)
     assert regions[0].box == Box(0, 0, 320, 200)
-    [[whole]] = Whole(encoder).embed_photos([photo])
+    [[whole]] = Whole(encoder).embed_photos([Picture(photo)])
     np.testing.assert_allclose(regions[0].vec, whole.vec, atol=1e-5)
 
 
 def test_a_tiles_vector_is_that_of_its_box_in_the_original_pixels(encoders, photo):
     encoder = encoders["clip"]
-    [regions] = Tiles(encoder, TileSettings(min_object_size=0.1, max_regions=60)).embed_photos([photo])
+    [regions] = Tiles(encoder, TileSettings(min_object_size=0.1, max_regions=60)).embed_photos([Picture(photo)])
     alone = encoder.embed_views([encoder.view(photo, region.box) for region in regions])
     # A tile is cut out of the scaled photo; a brightness may round otherwise.
     assert min(region.vec @ vec for region, vec in zip(regions, alone, strict=True)) > 0.999
 
 
 def test_photos_of_a_batch_get_what_each_gets_alone(model, photo):
-    photos = [photo, photo.resize((33, 500)), photo.crop((0, 0, 1, 1)), photo.rotate(90, expand=True)]
+    images = [photo, photo.resize((33, 500)), photo.crop((0, 0, 1, 1)), photo.rotate(90, expand=True)]
+    photos = [Picture(image) for image in images]
     together = model.embed_photos(photos)
     for picture, regions in zip(photos, together, strict=True):
         [alone] = model.embed_photos([picture])
@@ -42,14 +43,14 @@ def test_photos_of_a_batch_get_what_each_gets_alone(model, photo):
 
 
 def test_regions_share_one_array(model, photo):
-    [regions] = model.embed_photos([photo])
+    [regions] = model.embed_photos([Picture(photo)])
     assert len({id(region.vec.base) for region in regions}) == 1
     assert all(region.vec.dtype == np.float32 for region in regions)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 900), (3000, 2), (64, 64), (5000, 30)])
 def test_odd_photos_work(model, size):
-    [regions] = model.embed_photos([Image.new("RGB", size, "navy")])
+    [regions] = model.embed_photos([Picture(Image.new("RGB", size, "navy"))])
     assert 1 <= len(regions) <= 60
 
 
@@ -65,8 +66,9 @@ def test_the_recipe_holds_the_parameters(model):
 
 
 def test_only_so_many_are_kept(model, photo):
-    [all_of_them] = model.embed_photos([photo])
-    [kept] = Tiles(model.encoder, TileSettings(min_object_size=0.1, max_regions=60, max_stored=9)).embed_photos([photo])
+    [all_of_them] = model.embed_photos([Picture(photo)])
+    few = TileSettings(min_object_size=0.1, max_regions=60, max_stored=9)
+    [kept] = Tiles(model.encoder, few).embed_photos([Picture(photo)])
     assert [region.kind for region in kept] == ["whole"] + ["tile"] * 8
     assert {region.box for region in kept} <= {region.box for region in all_of_them}
 

@@ -144,7 +144,7 @@ def test_what_is_no_regular_file_or_no_picture_is_a_page(tmp_path: Path) -> None
 
 
 def test_a_picture_that_bloats_what_opens_it_is_a_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(draw, "Limits", lambda: DecodeLimits(memory=1 << 28))
+    monkeypatch.setattr(draw, "DecodeLimits", lambda: DecodeLimits(memory=1 << 28))
     Image.new("1", (12_000, 12_000)).save(tmp_path / "bomb.png")
     Image.new("RGB", (80, 60), "green").save(tmp_path / "a.png")
     uris = [(tmp_path / name).as_uri() for name in ("bomb.png", "a.png")]

@@ -13,7 +13,7 @@ import pytest
 from PIL import ExifTags, Image
 
 from sorce.errors import BadPhoto
-from sorce.pictures.loading import open_upright
+from sorce.pictures.loading import open_picture
 
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
 
@@ -57,7 +57,7 @@ def test_every_turn_of_exif_is_undone(tmp_path: Path, kind: str, orientation: in
     file = tmp_path / f"turned.{kind}"
     stored.save(file, exif=exif)
 
-    photo = open_upright(file)
+    photo = open_picture(file).image
 
     assert photo.size == (64, 32)
     assert corners(photo) == [RED, GREEN, BLUE, WHITE]
@@ -70,7 +70,7 @@ def test_transparent_pixels_are_white(tmp_path: Path, mode: str) -> None:
     file = tmp_path / "layer.png"
     layer.convert(mode).save(file)
 
-    photo = open_upright(file)
+    photo = open_picture(file).image
 
     assert (photo.mode, photo.getpixel((0, 0)), photo.getpixel((7, 0))) == ("RGB", (0, 0, 0), WHITE)
 
@@ -78,33 +78,33 @@ def test_transparent_pixels_are_white(tmp_path: Path, mode: str) -> None:
 def test_half_transparent_pixels_are_mixed_with_white(tmp_path: Path) -> None:
     file = tmp_path / "half.png"
     Image.new("RGBA", (4, 4), (0, 0, 0, 128)).save(file)
-    assert open_upright(file).getpixel((0, 0)) == (127, 127, 127)
+    assert open_picture(file).image.getpixel((0, 0)) == (127, 127, 127)
 
 
 @pytest.mark.parametrize("kind", ["png", "tif"])
 def test_16_bit_grey_is_scaled_and_not_clipped(tmp_path: Path, kind: str) -> None:
     file = tmp_path / f"deep.{kind}"
     Image.fromarray(np.array([[0, 257 * 100, 65535]], np.uint16)).save(file)
-    assert np.asarray(open_upright(file))[0, :, 0].tolist() == [0, 100, 255]
+    assert np.asarray(open_picture(file).image)[0, :, 0].tolist() == [0, 100, 255]
 
 
 def test_32_bit_fractions_are_scaled(tmp_path: Path) -> None:
     file = tmp_path / "fractions.tif"
     Image.fromarray(np.array([[0, 0.5, 1]], np.float32)).save(file)
-    assert np.asarray(open_upright(file))[0, :, 0].tolist() == [0, 128, 255]
+    assert np.asarray(open_picture(file).image)[0, :, 0].tolist() == [0, 128, 255]
 
 
 def test_32_bit_numbers_beyond_1_span_their_own_range_and_nan_is_black(tmp_path: Path) -> None:
     file = tmp_path / "heights.tif"
     Image.fromarray(np.array([[0, 500, 1000, np.nan]], np.float32)).save(file)
-    assert np.asarray(open_upright(file))[0, :, 0].tolist() == [0, 128, 255, 0]
+    assert np.asarray(open_picture(file).image)[0, :, 0].tolist() == [0, 128, 255, 0]
 
 
 def test_cmyk_1_bit_and_palettes_become_rgb(tmp_path: Path) -> None:
     for mode, kind in [("CMYK", "jpg"), ("CMYK", "tif"), ("1", "png"), ("P", "png"), ("L", "bmp"), ("YCbCr", "tif")]:
         file = tmp_path / f"{mode}.{kind}"
         Image.new("RGB", (8, 8), WHITE).convert(mode).save(file)
-        photo = open_upright(file)
+        photo = open_picture(file).image
         assert (photo.mode, photo.getpixel((4, 4))) == ("RGB", WHITE), mode
 
 
@@ -114,21 +114,21 @@ def test_an_animation_or_a_file_of_pages_is_its_first_picture(tmp_path: Path, ki
     frames = [Image.new("RGB", (8, 8), colour) for colour in (RED, BLUE)]
     lossless = {"lossless": True} if kind == "webp" else {}
     frames[0].save(file, save_all=True, append_images=frames[1:], **lossless)
-    assert open_upright(file).getpixel((4, 4)) == RED
+    assert open_picture(file).image.getpixel((4, 4)) == RED
 
 
 @pytest.mark.parametrize("size", [(1, 1), (3000, 1), (2, 5000)])
 def test_extreme_shapes_keep_their_size(tmp_path: Path, size: tuple[int, int]) -> None:
     file = tmp_path / "extreme.png"
     Image.new("RGB", size, RED).save(file)
-    assert open_upright(file).size == size
+    assert open_picture(file).image.size == size
 
 
 @pytest.mark.filterwarnings("ignore:.*EXIF")
 def test_a_broken_exif_leaves_the_photo_as_it_is(tmp_path: Path) -> None:
     file = tmp_path / "broken.jpg"
     quarters().save(file, exif=b"Exif\0\0II*\0\xff\xff\xff\xff" + b"\xff" * 40)
-    assert corners(open_upright(file)) == [RED, GREEN, BLUE, WHITE]
+    assert corners(open_picture(file).image) == [RED, GREEN, BLUE, WHITE]
 
 
 def bomb() -> bytes:
@@ -161,7 +161,7 @@ def test_what_is_no_photo_says_why(tmp_path: Path, content: bytes, reason: str) 
     file = tmp_path / "bad.jpg"
     file.write_bytes(content)
     with pytest.raises(BadPhoto) as caught:
-        open_upright(file)
+        open_picture(file)
     assert str(caught.value) == reason
 
 
@@ -174,9 +174,9 @@ def test_a_file_cut_anywhere_is_a_bad_photo_or_still_a_photo(tmp_path: Path, kin
     for size in range(0, len(content) - 1, max(1, len(content) // 40)):
         cut.write_bytes(content[:size])
         with suppress(BadPhoto):
-            assert open_upright(cut).size == (64, 64)
+            assert open_picture(cut).image.size == (64, 64)
 
 
 def test_a_missing_file_says_so(tmp_path: Path) -> None:
     with pytest.raises(BadPhoto, match=r"^cannot be read \(No such file or directory\)$"):
-        open_upright(tmp_path / "none.jpg")
+        open_picture(tmp_path / "none.jpg")
