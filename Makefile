@@ -6,13 +6,29 @@ BIN := $(VENV)/bin
 PINNED := --constraints constraints.txt --build-constraints constraints.txt
 INSTALL = $(BIN)/uv pip install --quiet --python $(BIN)/python
 
-.PHONY: demo test measures check types wheel constraints ready
+.PHONY: demo test test-long test-bfloat16 test-loaded test-newest faults measures check wheel constraints ready
 
 demo: ready          ## start a local OpenSearch, find small things in 40 scenes, stop it
 	$(BIN)/python -m demo
 
-test: ready          ## the tests, against a real OpenSearch
-	$(BIN)/python -m pytest
+test: ready          ## the tests, against a real OpenSearch; those that take minutes are `test-long`
+	$(BIN)/python -m pytest -q -m 'not long'
+
+test-long: ready     ## the tests that take minutes
+	$(BIN)/python -m pytest -q -m long
+
+test-bfloat16: ready ## what depends on bfloat16: with and without it, whatever this CPU has
+	SORCE_BFLOAT16=off $(BIN)/python -m pytest -q -m bfloat16
+	SORCE_BFLOAT16=on $(BIN)/python -m pytest -q -m bfloat16
+
+test-loaded: ready   ## the tests, beside eight busy processes
+	.ci/loaded $(BIN)
+
+test-newest: ready   ## the tests, with the newest version of every library
+	.ci/newest $(BIN)
+
+faults: ready        ## the tests of faults: each fails on 0.1.0 and passes here
+	$(BIN)/python -m tests.faults.compare
 
 measures: ready      ## every measure, a line each (ONLY="name ..." for some)
 	$(INSTALL) $(PINNED) --editable '.[dev,bench]'
