@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import warnings
+from errno import EIO, ENOSPC, EPIPE
 from importlib import import_module
+from io import TextIOWrapper
 from typing import NoReturn
 
 import click
@@ -52,8 +56,10 @@ def ingest() -> NoReturn:
 
 def run(what: click.Command, name: str) -> NoReturn:
     """Runs a command and exits: 0 done, 1 failed, 2 wrong usage, 3 done with rejects, 130 interrupted."""
+    _prepare_streams()
     try:
         code = what.main(prog_name=name, standalone_mode=False)
+        sys.stdout.flush()
     except SorceError as error:
         click.echo(f"{name}: {error}", err=True)
         sys.exit(1)
@@ -63,4 +69,29 @@ def run(what: click.Command, name: str) -> NoReturn:
     except click.Abort:
         click.echo(f"{name}: interrupted.", err=True)
         sys.exit(130)
+    except OSError as error:
+        _exit_without_output(name, error)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _prepare_streams() -> None:
+    """What a terminal cannot show is escaped, and other libraries' warnings stay away from people."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")
+        warnings.filterwarnings("default", module="sorce")
+
+
+def _exit_without_output(name: str, error: OSError) -> NoReturn:
+    """Ends where standard output takes nothing: a closed pipe, or a full disk. Any other OSError is a bug."""
+    if error.errno not in (EPIPE, ENOSPC, EIO) or error.filename is not None:
+        raise error
+    # Python would flush what is left as it ends, and fail again.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if error.errno != EPIPE:
+        click.echo(
+            f"{name}: the results cannot be written ({error.strerror}); make room, or write elsewhere.", err=True
+        )
+    sys.exit(1)

@@ -57,3 +57,32 @@ def test_models_lists_methods_and_licences(form: list[str]) -> None:
     listed = sorce("models", *form).stdout
     assert "google/owlv2-base-patch16-ensemble" in listed
     assert "Apache-2.0" in listed
+
+
+FULL = Path("/dev/full")
+
+
+@pytest.mark.fault("7.2.2")
+@pytest.mark.skipif(not FULL.exists(), reason="this system has no /dev/full, which stands for a full disk")
+def test_results_that_cannot_be_written_are_one_sentence_and_exit_code_1() -> None:
+    command = [sys.executable, "-c", "from sorce.cli import main; main()", "models"]
+    with FULL.open("w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stderr) == (
+        1,
+        "sorce: the results cannot be written (No space left on device); make room, or write elsewhere.\n",
+    )
+
+
+def test_a_reader_that_goes_away_is_no_traceback() -> None:
+    command = f"{sys.executable} -c 'from sorce.cli import main; main()' models | head -c 1 >/dev/null"
+    done = subprocess.run(["bash", "-o", "pipefail", "-c", command], stderr=subprocess.PIPE, text=True, check=False)
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize("given", [[], ["-W", "always"]])
+def test_warnings_of_other_libraries_reach_a_person_only_who_asks_for_them(given: list[str]) -> None:
+    code = "import click, warnings; from sorce.cli import run\n"
+    code += "@click.command()\ndef tell(): warnings.warn('old', DeprecationWarning)\nrun(tell, 'tell')"
+    done = subprocess.run([sys.executable, *given, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, "old" in done.stderr) == (0, bool(given))
