@@ -34,9 +34,10 @@ measures: ready      ## every measure, a line each (ONLY="name ..." for some)
 	$(INSTALL) $(PINNED) --editable '.[dev,bench]'
 	$(BIN)/python benchmarks/measures.py $(ONLY)
 
-check: ready         ## formatter, linter, strict types
+check: ready         ## formatter, linter, arrows between rooms, strict types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	$(BIN)/lint-imports --no-logo
 	.ci/types $(BIN)
 
 wheel: ready         ## build the wheel, install it elsewhere, run its commands

@@ -1,0 +1,88 @@
+"""What holds for the whole tree: sizes, names, and that nothing is missing from the wheel or from the lists."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+ROOMS = ("engine", "evaluate", "ingest", "mappings", "models", "pictures", "plugin", "sorce")
+MOST_LINES, MOST_LONG_FILES, MOST_LINES_OF_A_FUNCTION = 300, 3, 45
+
+
+def files(*folders: str) -> list[Path]:
+    listed = subprocess.run(
+        ["git", "-C", str(ROOT), "ls-files", "-co", "--exclude-standard", "--", *(f"{each}/*.py" for each in folders)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return [path for path in (ROOT / line for line in listed.stdout.splitlines()) if path.is_file()]
+
+
+def nodes(*folders: str) -> Iterator[tuple[Path, ast.AST]]:
+    for file in files(*folders):
+        yield from ((file, node) for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))))
+
+
+def test_every_room_is_a_package_of_sorce() -> None:
+    for room in ROOMS[:-1]:
+        assert (ROOT / "sorce" / room).readlink() == Path("..") / room
+        assert (ROOT / room / "__init__.py").is_file()
+
+
+def test_no_two_public_classes_share_a_name() -> None:
+    places = defaultdict(list)
+    for file, node in nodes(*ROOMS):
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+            places[node.name].append(str(file.relative_to(ROOT)))
+    assert {name: found for name, found in places.items() if len(found) > 1} == {}
+
+
+def test_a_file_is_read_in_one_sitting() -> None:
+    long = [str(file) for file in files(*ROOMS, "benchmarks", "demo", "training") if lines(file) > MOST_LINES]
+    assert len(long) <= MOST_LONG_FILES, long
+
+
+def lines(file: Path) -> int:
+    return file.read_text(encoding="utf-8").count("\n")
+
+
+def test_a_function_is_seen_on_one_screen() -> None:
+    long = [
+        f"{file.relative_to(ROOT)}:{node.lineno} {node.name}"
+        for file, node in nodes(*ROOMS, "benchmarks", "demo", "training")
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
+        and (node.end_lineno or 0) - node.lineno + 1 > MOST_LINES_OF_A_FUNCTION
+    ]
+    assert long == []
+
+
+def test_no_file_names_a_machine_or_a_registry() -> None:
+    listed = subprocess.run(
+        ["git", "-C", str(ROOT), "grep", "-InE", r"(files\.pytho" + r"nhosted|pypi\.or" + "g/simple)"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert listed.stdout == ""
+
+
+def test_each_number_of_a_fault_has_a_test_and_each_test_a_number() -> None:
+    listed = set()
+    for file in (ROOT / "tests/faults").glob("*.md"):
+        listed |= set(re.findall(r"^\| *(\d+\.(?:\d+|s)\.\d+) *\|", file.read_text(encoding="utf-8"), re.MULTILINE))
+    marked = set()
+    for _, node in nodes("tests"):
+        if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("mark.fault"):
+            marked |= {argument.value for argument in node.args if isinstance(argument, ast.Constant)}
+    assert listed == marked
+
+
+def test_constraints_are_names_and_versions() -> None:
+    for line in (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()[1:]:
+        assert re.fullmatch(r'[a-z0-9-]+==[\w.+!]+( ; python_version == "3\.\d+")?', line)
