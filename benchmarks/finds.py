@@ -130,7 +130,11 @@ def judged(name: str, places: Sequence[Ranks], *, bars: bool) -> Iterator[Line]:
     recall, precision = recall_at(5, places), mean_average_precision(places)
     yield Line(f"finds, {name}: R@1", recall_at(1, places))
     yield at_least(f"finds, {name}: R@5", recall, 0.6) if bars else Line(f"finds, {name}: R@5", recall)
-    yield at_least(f"finds, {name}: mAP", precision, 0.35) if bars else Line(f"finds, {name}: mAP", precision)
+    yield (
+        at_least(f"finds, {name}: retrieval mAP", precision, 0.35)
+        if bars
+        else Line(f"finds, {name}: retrieval mAP", precision)
+    )
 
 
 def _unseen(those: Scenes) -> Iterator[Line]:

@@ -85,7 +85,7 @@ def compared(bank: Vector, choosing: Set, reporting: Iterator[Set]) -> Iterator[
 
 
 def chosen(those: Set, bank: Vector) -> tuple[float, float]:
-    """The temperature and weight of the best mAP."""
+    """The temperature and weight of the best retrieval mAP."""
     return max(
         ((temperature, weight) for temperature in TEMPERATURES for weight in WEIGHTS),
         key=lambda way: mean_average_precision(those.places(bank, *way)),
@@ -95,7 +95,7 @@ def chosen(those: Set, bank: Vector) -> tuple[float, float]:
 def judged(name: str, places: Sequence[Ranks]) -> Iterator[Line]:
     yield Line(f"querybank, {name}: R@1", recall_at(1, places))
     yield Line(f"querybank, {name}: R@5", recall_at(5, places))
-    yield Line(f"querybank, {name}: mAP", mean_average_precision(places))
+    yield Line(f"querybank, {name}: retrieval mAP", mean_average_precision(places))
 
 
 def missed(those: Set, bank: Vector, k: int) -> Line:

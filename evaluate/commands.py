@@ -94,7 +94,8 @@ def evaluate(
     \b
     FOLDER holds the pictures and the truth of BENCHMARK:
       sorce-1k  dataset.jsonl beside full_res, zoom_2x and zoom_3x: recall, text to image and back
-      coco      a JSON file of COCO, LVIS or Objects365: class names as queries, mAP@50
+      coco      a JSON file of COCO, LVIS or Objects365: class names as queries,
+                retrieval mAP over the first 50 photos
       yolo      a text per picture, and data.yaml: the same
       lines     labels.jsonl, {"image", "objects": [{"label", "box"}]}: the same
       sorec     a JSON list of expressions: Acc50, Acc75, mAcc

@@ -6,8 +6,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from sorce.errors import GroundTruthError
-from sorce.ingest import Source
 from sorce.mappings import Box
+from sorce.pictures.source import Source
+
+MAX_EXAMPLE = 300
+"""Characters of an example that are shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +55,8 @@ class GroundTruth:
         """Raises GroundTruthError where nothing can be asked."""
         asked = tuple(queries)
         if not asked:
-            raise GroundTruthError(" ".join(["this benchmark has nothing to ask.", *remarks.sentences()]))
+            why = "; ".join(remark.removesuffix(".") for remark in remarks.sentences())
+            raise GroundTruthError(f"this benchmark has nothing to ask{f': {why}' if why else ''}.")
         return cls({picture.photo_id: picture for picture in pictures}, asked, remarks.sentences())
 
     def share(self, query: LabelledQuery, photo_id: str) -> float | None:
@@ -69,8 +73,17 @@ class Remarks:
         self._first: dict[str, str] = {}
 
     def add(self, what: str, example: str) -> None:
+        """Counts one case of `what`. The first example is shown, with its control characters escaped."""
         self._counts[what] = self._counts.get(what, 0) + 1
-        self._first.setdefault(what, example)
+        self._first.setdefault(what, _printable(example))
 
     def sentences(self) -> tuple[str, ...]:
         return tuple(f"{what}: {count:,} (first: {self._first[what]})." for what, count in self._counts.items())
+
+
+def _printable(text: str) -> str:
+    """One line that any terminal can show: names in label files may hold control characters, or be very long."""
+    shown = "".join(
+        each if each.isprintable() else each.encode("unicode_escape").decode() for each in text[:MAX_EXAMPLE]
+    )
+    return f"{shown}..." if len(text) > MAX_EXAMPLE else shown

@@ -27,7 +27,9 @@ from sorce.mappings import Hit
 KS = (1, 5, 10)
 MOST = max(KS)
 PHOTOS = 50
-"""Of mAP@50 in the papers: so many photos, not an IoU."""
+"""The papers call it mAP@50. It is always written out: in detection that name means an IoU of 0.5."""
+
+MAP = f"retrieval mAP over the first {PHOTOS} photos"
 
 DRAWN = 3
 """The first hits of a query that are kept to be drawn."""
@@ -128,8 +130,8 @@ def classes(truth: GroundTruth, ask: Ask, progress: Progress) -> Outcome:
     outcome.figures.extend(recalls("", found))
     of_all = [average_precision(places, PHOTOS) for places in found]
     attainable = [average_precision(places, PHOTOS, attainable=True) for places in found]
-    outcome.figures.append(figure(f"mAP@{PHOTOS} of all relevant", of_all))
-    outcome.figures.append(figure(f"mAP@{PHOTOS} of min(relevant, {PHOTOS})", attainable))
+    outcome.figures.append(figure(f"{MAP}, of all relevant", of_all))
+    outcome.figures.append(figure(f"{MAP}, of min(relevant, {PHOTOS})", attainable))
     outcome.figures.extend([*boxes.figures(), *sizes.figures()])
     return outcome
 

@@ -1,1 +1,1 @@
-"""The published layouts of benchmarks: a folder and the file of its truth, read into a Truth."""
+"""The published layouts of benchmarks: a folder and its label file, read into a GroundTruth."""

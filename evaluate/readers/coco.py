@@ -4,85 +4,138 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from sorce.evaluate.ground_truth import GroundTruth, LabelledPicture, Remarks
-from sorce.evaluate.readers.files import (
-    ABSENT,
-    Boxes,
-    Pictures,
-    by_class,
-    corners,
-    file_of,
-    read_json,
-    understood,
+from sorce.evaluate.readers.boxes import Boxes, by_class, remark_absent
+from sorce.evaluate.readers.pictures import Pictures
+from sorce.evaluate.readers.rows import (
+    BadRow,
+    Identity,
+    Row,
+    box_of_size,
+    class_name,
+    fields,
+    identity,
+    left_out,
+    rows_of,
+    size,
+    text,
 )
+from sorce.evaluate.readers.text import file_of, read_json
 from sorce.mappings import Box
 
-REPEATED = "pictures that the truth lists more than once, their objects taken together"
+REPEATED = "pictures that the label file lists more than once, their objects taken together"
 CROWD = "boxes round a crowd, which say that a picture shows the class, but not where"
 SHARED = "pictures that share an id with another one, left out, as their boxes could be of either"
-STRAY = "annotations of a picture that the truth does not list, left out"
+SHARED_CLASS = "classes that share an id with another one, left out, as their boxes could be of either"
+STRAY = "annotations of a picture that the label file does not list, left out"
+UNNAMED_CLASS = "annotations of a class without one valid name, left out"
 
-Row = Mapping[str, Any]
+Label = tuple[str, LabelledPicture, tuple[Box, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Images:
+    """Which ids the label file lists; for those whose picture is here, the picture and the size stated for it."""
+
+    listed: set[Identity]
+    pictures: Mapping[Identity, tuple[LabelledPicture, tuple[float, float] | None]]
 
 
 def read(folder: Path, truth: Path | None = None) -> GroundTruth:
-    """Each category's name answered by the pictures that show it. Raises TruthError."""
+    """Each category's name answered by the pictures that show it. Raises GroundTruthError."""
     file = file_of(folder, truth, "*.json", "annotations/*.json")
     content, remarks = read_json(file), Remarks()
+    categories, images, annotations = (
+        rows_of(content, key, f"'{file}'") for key in ("categories", "images", "annotations")
+    )
     pictures, boxes = Pictures(folder, remarks), Boxes(remarks)
-    with understood(f"'{file}'"):
-        names = {row["id"]: str(row["name"]) for row in content["categories"]}
-        listed = {row["id"]: row for row in content["images"]}
-        shared = _shared(content["images"], remarks)
-        here = [(row["id"], picture) for row in content["images"] if (picture := pictures.find(_name(row)))]
-        found = {number: picture for number, picture in here if number not in shared}
-        _remark_repeated([picture for number, picture in here if number in found], remarks)
-        labels: list[tuple[str, LabelledPicture, Sequence[Box]]] = []
-        for row in content["annotations"]:
-            if row["image_id"] not in listed:
-                remarks.add(STRAY, str(row["image_id"]))
-            elif row["image_id"] in found:
-                picture = found[row["image_id"]]
-                shown = _boxes(row, picture, listed[row["image_id"]], boxes, remarks)
-                labels.append((names[row["category_id"]], picture, shown))
-    for name in sorted(set(names.values()) - {label for label, _, _ in labels}):
-        remarks.add(ABSENT, name)
+    names = _class_names(categories, file.name, remarks)
+    found = _images(images, pictures, file.name, remarks)
+    labels: list[Label] = []
+    for number, row in enumerate(annotations, 1):
+        place = f"{file.name}, annotation {number}"
+        with left_out(remarks, "annotations", place):
+            labels += _labels(fields(row), place, names, found, boxes, remarks)
+    remark_absent(names.values(), labels, remarks)
     pictures.remark_unnamed()
-    return GroundTruth.of(found.values(), by_class(labels), remarks)
+    return GroundTruth.of((picture for picture, _ in found.pictures.values()), by_class(labels), remarks)
 
 
-def _name(image: Row) -> str:
-    """LVIS gives an address only, which ends in folder and file."""
-    return str(image["file_name"]) if "file_name" in image else urlsplit(image["coco_url"]).path.strip("/")
+def _labels(
+    row: Row, place: str, names: Mapping[Identity, str], images: Images, boxes: Boxes, remarks: Remarks
+) -> list[Label]:
+    """The label of an annotation; none where its picture or class is left out. Raises BadRow."""
+    image, category = identity(row, "image_id"), identity(row, "category_id")
+    if image not in images.listed or category not in names:
+        is_stray = image not in images.listed
+        remarks.add(STRAY if is_stray else UNNAMED_CLASS, f"{image if is_stray else category} in {place}")
+        return []
+    is_crowd = row.get("iscrowd") in (1, "1")
+    corners = None if is_crowd else box_of_size(row.get("bbox"), "bbox")
+    if image not in images.pictures:
+        return []
+    picture, stated = images.pictures[image]
+    if corners is None:
+        remarks.add(CROWD, f"{picture.name} in {place}")
+        return [(names[category], picture, ())]
+    return [(names[category], picture, boxes.within(picture, corners, place, stated))]
 
 
-def _shared(images: Iterable[Row], remarks: Remarks) -> set[Any]:
-    """The ids that pictures of several names have."""
-    names: dict[Any, dict[str, None]] = defaultdict(dict)
-    for image in images:
-        names[image["id"]][_name(image)] = None
-    shared = {number: those for number, those in names.items() if len(those) > 1}
-    for those in shared.values():
-        for name in those:
-            remarks.add(SHARED, name)
-    return set(shared)
+def _class_names(rows: Sequence[Any], file: str, remarks: Remarks) -> dict[Identity, str]:
+    named = []
+    for number, row in enumerate(rows, 1):
+        with left_out(remarks, "categories", f"{file}, category {number}"):
+            named.append((identity(fields(row), "id"), class_name(row, "name")))
+    shared = _shared(named, SHARED_CLASS, remarks)
+    return {key: name for key, name in named if key not in shared}
 
 
-def _remark_repeated(pictures: Sequence[LabelledPicture], remarks: Remarks) -> None:
-    seen = set()
-    for picture in pictures:
+def _images(rows: Sequence[Any], pictures: Pictures, file: str, remarks: Remarks) -> Images:
+    listed, named = set(), []
+    for number, row in enumerate(rows, 1):
+        place = f"{file}, image {number}"
+        with left_out(remarks, "images", place):
+            key = identity(fields(row), "id")
+            # Before the name is read: annotations of a bad row are left out with it, and not taken for stray ones.
+            listed.add(key)
+            named.append((key, _file_name(row), size(row, remarks, place)))
+    shared = _shared(((key, name) for key, name, _ in named), SHARED, remarks)
+    found, seen = {}, set()
+    for key, name, stated in named:
+        picture = pictures.find(name)
+        if picture is None or key in shared:
+            continue
         if picture.photo_id in seen:
             remarks.add(REPEATED, picture.name)
         seen.add(picture.photo_id)
+        found[key] = (picture, stated)
+    return Images(listed, found)
 
 
-def _boxes(row: Row, picture: LabelledPicture, image: Row, boxes: Boxes, remarks: Remarks) -> tuple[Box, ...]:
-    if row.get("iscrowd"):
-        remarks.add(CROWD, picture.name)
-        return ()
-    said = (int(image["width"]), int(image["height"])) if "width" in image and "height" in image else None
-    return boxes.within(picture, [corners(row["bbox"])], said)
+def _file_name(row: Row) -> str:
+    """LVIS gives an address only, which ends in folder and file. Raises BadRow."""
+    if row.get("file_name") is not None:
+        return text(row, "file_name")
+    if row.get("coco_url") is None:
+        raise BadRow("that have no 'file_name'")
+    try:
+        return urlsplit(text(row, "coco_url")).path.strip("/")
+    except ValueError:
+        raise BadRow("whose 'coco_url' is no address") from None
+
+
+def _shared(named: Iterable[tuple[Identity, str]], why: str, remarks: Remarks) -> set[Identity]:
+    """The ids that stand for several names."""
+    names: dict[Identity, dict[str, None]] = defaultdict(dict)
+    for key, name in named:
+        names[key][name] = None
+    shared = {key: several for key, several in names.items() if len(several) > 1}
+    for several in shared.values():
+        for name in several:
+            remarks.add(why, name)
+    return set(shared)

@@ -6,30 +6,32 @@ pictures of the same names.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from sorce.evaluate.ground_truth import GroundTruth, LabelledPicture, LabelledQuery, Remarks
-from sorce.evaluate.readers.files import Boxes, Pictures, corners, file_of, json_lines, understood
+from sorce.evaluate.readers.boxes import Boxes
+from sorce.evaluate.readers.pictures import Pictures
+from sorce.evaluate.readers.rows import Row, box_of_size, fields, left_out, text
+from sorce.evaluate.readers.text import file_of, json_lines
 from sorce.mappings import Box
 
 FULL, MEDIUM, EASY = "full_res", "zoom_2x", "zoom_3x"
-LEAST_SIDE = 4.0
+MIN_SIDE = 4.0
 """Of a square of the box's area, in pixels: the published file has a box of 1.9."""
 
 REPEATED = "lines whose picture an earlier line has, left out"
-BLANK = "blank captions, left out"
 INCOMPLETE = "captions left out because one of their pictures is missing"
 UNLOCATED = "captions without a box, which count for retrieval only"
-TINY = f"boxes of less than {LEAST_SIDE:.0f} x {LEAST_SIDE:.0f} pixels, left out"
+TINY = f"boxes of less than {MIN_SIDE:.0f} x {MIN_SIDE:.0f} pixels, left out"
 NO_ZOOMS = f"no folders {MEDIUM} and {EASY}, so that only the form with {FULL} is asked"
 
 
 def read(folder: Path, truth: Path | None = None) -> GroundTruth:
     """Each caption answered by its pictures in the order full_res, zoom_2x, zoom_3x (if these folders are there).
 
-    Pictures are named `full_res/sa_1.jpg`. Raises TruthError.
+    Pictures are named `full_res/sa_1.jpg`. Raises GroundTruthError.
     """
     remarks = Remarks()
     pictures, boxes = Pictures(folder, remarks), Boxes(remarks)
@@ -38,43 +40,55 @@ def read(folder: Path, truth: Path | None = None) -> GroundTruth:
         remarks.add(NO_ZOOMS, folder.name)
     used: list[LabelledPicture] = []
     queries = []
-    for place, row, name in _rows(file_of(folder, truth, "dataset.jsonl"), remarks):
+    for place, row, name, caption in _rows(file_of(folder, truth, "dataset.jsonl"), remarks):
         found = [picture for form in forms if (picture := pictures.at(f"{form}/{name}")) is not None]
         if len(found) < len(forms):
-            remarks.add(INCOMPLETE, name)
+            remarks.add(INCOMPLETE, place)
             continue
         used += found
-        with understood(place):
-            shown = _boxes(row.get("bbox") or (), found[0], boxes, remarks)
-        queries.append(
-            LabelledQuery(row["caption"], {each.photo_id: () for each in found} | {found[0].photo_id: shown})
-        )
+        shown = _boxes(row.get("bbox"), found[0], place, boxes, remarks)
+        answers = {each.photo_id: () for each in found} | {found[0].photo_id: shown}
+        queries.append(LabelledQuery(caption, answers))
     pictures.remark_unnamed()
     return GroundTruth.of(used, queries, remarks)
 
 
-def _rows(file: Path, remarks: Remarks) -> Iterator[tuple[str, Mapping[str, Any], str]]:
-    """Where each line is, itself, and the name of its picture."""
+def _rows(file: Path, remarks: Remarks) -> Iterator[tuple[str, Row, str, str]]:
+    """The place of each line, itself, its picture's name and its caption."""
     seen: set[str] = set()
-    for place, row in json_lines(file):
-        with understood(place):
-            name, blank = str(row["image"]), not row["caption"].strip()
-        if name in seen:
-            remarks.add(REPEATED, name)
-        elif blank:
-            remarks.add(BLANK, name)
-        else:
+    for place, line in json_lines(file, remarks):
+        with left_out(remarks, "lines", place):
+            row = fields(line)
+            name, caption = text(row, "image"), text(row, "caption")
+            if name in seen:
+                remarks.add(REPEATED, place)
+                continue
             seen.add(name)
-            yield place, row, name
+            yield place, row, name, caption
 
 
-def _boxes(
-    rows: Sequence[Sequence[float]], picture: LabelledPicture, boxes: Boxes, remarks: Remarks
-) -> tuple[Box, ...]:
-    large = [row for row in rows if row[2] * row[3] >= LEAST_SIDE**2]
-    for _ in range(len(rows) - len(large)):
-        remarks.add(TINY, picture.name)
-    found = boxes.within(picture, map(corners, large))
+def _boxes(rows: Any, picture: LabelledPicture, place: str, boxes: Boxes, remarks: Remarks) -> tuple[Box, ...]:
+    """Boxes that cannot be used are left out alone: the caption still counts for retrieval."""
+    found: list[Box] = []
+    for number, row in enumerate(_list_of_boxes(rows, place, remarks), 1):
+        with left_out(remarks, "boxes", f"{place}, box {number}"):
+            corners = box_of_size(row, "bbox")
+            x1, y1, x2, y2 = corners
+            if (x2 - x1) * (y2 - y1) < MIN_SIDE**2:
+                remarks.add(TINY, f"{picture.name} in {place}")
+            else:
+                found += boxes.within(picture, corners, place)
     if not found:
-        remarks.add(UNLOCATED, picture.name)
-    return found
+        remarks.add(UNLOCATED, f"{picture.name} in {place}")
+    return tuple(found)
+
+
+def _list_of_boxes(rows: Any, place: str, remarks: Remarks) -> list[Any]:
+    """What may be boxes; a single box may stand without the list round it."""
+    if rows is None:
+        return []
+    if not isinstance(rows, list):
+        remarks.add("lines whose 'bbox' is no list, their boxes left out", place)
+        return []
+    is_single = len(rows) == 4 and not any(isinstance(each, list) for each in rows)
+    return [rows] if is_single else rows

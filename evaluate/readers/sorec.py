@@ -6,32 +6,35 @@ from pathlib import Path
 
 from sorce.errors import GroundTruthError
 from sorce.evaluate.ground_truth import GroundTruth, LabelledPicture, LabelledQuery, Remarks
-from sorce.evaluate.readers.files import Boxes, Pictures, corners, file_of, read_json, understood
+from sorce.evaluate.readers.boxes import Boxes
+from sorce.evaluate.readers.pictures import Pictures
+from sorce.evaluate.readers.rows import box_of_size, fields, left_out, text
+from sorce.evaluate.readers.text import file_of, read_json
 
-UNJUDGED = "expressions left out for want of their picture or box"
-BLANK = "blank expressions, left out"
+NOT_ASKED = "expressions left out because their picture is missing or their box cannot be used"
 
 
 def read(folder: Path, truth: Path | None = None) -> GroundTruth:
     """Each expression answered by one picture and one box. Raises GroundTruthError."""
     file = file_of(folder, truth, "*.json")
-    remarks = Remarks()
+    content, remarks = read_json(file), Remarks()
+    if not isinstance(content, list):
+        raise GroundTruthError(f"'{file}' is no list of expressions; name another label file with --truth FILE.")
     pictures, boxes = Pictures(folder, remarks), Boxes(remarks)
     used: dict[str, LabelledPicture] = {}
     queries = []
-    content = read_json(file)
-    if not isinstance(content, list):
-        raise GroundTruthError(f"'{file}' is no list of expressions; name another with --truth FILE.")
-    for number, row in enumerate(content, 1):
-        with understood(f"'{file}', entry {number},"):
-            text, picture = str(row["ref"]), pictures.find(row["image"])
-            box = boxes.within(picture, [corners(row["bbox"])]) if picture else ()
-        if not text.strip():
-            remarks.add(BLANK, str(row["image"]))
-        elif picture is None or not box:
-            remarks.add(UNJUDGED, text)
-        else:
-            used[picture.photo_id] = picture
-            queries.append(LabelledQuery(text, {picture.photo_id: box}))
+    for number, entry in enumerate(content, 1):
+        place = f"{file.name}, expression {number}"
+        with left_out(remarks, "expressions", place):
+            row = fields(entry)
+            expression, name = text(row, "ref"), text(row, "image")
+            corners = box_of_size(row.get("bbox"), "bbox")
+            picture = pictures.find(name)
+            box = boxes.within(picture, corners, place) if picture else ()
+            if picture is None or not box:
+                remarks.add(NOT_ASKED, place)
+            else:
+                used[picture.photo_id] = picture
+                queries.append(LabelledQuery(expression, {picture.photo_id: box}))
     pictures.remark_unnamed()
     return GroundTruth.of(used.values(), queries, remarks)

@@ -1,67 +1,122 @@
-"""YOLO's text: a `.txt` per picture with lines `class x y w h` (the middle, as shares of the picture), or polygons.
+"""YOLO's text: a `.txt` per picture, a row per object, with numbers as shares of the picture's width and height.
 
+Rows are `class x y w h` (x and y: the middle of the box), polygons `class x1 y1 x2 y2 ...` of at least three points
+(segments, and oriented boxes of four), or poses: a box, then key points, where `kpt_shape` of `data.yaml` says so.
 A label file lies beside its picture, or in the folder `labels` where the picture is in `images`. The names of the
 classes come from `data.yaml` (`names`, a list or a mapping) or from a text, a name a line.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-
-import yaml
 
 from sorce.errors import GroundTruthError
 from sorce.evaluate.ground_truth import GroundTruth, LabelledPicture, Remarks
-from sorce.evaluate.readers.files import ABSENT, Boxes, Pictures, by_class, file_of, understood
+from sorce.evaluate.readers.boxes import Boxes, by_class, remark_absent
+from sorce.evaluate.readers.pictures import Pictures
+from sorce.evaluate.readers.rows import BadRow, Corners, checked, left_out
+from sorce.evaluate.readers.text import decode, file_of, lines_of, read_text
+from sorce.evaluate.readers.yolo_classes import Classes, read_classes
+from sorce.mappings import Box
+from sorce.pictures.names import composed
 
 UNLABELLED = "pictures without a label file, taken to show nothing that is asked for"
-UNREAD = "label files that cannot be read as UTF-8, their pictures taken to show nothing that is asked for"
+UNREAD = "label files that cannot be read, their pictures taken to show nothing that is asked for"
 STRAY = "label files without their picture, left out"
 NAMELESS = "objects of a class without a name, left out"
+
+HEAD = 1 << 16
+"""Bytes of a text that tell whether it holds labels; a multiple of 4, so that no character of UTF-32 is cut."""
 
 
 def read(folder: Path, truth: Path | None = None) -> GroundTruth:
     """Each class name answered by the pictures that show it; `truth` is the file of names. Raises GroundTruthError."""
-    names = _names(file_of(folder, truth, "data.yaml", "*.yaml", "*.yml", "classes.txt", "*.names"))
     remarks = Remarks()
-    boxes = Boxes(remarks)
+    classes = read_classes(file_of(folder, truth, "data.yaml", "*.yaml", "*.yml", "classes.txt", "*.names"), remarks)
+    reader = _Reader(classes, Boxes(remarks), remarks)
     pictures = list(Pictures(folder, remarks))
-    labels, used = [], set()
+    used = set()
     for picture in pictures:
         file = _label_file(Path(picture.source.name))
         if file is None:
             remarks.add(UNLABELLED, picture.name)
-            continue
-        used.add(file)
-        try:
-            lines = file.read_text(encoding="utf-8").splitlines()
-        except (OSError, UnicodeDecodeError):
-            remarks.add(UNREAD, file.name)
-            continue
-        for number, corners in _objects(file, lines, picture):
-            if number not in names:
-                remarks.add(NAMELESS, f"{number} in {file.name}")
-            else:
-                # What cannot be opened has no size to multiply with; that it should be found is still true.
-                shown = boxes.within(picture, [corners] if picture.size else [])
-                labels.append((names[number], picture, shown))
-    for name in sorted(set(names.values()) - {label for label, _, _ in labels}):
-        remarks.add(ABSENT, name)
+        else:
+            used.add(file)
+            reader.add(file, _shown_name(file, folder.absolute()), picture)
+    remark_absent(classes.names.values(), reader.labels, remarks)
     for file in _stray(folder.absolute(), used):
-        remarks.add(STRAY, file.name)
-    return GroundTruth.of(pictures, by_class(labels), remarks)
+        remarks.add(STRAY, _shown_name(file, folder.absolute()))
+    return GroundTruth.of(pictures, by_class(reader.labels), remarks)
 
 
-def _names(file: Path) -> Mapping[int, str]:
+@dataclass(frozen=True, slots=True)
+class _Object:
+    """A row: the number of its class, and x1, y1, x2, y2 as shares of the picture."""
+
+    number: int
+    corners: Corners
+
+
+class _Reader:
+    """What the label files so far have said."""
+
+    def __init__(self, classes: Classes, boxes: Boxes, remarks: Remarks) -> None:
+        self._classes, self._boxes, self._remarks = classes, boxes, remarks
+        self.labels: list[tuple[str, LabelledPicture, tuple[Box, ...]]] = []
+
+    def add(self, file: Path, name: str, picture: LabelledPicture) -> None:
+        try:
+            lines = lines_of(read_text(file))
+        except GroundTruthError:
+            self._remarks.add(UNREAD, name)
+            return
+        for number, line in enumerate(lines, 1):
+            if line.strip():
+                place = f"{name}, line {number}"
+                with left_out(self._remarks, "rows", place):
+                    self._add_row(line, place, picture)
+
+    def _add_row(self, line: str, place: str, picture: LabelledPicture) -> None:
+        """Raises BadRow."""
+        row = _object(line, self._classes.key_point_numbers)
+        if row.number not in self._classes.names:
+            self._remarks.add(NAMELESS, f"{row.number} in {place}")
+            return
+        shown: tuple[Box, ...] = ()
+        # A picture that cannot be opened has no size to multiply with; that it should be found is still true.
+        if picture.size is not None:
+            (width, height), (x1, y1, x2, y2) = picture.size, row.corners
+            shown = self._boxes.within(picture, (x1 * width, y1 * height, x2 * width, y2 * height), place)
+        self.labels.append((self._classes.names[row.number], picture, shown))
+
+
+def _object(line: str, key_point_numbers: int | None) -> _Object:
+    """Raises BadRow."""
     try:
-        text = file.read_text(encoding="utf-8")
-        listed = yaml.safe_load(text)["names"] if file.suffix in (".yaml", ".yml") else text.split("\n")
-    except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError) as error:
-        raise GroundTruthError(f"'{file}' has no names of classes that can be read: {error!r}.") from error
-    with understood(f"'{file}'"):
-        numbered = listed.items() if isinstance(listed, dict) else enumerate(listed)
-        return {int(number): str(name).strip() for number, name in numbered if str(name).strip()}
+        kind, *numbers = map(float, line.split())
+    except ValueError:
+        raise BadRow("that are not numbers alone") from None
+    if not all(map(math.isfinite, (kind, *numbers))):
+        raise BadRow("with a number that is not finite")
+    if kind != int(kind):
+        raise BadRow("whose class is no whole number")
+    return _Object(int(kind), checked(_corners(numbers, key_point_numbers), "box"))
+
+
+def _corners(numbers: list[float], key_point_numbers: int | None) -> Corners:
+    """Of a box, of a box before its key points, or round a polygon x, y, x, y, ... Raises BadRow."""
+    is_pose = key_point_numbers is not None and len(numbers) == 4 + key_point_numbers
+    if len(numbers) == 4 or is_pose:
+        x, y, width, height = numbers[:4]
+        return x - width / 2, y - height / 2, x + width / 2, y + height / 2
+    if key_point_numbers is not None:
+        raise BadRow("that are neither a box nor a box with the key points of kpt_shape")
+    if len(numbers) < 6 or len(numbers) % 2:
+        raise BadRow("that are neither a box nor a polygon")
+    return min(numbers[::2]), min(numbers[1::2]), max(numbers[::2]), max(numbers[1::2])
 
 
 def _label_file(picture: Path) -> Path | None:
@@ -70,10 +125,19 @@ def _label_file(picture: Path) -> Path | None:
     if "images" in parts:
         place = len(parts) - 1 - parts[::-1].index("images")
         parts[place] = "labels"
-        apart = Path(*parts, beside.name)
-        if apart.is_file():
+        if (apart := _in_either_form(Path(*parts), beside.name)) is not None:
             return apart
-    return beside if beside.is_file() else None
+    return _in_either_form(picture.parent, beside.name)
+
+
+def _in_either_form(folder: Path, name: str) -> Path | None:
+    """The file of this name, or of the same name in Unicode's other form."""
+    if (folder / name).is_file():
+        return folder / name
+    if name.isascii() or not folder.is_dir():
+        return None
+    same = (file for file in sorted(folder.iterdir()) if composed(file.name) == composed(name) and file.is_file())
+    return next(same, None)
 
 
 def _stray(folder: Path, used: Iterable[Path]) -> Iterator[Path]:
@@ -88,32 +152,12 @@ def _stray(folder: Path, used: Iterable[Path]) -> Iterator[Path]:
 def _is_labels(file: Path) -> bool:
     """Whether the first line is a class and at least a box."""
     try:
-        with file.open(encoding="utf-8") as lines:
-            return len([float(number) for number in next(filter(str.strip, lines), "").split()]) > 4
+        with file.open("rb") as stream:
+            first = next(filter(str.strip, lines_of(decode(stream.read(HEAD)))), "")
+        return len([float(number) for number in first.split()]) > 4
     except (OSError, ValueError):
         return False
 
 
-def _objects(
-    file: Path, lines: Iterable[str], picture: LabelledPicture
-) -> list[tuple[int, tuple[float, float, float, float]]]:
-    """Class and corners in pixels of each object. Raises GroundTruthError."""
-    width, height = picture.size or (1, 1)
-    found = []
-    for number, line in enumerate(lines, 1):
-        if line.strip():
-            with understood(f"'{file}', line {number},"):
-                kind, *numbers = map(float, line.split())
-                x1, y1, x2, y2 = _corners(numbers)
-                found.append((int(kind), (x1 * width, y1 * height, x2 * width, y2 * height)))
-    return found
-
-
-def _corners(numbers: list[float]) -> tuple[float, float, float, float]:
-    """Of a box, or round a polygon x, y, x, y, ..."""
-    if len(numbers) == 4:
-        x, y, width, height = numbers
-        return x - width / 2, y - height / 2, x + width / 2, y + height / 2
-    if len(numbers) < 6 or len(numbers) % 2:
-        raise ValueError(f"{len(numbers)} numbers are neither a box nor a polygon")
-    return min(numbers[::2]), min(numbers[1::2]), max(numbers[::2]), max(numbers[1::2])
+def _shown_name(file: Path, folder: Path) -> str:
+    return file.relative_to(folder).as_posix() if file.is_relative_to(folder) else file.name

@@ -103,7 +103,7 @@ def test_both_definitions_of_map_are_the_published_ones(golden: dict[str, np.nda
     # The fixture keeps a query without a relevant photo, as 0.
     for name, key in (("of all relevant", "map"), ("of min(relevant, 50)", "map_min")):
         expected = float(golden[f"{key}/map@50"]) * all_queries / asked
-        assert found[f"mAP@50 {name}"] == pytest.approx(expected, abs=1e-6)
+        assert found[f"retrieval mAP over the first 50 photos, {name}"] == pytest.approx(expected, abs=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -166,6 +166,6 @@ def test_a_picture_that_is_not_indexed_is_not_found_and_shows_no_box() -> None:
         (),
     )
     found = values(classes(truth, asking(pictures[:1], ["cup"], np.zeros((1, 1)), box), lambda queries: queries))
-    assert found["mAP@50 of all relevant"] == 0.5
+    assert found["retrieval mAP over the first 50 photos, of all relevant"] == 0.5
     assert found["box: mean IoU"] == 0.5
     assert found["R@10, objects of 1-5 %"] == 0.5

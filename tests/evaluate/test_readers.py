@@ -104,14 +104,14 @@ def test_sorce_1k_says_what_is_left_out(tmp_path: Path, draw: Draw) -> None:
     assert answers(truth)["a cup"]["full_res/a.jpg"] == [(10, 10, 30, 30), (90, 70, 100, 80)]
     assert [query.text for query in truth.queries] == ["a cup", "no box"]
     assert sorted(truth.remarks) == [
-        "blank captions, left out: 1 (first: c.jpg).",
-        "boxes of less than 4 x 4 pixels, left out: 1 (first: full_res/a.jpg).",
-        "boxes outside of their picture, left out: 1 (first: full_res/a.jpg).",
-        "boxes that reach beyond their picture, cut at its edge: 1 (first: full_res/a.jpg).",
-        "captions left out because one of their pictures is missing: 1 (first: d.jpg).",
-        "captions without a box, which count for retrieval only: 1 (first: full_res/b.jpg).",
-        "lines whose picture an earlier line has, left out: 1 (first: a.jpg).",
-        "pictures in the folder that the truth does not name, left out: 4 (first: full_res/c.jpg).",
+        "boxes of less than 4 x 4 pixels, left out: 1 (first: full_res/a.jpg in dataset.jsonl, line 1).",
+        "boxes outside of their picture, left out: 1 (first: full_res/a.jpg in dataset.jsonl, line 1).",
+        "boxes that reach beyond their picture, cut at its edge: 1 (first: full_res/a.jpg in dataset.jsonl, line 1).",
+        "captions left out because one of their pictures is missing: 1 (first: dataset.jsonl, line 5).",
+        "captions without a box, which count for retrieval only: 1 (first: full_res/b.jpg in dataset.jsonl, line 3).",
+        "lines whose 'caption' is blank, left out: 1 (first: dataset.jsonl, line 4).",
+        "lines whose picture an earlier line has, left out: 1 (first: dataset.jsonl, line 2).",
+        "pictures in the folder that the label file does not name, left out: 4 (first: full_res/c.jpg).",
         "pictures that are not in the folder, left out: 2 (first: zoom_2x/d.jpg).",
     ]
 
@@ -125,7 +125,7 @@ def test_a_sorce_1k_line_without_boxes_counts_for_retrieval(tmp_path: Path, draw
     )
     truth = sorce1k.read(tmp_path)
     assert answers(truth) == {"a cup": {"full_res/a.jpg": []}, "a kite": {"full_res/b.jpg": []}}
-    assert f"{sorce1k.UNLOCATED}: 2 (first: full_res/a.jpg)." in truth.remarks
+    assert f"{sorce1k.UNLOCATED}: 2 (first: full_res/a.jpg in dataset.jsonl, line 1)." in truth.remarks
 
 
 def test_sorce_1k_without_zooms_has_the_full_pictures(tmp_path: Path, draw: Draw) -> None:
@@ -145,7 +145,9 @@ def test_the_published_sorce_1k_is_read_whole(tmp_path: Path) -> None:
     assert (len(truth.queries), len(truth.pictures)) == (1023, 3069)
     located = [boxes for query in truth.queries for boxes in query.answers.values() if boxes]
     assert (len(located), sum(map(len, located))) == (1023, 1024)
-    assert truth.remarks == ("boxes of less than 4 x 4 pixels, left out: 1 (first: full_res/sa_1068.jpg).",)
+    assert truth.remarks == (
+        "boxes of less than 4 x 4 pixels, left out: 1 (first: full_res/sa_1068.jpg in dataset.jsonl, line 177).",
+    )
 
 
 LABELS = {"image": "a.jpg", "width": 100, "height": 80, "objects": [{"label": "cup", "box": [10, 10, 20, 20]}]}
@@ -173,11 +175,11 @@ def test_lines_say_what_is_left_out(tmp_path: Path, draw: Draw) -> None:
     truth = lines.read(tmp_path)
     assert answers(truth) == {"cup": {"a.jpg": [(10, 10, 20, 20), (0, 0, 9, 9)], "broken.jpg": [(0, 0, 9, 9)]}}
     assert sorted(truth.remarks) == [
-        "boxes without an area, left out: 1 (first: a.jpg).",
+        "boxes without an area, left out: 1 (first: a.jpg in labels.jsonl, line 2, object 1).",
         "classes that no picture here shows, not asked for: 1 (first: kite).",
-        "lines whose picture an earlier line has, their objects taken together: 1 (first: a.jpg).",
+        f"{lines.REPEATED}: 1 (first: a.jpg in labels.jsonl, line 2).",
         "names that several pictures have, left out: 1 (first: c.jpg).",
-        "pictures in the folder that the truth does not name, left out: 3 (first: b.jpg).",
+        "pictures in the folder that the label file does not name, left out: 3 (first: b.jpg).",
         "pictures that are not in the folder, left out: 1 (first: gone.jpg).",
         "pictures that cannot be opened, which therefore are not found: 1 (first: broken.jpg).",
     ]
@@ -186,8 +188,8 @@ def test_lines_say_what_is_left_out(tmp_path: Path, draw: Draw) -> None:
 @pytest.mark.parametrize(
     ("size", "turn", "boxes", "remark"),
     [
-        ((200, 160), None, [(20, 20, 40, 40)], "pictures of another size than the truth says, their boxes scaled"),
-        ((80, 100), None, [], "pictures of another shape than the truth says, their boxes left out"),
+        ((200, 160), None, [(20, 20, 40, 40)], "pictures of another size than the label file says, their boxes scaled"),
+        ((80, 100), None, [], "pictures of another shape than the label file says, their boxes left out"),
         ((80, 100), 6, [(10, 10, 20, 20)], None),
     ],
 )
@@ -237,8 +239,8 @@ def test_coco_is_read_with_crowds_and_absent_classes(tmp_path: Path, draw: Draw)
     truth = coco.read(tmp_path)
     assert answers(truth) == {"aerosol can": {"val2017/1.jpg": [(10, 20, 40, 60)]}, "cup": {"val2017/2.jpg": []}}
     assert sorted(truth.remarks) == [
-        f"{coco.STRAY}: 1 (first: 99).",
-        f"{coco.CROWD}: 1 (first: val2017/2.jpg).",
+        f"{coco.STRAY}: 1 (first: 99 in instances.json, annotation 4).",
+        f"{coco.CROWD}: 1 (first: val2017/2.jpg in instances.json, annotation 2).",
         "classes that no picture here shows, not asked for: 1 (first: kite).",
         "pictures that are not in the folder, left out: 1 (first: 3.jpg).",
     ]
@@ -282,7 +284,7 @@ def test_yolo_is_read_with_labels_apart_or_beside(tmp_path: Path, draw: Draw, pi
     assert len(truth.pictures) == 3
     assert sorted(truth.remarks) == [
         "classes that no picture here shows, not asked for: 1 (first: bus).",
-        "objects of a class without a name, left out: 1 (first: 5 in a.txt).",
+        f"objects of a class without a name, left out: 1 (first: 5 in {labels}/a.txt, line 3).",
         f"pictures without a label file, taken to show nothing that is asked for: 1 (first: {pictures}/c.jpg).",
     ]
 
@@ -300,13 +302,15 @@ def test_yolo_says_which_label_files_have_no_picture(tmp_path: Path, draw: Draw,
     (tmp_path / "classes.txt").write_text("cup\n")
     truth = yolo.read(tmp_path / below, tmp_path / "classes.txt")
     assert list(answers(truth)) == ["cup"]
-    assert truth.remarks == (f"{yolo.STRAY}: 2 (first: also gone.txt).",)
+    assert truth.remarks == (
+        f"{yolo.STRAY}: 2 (first: {'also gone.txt' if below != '.' else 'labels/val/also gone.txt'}).",
+    )
 
 
-def test_yolo_labels_that_are_not_utf_8_are_remarked_on(tmp_path: Path, draw: Draw) -> None:
+def test_yolo_labels_that_are_no_text_are_remarked_on(tmp_path: Path, draw: Draw) -> None:
     draw("a.jpg", "b.jpg")
     (tmp_path / "a.txt").write_text("0 0.5 0.5 1 1\n")
-    (tmp_path / "b.txt").write_text("0 0.5 0.5 1 1\n", encoding="utf-16")
+    (tmp_path / "b.txt").write_bytes("0 0.5 0.5 1 1\n".encode("utf-16-le"))
     (tmp_path / "classes.txt").write_text("cup\n")
     truth = yolo.read(tmp_path)
     assert answers(truth) == {"cup": {"a.jpg": [(0, 0, 100, 80)]}}
@@ -339,9 +343,9 @@ def test_sorec_has_a_box_for_each_expression(tmp_path: Path, draw: Draw) -> None
     assert answers(truth) == {SIGN["ref"]: {"images/00004.jpg": [(906, 823, 936, 859)]}}
     assert [remark.partition(" (")[0] for remark in truth.remarks] == [
         "pictures that are not in the folder, left out: 1",
-        "expressions left out for want of their picture or box: 2",
+        "expressions left out because their picture is missing or their box cannot be used: 2",
         "boxes outside of their picture, left out: 1",
-        "blank expressions, left out: 1",
+        "expressions whose 'ref' is blank, left out: 1",
     ]
 
 
@@ -357,21 +361,36 @@ def test_the_published_sorec_files_are_read_whole(tmp_path: Path, name: str, exp
 @pytest.mark.parametrize(
     ("read", "name", "content", "sentence"),
     [
-        (lines.read, "labels.jsonl", '{"image": "a.jpg"}', "line 1, lacks 'objects'."),
-        (lines.read, "labels.jsonl", "cup", "line 1, is not of the benchmark's form"),
-        (sorce1k.read, "dataset.jsonl", '{"image": "a.jpg", "caption": 3}', "line 1, is not of the benchmark's form"),
-        (coco.read, "a.json", "{}", "lacks 'categories'."),
-        (coco.read, "a.json", "{", "cannot be read as JSON"),
-        (sorec.read, "a.json", "{}", "is no list of expressions; name another with --truth FILE."),
-        (yolo.read, "data.yaml", "nc: 3", "has no names of classes that can be read"),
-        (yolo.read, "data.yaml", "names: 3", "data.yaml' is not of the benchmark's form"),
+        (
+            lines.read,
+            "labels.jsonl",
+            '{"image": "a.jpg"}',
+            "lines that have no 'objects', left out: 1 (first: labels.jsonl, line 1)",
+        ),
+        (lines.read, "labels.jsonl", "cup", "lines that are not valid JSON, left out: 1 (first: labels.jsonl, line 1)"),
+        (
+            sorce1k.read,
+            "dataset.jsonl",
+            '{"image": "a.jpg", "caption": 3}',
+            "lines whose 'caption' is no text, left out: 1 (first: dataset.jsonl, line 1)",
+        ),
+        (coco.read, "a.json", "{}", "has no list 'categories'; name another label file"),
+        (
+            coco.read,
+            "a.json",
+            "{",
+            "is not valid JSON: Expecting property name enclosed in double quotes (line 1, column 2).",
+        ),
+        (sorec.read, "a.json", "{}", "is no list of expressions; name another label file with --truth FILE."),
+        (yolo.read, "data.yaml", "nc: 3", "has no 'names', a list or a mapping; name another"),
+        (yolo.read, "data.yaml", "names: 3", "data.yaml' has no 'names'"),
         (
             yolo.read,
             "b.txt",
             "",
-            "holds no data.yaml or *.yaml or *.yml or classes.txt or *.names; name the truth with",
+            "holds no data.yaml or *.yaml or *.yml or classes.txt or *.names; name the label file with",
         ),
-        (lines.read, "labels.jsonl", '{"image": "b.jpg", "objects": []}', "has nothing to ask. pictures that are not"),
+        (lines.read, "labels.jsonl", '{"image": "b.jpg", "objects": []}', "nothing to ask: pictures that are not in"),
     ],
 )
 def test_a_truth_of_another_form_is_one_sentence(
@@ -388,7 +407,7 @@ def test_of_several_truths_one_must_be_named(tmp_path: Path, draw: Draw) -> None
     draw("a.jpg")
     for name in ("val.json", "test.json"):
         (tmp_path / name).write_text("[]")
-    with pytest.raises(GroundTruthError, match=r"holds 2 files \*\.json; name the truth with --truth FILE\."):
+    with pytest.raises(GroundTruthError, match=r"holds 2 files \*\.json; name one of them with --truth FILE\."):
         sorec.read(tmp_path)
 
 

@@ -1,0 +1,85 @@
+"""Boxes of the ground truth, checked against their pictures, and collected by class."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+
+from sorce.evaluate.ground_truth import LabelledPicture, LabelledQuery, Remarks
+from sorce.evaluate.readers.rows import BadRow, Corners
+from sorce.mappings import Box
+
+EMPTY_BOX = "boxes without an area, left out"
+OUTSIDE = "boxes outside of their picture, left out"
+CUT = "boxes that reach beyond their picture, cut at its edge"
+OTHER_SIZE = "pictures of another size than the label file says, their boxes scaled"
+OTHER_SHAPE = "pictures of another shape than the label file says, their boxes left out"
+ABSENT = "classes that no picture here shows, not asked for"
+
+BEYOND = 1.0
+"""So many pixels beyond the edge are rounding, and cut without a remark."""
+
+
+class Boxes:
+    """Checks boxes. A box that cannot be used is left out, but its picture still shows the class."""
+
+    def __init__(self, remarks: Remarks) -> None:
+        self._remarks = remarks
+        self._other: set[str] = set()
+
+    def within(
+        self, picture: LabelledPicture, corners: Corners, place: str, stated: tuple[float, float] | None = None
+    ) -> tuple[Box, ...]:
+        """The box in pixels of the picture, or nothing where it cannot be used.
+
+        `corners` are in pixels of the width and height that the label file states for the picture, if it states any.
+        Raises BadRow.
+        """
+        scale = self._scale(picture, stated)
+        if scale is None:
+            return ()
+        x1, y1, x2, y2 = (side * scale for side in corners)
+        if not all(map(math.isfinite, (x1, y1, x2, y2))):
+            raise BadRow("whose box is too large for a number")
+        example = f"{picture.name} in {place}"
+        if x1 >= x2 or y1 >= y2:
+            self._remarks.add(EMPTY_BOX, example)
+            return ()
+        width, height = picture.size or (math.inf, math.inf)
+        cut = max(x1, 0.0), max(y1, 0.0), min(x2, width), min(y2, height)
+        if cut[0] >= cut[2] or cut[1] >= cut[3]:
+            self._remarks.add(OUTSIDE, example)
+            return ()
+        if min(x1, y1) < -BEYOND or x2 > width + BEYOND or y2 > height + BEYOND:
+            self._remarks.add(CUT, example)
+        return (Box(*cut),)
+
+    def _scale(self, picture: LabelledPicture, stated: tuple[float, float] | None) -> float | None:
+        """The factor from the stated size to the picture's own; None where the shapes differ."""
+        if stated is None or picture.size is None or stated == picture.size:
+            return 1.0
+        across, down = picture.size[0] / stated[0], picture.size[1] / stated[1]
+        same_shape = abs(across / down - 1) < 0.01
+        if picture.photo_id not in self._other:
+            self._other.add(picture.photo_id)
+            self._remarks.add(OTHER_SIZE if same_shape else OTHER_SHAPE, picture.name)
+        return across if same_shape else None
+
+
+def by_class(labels: Iterable[tuple[str, LabelledPicture, Sequence[Box]]]) -> list[LabelledQuery]:
+    """A query for each class name, in alphabetical order, from the boxes of a class in a picture."""
+    classes: dict[str, dict[str, tuple[Box, ...]]] = defaultdict(dict)
+    for label, picture, boxes in labels:
+        # LVIS writes aerosol_can. A name of nothing but underscores stays as it is.
+        shown = classes[label.replace("_", " ").strip() or label]
+        shown[picture.photo_id] = (*shown.get(picture.photo_id, ()), *boxes)
+    return [LabelledQuery(label, dict(classes[label])) for label in sorted(classes)]
+
+
+def remark_absent(
+    names: Iterable[str], labels: Iterable[tuple[str, LabelledPicture, Sequence[Box]]], remarks: Remarks
+) -> None:
+    """Remarks on the classes that no picture shows."""
+    for name in sorted(set(names) - {label for label, _, _ in labels}):
+        remarks.add(ABSENT, name)

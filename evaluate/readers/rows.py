@@ -1,0 +1,153 @@
+"""Values of a row, checked one by one, so that a bad row is left out with its place and the others count."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from sorce.errors import GroundTruthError
+from sorce.evaluate.ground_truth import Remarks
+
+Row = Mapping[str, Any]
+Corners = tuple[float, float, float, float]
+"""x1, y1, x2, y2 of a box."""
+
+Identity = str | int | float
+
+BAD_SIZE = "pictures whose 'width' or 'height' is no positive number, their boxes taken as they are"
+
+
+class BadRow(Exception):
+    """A row that cannot be used. The message follows the kind of row: "annotations", "that have no 'bbox'"."""
+
+
+@contextmanager
+def left_out(remarks: Remarks, rows: str, place: str) -> Iterator[None]:
+    """Counts a row that turns out bad, under its kind (`annotations`), and goes on behind the block."""
+    try:
+        yield
+    except BadRow as error:
+        remarks.add(f"{rows} {error}, left out", place)
+
+
+def rows_of(content: Any, key: str, what: str) -> list[Any]:
+    """A list of the label file; `what` names the file. Raises GroundTruthError where there is none."""
+    rows = content.get(key) if isinstance(content, Mapping) else None
+    if not isinstance(rows, list):
+        raise GroundTruthError(f"{what} has no list '{key}'; name another label file with --truth FILE.")
+    return rows
+
+
+def fields(row: Any) -> Row:
+    """The row, which must be an object. Raises BadRow."""
+    if not isinstance(row, Mapping):
+        raise BadRow("that are no JSON objects")
+    return row
+
+
+def text(row: Row, key: str) -> str:
+    """A text that is not blank. Raises BadRow."""
+    found = _present(row, key)
+    if not isinstance(found, str):
+        raise BadRow(f"whose '{key}' is no text")
+    return valid_text(found, f"whose '{key}'")
+
+
+def valid_text(found: str, whose: str) -> str:
+    """The text, if it is neither blank nor broken Unicode. Raises BadRow."""
+    if not found.strip():
+        raise BadRow(f"{whose} is blank")
+    try:
+        found.encode()
+    except UnicodeEncodeError:
+        raise BadRow(f"{whose} is not valid UTF-8") from None
+    return found
+
+
+def class_name(row: Row, key: str) -> str:
+    """The name of a class, which some files write as a whole number. Raises BadRow."""
+    found = _present(row, key)
+    if isinstance(found, int) and not isinstance(found, bool):
+        return str(found)
+    return text(row, key).strip()
+
+
+def identity(row: Row, key: str) -> Identity:
+    """An id: a number or a text. Raises BadRow."""
+    found = _present(row, key)
+    # As a key of a dict, True would be 1, and NaN is no key that can be found again.
+    if isinstance(found, bool) or not isinstance(found, (str, int, float)) or found != found:
+        raise BadRow(f"whose '{key}' is neither a number nor a text")
+    return found
+
+
+def items(row: Row, key: str) -> list[Any]:
+    """A list, which may be empty. Raises BadRow."""
+    found = _present(row, key)
+    if not isinstance(found, list):
+        raise BadRow(f"whose '{key}' is no list")
+    return found
+
+
+def box_of_size(value: Any, key: str) -> Corners:
+    """The corners of a box of x, y, width, height. Raises BadRow."""
+    x, y, width, height = _four_numbers(value, key)
+    return checked((x, y, x + width, y + height), key)
+
+
+def box_of_corners(value: Any, key: str) -> Corners:
+    """The corners of a box of x1, y1, x2, y2. Raises BadRow."""
+    return checked(_four_numbers(value, key), key)
+
+
+def checked(corners: Corners, key: str) -> Corners:
+    """Corners in the right order, which may enclose no area. Raises BadRow."""
+    x1, y1, x2, y2 = corners
+    if not all(map(math.isfinite, corners)):
+        raise BadRow(f"whose '{key}' is not four finite numbers")
+    if x2 < x1 or y2 < y1:
+        raise BadRow(f"whose '{key}' has a negative width or height")
+    return corners
+
+
+def size(row: Row, remarks: Remarks, place: str) -> tuple[float, float] | None:
+    """The width and height that the row gives its picture; None where it gives none, or none that can be used."""
+    if "width" not in row and "height" not in row:
+        return None
+    width, height = _finite(row.get("width")), _finite(row.get("height"))
+    if width is None or height is None or width < 1 or height < 1:
+        remarks.add(BAD_SIZE, place)
+        return None
+    return width, height
+
+
+def _present(row: Row, key: str) -> Any:
+    found = row.get(key)
+    if found is None:
+        raise BadRow(f"that have no '{key}'")
+    return found
+
+
+def _four_numbers(value: Any, key: str) -> Corners:
+    if value is None or value == []:
+        raise BadRow(f"that have no '{key}'")
+    numbers = [_finite(each) for each in value] if isinstance(value, Sequence) and not isinstance(value, str) else []
+    if len(numbers) != 4:
+        raise BadRow(f"whose '{key}' is not four finite numbers")
+    one, two, three, four = numbers
+    if one is None or two is None or three is None or four is None:
+        raise BadRow(f"whose '{key}' is not four finite numbers")
+    return one, two, three, four
+
+
+def _finite(value: Any) -> float | None:
+    """A number of JSON as a float; None for anything else, also for true, NaN and what no float can hold."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    try:
+        number = float(value)
+    except OverflowError:
+        return None
+    return number if math.isfinite(number) else None

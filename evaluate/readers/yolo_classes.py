@@ -1,0 +1,80 @@
+"""The classes of a YOLO benchmark: their names, and how many numbers the key points of an object take."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from sorce.errors import GroundTruthError
+from sorce.evaluate.ground_truth import Remarks
+from sorce.evaluate.readers.rows import BadRow, left_out, valid_text
+from sorce.evaluate.readers.text import lines_of, read_text
+
+_NUMBER = re.compile(r"\d{1,9}", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Classes:
+    """Names by their number. `key_point_numbers` are those behind the box in a row of a pose, None without poses."""
+
+    names: Mapping[int, str]
+    key_point_numbers: int | None = None
+
+
+def read_classes(file: Path, remarks: Remarks) -> Classes:
+    """From a YAML file, or a text with a name a line. Raises GroundTruthError."""
+    text = read_text(file)
+    if file.suffix.lower() not in (".yaml", ".yml"):
+        return Classes(_names(enumerate(lines_of(text)), file, remarks))
+    content = _yaml(text, file)
+    listed = content.get("names") if isinstance(content, dict) else None
+    if not isinstance(listed, (list, dict)):
+        raise GroundTruthError(f"'{file}' has no 'names', a list or a mapping; name another file with --truth FILE.")
+    numbered = listed.items() if isinstance(listed, dict) else enumerate(listed)
+    return Classes(_names(numbered, file, remarks), _key_point_numbers(content.get("kpt_shape"), file))
+
+
+def _yaml(text: str, file: Path) -> Any:
+    """All values as texts: YAML would read the names yes, no and 007 as True, False and 7. Raises GroundTruthError."""
+    try:
+        return yaml.load(text, Loader=yaml.BaseLoader)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        place = f" (line {mark.line + 1}, column {mark.column + 1})" if mark is not None else ""
+        raise GroundTruthError(f"'{file}' is not valid YAML: {error.problem or error.context}{place}.") from error
+    except (yaml.YAMLError, ValueError) as error:
+        raise GroundTruthError(f"'{file}' is not valid YAML: it holds a character that YAML forbids.") from error
+    except RecursionError:
+        raise GroundTruthError(f"'{file}' cannot be read as YAML: it is nested too deeply.") from None
+
+
+def _names(numbered: Iterable[tuple[Any, Any]], file: Path, remarks: Remarks) -> dict[int, str]:
+    """The names that are not blank: a list may leave numbers out that way."""
+    names = {}
+    for place, (number, name) in enumerate(numbered, 1):
+        if isinstance(name, str) and not name.strip():
+            continue
+        with left_out(remarks, "class names", f"{file.name}, name {place}"):
+            # A number may be the text of a mapping's key.
+            if not (isinstance(number, (int, str)) and _NUMBER.fullmatch(str(number))):
+                raise BadRow("whose number is no whole number")
+            if not isinstance(name, str):
+                raise BadRow("that are no texts")
+            names[int(number)] = valid_text(name, "whose text").strip()
+    return names
+
+
+def _key_point_numbers(shape: Any, file: Path) -> int | None:
+    """The product of `kpt_shape`: key points, and 2 or 3 numbers for each. Raises GroundTruthError."""
+    if shape is None:
+        return None
+    is_shape = isinstance(shape, list) and len(shape) == 2
+    if not is_shape or not all(isinstance(each, str) and _NUMBER.fullmatch(each) for each in shape):
+        raise GroundTruthError(f"'{file}' has a 'kpt_shape' that is not a list of two whole numbers, such as [17, 3].")
+    points, numbers = map(int, shape)
+    return points * numbers
