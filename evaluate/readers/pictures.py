@@ -9,8 +9,8 @@ from pathlib import Path, PurePosixPath
 
 from sorce.errors import BadPhoto, GroundTruthError
 from sorce.evaluate.ground_truth import LabelledPicture, Remarks
-from sorce.pictures.files import Files
 from sorce.pictures.exif import orientation
+from sorce.pictures.files import Files
 from sorce.pictures.loading import opened
 from sorce.pictures.names import composed, spellings
 from sorce.pictures.source import Source
