@@ -12,8 +12,8 @@ from typing import Generic, TypeVar
 from sorce.errors import BadPhoto
 from sorce.mappings import Attribute, Photo, PhotoFile, Picture, Rejected
 from sorce.mappings.lookup import Stored
-from sorce.pictures.loading import MOST_PIXELS
-from sorce.pictures.sandbox import DecodeLimits, DecoderPool
+from sorce.pictures.limits import MOST_PIXELS, DecodeLimits
+from sorce.pictures.sandbox import DecoderPool
 from sorce.pictures.source import Source
 
 Prepared = TypeVar("Prepared")

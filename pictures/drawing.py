@@ -13,7 +13,8 @@ from PIL import Image, ImageDraw, ImageFont
 from sorce.errors import BadPhoto
 from sorce.mappings import Box, Hit
 from sorce.pictures.files import read
-from sorce.pictures.sandbox import DecodeLimits, DecoderPool
+from sorce.pictures.limits import DecodeLimits
+from sorce.pictures.sandbox import DecoderPool
 
 COLOURS = ("#ff2d55", "#00c8ff", "#ffd60a", "#34e35a")
 """One for each phrase."""

@@ -13,11 +13,9 @@ from urllib.parse import quote, unquote
 
 from sorce.errors import BadPhoto, SorceError
 from sorce.mappings import Rejected
+from sorce.pictures.limits import MOST_BYTES
 from sorce.pictures.loading import SUFFIXES, unreadable
 from sorce.pictures.source import Source
-
-MOST_BYTES = 1 << 29
-"""A larger file is no photo; it would be read into memory whole."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,14 +17,12 @@ from PIL import Image, UnidentifiedImageError
 from sorce.errors import BadPhoto
 from sorce.mappings import Picture
 from sorce.pictures.exif import DAMAGED, camera, orientation, taken_at
+from sorce.pictures.limits import MOST_PIXELS
 
 with suppress(ImportError):
     from pillow_heif import register_heif_opener  # type: ignore[import-not-found, unused-ignore]
 
     register_heif_opener()
-
-MOST_PIXELS = 180_000_000
-"""A photo of more decodes to over half a gigabyte, whatever few bytes it came in."""
 
 # Pillow warns on the screen of whoever runs this, of damage that it can live with; what it cannot, it raises.
 warnings.filterwarnings("ignore", module=r"PIL\.")
@@ -61,6 +59,8 @@ def open_picture(file: Path) -> Picture:
     try:
         with file.open("rb") as stream, opened(stream) as image:
             return Picture(upright(image), str(file), taken_at(image), camera(image))
+    except MemoryError as error:
+        raise BadPhoto("needs more memory to open than there is") from error
     except OSError as error:
         raise BadPhoto(unreadable(error)) from error
 
@@ -83,12 +83,10 @@ def opened(stream: BinaryIO) -> Iterator[Image.Image]:
 
 
 def upright(image: Image.Image) -> Image.Image:
-    """An opened picture as upright RGB. Raises BadPhoto where its content is damaged."""
+    """An opened picture as upright RGB. Raises BadPhoto where its content is damaged, and MemoryError."""
     try:
         image.load()
         coloured = _rgb(image)
-    except MemoryError as error:
-        raise BadPhoto(f"its {image.width} x {image.height} pixels need more memory than there is") from error
     except DAMAGED as error:
         raise BadPhoto(_damage(error)) from error
     # Asked for only now: reading a TIFF turns it, and a PNG may say it last.

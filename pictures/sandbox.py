@@ -1,104 +1,92 @@
-"""Pictures opened in a process of its own: one that crashes, hangs or bloats a decoder costs itself alone.
+"""Decodes pictures in processes of their own: a picture that crashes, hangs or bloats a decoder costs only itself.
 
-A thread cannot be stopped and has no memory of its own to limit; Pillow's own limits count pixels only, where a small
-file can ask for days of work or for gigabytes of tags.
+A thread would not do: it cannot be stopped, and has no memory of its own to limit. Pillow's own limits count pixels
+only, and a small file can ask for days of work or for gigabytes of tags.
+
+This is the side that starts the processes. What they run is `sorce.pictures.decoder`.
 """
 
 from __future__ import annotations
 
-import io
 import json
 import os
-import resource
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from datetime import datetime
 from mmap import mmap
-from multiprocessing.connection import Connection, Pipe
+from multiprocessing.connection import Pipe
 from tempfile import TemporaryFile
 from threading import Lock
 from typing import Any
 
-from PIL import Image, PngImagePlugin
+from PIL import Image
 
 from sorce.errors import BadPhoto, SorceError
 from sorce.mappings import Picture
-from sorce.pictures.exif import camera, taken_at
-from sorce.pictures.loading import opened, upright
-
-STRIP = 4_000_000
-"""Bytes of pixels that are handed over at once, so that the process never holds a photo twice for that."""
+from sorce.pictures.isolation import environment, hide_this_process
+from sorce.pictures.limits import MOST_PIXELS, DecodeLimits
 
 START = """import sys
 sys.path = [folder for folder in sys.path if folder]
-from sorce.pictures.sandbox import main
+from sorce.pictures.decoder import main
 main()"""
 """Not `-m`, which would import from the current folder first: that may hold the pictures, and a `json.py`."""
 
-SECRETS = ("OPENSEARCH_", "AWS_", "SORCE_API_KEY", "HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
-"""How variables begin that what opens a picture has no use for, and a picture that takes it over has."""
-
 STARTING = 120
-"""Seconds by the clock until a process answers; it imports Pillow, from a slow disk and on a busy machine."""
+"""Seconds by the clock until a decoder must have started: it imports Pillow, from a slow disk and on a busy machine."""
+
+ENDING = 10
+"""Seconds by the clock until a decoder that closed its connection must have ended."""
+
+MOST_ANSWER = 1 << 16
+"""Bytes of an answer. A decoder that a picture has taken over may send anything."""
 
 BY_OTHERS = frozenset({-signal.SIGKILL, -signal.SIGTERM})
-"""How a process ends that somebody else ended, such as a system that runs out of memory: no limit of ours does so."""
-
-PATIENCE = 10
-"""By the clock a picture has this many times its limit of CPU time: the machine may be busy, or asleep for a while."""
-
-
-@dataclass(frozen=True, slots=True)
-class DecodeLimits:
-    """What one picture may cost: seconds of CPU time, and bytes of memory of the process that opens it."""
-
-    seconds: int = 120
-    memory: int = 2 << 30
-
-    @property
-    def too_slow(self) -> str:
-        return f"takes more than {self.seconds} s to open"
-
-    @property
-    def too_big(self) -> str:
-        return f"needs more than {self.memory / 2**30:.2g} GB of memory to open"
+"""How a decoder ends that somebody else ended, such as a system that runs out of memory. No limit of ours does so."""
 
 
 class DecoderProcess:
-    """A process that opens pictures, one at a time. One thread."""
+    """A process that decodes pictures, one at a time. To be used by one thread."""
 
     def __init__(self, limits: DecodeLimits) -> None:
         """Raises SorceError where no process can be started."""
         self._limits = limits
         self._content = b""
+        self._pixels = -1
+        self._process: subprocess.Popen[bytes]
         self._start()
 
     def pixels(self, content: bytes) -> int:
-        """How many a picture file says it has: only its header is read. Raises BadPhoto."""
+        """How many pixels a picture file says it has: only its header is read. Raises BadPhoto."""
         self._content = content
-        width, height = self._asked(content)
-        return int(width * height)
+        with self._checking():
+            width, height = self._ask(content)
+            return int(width * height)
 
     def picture(self, name: str = "") -> Picture:
         """The picture whose pixels were asked for last. Raises BadPhoto."""
-        (width, height), date, maker = self._asked(self._content, b"")
+        with self._checking():
+            (width, height), said, camera = self._ask(self._content, b"")
+            taken_at = said and datetime.fromisoformat(said)
+            if min(width, height) < 1 or width * height > MOST_PIXELS:
+                raise ValueError(f"{width} x {height} pixels")
         self._content = b""
         with mmap(self._pixels, 3 * width * height) as pixels:
-            # Anything with a buffer will do.
+            # The stubs ask for bytes; anything with a buffer will do.
             image = Image.frombuffer("RGB", (width, height), pixels, "raw", "RGB", 0, 1)  # type: ignore[arg-type]
         os.ftruncate(self._pixels, 0)
-        return Picture(image, name, date and datetime.fromisoformat(date), maker)
+        return Picture(image, name, taken_at, camera)
 
     def close(self) -> None:
         self._content = b""
         if self.works:
             self._connection.close()
+        with suppress(OSError):
             os.close(self._pixels)
+        self._pixels = -1
         self._process.kill()
         self._process.wait()
         _running.discard(self._process)
@@ -108,6 +96,7 @@ class DecoderProcess:
         return not self._connection.closed
 
     def _start(self) -> None:
+        hide_this_process()
         self._connection, theirs = Pipe()
         self._pixels = _shared_memory()
         with theirs:
@@ -118,13 +107,16 @@ class DecoderProcess:
                 pass_fds=fds,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
-                # Some decoders in C write there what they think of a file.
+                # Some decoders in C print there what they think of a file.
                 stderr=subprocess.DEVNULL,
-                # Otherwise Ctrl-C would reach it, too, and the photo under way would be rejected.
+                # Otherwise Ctrl-C would end it, too, and its picture would be rejected.
                 start_new_session=True,
-                env=_environment(),
+                env=environment(),
             )
         _running.add(self._process)
+        self._wait_for_start()
+
+    def _wait_for_start(self) -> None:
         try:
             if not self._connection.poll(STARTING):
                 self.close()
@@ -139,8 +131,8 @@ class DecoderProcess:
                 "is there memory for it?"
             ) from error
 
-    def _asked(self, *requests: bytes) -> Any:
-        """The answer to the last; those before it led there, and are repeated to a new process."""
+    def _ask(self, *requests: bytes) -> Any:
+        """The answer to the last request. If somebody ended the decoder, a new one gets all requests again."""
         try:
             return self._answer(requests[-1])
         except _Ended as ended:
@@ -155,29 +147,39 @@ class DecoderProcess:
     def _answer(self, request: bytes) -> Any:
         try:
             self._connection.send_bytes(request)
-            if not self._connection.poll(PATIENCE * self._limits.seconds):
+            if not self._connection.poll(self._limits.clock):
                 self.close()
-                raise BadPhoto(self._limits.too_slow)
-            # Not unpickled: that could run what a broken decoder was made to say.
-            answer = json.loads(self._connection.recv_bytes())
-        except (EOFError, ConnectionError) as error:
+                raise BadPhoto(self._limits.stuck)
+            # Not unpickled: that could run code, and a decoder may have been made to say anything.
+            answer = json.loads(self._connection.recv_bytes(MOST_ANSWER))
+        except (EOFError, OSError) as error:
+            self._connection.close()
             with suppress(subprocess.TimeoutExpired):
-                self._process.wait(PATIENCE)
+                self._process.wait(ENDING)
             self.close()
             raise _Ended(self._process.returncode) from error
         if isinstance(answer, str):
             raise BadPhoto(answer)
         return answer
 
+    @contextmanager
+    def _checking(self) -> Iterator[None]:
+        """An answer that makes no sense comes from a decoder that a picture has taken over."""
+        try:
+            yield
+        except (ValueError, TypeError) as error:
+            self.close()
+            raise BadPhoto("makes its decoder give answers that make no sense") from error
+
     def _blame(self, ended: _Ended) -> BadPhoto:
-        """The end of the process is the picture's fault."""
+        """The reason where the picture ended the process."""
         if ended.code == -signal.SIGXCPU:
             return BadPhoto(self._limits.too_slow)
         return BadPhoto(f"crashes what opens it ({_ending(ended.code)})")
 
 
 class _Ended(Exception):
-    """The process is no more."""
+    """The decoder has ended."""
 
     def __init__(self, code: int) -> None:
         super().__init__(_ending(code))
@@ -188,13 +190,13 @@ _running: set[subprocess.Popen[bytes]] = set()
 
 
 def end_all() -> None:
-    """Kills the processes of all openers, for a program that is to end at once: else they finish their picture."""
+    """Kills all decoders, for a program that must end at once: otherwise each would finish its picture."""
     for process in list(_running):
         process.kill()
 
 
 class DecoderPool:
-    """As many processes as threads ask at once, each started when it is first needed. Any thread."""
+    """As many decoders as threads use at once, each started when it is first needed. Any thread."""
 
     def __init__(self, limits: DecodeLimits) -> None:
         self._limits = limits
@@ -202,94 +204,37 @@ class DecoderPool:
         self._lock = Lock()
 
     def close(self) -> None:
-        """When no picture is under way."""
+        """To be called when no picture is being decoded."""
         while self._idle:
             self._idle.pop().close()
 
     @contextmanager
     def one(self) -> Iterator[DecoderProcess]:
-        """An opener for one picture."""
+        """A decoder for one picture."""
         with self._lock:
-            opener = self._idle.pop() if self._idle else None
-        opener = opener or DecoderProcess(self._limits)
+            decoder = self._idle.pop() if self._idle else None
+        decoder = decoder or DecoderProcess(self._limits)
         try:
-            yield opener
+            yield decoder
         except BadPhoto:
             raise
         except BaseException:
-            # It would take the next picture's content for the go-ahead that this one was waiting for.
-            opener.close()
+            # It still waits for a message, and would take the next picture for it.
+            decoder.close()
             raise
         finally:
-            if opener.works:
+            if decoder.works:
                 with self._lock:
-                    self._idle.append(opener)
+                    self._idle.append(decoder)
 
 
 def _shared_memory() -> int:
-    """The descriptor of a file without a name, in memory where the system has such: a pipe would cost copies."""
+    """The descriptor of a file without a name, in memory where the system has such files: a pipe would cost copies."""
     if hasattr(os, "memfd_create"):
         return os.memfd_create("sorce-photo")
     with TemporaryFile() as file:
         return os.dup(file.fileno())
 
 
-def _environment() -> dict[str, str]:
-    given = {name: value for name, value in os.environ.items() if not name.startswith(SECRETS)}
-    # Their threads would take memory before a picture does.
-    return given | {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
-
-
 def _ending(code: int) -> str:
     return signal.Signals(-code).name if code < 0 else f"exit code {code}"
-
-
-def serve(connection: Connection, shared: int, limits: DecodeLimits) -> None:
-    """The other side of an DecoderProcess: answers until that is gone, and leaves the pixels in the shared memory."""
-    _limit(resource.RLIMIT_CORE, 0)
-    _limit(resource.RLIMIT_DATA, limits.memory)
-    # A comment may be as long as there is memory for: Photoshop's are, and the picture is none the worse.
-    PngImagePlugin.MAX_TEXT_CHUNK = PngImagePlugin.MAX_TEXT_MEMORY
-    _say(connection, "ready")
-    with suppress(EOFError, ConnectionError):
-        while True:
-            content = connection.recv_bytes()
-            _limit(resource.RLIMIT_CPU, int(time.process_time()) + 1 + limits.seconds)
-            try:
-                _open(connection, shared, content)
-            except BadPhoto as error:
-                _say(connection, str(error))
-            except MemoryError:
-                _say(connection, limits.too_big)
-
-
-def _open(connection: Connection, shared: int, content: bytes) -> None:
-    with opened(io.BytesIO(content)) as image:
-        _say(connection, image.size)
-        # The other side waits until it has room for so many pixels.
-        connection.recv_bytes()
-        photo = upright(image)
-        date, maker = taken_at(image), camera(image)
-    width, height = photo.size
-    os.ftruncate(shared, 3 * width * height)
-    rows = max(1, STRIP // (3 * width))
-    with mmap(shared, 3 * width * height) as pixels:
-        for top in range(0, height, rows):
-            pixels.write(photo.crop((0, top, width, min(top + rows, height))).tobytes())
-    _say(connection, (photo.size, date and date.isoformat(), maker))
-
-
-def _say(connection: Connection, answer: object) -> None:
-    connection.send_bytes(json.dumps(answer).encode())
-
-
-def _limit(kind: int, most: int) -> None:
-    """Sets the soft limit, which may be set again, within what the system allows."""
-    _, allowed = resource.getrlimit(kind)
-    resource.setrlimit(kind, (most if allowed == resource.RLIM_INFINITY else min(most, allowed), allowed))
-
-
-def main() -> None:
-    """What the process runs."""
-    given = [int(word) for word in sys.argv[1:]]
-    serve(Connection(given[0]), given[1], DecodeLimits(*given[2:]))

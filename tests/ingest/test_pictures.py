@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
-import signal
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,14 +16,14 @@ from opensearchpy import OpenSearch
 from PIL import Image
 
 from sorce.cluster import connect
-from sorce.errors import BadPhoto, SorceError
+from sorce.errors import BadPhoto
 from sorce.ingest import Options, Watch, ingest_photos
 from sorce.ingest.index import TargetIndex
 from sorce.mappings import Rejected
 from sorce.pictures import files as files_module
-from sorce.pictures import sandbox as apart
 from sorce.pictures.files import read
-from sorce.pictures.sandbox import DecodeLimits, DecoderPool, DecoderProcess
+from sorce.pictures.limits import DecodeLimits
+from sorce.pictures.sandbox import DecoderPool
 from tests.ingest.conftest import CountingModel, files, stored
 from tests.kit.fake import _of_colour
 from tests.kit.pictures import QUARTERS, SIZE, Kind, bad, content, odd, quarters, written
@@ -211,124 +208,6 @@ def test_a_file_that_has_become_a_fifo_is_not_waited_for(tmp_path: Path, monkeyp
     os.mkfifo(file)
     monkeypatch.setattr(Path, "stat", lambda _: status)
     assert read(file) == b""
-
-
-def test_a_picture_that_hangs_without_work_is_given_up_by_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sorce.pictures.sandbox.PATIENCE", 0.1)
-    openers = DecoderPool(DecodeLimits(seconds=1))
-    with openers.one() as opener:
-        process = opener._process
-        process.send_signal(signal.SIGSTOP)
-        with pytest.raises(BadPhoto, match=r"^takes more than 1 s to open$"):
-            opener.pixels(content("PNG"))
-    openers.close()
-    assert process.returncode == -signal.SIGKILL
-
-
-def test_a_decoder_that_crashes_costs_its_picture_alone() -> None:
-    openers = DecoderPool(LIMITS)
-
-    def crashing() -> None:
-        with openers.one() as opener:
-            opener.pixels(content("PNG"))
-            opener._process.send_signal(signal.SIGSEGV)
-            opener.picture()
-
-    with pytest.raises(BadPhoto, match=r"^crashes what opens it \(SIGSEGV\)$"):
-        crashing()
-    with openers.one() as opener:
-        assert opener.pixels(content("PNG")) == SIZE[0] * SIZE[1]
-    openers.close()
-
-
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-@pytest.mark.parametrize("before", ["pixels", "picture"])
-def test_a_process_that_somebody_else_ends_is_no_fault_of_the_picture(number: signal.Signals, before: str) -> None:
-    """As a system that runs out of memory does."""
-    openers = DecoderPool(LIMITS)
-    with openers.one() as opener:
-        if before == "picture":
-            opener.pixels(content("PNG"))
-        opener._process.send_signal(number)
-        if before == "pixels":
-            assert opener.pixels(content("PNG")) == SIZE[0] * SIZE[1]
-        assert opener.picture().image.size == SIZE
-        assert opener.works
-    openers.close()
-
-
-def test_a_picture_whose_process_is_ended_twice_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(apart, "START", "import os, signal\n" + apart.START.replace("main()", ENDING))
-    openers = DecoderPool(LIMITS)
-    with openers.one() as opener, pytest.raises(BadPhoto, match=r"^crashes what opens it \(SIGKILL\)$"):
-        opener.pixels(content("PNG"))
-    openers.close()
-
-
-ENDING = (
-    "from sorce.pictures import sandbox as apart\napart._open = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\nmain()"
-)
-
-
-def test_what_fails_between_two_questions_does_not_mix_up_pictures(openers: DecoderPool) -> None:
-    def failing() -> None:
-        with openers.one() as opener:
-            opener.pixels(content("PNG", (10, 10)))
-            raise ZeroDivisionError
-
-    with pytest.raises(ZeroDivisionError):
-        failing()
-    with openers.one() as opener:
-        assert opener.pixels(content("PNG", (20, 10))) == 200
-
-
-def test_a_process_that_cannot_start_is_no_fault_of_a_picture(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "executable", shutil.which("false"))
-    with pytest.raises(SorceError, match=r"^the process that opens pictures ended as it started \(exit code 1\); is "):
-        DecoderProcess(LIMITS)
-
-
-def test_what_lies_in_the_current_folder_is_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`cd untrusted && sorce ingest .`"""
-    for name in ("json", "sorce", "PIL"):
-        (tmp_path / f"{name}.py").write_text("open('planted-module-ran', 'w')")
-    monkeypatch.chdir(tmp_path)
-    openers = DecoderPool(LIMITS)
-    with openers.one() as opener:
-        assert opener.pixels(content("PNG")) == SIZE[0] * SIZE[1]
-    openers.close()
-    assert not (tmp_path / "planted-module-ran").exists()
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="/proc tells")
-def test_what_opens_pictures_is_told_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("OPENSEARCH_PASSWORD", "OPENSEARCH_TOKEN", "AWS_SECRET_ACCESS_KEY", "SORCE_API_KEY", "HF_TOKEN"):
-        monkeypatch.setenv(name, "s3cret-and-long")
-    opener = DecoderProcess(LIMITS)
-    told = Path(f"/proc/{opener._process.pid}/environ").read_bytes()
-    opener.close()
-    assert b"PATH=" in told
-    assert b"s3cret-and-long" not in told
-
-
-def test_a_process_that_never_starts_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(apart, "STARTING", 0.2)
-    monkeypatch.setattr(apart, "START", "import time; time.sleep(60)")
-    with pytest.raises(SorceError, match=r"^the process that opens pictures did not start within 0.2 s; is this machi"):
-        DecoderProcess(LIMITS)
-
-
-def test_processes_end_with_the_one_that_started_them() -> None:
-    script = """if True:
-        import os, signal
-        from sorce.pictures.sandbox import DecodeLimits, DecoderProcess
-        print(DecoderProcess(DecodeLimits())._process.pid, flush=True)
-        os.kill(os.getpid(), signal.SIGKILL)"""
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
-    assert done.returncode == -signal.SIGKILL
-    process = int(done.stdout)
-    while Path(f"/proc/{process}/cmdline").exists() and Path(f"/proc/{process}/cmdline").read_bytes():
-        os.sched_yield()
 
 
 def test_the_collection_is_as_large_as_it_should_be() -> None:

@@ -14,7 +14,7 @@ from sorce.errors import BadPhoto
 from sorce.mappings import Box, Hit, Match
 from sorce.pictures import drawing as draw
 from sorce.pictures.drawing import LINES, enlarged, marked, path_of, save
-from sorce.pictures.sandbox import DecodeLimits
+from sorce.pictures.limits import DecodeLimits
 
 
 def hit(uri: str, *boxes: Box, size: tuple[int, int] = (800, 600)) -> Hit:

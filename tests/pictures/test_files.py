@@ -10,7 +10,8 @@ import pytest
 from sorce.errors import BadPhoto, SorceError
 from sorce.ingest import Files, Naming, Source
 from sorce.mappings import Rejected
-from sorce.pictures.files import MOST_BYTES, named, read
+from sorce.pictures.files import named, read
+from sorce.pictures.limits import MOST_BYTES
 
 
 def touch(folder: Path, *names: str) -> None:

@@ -1,0 +1,78 @@
+"""The process that decodes pictures, for `sorce.pictures.sandbox`, which starts it and talks with it.
+
+Each picture takes two messages and two answers: the bytes of the file, answered by its width and height; then any
+message, when the other side has room for so many pixels, answered by the size of the upright photo, its date and its
+camera, when the pixels lie in the shared memory. An answer that is a text is the reason why there is no picture.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import resource
+import sys
+import time
+from contextlib import suppress
+from mmap import mmap
+from multiprocessing.connection import Connection
+
+from sorce.errors import BadPhoto
+from sorce.pictures.exif import camera, taken_at
+from sorce.pictures.isolation import drop_capabilities
+from sorce.pictures.limits import DecodeLimits
+from sorce.pictures.loading import opened, upright
+
+STRIP = 4_000_000
+"""Bytes of pixels that are copied at once, so that the process never holds a photo twice."""
+
+
+def main() -> None:
+    """Called with the numbers of a connection and of the shared memory, and the limits: seconds and bytes."""
+    connection, shared, seconds, memory = (int(word) for word in sys.argv[1:])
+    serve(Connection(connection), shared, DecodeLimits(seconds, memory))
+
+
+def serve(connection: Connection, shared: int, limits: DecodeLimits) -> None:
+    """Answers until the other side is gone."""
+    drop_capabilities()
+    _limit(resource.RLIMIT_CORE, 0)
+    _limit(resource.RLIMIT_DATA, limits.memory)
+    _answer(connection, "ready")
+    with suppress(EOFError, ConnectionError):
+        while True:
+            content = connection.recv_bytes()
+            _limit(resource.RLIMIT_CPU, int(time.process_time()) + 1 + limits.seconds)
+            try:
+                decode(connection, shared, content)
+            except BadPhoto as error:
+                _answer(connection, str(error))
+            except MemoryError:
+                _answer(connection, limits.too_big)
+
+
+def decode(connection: Connection, shared: int, content: bytes) -> None:
+    """Raises BadPhoto, and MemoryError at the limit."""
+    with opened(io.BytesIO(content)) as image:
+        _answer(connection, image.size)
+        # The other side waits until it has room for so many pixels.
+        connection.recv_bytes()
+        photo = upright(image)
+        date, maker = taken_at(image), camera(image)
+    width, height = photo.size
+    os.ftruncate(shared, 3 * width * height)
+    rows = max(1, STRIP // (3 * width))
+    with mmap(shared, 3 * width * height) as pixels:
+        for top in range(0, height, rows):
+            pixels.write(photo.crop((0, top, width, min(top + rows, height))).tobytes())
+    _answer(connection, (photo.size, date and date.isoformat(), maker))
+
+
+def _answer(connection: Connection, answer: object) -> None:
+    connection.send_bytes(json.dumps(answer).encode())
+
+
+def _limit(kind: int, most: int) -> None:
+    """Sets the soft limit, which may be set again, within what the system allows."""
+    _, allowed = resource.getrlimit(kind)
+    resource.setrlimit(kind, (most if allowed == resource.RLIM_INFINITY else min(most, allowed), allowed))

@@ -1,0 +1,44 @@
+"""What one picture may cost. A picture that exceeds a limit is rejected, and the reason names the limit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+MOST_BYTES = 1 << 29
+"""Of a file: it is read into memory whole."""
+
+MOST_PIXELS = 180_000_000
+"""Of a picture: more decode to over half a gigabyte, however small the file is."""
+
+MOST_TEXT = 1 << 26
+"""Bytes of text and colour profile in a PNG: they are unpacked into memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class DecodeLimits:
+    """What one picture may cost the process that decodes it: seconds of CPU time, and bytes of memory.
+
+    A decoder that uses no CPU time is given up after `patience` times as many seconds by the clock: the machine may be
+    busy, or asleep for a while.
+    """
+
+    seconds: int = 120
+    memory: int = 2 << 30
+    patience: float = 10
+
+    @property
+    def clock(self) -> float:
+        """Seconds by the clock."""
+        return self.patience * self.seconds
+
+    @property
+    def too_slow(self) -> str:
+        return f"takes more than {self.seconds} s to open, which is the limit"
+
+    @property
+    def stuck(self) -> str:
+        return f"was not open after {self.clock:g} s, which is the limit"
+
+    @property
+    def too_big(self) -> str:
+        return f"needs more than {self.memory / 2**30:.2g} GB of memory to open, which is the limit"
