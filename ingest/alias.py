@@ -17,6 +17,7 @@ from sorce.ingest.index import TargetIndex
 from sorce.ingest.prune import gone
 from sorce.ingest.retry import Retry
 from sorce.mappings import Recipe, refuse_mismatch
+from sorce.mappings.names import Names
 from sorce.models.querybank import banked
 from sorce.pictures.files import Files
 
@@ -35,7 +36,7 @@ def target(client: OpenSearch, alias: str, recipe: Recipe) -> str:
     if there is not None and goes_on(*there, recipe):
         return there[0]
     name = f"{alias}-{hashlib.sha256(orjson.dumps(recipe.to_meta(), option=orjson.OPT_SORT_KEYS)).hexdigest()[:8]}"
-    if there is not None and not same_encoder(there[1], recipe) and pipeline(client, there[0]) == server_side(alias):
+    if there is not None and not same_encoder(there[1], recipe) and pipeline(client, there[0]) in server_side(alias):
         raise SorceError(
             f"'{alias}' cannot move to another encoder while the cluster encodes its searches: bring the photos in "
             f"with --index {name}, install for '{name}' and have callers search that, and then "
@@ -138,7 +139,7 @@ def same_encoder(one: Recipe, other: Recipe) -> bool:
 
 def template_is_outdated(client: OpenSearch, alias: str, old: str, new: str) -> bool:
     """Whether the cluster encodes searches of the alias by a template that is made for the old index alone."""
-    if pipeline(client, new) != server_side(alias):
+    if pipeline(client, new) not in server_side(alias):
         return False
     _, one = resolved(client, old)
     _, other = resolved(client, new)
@@ -159,6 +160,7 @@ def pipeline(client: OpenSearch, index: str) -> str | None:
     return next((settings["settings"].get(DEFAULT_PIPELINE) for settings in found.values()), None)
 
 
-def server_side(alias: str) -> str:
-    """The default search pipeline of an index whose searches the cluster encodes, by its alias."""
-    return f"sorce-{alias}-default"
+def server_side(alias: str) -> tuple[str, str]:
+    """The default search pipeline of an index whose searches the cluster encodes, by its alias: now, and by 0.1.0."""
+    names = Names(alias)
+    return names.default, names.old_default

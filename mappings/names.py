@@ -42,12 +42,15 @@ def check_index_name(name: str) -> str:
 
 @dataclass(frozen=True)
 class Names:
-    """They carry the name of the index (or alias), since indices may have different models. For `photos`:
+    """They hold the name of the index (or alias), since indices may have different models. For `photos`:
 
     sorce-photos          search pipeline, stored template, model group; model (with its connector) of the template
-    sorce-photos-neural   model (with its connector) of `neural`
-    sorce-photos-default  the index's default pipeline: `neural` without a model id; it also keeps the record of how the
-                          cluster's settings were before
+    sorce-photos:neural   model (with its connector) of `neural`
+    sorce-photos:default  the index's default pipeline: `neural` without a model id. It also keeps the record of the
+                          cluster's settings.
+
+    No index name can hold a colon, so no other index has the same names. sorce 0.1.0 wrote a hyphen instead:
+    `sorce-photos-default` was also the search pipeline of an index `photos-default`.
     """
 
     index: str
@@ -60,8 +63,18 @@ class Names:
     @property
     def default(self) -> str:
         """Of the index's default pipeline."""
+        return f"{self.search}:default"
+
+    @property
+    def old_default(self) -> str:
+        """Of the index's default pipeline as 0.1.0 made it."""
         return f"{self.search}-default"
+
+    @property
+    def old_neural(self) -> str:
+        """Of the model of `neural` as 0.1.0 made it."""
+        return f"{self.search}-neural"
 
     def model(self, user: User) -> str:
         """Of a model and its connector."""
-        return self.search if user == "template" else f"{self.search}-{user}"
+        return self.search if user == "template" else f"{self.search}:{user}"

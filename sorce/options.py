@@ -13,6 +13,7 @@ from opensearchpy import OpenSearch
 
 from sorce.access import Access
 from sorce.cluster import DEFAULT_URL, address, connect, translate_errors
+from sorce.mappings.names import check_index_name
 
 Result = TypeVar("Result")
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -59,7 +60,14 @@ def several(*options: Callable[[Any], Any]) -> Callable[[Command], Command]:
     return decorate
 
 
-index = click.option("--index", default="photos", show_default=True, help="The index, or an alias of one.")
+index = click.option(
+    "--index",
+    default="photos",
+    show_default=True,
+    # Before a cluster is asked or a model loaded.
+    callback=lambda _context, _option, name: check_index_name(name),
+    help="The index, or an alias of one.",
+)
 device = click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or mps.")
 folder = click.option(
     "--model", "folder", metavar="FOLDER", help="Where the index's model lies, if it was read from a folder."

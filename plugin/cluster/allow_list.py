@@ -1,60 +1,41 @@
-"""The cluster settings that let ML Commons call the encoder: added when installing, put back when uninstalling."""
+"""The cluster settings that let ML Commons call the encoder.
+
+OpenSearch keeps the trusted endpoints as one list, and changes it only as a whole: who reads, appends and writes can
+lose what another wrote in between. So each installation first writes down what it adds (its `Record`), and only then
+changes the list. Afterwards it reads both again, and repeats until the list holds what every record says. Whoever
+writes the list last has seen the records of all others, so no installation's entry is lost. An entry that an
+administrator adds by hand has no record: it is put back if it was seen once. It is lost only if it is written between a
+read and the write that follows at once.
+"""
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from opensearchpy import OpenSearch, exceptions
+from opensearchpy import OpenSearch
 
 from sorce.errors import PluginError
 from sorce.plugin.cluster.endpoint import Endpoint, is_private
+from sorce.plugin.cluster.record import INSTALLING, LEAVING, Record, records
 
 TRUSTED = "plugins.ml_commons.trusted_connector_endpoints_regex"
 PRIVATE = "plugins.ml_commons.connector.private_ip_enabled"
 
-MADE_BY = "Made by sorce. Its record of the cluster's settings: "
-
-
-@dataclass(frozen=True)
-class Record:
-    """What an installation must know to leave no trace: the settings before any sorce, and the patterns it answers for.
-
-    It is kept in the description of a search pipeline, where whoever uninstalls finds it.
-    """
-
-    trusted: Sequence[str]
-    trusted_was_set: bool
-    private: str | None
-    added: Sequence[str] = ()
-
-    def description(self) -> str:
-        return MADE_BY + json.dumps(asdict(self))
-
-
-def records(client: OpenSearch) -> dict[str, Record]:
-    """The records of all installations in the cluster, by the name of the pipeline that holds them."""
-    try:
-        pipelines: dict[str, dict[str, Any]] = client.transport.perform_request("GET", "/_search/pipeline")
-    except exceptions.NotFoundError:
-        return {}
-    said = {name: str(pipeline.get("description", "")) for name, pipeline in pipelines.items()}
-    return {
-        name: Record(**json.loads(text.removeprefix(MADE_BY)))
-        for name, text in said.items()
-        if text.startswith(MADE_BY)
-    }
+MAX_TRIES = 50
 
 
 class AllowList:
-    """The two settings of a cluster."""
+    """The two settings of a cluster, changed for one installation. `own` are the names under which its record lies."""
 
-    def __init__(self, client: OpenSearch) -> None:
-        self._client = client
+    def __init__(self, client: OpenSearch, own: Sequence[str] = ()) -> None:
+        self._client, self._own = client, own
+        # The settings first: an entry that another installation adds has its record by then.
         self._read()
+        self._first = records(client)
+        self._seen: dict[str, None] = {}
+        self._recorded: set[str] = set()
 
     @property
     def trusted(self) -> list[str]:
@@ -66,33 +47,69 @@ class AllowList:
         """Whether addresses inside the network may be called."""
         return str(self._in_force(PRIVATE)).lower() == "true"
 
-    def record(self, name: str, endpoint: Endpoint) -> Record:
+    def record(self, endpoint: Endpoint) -> Record:
         """The record of an installation that is about to trust the endpoint, whether or not it has one already."""
-        known = records(self._client)
+        known = self._first
+        mine = next((known[name] for name in self._own if name in known), None)
         # Where sorce is installed for another index, the settings are no longer what they were.
-        first = known.get(name) or next(iter(known.values()), None) or self._found()
+        first = mine or next(iter(known.values()), None) or self._found()
         ours = {pattern for record in known.values() for pattern in record.added}
-        added = set(known[name].added) if name in known else set()
+        added = set() if mine is None else set(mine.added)
         if endpoint.pattern in ours or endpoint.pattern not in self.trusted:
             added.add(endpoint.pattern)
-        return Record(first.trusted, first.trusted_was_set, first.private, sorted(added))
+        return Record(first.trusted, first.trusted_was_set, first.private, sorted(added), INSTALLING)
 
     def add(self, endpoint: Endpoint) -> None:
-        """Lets the cluster call the encoder, and beside what it could call before nothing else."""
-        if endpoint.pattern not in self.trusted:
-            self._put(TRUSTED, [*self.trusted, endpoint.pattern])
+        """Lets the cluster call the encoder, and nothing else that it could not call before.
+
+        The installation's record must be written by now.
+        """
+        self._settle(add=[endpoint.pattern])
         if endpoint.is_private and not self.calls_private:
             self._put(PRIVATE, True)
 
-    def tidy(self, record: Record, addresses: Sequence[str]) -> None:
-        """Takes back what the record answers for and none of these addresses of the cluster's connectors needs."""
-        idle = [pattern for pattern in record.added if not any(re.fullmatch(pattern, url) for url in addresses)]
-        left = [pattern for pattern in self.trusted if pattern not in idle]
-        if left != self.trusted:
-            as_before = not record.trusted_was_set and left == list(record.trusted)
-            self._put(TRUSTED, None if as_before else left)
-        if self._set(PRIVATE) != record.private and not any(_may_be_private(url) for url in addresses):
+    def tidy(self, record: Record, addresses: Sequence[str]) -> list[str]:
+        """Takes back what the record answers for and nobody needs; returns the patterns that it still answers for.
+
+        `addresses` are those that the cluster's connectors call.
+        """
+        idle = {pattern for pattern in record.added if not any(re.fullmatch(pattern, url) for url in addresses)}
+        self._settle(drop=idle, before=record)
+        installing = any(other.state == INSTALLING for other in self._others(records(self._client)).values())
+        in_use = installing or any(_may_be_private(url) for url in addresses)
+        if self._set(PRIVATE) != record.private and not in_use:
             self._put(PRIVATE, record.private)
+        return sorted(set(record.added) - idle)
+
+    def _settle(self, add: Iterable[str] = (), drop: Iterable[str] = (), before: Record | None = None) -> None:
+        """Writes the list until it reads as it should. With `before`, a list as before any sorce is unset again."""
+        for _ in range(MAX_TRIES):
+            # The records first: whoever finished between the two reads has its entry in the list that is read.
+            known = records(self._client)
+            self._read()
+            wanted = self._wanted(known, add, drop)
+            as_before = before is not None and not before.trusted_was_set and set(wanted) == set(before.trusted)
+            if wanted == self.trusted and not (as_before and self._set(TRUSTED) is not None):
+                return
+            self._put(TRUSTED, None if as_before else wanted)
+        raise PluginError(
+            f"others keep changing the cluster's setting {TRUSTED}; run the same command again when they are done."
+        )
+
+    def _wanted(self, known: Mapping[str, Record], add: Iterable[str], drop: Iterable[str]) -> list[str]:
+        self._recorded |= {pattern for record in known.values() for pattern in record.added}
+        self._seen |= dict.fromkeys(self.trusted)
+        by_hand = [pattern for pattern in self._seen if pattern not in self._recorded]
+        others = self._others(known)
+        # What older installations added is in the list, or an administrator has taken it out.
+        new = (it for name, it in others.items() if it.state == INSTALLING or self._first.get(name) != it)
+        needed = {pattern for record in others.values() for pattern in record.added}
+        left = [pattern for pattern in self.trusted if pattern not in set(drop) - needed]
+        missing = [*by_hand, *(pattern for record in new for pattern in record.added), *add]
+        return list(dict.fromkeys([*left, *missing]))
+
+    def _others(self, known: Mapping[str, Record]) -> dict[str, Record]:
+        return {name: it for name, it in known.items() if name not in self._own and it.state != LEAVING}
 
     def _found(self) -> Record:
         return Record(self.trusted, self._set(TRUSTED) is not None, self._set(PRIVATE))

@@ -7,13 +7,13 @@ import json
 import click
 
 from sorce import options
-from sorce.cluster import recipe_of
+from sorce.cluster import find_index
 from sorce.models import load_encoder
 from sorce.options import Cluster
 from sorce.plugin.cluster.endpoint import key_from_environment, parse
 from sorce.plugin.cluster.install import install, uninstall
 from sorce.plugin.cluster.role import ROLES, role
-from sorce.plugin.cluster.status import status
+from sorce.plugin.cluster.status import refuse_missing, status
 
 
 @click.group()
@@ -42,9 +42,9 @@ def install_(index: str, encoder: str, cluster: Cluster, folder: str | None, dev
         -d '{"id": "sorce-photos", "params": {"text": "a small red umbrella", "size": 5}}'
     """
     with cluster.client() as client:
-        recipe = recipe_of(client, index)
-        endpoint = parse(encoder, recipe.model, key_from_environment())
-        install(client, index, endpoint, load_encoder(recipe, device, folder))
+        there = find_index(client, index)
+        endpoint = parse(encoder, there.recipe.model, key_from_environment())
+        install(client, there, endpoint, load_encoder(there.recipe, device, folder))
     click.echo(
         f"searches of '{index}' are encoded at {endpoint.url}; try it: sorce search --index {index} --server TEXT"
     )
@@ -59,7 +59,10 @@ def install_(index: str, encoder: str, cluster: Cluster, folder: str | None, dev
 def status_(index: str, cluster: Cluster, folder: str | None, device: str, as_json: bool) -> int:
     """Tries each step of what is installed, and says what is wrong and how to mend it."""
     with cluster.client() as client:
-        steps = status(client, index, load_encoder(recipe_of(client, index), device, folder), key_from_environment())
+        there = find_index(client, index)
+        # Before the model is loaded, which takes a while.
+        refuse_missing(client, there)
+        steps = status(client, there, load_encoder(there.recipe, device, folder), key_from_environment())
     if as_json:
         click.echo(json.dumps([{"step": step.name, "works": step.works, "problem": step.problem} for step in steps]))
     else:

@@ -1,119 +1,147 @@
-"""What sorce installs in a cluster for one index, by name, and takes away again.
+"""Makes what the cluster needs to encode the texts of one index's searches, and takes it away again.
 
-sorce-photos           search pipeline, stored template, model group, model (with its connector) of the template
-sorce-photos-neural    model (with its connector) of `neural`
-sorce-photos-default   the index's default pipeline: `neural` without a model id; it also keeps the record of how the
-                       cluster's settings were before
+`sorce.mappings.names` has the names of what is made.
 """
 
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 
 from opensearchpy import OpenSearch, exceptions
 
-from sorce.cluster import recipe_of, version
+from sorce.cluster import find_index, version
 from sorce.errors import PluginError
-from sorce.mappings.names import Names
+from sorce.mappings.found import FoundIndex
+from sorce.mappings.names import Names, check_index_name
 from sorce.models.model import TextEncoder
-from sorce.plugin.cluster.allow_list import AllowList, Record, records
+from sorce.plugin.cluster.allow_list import AllowList
 from sorce.plugin.cluster.endpoint import PROBES, Endpoint, refuse_disagreement
+from sorce.plugin.cluster.installed import (
+    DEFAULT_PIPELINE,
+    Installed,
+    get_pipeline,
+    is_of_another,
+    set_default_pipeline,
+)
 from sorce.plugin.cluster.ml_commons import NEURAL, SEARCH, Form, Json, MlCommons, call, connector_body
+from sorce.plugin.cluster.record import INSTALLED, LEAVING, Record
 from sorce.plugin.cluster.template import pipeline, template
 
-DEFAULT_PIPELINE = "index.search.default_pipeline"
 
-
-def install(client: OpenSearch, index: str, endpoint: Endpoint, encoder: TextEncoder) -> None:
+def install(client: OpenSearch, index: FoundIndex | str, endpoint: Endpoint, encoder: TextEncoder) -> None:
     """Lets the cluster encode the texts of searches of this index; run again, it mends what is missing.
 
-    `encoder` is the index's own model, loaded here: the endpoint must give the same vectors. What exists and works
-    stays as it is, and what replaces something is tried before anything is switched over. Raises PluginError.
+    `index` is a name, or what was found by that name already. `encoder` is the index's own model, loaded here: the
+    endpoint must give the same vectors. What exists and works stays as it is, and what replaces something is tried
+    before anything is switched over. Names that 0.1.0 gave are replaced. Raises PluginError, IndexMissing.
     """
-    names, recipe = Names(index), recipe_of(client, index)
-    refuse_other_pipeline(client, names)
+    there = index if isinstance(index, FoundIndex) else find_index(client, index)
+    names, installed = Names(there.asked), Installed(client, Names(there.asked))
+    refuse_other_pipeline(client, there, names)
     refuse_disagreement(endpoint.embed_texts(PROBES), encoder, f"the encoder at {endpoint.url}")
-    trust = AllowList(client)
-    record = trust.record(names.default, endpoint)
-    _put_default(client, names, record, existing_model(client, names))
+    trust = AllowList(client, _holders(names))
+    record = trust.record(endpoint)
+    _put_default(client, names, record, installed.default_model)
     trust.add(endpoint)
     making = _Making(MlCommons(client), names, endpoint, encoder)
     search, neural = making.model(SEARCH), making.model(NEURAL)
-    put_pipeline(client, names.search, pipeline(search))
-    source = template(version(client), recipe)
+    client.search_pipeline.put(id=names.search, body=pipeline(search))
+    source = template(version(client), there.recipe)
     client.put_script(id=names.search, body={"script": {"lang": "mustache", "source": source}})
     _put_default(client, names, record, neural)
-    client.indices.put_settings(index=index, body={DEFAULT_PIPELINE: names.default})
+    set_default_pipeline(client, there.name, names.default)
     making.delete_others(keep=(search, neural))
-    trust.tidy(record, MlCommons(client).addresses())
+    _replace_old(client, names, installed)
+    left = trust.tidy(record, MlCommons(client).addresses())
+    _put_default(client, names, replace(record, added=left, state=INSTALLED), neural)
+    refuse_rival(installed, names, search, neural)
 
 
 def uninstall(client: OpenSearch, index: str) -> None:
-    """Takes away what `install` made and nothing else; what is not there is no error."""
-    names, ml = Names(index), MlCommons(client)
-    # More than one where an alias has moved: the index before it keeps the setting, and no search of it would work.
-    if using := indices_of(client, names.default):
-        client.indices.put_settings(index=",".join(using), body={DEFAULT_PIPELINE: None})
-    _delete(client, f"/_search/pipeline/{names.search}")
-    _delete(client, f"/_scripts/{names.search}")
-    ml.delete([names.model(form.user) for form in (SEARCH, NEURAL)])
+    """Takes away what `install` made and nothing else; what is not there, the index too, is no error.
+
+    Raises IndexNameError.
+    """
+    names, ml = Names(check_index_name(index)), MlCommons(client)
+    installed = Installed(client, names)
+    record, old = installed.record, installed.old_record
+    for user in _users(installed, names, old):
+        set_default_pipeline(client, user, None)
+    record = record or old
+    if record is not None:
+        _put_default(client, names, replace(record, state=LEAVING), None)
+    if not is_of_another(installed.pipeline(names.search) or {}):
+        _delete_pipeline(client, names.search)
+    with suppress(exceptions.NotFoundError):
+        client.delete_script(id=names.search)
+    for model in [*installed.models(SEARCH), *installed.models(NEURAL), *installed.old_models()]:
+        ml.delete_model(model)
     for group in ml.find("model_groups", names.search):
         ml.delete_group(group)
-    record = records(client).get(names.default)
     if record is not None:
-        AllowList(client).tidy(record, ml.addresses())
-        # Last, since it holds the record: an uninstall that was cut short can be run again.
-        _delete(client, f"/_search/pipeline/{names.default}")
+        AllowList(client, _holders(names)).tidy(record, ml.addresses())
+    if old is not None:
+        _delete_pipeline(client, names.old_default)
+    # Last, since it holds the record: an uninstall that was cut short can be run again.
+    _delete_pipeline(client, names.default)
 
 
-def default_pipeline(client: OpenSearch, index: str) -> str | None:
-    """The name of the index's default search pipeline, if it has one."""
-    try:
-        found = client.indices.get_settings(index=index, name=DEFAULT_PIPELINE, params={"flat_settings": "true"})
-    except exceptions.NotFoundError:
-        return None
-    return next((settings["settings"].get(DEFAULT_PIPELINE) for settings in found.values()), None)
-
-
-def indices_of(client: OpenSearch, pipeline: str) -> list[str]:
-    """All indices whose default search pipeline it is."""
-    # The cluster's state, since a user of the install role may not ask for all indices' settings.
-    params = {"flat_settings": "true", "filter_path": "metadata.indices.*.settings"}
-    found = client.cluster.state(metric="metadata", params=params)["metadata"]["indices"]
-    return [name for name, index in found.items() if index["settings"].get(DEFAULT_PIPELINE) == pipeline]
-
-
-def refuse_other_pipeline(client: OpenSearch, names: Names) -> None:
-    other = default_pipeline(client, names.index)
-    if other not in (None, "_none", names.default):
+def refuse_other_pipeline(client: OpenSearch, there: FoundIndex, names: Names) -> None:
+    """Raises PluginError where something of another index, or of somebody else, would be replaced."""
+    other = there.default_pipeline
+    if other not in (None, "_none", names.default, names.old_default):
         raise PluginError(
             f"index '{names.index}' has '{other}' as its default search pipeline, which sorce would replace; "
             f"put what it does elsewhere and reset {DEFAULT_PIPELINE} first."
         )
+    if is_of_another(get_pipeline(client, names.search) or {}):
+        first = names.index.removesuffix("-default")
+        raise PluginError(
+            f"the pipeline '{names.search}' is the default of index '{first}', as sorce 0.1.0 named it; "
+            f"run `sorce plugin install --index {first} --encoder URL` first, which gives it another name."
+        )
 
 
-def put_pipeline(client: OpenSearch, name: str, body: Json) -> None:
-    client.transport.perform_request("PUT", f"/_search/pipeline/{name}", body=body)
+def refuse_rival(installed: Installed, names: Names, search: str, neural: str) -> None:
+    """Raises PluginError where another install for the same index has replaced these models, or deleted them."""
+    named = (installed.template_model, installed.default_model)
+    if named != (search, neural) or {*installed.models(SEARCH), *installed.models(NEURAL)} != {search, neural}:
+        raise PluginError(
+            f"another `sorce plugin install --index {names.index}` ran at the same time; run it again, once."
+        )
 
 
-def existing_model(client: OpenSearch, names: Names) -> str | None:
-    """The model that `neural` has by default now."""
-    try:
-        found = client.transport.perform_request("GET", f"/_search/pipeline/{names.default}")
-    except exceptions.NotFoundError:
-        return None
-    processors = found[names.default].get("request_processors", [])
-    return next((each["neural_query_enricher"]["default_model_id"] for each in processors), None)
+def _holders(names: Names) -> tuple[str, str]:
+    """The names of the pipelines that may hold the installation's record."""
+    return names.default, names.old_default
+
+
+def _users(installed: Installed, names: Names, old: Record | None) -> list[str]:
+    """The indices whose default pipeline will be gone."""
+    # By the old name it may be another index's search pipeline: whoever made that their default keeps it.
+    return [*installed.users(names.default), *(installed.users(names.old_default) if old is not None else ())]
+
+
+def _replace_old(client: OpenSearch, names: Names, installed: Installed) -> None:
+    """Takes away what 0.1.0 made, after what replaces it is there."""
+    if installed.old_record is not None:
+        for user in installed.users(names.old_default):
+            set_default_pipeline(client, user, names.default)
+        _delete_pipeline(client, names.old_default)
+    for model in installed.old_models():
+        MlCommons(client).delete_model(model)
 
 
 def _put_default(client: OpenSearch, names: Names, record: Record, model: str | None) -> None:
     enricher = [{"neural_query_enricher": {"default_model_id": model}}] if model else []
-    put_pipeline(client, names.default, {"description": record.description(), "request_processors": enricher})
+    body = {"description": record.description(), "request_processors": enricher}
+    client.search_pipeline.put(id=names.default, body=body)
 
 
-def _delete(client: OpenSearch, path: str) -> None:
+def _delete_pipeline(client: OpenSearch, name: str) -> None:
     with suppress(exceptions.NotFoundError):
-        client.transport.perform_request("DELETE", path)
+        client.search_pipeline.delete(id=name)
 
 
 class _Making:
@@ -121,18 +149,20 @@ class _Making:
 
     def __init__(self, ml: MlCommons, names: Names, endpoint: Endpoint, encoder: TextEncoder) -> None:
         self._ml, self._names, self._endpoint, self._encoder = ml, names, endpoint, encoder
+        self._installed = Installed(ml.client, names)
 
     def model(self, form: Form) -> str:
         """The id of a model that gives the index's vectors: one that is there and works, else a new one."""
         return self._working(form) or self._new(form)
 
     def delete_others(self, keep: tuple[str, ...]) -> None:
-        self._ml.delete([self._names.model(form.user) for form in (SEARCH, NEURAL)], keep)
+        for form in (SEARCH, NEURAL):
+            for model in self._installed.models(form).keys() - set(keep):
+                self._ml.delete_model(model)
 
     def _working(self, form: Form) -> str | None:
-        name = self._names.model(form.user)
-        wanted = connector_body(name, form, self._endpoint)["actions"][0]
-        for model, source in self._ml.find("models", name).items():
+        wanted = connector_body(self._names.model(form.user), form, self._endpoint)["actions"][0]
+        for model, source in self._installed.models(form).items():
             if _same_call(call(source), wanted) and self._proven(form, model):
                 return model
         return None

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,10 +17,11 @@ from sorce.mappings import Vector
 from sorce.mappings.names import User
 from sorce.plugin.cluster.endpoint import Endpoint
 
-ML = "/_plugins/_ml"
 DEPLOY_SECONDS = 60
 POLL_SECONDS = 0.2
 ANSWER_SECONDS = 10
+MAX_FOUND = 10_000
+"""As many as one search of OpenSearch gives."""
 
 Json = dict[str, Any]
 
@@ -30,29 +32,21 @@ class Form:
 
     user: User
     action: Json
-    predict: str
-    """Path of the call that tries a model, with its id as `{}`."""
-    texts: str
-    """Name of the texts in that call."""
 
 
 # No pre-processing: the texts are written into the body as they are, which is right for quotes too. Without a
 # parameter for the model's name, a text that says ${parameters.model} is refused and not filled in.
 SEARCH = Form(
     user="template",
-    action={"request_body": '{ "input": ${parameters.texts}, "model": "%s" }'},
-    predict=ML + "/models/{}/_predict",
-    texts="texts",
+    action={"request_body": '{ "input": ${parameters.texts}, "model": %s }'},
 )
 NEURAL = Form(
     user="neural",
     action={
-        "request_body": '{ "input": ${parameters.input}, "model": "%s" }',
+        "request_body": '{ "input": ${parameters.input}, "model": %s }',
         "pre_process_function": "connector.pre_process.openai.embedding",
         "post_process_function": "connector.post_process.openai.embedding",
     },
-    predict=ML + "/_predict/text_embedding/{}",
-    texts="text_docs",
 )
 
 
@@ -60,7 +54,7 @@ def connector_body(name: str, form: Form, endpoint: Endpoint) -> Json:
     headers = {"Content-Type": "application/json"}
     if endpoint.key is not None:
         headers["Authorization"] = "Bearer ${credential.key}"
-    action = {**form.action, "request_body": form.action["request_body"] % endpoint.model}
+    action = {**form.action, "request_body": form.action["request_body"] % json.dumps(endpoint.model)}
     return {
         "name": name,
         "description": "Has texts of searches encoded, made by sorce",
@@ -82,24 +76,35 @@ def call(model: Json) -> Json:
     return found
 
 
+def is_form(model: Json, form: Form) -> bool:
+    """Whether a model's own connector calls the encoder in this form."""
+    marker = "pre_process_function"
+    return bool(call(model)) and call(model).get(marker) == form.action.get(marker)
+
+
 class MlCommons:
     """What sorce asks of ML Commons."""
 
     def __init__(self, client: OpenSearch) -> None:
-        self._client = client
+        self.client, self._ml = client, client.plugins.ml
 
     def find(self, kind: str, name: str | None = None) -> dict[str, Json]:
         """All `connectors`, `models` or `model_groups`, or those of this name: id to source."""
         query: Json = {"match_all": {}} if name is None else {"term": {"name.keyword": name}}
+        search = {
+            "connectors": self._ml.search_connectors,
+            "models": self._ml.search_models,
+            "model_groups": self._ml.search_model_group,
+        }[kind]
         try:
-            found = self._ask("POST", f"{kind}/_search", {"size": 1000, "query": query})
+            found = search(body={"size": MAX_FOUND, "query": query})
         except exceptions.NotFoundError:
             return {}
         return {hit["_id"]: hit["_source"] for hit in found["hits"]["hits"]}
 
     def create_group(self, name: str, description: str) -> str:
         body = {"name": name, "description": description}
-        return str(self._ask("POST", "model_groups/_register", body)["model_group_id"])
+        return str(self._ml.register_model_group(body=body)["model_group_id"])
 
     def deploy(self, name: str, connector: Json, group: str) -> str:
         """The id of a new model, deployed. Raises PluginError."""
@@ -112,20 +117,22 @@ class MlCommons:
 
     def _register(self, body: Json) -> str:
         """The id of the task."""
-        path = "models/_register?deploy=true"
+        params = {"deploy": "true"}
         try:
-            answer = self._ask("POST", path, body, ANSWER_SECONDS)
+            answer = self._ml.register_model(body=body, params={**params, "request_timeout": ANSWER_SECONDS})
         except exceptions.ConnectionTimeout:
             # 2.19 makes its key for credentials when the first of them comes; if that is in a model, it never answers.
-            answer = self._ask("POST", path, body)
+            answer = self._ml.register_model(body=body, params=params)
         return str(answer["task_id"])
 
     def embed_texts(self, form: Form, model: str, texts: Sequence[str]) -> Vector:
         """Vectors as the cluster gets them from the model. Raises PluginError."""
-        given: Json = {form.texts: list(texts)}
-        body = {"parameters": given} if form is SEARCH else {**given, "return_number": True}
         try:
-            answer = self._client.transport.perform_request("POST", form.predict.format(model), body=body)
+            if form is SEARCH:
+                answer = self._ml.predict_model(model_id=model, body={"parameters": {"texts": list(texts)}})
+            else:
+                given = {"text_docs": list(texts), "return_number": True}
+                answer = self._ml.predict(algorithm_name="text_embedding", model_id=model, body=given)
         except exceptions.TransportError as error:
             raise PluginError(f"the cluster cannot have texts encoded: {reason(error)}.") from error
         outputs = answer["inference_results"][0]["output"]
@@ -139,23 +146,21 @@ class MlCommons:
         found = [*self.find("connectors").values(), *inside]
         return [_filled_in(connector, action["url"]) for connector in found for action in connector.get("actions", ())]
 
-    def delete(self, names: Sequence[str], keep: Sequence[str] = ()) -> None:
-        """Deletes the models of these names but those to keep."""
-        for name in names:
-            for model in self.find("models", name).keys() - set(keep):
-                self.delete_model(model)
-
     def delete_model(self, model: str) -> None:
         # Undeployed again at each try: a deployment that was under way may end after the first.
-        self._patiently(("POST", f"models/{model}/_undeploy"), ("DELETE", f"models/{model}"))
+        def delete() -> None:
+            self._ml.undeploy_model(model_id=model)
+            self._ml.delete_model(model_id=model)
+
+        self._retried(delete)
 
     def delete_group(self, group: str) -> None:
-        self._patiently(("DELETE", f"model_groups/{group}"))
+        self._retried(lambda: self._ml.delete_model_group(model_group_id=group))
 
     def _finished(self, task: str, name: str) -> Json:
         deadline = time.monotonic() + DEPLOY_SECONDS
         while time.monotonic() < deadline:
-            state: Json = self._ask("GET", f"tasks/{task}")
+            state: Json = self._ml.get_task(task_id=task)
             if state["state"] == "COMPLETED":
                 return state
             if state["state"] in ("FAILED", "COMPLETED_WITH_ERROR"):
@@ -167,7 +172,7 @@ class MlCommons:
         """The task is complete before the model is deployed."""
         deadline = time.monotonic() + DEPLOY_SECONDS
         while time.monotonic() < deadline:
-            found = self._ask("GET", f"models/{model}")
+            found = self._ml.get_model(model_id=model)
             if found.get("is_hidden"):
                 self.delete_model(model)
                 raise PluginError(
@@ -182,24 +187,21 @@ class MlCommons:
             time.sleep(POLL_SECONDS)
         raise PluginError(f"model '{name}' was not deployed within {DEPLOY_SECONDS} s; see the cluster's log.")
 
-    def _patiently(self, *requests: tuple[str, str]) -> None:
+    def _retried(self, delete: Callable[[], object]) -> None:
         """A model may count as deployed for a moment after that has ended."""
         deadline = time.monotonic() + DEPLOY_SECONDS
         while True:
             try:
-                for method, path in requests:
-                    self._ask(method, path, {} if method == "POST" else None)
+                delete()
                 return
             except exceptions.NotFoundError:
                 return
+            except exceptions.AuthorizationException:
+                raise
             except exceptions.TransportError:
                 if time.monotonic() > deadline:
                     raise
                 time.sleep(POLL_SECONDS)
-
-    def _ask(self, method: str, path: str, body: Json | None = None, seconds: float | None = None) -> Any:
-        params = {} if seconds is None else {"request_timeout": seconds}
-        return self._client.transport.perform_request(method, f"{ML}/{path}", params=params, body=body)
 
 
 def _filled_in(connector: Json, url: str) -> str:

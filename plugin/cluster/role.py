@@ -6,6 +6,7 @@ import json
 import re
 from importlib.resources import files
 
+from sorce.mappings.names import check_index_name
 from sorce.mappings.query import Json
 
 ROLES = ("ingest", "install", "search")
@@ -19,6 +20,7 @@ def role(name: str, index: str) -> Json:
 
     The index may be an alias, too: what `sorce ingest --alias` makes has its name with eight hexadecimal digits more.
     """
+    check_index_name(index)
     body: Json = json.loads(files("sorce.plugin.cluster").joinpath("roles", f"{name}.json").read_text())
     for permission in body["index_permissions"]:
         permission["index_patterns"] = [_renamed(pattern, index) for pattern in permission["index_patterns"]]

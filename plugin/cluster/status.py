@@ -9,13 +9,14 @@ from urllib.parse import urlsplit
 import numpy as np
 from opensearchpy import OpenSearch, exceptions
 
-from sorce.cluster import reason, recipe_of, version
+from sorce.cluster import find_index, reason, version
 from sorce.errors import PluginError, SorceError
+from sorce.mappings.found import FoundIndex
 from sorce.mappings.names import Names
 from sorce.models.model import TextEncoder
 from sorce.plugin.cluster.allow_list import AllowList
 from sorce.plugin.cluster.endpoint import PROBES, Endpoint, refuse_disagreement
-from sorce.plugin.cluster.install import default_pipeline, existing_model
+from sorce.plugin.cluster.installed import Installed
 from sorce.plugin.cluster.ml_commons import NEURAL, SEARCH, Form, Json, MlCommons, call
 from sorce.plugin.cluster.template import template
 from sorce.plugin.query.search import ClientSearch, SearchRequest, ServerSearch
@@ -35,19 +36,38 @@ class Step:
         return self.problem is None
 
 
-def status(client: OpenSearch, index: str, encoder: TextEncoder, key: str | None) -> list[Step]:
-    """All steps, in the order in which they need each other. `encoder` is the index's own model, loaded here."""
-    found = _Checks(client, index, encoder, key)
+def status(client: OpenSearch, index: FoundIndex | str, encoder: TextEncoder, key: str | None) -> list[Step]:
+    """All steps, in the order in which they need each other.
+
+    `index` is a name, or what was found by that name already. `encoder` is the index's own model, loaded here. Raises
+    PluginError where nothing is installed, or only what 0.1.0 named otherwise; IndexMissing.
+    """
+    there = index if isinstance(index, FoundIndex) else find_index(client, index)
+    refuse_missing(client, there)
+    checks = _Checks(client, there, encoder, key)
     steps = {
-        "connectors": found.connectors,
-        "encoder": found.service,
-        "cluster settings": found.settings,
-        "model of the template": lambda: found.model(SEARCH),
-        "model of neural": lambda: found.model(NEURAL),
-        "template and its pipeline": found.template,
-        "default pipeline": found.default,
+        "connectors": checks.connectors,
+        "encoder": checks.service,
+        "cluster settings": checks.settings,
+        "model of the template": lambda: checks.model(SEARCH),
+        "model of neural": lambda: checks.model(NEURAL),
+        "template and its pipeline": checks.template,
+        "default pipeline": checks.default,
     }
     return [Step(name, _problem(check)) for name, check in steps.items()]
+
+
+def refuse_missing(client: OpenSearch, there: FoundIndex) -> None:
+    """Raises PluginError where there is nothing whose steps could be tried."""
+    names = Names(there.asked)
+    installed, mend = Installed(client, names), f"`sorce plugin install --index {there.asked} --encoder URL`"
+    if installed.is_empty:
+        raise PluginError(f"nothing is installed in the cluster to encode searches of '{there.asked}'; run {mend}.")
+    if installed.pipeline(names.default) is None and installed.old_record is not None:
+        raise PluginError(
+            f"what is installed for '{there.asked}' was named by sorce 0.1.0 (such as '{names.old_default}'); "
+            f"run {mend} again, which gives it the names of today."
+        )
 
 
 def _problem(check: Callable[[], None]) -> str | None:
@@ -63,11 +83,11 @@ def _problem(check: Callable[[], None]) -> str | None:
 class _Checks:
     """Each raises, with a sentence, where something does not work."""
 
-    def __init__(self, client: OpenSearch, index: str, encoder: TextEncoder, key: str | None) -> None:
-        self._client, self._names, self._encoder, self._key = client, Names(index), encoder, key
-        self._ml = MlCommons(client)
-        self._recipe = recipe_of(client, index)
-        self._mend = f"run `sorce plugin install --index {index} --encoder URL` again"
+    def __init__(self, client: OpenSearch, there: FoundIndex, encoder: TextEncoder, key: str | None) -> None:
+        self._client, self._there, self._encoder, self._key = client, there, encoder, key
+        self._names, self._ml = Names(there.asked), MlCommons(client)
+        self._installed = Installed(client, self._names)
+        self._mend = f"run `sorce plugin install --index {there.asked} --encoder URL` again"
 
     def connectors(self) -> None:
         urls = {self._endpoint(form).url for form in (SEARCH, NEURAL)}
@@ -95,7 +115,7 @@ class _Checks:
         """The cluster's answer is the one that the client gets with the local model."""
         name = self._names.search
         stored = self._client.get_script(id=name, params={"filter_path": "script.source"}, ignore=404)
-        if stored and stored["script"]["source"] != template(version(self._client), self._recipe):
+        if stored and stored["script"]["source"] != template(version(self._client), self._there.recipe):
             raise PluginError(f"template '{name}' is not this sorce's, or for another OpenSearch; {self._mend}.")
         request = SearchRequest([PROBES[0]], [PROBES[1]], size=3)
         there = ServerSearch(self._client, self._names.index).search(request)
@@ -105,10 +125,10 @@ class _Checks:
 
     def default(self) -> None:
         """`neural` under `nested`, without a model id."""
-        name = default_pipeline(self._client, self._names.index)
+        name = self._there.default_pipeline
         if name != self._names.default:
             raise PluginError(f"the index's default search pipeline is {name or 'not set'}; {self._mend}.")
-        if existing_model(self._client, self._names) is None:
+        if self._installed.default_model is None:
             raise PluginError(f"pipeline '{name}' is missing or names no model; {self._mend}.")
         neural = {"neural": {"regions.vec": {"query_text": PROBES[0], "k": 1}}}
         query = {"nested": {"path": "regions", "score_mode": "max", "query": neural}}
@@ -119,12 +139,12 @@ class _Checks:
         url = call(source).get("url")
         if url is None:
             raise PluginError(f"model '{self._names.model(form.user)}' has no connector of its own; {self._mend}.")
-        return Endpoint(url, self._recipe.model, self._key)
+        return Endpoint(url, self._there.recipe.model, self._key)
 
     def _model(self, form: Form) -> tuple[str, Json]:
         """Id and source of the one model that there should be."""
         name = self._names.model(form.user)
-        models = self._ml.find("models", name)
+        models = self._installed.models(form)
         if len(models) != 1:
             raise PluginError(f"there are {len(models)} models '{name}' where there should be one; {self._mend}.")
         [found] = models.items()

@@ -193,7 +193,7 @@ def test_the_default_pipeline_comes_along_with_the_same_encoder_and_another_is_r
     TargetIndex(client, f"{alias}-a").make(model.recipe)
     TargetIndex(client, new).make(other_regions)
     switch(client, alias, f"{alias}-a", None)
-    pipeline = f"sorce-{alias}-default"
+    pipeline = f"sorce-{alias}:default"
     client.transport.perform_request("PUT", f"/_search/pipeline/{pipeline}", body={"request_processors": []})
     client.indices.put_settings(index=alias, body={DEFAULT_PIPELINE: pipeline})
     try:
@@ -218,14 +218,14 @@ def test_a_template_that_the_move_leaves_behind_is_told(run: Run, client: OpenSe
     """Searches by `rank=product` would not see the quality."""
     run(CountingModel(), folder)
     advice = f"run `sorce plugin install --index {alias}` again."
-    client.transport.perform_request("PUT", f"/_search/pipeline/sorce-{alias}-default", body={"request_processors": []})
-    client.indices.put_settings(index=alias, body={DEFAULT_PIPELINE: f"sorce-{alias}-default"})
+    client.transport.perform_request("PUT", f"/_search/pipeline/sorce-{alias}:default", body={"request_processors": []})
+    client.indices.put_settings(index=alias, body={DEFAULT_PIPELINE: f"sorce-{alias}:default"})
     try:
         assert advice not in run(CountingModel(), folder).stderr
         assert advice in run(WithQuality(), folder).stderr
     finally:
         client.indices.put_settings(index=f"{alias}-*", body={DEFAULT_PIPELINE: None})
-        client.transport.perform_request("DELETE", f"/_search/pipeline/sorce-{alias}-default")
+        client.transport.perform_request("DELETE", f"/_search/pipeline/sorce-{alias}:default")
 
 
 def test_no_search_during_the_switch_fails_or_mixes_recipes(

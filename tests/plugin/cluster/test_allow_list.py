@@ -30,7 +30,7 @@ from sorce.plugin.cluster.ml_commons import SEARCH, MlCommons, connector_body
 def test_the_cluster_calls_the_configured_encoder_and_nothing_near_it(client: OpenSearch, near: str) -> None:
     endpoint = parse("http://127.0.0.1:8199", "mini", None)
     trust, ml = AllowList(client), MlCommons(client)
-    record, group = trust.record("test", endpoint), ml.create_group(f"near-{uuid.uuid4().hex[:8]}", "a test's")
+    record, group = trust.record(endpoint), ml.create_group(f"near-{uuid.uuid4().hex[:8]}", "a test's")
     trust.add(endpoint)
     try:
         connector = connector_body("near", SEARCH, endpoint)
