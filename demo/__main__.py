@@ -64,8 +64,7 @@ def demo() -> None:
     """Find small things in 40 rendered scenes, with one vector per photo, with clusters and with tiles."""
     started = time.monotonic()
     shutil.rmtree(PICTURES, ignore_errors=True)  # an earlier run's, whose hits may have been others
-    say("Starting an OpenSearch of its own (the first time it is fetched) ...")
-    with running() as url:
+    with running(quick_start=True, say=say) as url:
         client = connect(url)
         for regions, parameters in METHODS.items():
             model = partial(load_model, "mini", regions, parameters)

@@ -1,5 +1,7 @@
-"""A local OpenSearch for the demo, the tests and a first look; everything else in sorce only knows a URL."""
+"""A local OpenSearch for the demo, the tests and a first look. The rest of sorce only needs a URL."""
 
-from sorce.engine.node import Engine, Node, running, running_node, start, status, stop
+from sorce.engine.lifecycle import start, status, stop
+from sorce.engine.node import Engine, Node
+from sorce.engine.temporary import running, running_node
 
 __all__ = ["Engine", "Node", "running", "running_node", "start", "status", "stop"]

@@ -1,4 +1,4 @@
-"""Certificates of an authority of one's own, for a local engine and its tests."""
+"""Certificates for a local engine and its tests, signed by a certificate authority that is made for them."""
 
 from __future__ import annotations
 
@@ -13,31 +13,33 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from sorce.engine.files import write_file
+
 LOOPBACK = ipaddress.ip_address("127.0.0.1")
-LASTS = timedelta(days=365)
+LIFETIME = timedelta(days=365)
 
 
 class Pair(NamedTuple):
-    """A certificate and its key, both PEM."""
+    """A certificate and its private key, both PEM."""
 
     certificate: bytes
     key: bytes
 
     def write(self, certificate: Path, key: Path) -> None:
-        """The key is readable for the owner alone."""
-        certificate.write_bytes(self.certificate)
-        write_secret(key, self.key)
+        """Write both files. Only their owner can read the key."""
+        write_file(certificate, self.certificate, 0o644)
+        write_file(key, self.key)
 
 
 class Authority:
-    """Signs certificates; its key lives in memory only, so that nobody can ever sign another one."""
+    """Signs certificates. Its private key is only in memory, so nobody can sign another certificate later."""
 
     def __init__(self, name: str = "authority") -> None:
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._subject = subject(name)
         usage = x509.KeyUsage(True, False, False, False, False, True, True, False, False)
         self._signed = (
-            self._draft(self._subject, self._key.public_key(), datetime.now(UTC) + LASTS)
+            self._draft(self._subject, self._key.public_key(), datetime.now(UTC) + LIFETIME)
             .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
             .add_extension(usage, critical=True)
             .sign(self._key, hashes.SHA256())
@@ -45,33 +47,34 @@ class Authority:
 
     @property
     def certificate(self) -> bytes:
-        """PEM; who trusts it trusts all that it signs."""
+        """The authority's own certificate, PEM. A client that trusts it trusts all certificates that it signed."""
         return self._signed.public_bytes(Encoding.PEM)
 
     def issue(self, name: str, until: datetime | None = None, host: str = "localhost") -> Pair:
-        """For `CN=name,O=sorce`, as a client and as a server on this machine; for a year, or until then."""
+        """A certificate of `CN=name,O=sorce`, for a client and for a server at this host. It is valid for a year,
+        or `until` then."""
         key = ec.generate_private_key(ec.SECP256R1())
         purposes = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
-        places: list[x509.GeneralName] = [x509.DNSName(host)]
+        hosts: list[x509.GeneralName] = [x509.DNSName(host)]
         if host == "localhost":
-            places.append(x509.IPAddress(LOOPBACK))
+            hosts.append(x509.IPAddress(LOOPBACK))
         issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
-        draft = self._draft(subject(name), key.public_key(), until or datetime.now(UTC) + LASTS)
+        draft = self._draft(subject(name), key.public_key(), until or datetime.now(UTC) + LIFETIME)
         signed = (
             draft.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(x509.ExtendedKeyUsage(purposes), critical=False)
-            .add_extension(x509.SubjectAlternativeName(places), critical=False)
+            .add_extension(x509.SubjectAlternativeName(hosts), critical=False)
             .add_extension(issuer, critical=False)
             .sign(self._key, hashes.SHA256())
         )
-        # PKCS 8, the one form that OpenSearch reads.
+        # OpenSearch reads no other form than PKCS 8.
         pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
         return Pair(signed.public_bytes(Encoding.PEM), pem)
 
-    def _draft(self, whose: x509.Name, key: ec.EllipticCurvePublicKey, until: datetime) -> x509.CertificateBuilder:
+    def _draft(self, name: x509.Name, key: ec.EllipticCurvePublicKey, until: datetime) -> x509.CertificateBuilder:
         return (
-            x509.CertificateBuilder(self._subject, whose, key, x509.random_serial_number())
-            # A clock that is a little slow must not find it too young; nor one that has ended never have begun.
+            x509.CertificateBuilder(self._subject, name, key, x509.random_serial_number())
+            # A day early, for clients whose clock is slow. An expired certificate must begin before it ends.
             .not_valid_before(min(until, datetime.now(UTC)) - timedelta(days=1))
             .not_valid_after(until)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
@@ -79,13 +82,7 @@ class Authority:
 
 
 def subject(name: str) -> x509.Name:
+    """`CN=name,O=sorce`."""
     return x509.Name(
         [x509.NameAttribute(NameOID.ORGANIZATION_NAME, "sorce"), x509.NameAttribute(NameOID.COMMON_NAME, name)]
     )
-
-
-def write_secret(path: Path, secret: bytes) -> None:
-    """Never readable for others, not even while it is written."""
-    path.unlink(missing_ok=True)
-    path.touch(0o600)
-    path.write_bytes(secret)

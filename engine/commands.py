@@ -1,15 +1,18 @@
 """`sorce engine start | stop | status`."""
 
+from __future__ import annotations
+
 import json
 from pathlib import Path
 from typing import Any
 
 import click
 
+from sorce.engine.lifecycle import start, status, stop
 from sorce.engine.lines import LINES, NEWEST
-from sorce.engine.node import Engine, start, status, stop
+from sorce.engine.node import Engine
 
-name_option = click.option("--name", default="default", show_default=True, help="Which engine, if there are several.")
+name_option = click.option("--name", default="default", show_default=True, help="Which engine, if you have several.")
 
 
 def say(sentence: str) -> None:
@@ -22,26 +25,32 @@ def engine() -> None:
 
 
 @engine.command("start")
-@click.option("--port", type=click.IntRange(1, 65535), default=9200, show_default=True, help="Where it answers.")
-@click.option("--heap", default="1g", show_default=True, help="Memory of Java; leave as much for the file cache.")
-@click.option("--data", type=click.Path(file_okay=False, path_type=Path), help="Where the indices lie.")
-@click.option("--line", type=click.Choice(list(LINES)), default=NEWEST, show_default=True, help="Which OpenSearch.")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=9200, show_default=True, help="Port; 0 takes a free one."
+)
+@click.option("--heap", default="1g", show_default=True, help="Memory for Java. Leave as much for the file cache.")
+@click.option("--data", type=click.Path(file_okay=False, path_type=Path), help="Folder of the indices.")
+@click.option(
+    "--line", type=click.Choice(list(LINES)), default=NEWEST, show_default=True, help="Version of OpenSearch."
+)
+@click.option("--quick-start", is_flag=True, help="Start in half the time, search slower: for tests only.")
 @name_option
-def start_command(port: int, heap: str, data: Path | None, line: str, name: str) -> None:
+def start_command(port: int, heap: str, data: Path | None, line: str, quick_start: bool, name: str) -> None:
     """Start OpenSearch, wait until it is healthy, and print its URL.
 
-    The first start fetches it with Maven (570 MB). The data stays when it is stopped. Line 3.6 is open to whoever can
-    reach this machine's loopback; line 2.19 speaks TLS and knows users.
+    The first start fetches OpenSearch with Maven (570 MB). The data stays when you stop it. Line 3.6 needs Java 21 or
+    newer; everyone who can log in to this machine can use it. Line 2.19 has TLS and users; it needs Java 11 to 21 and
+    the packages of `pip install 'sorce[engine]'`.
 
     \b
         sorce engine start
         sorce engine start --name big --port 9300 --heap 4g --data ./photos-index
         sorce engine start --name secured --line 2.19 --port 9201
     """
-    node = start(Engine.named(name, data=data, port=port, heap=heap, line=line), say)
+    node = start(Engine.named(name, data=data, port=port, heap=heap, line=line, quick_start=quick_start), say)
     click.echo(node.url)
     if node.security is not None:
-        say("To use it:")
+        say("To use it, run:")
         for variable, value in node.environment.items():
             say(f"  export {variable}={value}")
 
@@ -49,7 +58,7 @@ def start_command(port: int, heap: str, data: Path | None, line: str, name: str)
 @engine.command("stop")
 @name_option
 def stop_command(name: str) -> None:
-    """Stop OpenSearch; its data stays."""
+    """Stop OpenSearch. Its data stays."""
     say("Stopped." if stop(Engine.named(name)) else f"No engine '{name}' is running.")
 
 
@@ -57,7 +66,7 @@ def stop_command(name: str) -> None:
 @name_option
 @click.option("--json", "as_json", is_flag=True, help="One line of JSON, for programs.")
 def status_command(name: str, as_json: bool) -> None:
-    """Say whether OpenSearch runs, and where; the exit code is 1 if not."""
+    """Say whether OpenSearch runs, and where. The exit code is 1 if it does not."""
     node = status(Engine.named(name))
     if as_json:
         facts: dict[str, Any] = {"name": name, "running": node is not None}

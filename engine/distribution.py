@@ -1,83 +1,69 @@
-"""OpenSearch with its plugins, fetched by Maven and unpacked once; `pom.xml` names every artifact."""
+"""OpenSearch with its plugins, fetched and unpacked once. All engines of a line run from the same folder."""
 
-import os
-import re
+from __future__ import annotations
+
 import shutil
 import stat
 import subprocess
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 
+from sorce.engine.environment import common_environment
+from sorce.engine.files import locked
 from sorce.engine.java import Java
 from sorce.engine.lines import Module, ReleaseLine
-from sorce.engine.paths import Account, locked, temporary_folder
-from sorce.errors import EngineError, MissingTool
+from sorce.engine.maven import fetch
+from sorce.engine.paths import Account, temporary_folder
+from sorce.engine.progress import Say
+from sorce.errors import EngineError
 
 
-def distribution(line: ReleaseLine, cache: Path, java: Java, say: Callable[[str], None]) -> Path:
-    """The folder of the unpacked OpenSearch, made on the first call; nothing is ever written to it afterwards."""
+def distribution(line: ReleaseLine, cache: Path, java: Java, say: Say) -> Path:
+    """The folder of the unpacked OpenSearch. The first call makes it; nothing is written to it afterwards."""
     home = cache / f"opensearch-{line.version}"
     if not home.is_dir():
-        with locked(cache / "lock"):
-            # Another process may have made it while this one waited.
+        with locked(cache / "lock", lambda: say("Another process prepares OpenSearch: waiting for it ...")):
+            # The other process may have made it.
             if not home.is_dir():
                 _make(line, home, java, say)
     account = Account.current()
     if not account.can("r", home / "bin" / "opensearch"):
-        raise EngineError(
-            f"user '{account.name}', as whom OpenSearch runs, cannot read {home}: remove it and try again"
-        )
+        raise EngineError(f"OpenSearch runs as user '{account.name}', who cannot read {home}: remove it and try again")
     return home
 
 
-def _make(line: ReleaseLine, home: Path, java: Java, say: Callable[[str], None]) -> None:
+def _make(line: ReleaseLine, home: Path, java: Java, say: Say) -> None:
     for leftover in home.parent.glob(".unpacking-*"):
         shutil.rmtree(leftover, ignore_errors=True)
-    with temporary_folder(".unpacking-", home.parent) as room:
+    with temporary_folder(".unpacking-", home.parent) as folder:
         say(f"Fetching {line} and its plugins ({line.megabytes} MB, once) ...")
-        _fetch(line, room / "zips")
-        say("Unpacking, and installing the plugins ...")
-        _unpack(room / "zips" / "opensearch.zip", room)
-        (unpacked,) = room.glob("opensearch-*")
+        fetched = folder / "fetched"
+        fetch(line, fetched, say)
+        say("Unpacking OpenSearch and installing the plugins ...")
+        _unpack(fetched / "opensearch.zip", folder)
+        (unpacked,) = folder.glob("opensearch-*")
         for module in line.modules:
-            _put_together(module, line, room / "zips" / "modules" / module.name, unpacked / "modules" / module.name)
-        _install(unpacked, sorted((room / "zips").glob("[0-9]*.zip")), java)
+            _build_module(module, line, fetched / "modules" / module.name, unpacked / "modules" / module.name)
+        _install(unpacked, sorted(fetched.glob("[0-9]*.zip")), java)
         for path in (unpacked, *unpacked.rglob("*")):
             mode = path.stat().st_mode
-            # Readable for the user that runs it, whatever the umask.
+            # OpenSearch's user must be able to read it, whatever the umask is.
             path.chmod(mode | (0o555 if stat.S_ISDIR(mode) or mode & stat.S_IXUSR else 0o444))
-        # Last, and in one step: a copy that is there is a whole one.
+        # At the end, and in one step: if the folder is there, it is complete.
         unpacked.rename(home)
-
-
-def _fetch(line: ReleaseLine, folder: Path) -> None:
-    if shutil.which("mvn") is None:
-        raise MissingTool(
-            "Maven is needed once, to fetch OpenSearch: install it (`apt install maven`, `brew install maven`)"
-        )
-    pom = Path(__file__).with_name("pom.xml")
-    command = ["mvn", "--batch-mode", "--quiet", "--file", str(pom), "--activate-profiles", line.version]
-    command += ["dependency:copy", f"-DoutputDirectory={folder}"]
-    answer = subprocess.run(command, capture_output=True, text=True, check=False)
-    if answer.returncode != 0:
-        said = answer.stdout + answer.stderr
-        error = re.search(r"\[ERROR\]\W*(.+?)(?: -> \[Help.*)?$", said, re.MULTILINE)
-        reason = error[1] if error else said.strip()[-300:]
-        raise EngineError(f"Maven could not fetch OpenSearch (check the network, then try again): {reason}")
 
 
 def _unpack(archive: Path, folder: Path) -> None:
     with zipfile.ZipFile(archive) as file:
         for entry in file.infolist():
             path = Path(file.extract(entry, folder))
-            # zipfile leaves out the permissions, and bin/ needs them.
+            # zipfile does not restore permissions, and the scripts in bin/ need them.
             if not entry.is_dir() and (mode := entry.external_attr >> 16 & 0o777):
                 path.chmod(mode)
 
 
-def _put_together(module: Module, line: ReleaseLine, jars: Path, home: Path) -> None:
-    """A module as the full distribution has it: its jars, its description, and what its code may do."""
+def _build_module(module: Module, line: ReleaseLine, jars: Path, home: Path) -> None:
+    """Make a module as the full distribution has it: its jars, its description, and the permissions of its code."""
     shutil.copytree(jars, home)
     description = {
         "name": module.name,
@@ -98,10 +84,9 @@ def _put_together(module: Module, line: ReleaseLine, jars: Path, home: Path) -> 
 
 
 def _install(home: Path, plugins: list[Path], java: Java) -> None:
-    # All in one go: each start of the tool is a start of Java.
+    # One call for all plugins: each call starts Java.
     command = [str(home / "bin" / "opensearch-plugin"), "install", "--batch", *(plugin.as_uri() for plugin in plugins)]
-    environment = os.environ | {"OPENSEARCH_JAVA_HOME": str(java.home), "OPENSEARCH_HOME": str(home)}
-    environment.pop("OPENSEARCH_PATH_CONF", None)
+    environment = common_environment() | {"OPENSEARCH_JAVA_HOME": str(java.home), "OPENSEARCH_HOME": str(home)}
     answer = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if answer.returncode != 0:
         raise EngineError(f"OpenSearch's plugins cannot be installed in {home}: {answer.stderr.strip()[-300:]}")

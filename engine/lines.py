@@ -1,4 +1,4 @@
-"""The lines of OpenSearch that run here: the newest one, open to all, and the oldest that sorce supports, secured."""
+"""The lines of OpenSearch that can be started: the newest, without users, and the oldest supported one, secured."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Module:
-    """A module that the line's distribution lacks: its class, and the runtime permissions that its code needs."""
+    """A module that the distribution lacks: its class, and the Java runtime permissions that its code needs."""
 
     name: str
     classname: str
@@ -17,9 +17,10 @@ class Module:
 
 @dataclass(frozen=True, slots=True)
 class ReleaseLine:
-    """A version of OpenSearch with its plugins; `version` is a profile of pom.xml, `java` the majors it runs on.
+    """A version of OpenSearch with its plugins.
 
-    A secured line speaks TLS and knows users.
+    `version` is a profile of pom.xml. `java` holds the major versions of Java that it runs on. A secured line uses TLS
+    and has users.
     """
 
     version: str
@@ -33,18 +34,18 @@ class ReleaseLine:
 
     @property
     def needs(self) -> str:
-        """The Java, in words."""
+        """The versions of Java, in words."""
         return f"Java {self.java.start} " + ("or newer" if self.java.stop > 99 else f"to {self.java.stop - 1}")
 
 
-# Of the maker's `plugin-security.policy` files: what the code below needs of Java's security manager.
+# Each permission is copied from the `plugin-security.policy` that OpenSearch's own distribution has for the module.
 PAINLESS = Module("lang-painless", "org.opensearch.painless.PainlessPlugin", ("createClassLoader", "getClassLoader"))
 MUSTACHE = Module("lang-mustache", "org.opensearch.script.mustache.MustachePlugin", ("accessDeclaredMembers",))
 REINDEX = Module("reindex", "org.opensearch.index.reindex.ReindexPlugin", ())
 
 LINES: Mapping[str, ReleaseLine] = {
     "3.6": ReleaseLine("3.6.0", java=range(21, 100), megabytes=570),
-    # The security manager, which it needs, is gone from later Javas.
+    # It needs Java's security manager, which later versions of Java do not have.
     "2.19": ReleaseLine(
         "2.19.1", java=range(11, 22), megabytes=460, secured=True, modules=(PAINLESS, MUSTACHE, REINDEX)
     ),

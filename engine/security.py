@@ -1,7 +1,8 @@
-"""TLS and users of a secured engine: certificates made for it alone, an administrator, and the node's settings."""
+"""TLS and users of a secured engine: its own certificates, an administrator, and the settings of its node."""
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import secrets
 import ssl
@@ -10,11 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sorce.engine.files import write_file
 from sorce.errors import EngineError, MissingTool
 
 ADMINISTRATOR = "admin"
 
-# The plugin's own examples would know users with well-known passwords, and give each user an index.
+# In place of the plugin's examples, which have users with well-known passwords.
 _FILES: dict[str, dict[str, Any]] = {
     "internal_users": {"_meta": {"type": "internalusers", "config_version": 2}},
     "roles_mapping": {
@@ -23,10 +25,9 @@ _FILES: dict[str, dict[str, Any]] = {
     },
 }
 
-
 _PEM = {"pemcert_filepath": "node.pem", "pemkey_filepath": "node.key", "pemtrustedcas_filepath": "ca.pem"}
 
-SETTINGS: dict[str, Any] = {
+NODE_SETTINGS: dict[str, Any] = {
     **{
         f"plugins.security.ssl.{layer}.{name}": f"certificates/{file}"
         for layer in ("transport", "http")
@@ -38,12 +39,11 @@ SETTINGS: dict[str, Any] = {
     "plugins.security.nodes_dn": ["CN=node,O=sorce"],
     "plugins.security.restapi.roles_enabled": ["all_access"],
 }
-"""Of the node."""
 
 
 @dataclass(frozen=True, slots=True)
 class Security:
-    """The folder that holds what an engine's owner needs; closed to all others."""
+    """The folder of the certificates and the password. Only the user who starts the engine can open it."""
 
     folder: Path
 
@@ -53,7 +53,7 @@ class Security:
 
     @property
     def certificate(self) -> Path:
-        """Of the one who may do all, the security settings included."""
+        """The client certificate of the owner, who may do everything, security settings included."""
         return self.folder / "owner.pem"
 
     @property
@@ -62,12 +62,12 @@ class Security:
 
     @property
     def password_file(self) -> Path:
-        """Of the user `admin`."""
+        """The file with the password of the user `admin`."""
         return self.folder / "password"
 
     @property
     def environment(self) -> dict[str, str]:
-        """What sorce's commands have to know."""
+        """The environment variables that sorce's commands need to use the node."""
         return {
             "OPENSEARCH_CA_FILE": str(self.ca),
             "OPENSEARCH_USERNAME": ADMINISTRATOR,
@@ -75,44 +75,51 @@ class Security:
         }
 
     def context(self) -> ssl.SSLContext:
-        """The owner's."""
+        """TLS with the owner's client certificate. Raises EngineError if the caller is not the owner."""
         try:
             context = ssl.create_default_context(cafile=self.ca)
             context.load_cert_chain(self.certificate, self.key)
         except PermissionError as error:
-            raise EngineError(f"{self.folder} is closed to you: ask as the user who started the engine") from error
+            raise EngineError(
+                f"{self.folder} is closed to you: run the command as the user who started the engine"
+            ) from error
         return context
 
+    @staticmethod
+    def check_packages() -> None:
+        """Raise MissingTool if the package is missing that makes certificates."""
+        if importlib.util.find_spec("cryptography") is None:
+            raise MissingTool("a secured engine needs the package cryptography: run pip install 'sorce[engine]'")
+
     def prepare(self, config: Path) -> None:
-        """Makes certificates, the node's among its configuration, and a password where there is none."""
-        try:
-            from sorce.engine.certificates import Authority, write_secret
-        except ImportError as error:
-            raise MissingTool(
-                "a secured engine needs the package cryptography: run pip install 'sorce[engine]'"
-            ) from error
+        """Make new certificates and security files, and a password if there is none yet.
+
+        What the node reads goes to its configuration, a new folder that only the caller can open.
+        """
+        from sorce.engine.certificates import Authority  # Needs an optional package.
+
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        theirs = config / "certificates"
-        theirs.mkdir(exist_ok=True)
+        nodes = config / "certificates"
+        nodes.mkdir()
         authority = Authority()
-        self.ca.write_bytes(authority.certificate)
-        (theirs / "ca.pem").write_bytes(authority.certificate)
+        write_file(self.ca, authority.certificate)
+        write_file(nodes / "ca.pem", authority.certificate)
         authority.issue("owner").write(self.certificate, self.key)
-        authority.issue("node").write(theirs / "node.pem", theirs / "node.key")
+        authority.issue("node").write(nodes / "node.pem", nodes / "node.key")
         if not self.password_file.exists():
-            write_secret(self.password_file, secrets.token_urlsafe(24).encode())
+            write_file(self.password_file, secrets.token_urlsafe(24).encode())
         for name, content in (_FILES | {"config": _authentication()}).items():
-            # `config` holds the keys of the tokens that the cluster gives.
-            write_secret(config / "opensearch-security" / f"{name}.yml", json.dumps(content).encode())
+            write_file(config / "opensearch-security" / f"{name}.yml", json.dumps(content).encode())
 
     def administrator(self) -> tuple[str, str, dict[str, Any]]:
-        """The request that makes the administrator: path, method and body."""
+        """The request that makes the user `admin`: path, method and body."""
         body = {"password": self.password_file.read_text(), "backend_roles": [ADMINISTRATOR]}
         return f"/_plugins/_security/api/internalusers/{ADMINISTRATOR}", "PUT", body
 
 
 def _authentication() -> dict[str, Any]:
-    """By password, by a client certificate (its common name is the user), or by a token that the cluster gave."""
+    """How users prove who they are: a client certificate whose common name is the user, a password, or a token that the
+    cluster gave."""
     basic = {
         "order": 1,
         "http_enabled": True,

@@ -18,7 +18,7 @@ def opensearch() -> Iterator[str]:
     if shared:
         yield shared.rstrip("/")
     else:
-        with running() as url:
+        with running(quick_start=True) as url:
             yield url
 
 
@@ -31,7 +31,7 @@ def secured() -> Iterator[Node]:
         assert node is not None, f"start it: sorce engine start --line 2.19 --name {shared}"
         yield node
     else:
-        with running_node(line="2.19") as node:
+        with running_node(line="2.19", quick_start=True) as node:
             yield node
 
 

@@ -1,4 +1,4 @@
-"""Places and programs to test the engine with."""
+"""Folders and programs to test the engine with."""
 
 import tempfile
 from collections.abc import Callable, Iterator

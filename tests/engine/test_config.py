@@ -23,7 +23,8 @@ def test_jvm_options_have_the_heap_and_only_modules_that_java_has(tmp_path: Path
     (tmp_path / "opensearch" / "config").mkdir(parents=True)
     (tmp_path / "opensearch" / "config" / "jvm.options").write_text(OPTIONS)
     java = Java(Path("/java"), "25.0.3", has_vectors)
-    write_config(tmp_path / "node" / "config", tmp_path / "opensearch", {"http.port": 1}, "512m", java)
+    (tmp_path / "node").mkdir()
+    write_config(tmp_path / "node", tmp_path / "opensearch", {"http.port": 1}, ["-Xms512m", "-Xmx512m"], java)
     written = (tmp_path / "node" / "config" / "jvm.options").read_text().splitlines()
     expected = ["-Xms512m", "-Xmx512m", "11-:-XX:+UseG1GC", f"-XX:ErrorFile={tmp_path}/node/logs/hs_err_pid%p.log"]
     assert written == expected + ["20-:--add-modules=jdk.incubator.vector"] * has_vectors

@@ -1,3 +1,4 @@
+import hashlib
 import os
 import stat
 import zipfile
@@ -6,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from sorce.engine import maven
 from sorce.engine.distribution import distribution
 from sorce.engine.java import Java
 from sorce.engine.lines import LINES, NEWEST
@@ -35,7 +37,21 @@ def fake_maven(room: Path, program: Program, monkeypatch: pytest.MonkeyPatch) ->
         f'mkdir -p "$to"; cp {room}/opensearch.zip "$to"; touch "$to/2-b.zip" "$to/1-a.zip"',
     )
     monkeypatch.setenv("PATH", f"{room / 'bin'}:{os.environ['PATH']}")
+    fetched = {"opensearch.zip": (room / "opensearch.zip").read_bytes(), "1-a.zip": b"", "2-b.zip": b""}
+    modules = {f"modules/{each.name}/x.jar": b"" for each in OLDEST.modules}
+    pin(room, monkeypatch, {LINE.version: fetched, OLDEST.version: fetched | modules})
     return calls
+
+
+def pin(room: Path, monkeypatch: pytest.MonkeyPatch, files: dict[str, dict[str, bytes]]) -> None:
+    """Let these files be those that sorce was tested with."""
+    lines = [
+        f"{hashlib.sha256(content).hexdigest()}  {version}/{name}\n"
+        for version, named in files.items()
+        for name, content in named.items()
+    ]
+    (room / "checksums.txt").write_text("".join(lines))
+    monkeypatch.setattr(maven, "CHECKSUMS", room / "checksums.txt")
 
 
 def test_without_maven_a_sentence_says_so(room: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -83,10 +99,10 @@ def test_everyone_can_read_what_was_unpacked_under_a_strict_umask(room: Path) ->
 
 @pytest.mark.usefixtures("fake_maven")
 def test_a_module_that_the_distribution_lacks_is_put_together(room: Path) -> None:
-    maven = room / "bin" / "mvn"
+    mvn = room / "bin" / "mvn"
     folders = [f"$to/modules/{each.name}" for each in OLDEST.modules]
     jars = "".join(f'mkdir -p "{folder}"; touch "{folder}/x.jar"\n' for folder in folders)
-    maven.write_text(maven.read_text() + jars)
+    mvn.write_text(mvn.read_text() + jars)
     home = distribution(OLDEST, room, JAVA, say)
     assert {path.name for path in (home / "modules").iterdir()} == {"lang-painless", "lang-mustache", "reindex"}
     mustache = home / "modules" / "lang-mustache"
@@ -96,3 +112,30 @@ def test_a_module_that_the_distribution_lacks_is_put_together(room: Path) -> Non
     assert 'permission java.lang.RuntimePermission "accessDeclaredMembers";' in granted
     assert (mustache / "x.jar").exists()
     assert not (home / "modules" / "reindex" / "plugin-security.policy").exists()
+
+
+@pytest.mark.fault("10.3.2")
+def test_what_maven_fetches_must_have_the_pinned_sum(
+    room: Path, fake_maven: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pinned = {"opensearch.zip": (room / "opensearch.zip").read_bytes(), "1-a.zip": b"", "2-b.zip": b"other"}
+    pin(room, monkeypatch, {LINE.version: pinned})
+    with pytest.raises(
+        EngineError, match=r"fetched as 2-b\.zip is not the file of OpenSearch 3\.6\.0 that .* remove it"
+    ):
+        distribution(LINE, room, JAVA, say)
+    assert fake_maven.exists()
+    assert not (room / f"opensearch-{LINE.version}").exists()
+
+
+@pytest.mark.fault("10.s.59")
+@pytest.mark.usefixtures("fake_maven")
+@pytest.mark.parametrize("names", [["opensearch.zip", "1-a.zip"], ["opensearch.zip", "1-a.zip", "2-b.zip", "3-c.zip"]])
+def test_maven_must_fetch_all_pinned_files_and_no_other(
+    room: Path, monkeypatch: pytest.MonkeyPatch, names: list[str]
+) -> None:
+    content = (room / "opensearch.zip").read_bytes()
+    pin(room, monkeypatch, {LINE.version: {name: content if "open" in name else b"" for name in names}})
+    with pytest.raises(EngineError, match=r"other files than pom\.xml names \((2-b|3-c)\.zip\)"):
+        distribution(LINE, room, JAVA, say)
+    assert not (room / f"opensearch-{LINE.version}").exists()

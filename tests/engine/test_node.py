@@ -9,6 +9,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.request import ProxyHandler, Request, build_opener
@@ -18,13 +20,12 @@ from click.testing import CliRunner, Result
 
 from sorce.engine import Engine, Node, start, status, stop
 from sorce.engine.commands import engine as commands
-from sorce.engine.node import command_line
 from sorce.engine.paths import Account
+from sorce.engine.process import look_up
 from sorce.errors import EngineError
 
-from .conftest import Program
-
 NAME = f"test-{os.getpid()}"
+SECRETS = ("AWS_SECRET_ACCESS_KEY", "HF_TOKEN", "SORCE_API_KEY", "JAVA_TOOL_OPTIONS")
 
 
 def ask(url: str, body: dict[str, Any] | None = None, method: str = "GET") -> Any:
@@ -51,15 +52,27 @@ def engine() -> Iterator[Engine]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    engine = Engine.named(NAME, port=port, heap="512m")
+    engine = Engine.named(NAME, port=port, heap="512m", quick_start=True)
     yield engine
     stop(engine)
     shutil.rmtree(engine.home)
 
 
 @pytest.fixture(scope="module")
-def node(engine: Engine) -> Node:
-    return start(engine)
+def said() -> list[str]:
+    """What the first start has said."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def node(engine: Engine, said: list[str]) -> Node:
+    """Started twice at once, by a caller with secrets in its environment."""
+    with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor(2) as pool:
+        for name in SECRETS:
+            patch.setenv(name, "secret")
+        first, second = pool.map(lambda say: start(engine, say), (said.append, said.append))
+    assert first == second
+    return first
 
 
 def test_before_the_first_start_nothing_runs(engine: Engine) -> None:
@@ -69,9 +82,18 @@ def test_before_the_first_start_nothing_runs(engine: Engine) -> None:
     assert json.loads(run("status", "--json").stdout) == {"name": NAME, "running": False}
 
 
+def test_options_that_java_refuses_are_told(engine: Engine) -> None:
+    with pytest.raises(EngineError, match=r"Java refuses its options in .*/jvm\.options: .*Too small"):
+        start(replace(engine, heap="1k"))
+    assert status(engine) is None
+
+
 def test_a_node_that_dies_while_starting_is_told_with_its_cause(engine: Engine) -> None:
-    with pytest.raises(EngineError, match=r"OpenSearch stopped while starting: .*Too small"):
-        start(Engine(engine.home, engine.data, engine.port, heap="1k"))
+    with socket.socket() as bound:
+        # It is taken, but does not listen: only OpenSearch itself can find out.
+        bound.bind(("127.0.0.1", engine.port))
+        with pytest.raises(EngineError, match=r"OpenSearch stopped while starting: .*bind"):
+            start(engine)
     assert status(engine) is None
 
 
@@ -82,6 +104,48 @@ def test_a_started_node_is_healthy_and_has_the_plugins(node: Node) -> None:
     assert plugins == {"opensearch-job-scheduler", "opensearch-knn", "opensearch-ml", "opensearch-neural-search"}
 
 
+def test_two_starts_at_once_start_one_node(node: Node, said: list[str]) -> None:
+    assert sum(sentence.startswith("Starting OpenSearch") for sentence in said) == 1
+    assert f"Already running at {node.url} (process {node.pid})." in said
+
+
+@pytest.mark.fault("12.4.4")
+@pytest.mark.usefixtures("node")
+def test_a_start_says_what_it_does_and_also_logs_it(engine: Engine, said: list[str]) -> None:
+    assert any(sentence.startswith("Looking for Java 21 or newer") for sentence in said)
+    logged = [line.partition(" ")[2] for line in (engine.home / "start.log").read_text().splitlines()]
+    assert set(said) <= set(logged)
+
+
+@pytest.mark.fault("10.2.2")
+def test_the_engine_gets_no_secret_of_its_callers_environment(node: Node) -> None:
+    environment = (Path("/proc") / str(node.pid) / "environ").read_text().split("\0")
+    names = {variable.partition("=")[0] for variable in environment if variable}
+    assert names <= {"HOME", "LANG", "LANGUAGE", "LOG", "OPENSEARCH_TMPDIR", "PATH", "PWD", "TZ"} | {
+        name for name in os.environ if name.startswith("LC_")
+    }
+    assert "secret" not in "".join(environment)
+
+
+@pytest.mark.fault("10.2.3")
+@pytest.mark.usefixtures("node")
+def test_data_configuration_and_logs_are_closed_to_other_accounts(engine: Engine) -> None:
+    for folder in (engine.data, engine.home / "config", engine.home / "logs", engine.home / "tmp"):
+        assert (folder.stat().st_mode & 0o777, folder.stat().st_uid) == (0o700, Account.current().uid)
+    written = [path for path in engine.data.rglob("*") if path.is_file()]
+    assert {path.stat().st_mode & 0o777 for path in written} == {0o600}
+
+
+@pytest.mark.fault("10.2.3")
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can look as another account")
+@pytest.mark.usefixtures("node")
+def test_another_account_can_read_no_file_of_the_engine(engine: Engine) -> None:
+    command = ["find", *map(str, engine.home.iterdir()), "-type", "f", "-readable"]
+    seen = subprocess.run(command, capture_output=True, text=True, check=False, user=12345, group=12345, cwd="/")
+    assert seen.stdout == ""
+    assert "Permission denied" in seen.stderr
+
+
 @pytest.mark.usefixtures("node")
 def test_it_does_not_run_as_root(engine: Engine) -> None:
     assert (engine.data / "nodes").stat().st_uid == Account.current().uid != 0
@@ -89,7 +153,7 @@ def test_it_does_not_run_as_root(engine: Engine) -> None:
 
 def test_a_second_start_finds_the_first(engine: Engine, node: Node) -> None:
     assert start(engine) == node
-    again = run("start", "--port", str(engine.port), "--heap", "512m")
+    again = run("start", "--port", str(engine.port))
     assert (again.exit_code, again.stdout) == (0, f"{node.url}\n")
     assert again.stderr == f"Already running at {node.url} (process {node.pid}).\n"
 
@@ -117,7 +181,7 @@ def test_status_tells_what_runs(node: Node) -> None:
 def test_a_killed_node_leaves_a_stale_pid_file_and_keeps_its_data(engine: Engine, node: Node) -> None:
     ask(f"{node.url}/kept/_doc/1", {"text": "kept"}, "PUT")
     os.kill(node.pid, signal.SIGKILL)
-    until(lambda: not command_line(node.pid))
+    until(lambda: look_up(node.pid) is None)
     assert (engine.home / "pid").exists()
     assert status(engine) is None
     assert not stop(engine)
@@ -129,7 +193,7 @@ def test_stop_ends_the_process_and_a_second_stop_finds_nothing(engine: Engine) -
     node = status(engine)
     assert node is not None
     assert run("stop").stderr == "Stopped.\n"
-    assert not command_line(node.pid)
+    assert look_up(node.pid) is None
     assert not (engine.home / "pid").exists()
     again = run("stop")
     assert (again.exit_code, again.stderr) == (0, f"No engine '{NAME}' is running.\n")
@@ -146,14 +210,14 @@ def test_a_pid_file_with_another_programs_number_does_no_harm(engine: Engine) ->
 
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_running_leaves_nothing_behind_however_its_process_ends(room: Path, end: signal.Signals) -> None:
-    script = "from sorce.engine import running\nwith running(heap='512m'): pass"
+    script = "from sorce.engine import running\nwith running(heap='512m', quick_start=True): pass"
     environment = os.environ | {"TMPDIR": str(room)}
     with subprocess.Popen([sys.executable, "-c", script], env=environment, stderr=subprocess.DEVNULL) as owner:
         pid = int(until(lambda: "".join(path.read_text() for path in room.glob("sorce-engine-*/pid"))))
-        assert command_line(pid)
+        assert look_up(pid) is not None
         owner.send_signal(end)
     until(lambda: not list(room.glob("sorce-engine-*")))
-    assert not command_line(pid)
+    assert look_up(pid) is None
 
 
 def test_the_shared_fixture_is_a_real_opensearch(opensearch: str) -> None:
@@ -163,13 +227,3 @@ def test_the_shared_fixture_is_a_real_opensearch(opensearch: str) -> None:
 def test_the_command_needs_no_torch() -> None:
     script = "import sorce.engine.commands, sys; sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", script], check=True)
-
-
-def test_a_process_within_an_exec_is_not_taken_for_gone(program: Program) -> None:
-    again = program("again", 'if [ "$1" = 0 ]; then exec sleep 60; else exec "$0" $(($1 - 1)); fi')
-    with subprocess.Popen([again, "300"]) as process:
-        try:
-            while "sleep" not in (words := command_line(process.pid)):
-                assert words
-        finally:
-            process.terminate()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import ssl
 import stat
 from http.client import HTTPSConnection
@@ -13,12 +14,12 @@ import pytest
 from click.testing import CliRunner
 
 from sorce.cluster import connect
-from sorce.engine import Engine, Node
-from sorce.engine import node as nodes
+from sorce.engine import Engine, Node, start
 from sorce.engine.certificates import Authority
 from sorce.engine.commands import engine as commands
+from sorce.engine.launch import refuse_other_line
 from sorce.engine.security import Security
-from sorce.errors import EngineError
+from sorce.errors import EngineError, MissingTool
 from tests.kit.place import Place
 
 
@@ -106,6 +107,9 @@ def test_a_second_start_keeps_the_password_and_makes_new_certificates(tmp_path: 
     (config / "opensearch-security").mkdir(parents=True)
     security.prepare(config)
     first = security.password_file.read_text(), security.key.read_text()
+    # As each start does it: the configuration is made anew.
+    shutil.rmtree(config)
+    (config / "opensearch-security").mkdir(parents=True)
     security.prepare(config)
     assert security.password_file.read_text() == first[0]
     assert security.key.read_text() != first[1]
@@ -116,11 +120,29 @@ def test_a_second_start_keeps_the_password_and_makes_new_certificates(tmp_path: 
 def test_another_line_does_not_touch_the_data(tmp_path: Path) -> None:
     (tmp_path / "node.json").write_text("{}")  # as before there were two lines
     with pytest.raises(EngineError, match=r"holds data of OpenSearch 3\.6: give another --name for 2\.19"):
-        nodes._refuse_other_line(Engine(tmp_path, tmp_path / "data", line="2.19"))
+        refuse_other_line(tmp_path, "2.19")
+
+
+@pytest.mark.fault("12.4.5")
+def test_a_secured_line_without_its_package_is_refused_before_anything_is_fetched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    monkeypatch.setenv("PATH", "/nowhere")
+    said: list[str] = []
+    with pytest.raises(MissingTool, match=r"needs the package cryptography: run pip install 'sorce\[engine\]'$"):
+        start(Engine(tmp_path / "home", tmp_path / "data", port=0, line="2.19"), said.append)
+    assert said == []
+
+
+@pytest.mark.fault("12.4.5")
+def test_the_help_names_what_the_secured_line_needs() -> None:
+    said = " ".join(CliRunner().invoke(commands, ["start", "--help"]).stdout.split())
+    assert "needs Java 11 to 21 and the packages of `pip install 'sorce[engine]'`" in said
 
 
 def test_a_line_that_is_none_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(EngineError, match=r"there is no line '2\.4' of OpenSearch here: take one of 3\.6, 2\.19"):
+    with pytest.raises(EngineError, match=r"there is no line '2\.4' of OpenSearch here: use one of 3\.6, 2\.19"):
         Engine(tmp_path, tmp_path, line="2.4")
 
 

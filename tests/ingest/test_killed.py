@@ -174,7 +174,7 @@ def engine() -> Iterator[Engine]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    engine = Engine.named(f"test-restart-{os.getpid()}", port=port, heap="512m")
+    engine = Engine.named(f"test-restart-{os.getpid()}", port=port, heap="512m", quick_start=True)
     start(engine)
     yield engine
     stop(engine)

@@ -1,0 +1,111 @@
+"""Folders and files that no other account can tamper with.
+
+Root starts OpenSearch as another user, and several accounts may share `/tmp`. So nothing here follows a link that
+another account can lay, and a folder is used only if no other account can change what lies in it.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sorce.errors import EngineError
+
+
+def make_folder(folder: Path, mode: int, remedy: str) -> None:
+    """Make the folder with this mode, whatever the umask is. A folder that exists keeps its mode, and is checked.
+
+    Raises EngineError, which ends with the remedy, if it cannot be made or if another account can change it.
+    """
+    try:
+        folder.mkdir(parents=True)
+        folder.chmod(mode)
+    except FileExistsError:
+        pass
+    except OSError as error:
+        raise EngineError(f"cannot make {folder} ({error.strerror}): {remedy}") from error
+    if not folder.is_dir():
+        raise EngineError(f"{folder} is no folder: {remedy}")
+    check_owner(folder, remedy)
+
+
+def check_owner(folder: Path, remedy: str) -> None:
+    """Raise EngineError, which ends with the remedy, if another account can change what lies in this folder."""
+    facts = folder.stat()
+    if facts.st_uid not in (0, os.geteuid()):
+        raise EngineError(f"{folder} belongs to user '{user_name(facts.st_uid)}', who could change it: {remedy}")
+    if facts.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        raise EngineError(f"other users can write to {folder}: run `chmod go-w {folder}`, or {remedy}")
+    check_parents(folder, remedy)
+
+
+def check_parents(path: Path, remedy: str) -> None:
+    """Raise EngineError if another account can put something else in the place of this path. It need not exist."""
+    # The parents of the name as it is written, too: their owner could lay another link there.
+    for parent in (*path.absolute().parents, *path.resolve().parents):
+        # `/` is left out: who owns it owns the machine, and in some containers its owner has no name.
+        if parent == Path("/") or not parent.exists():
+            continue
+        facts = parent.stat()
+        if facts.st_uid not in (0, os.geteuid()):
+            raise EngineError(
+                f"{parent} belongs to user '{user_name(facts.st_uid)}', who could replace {path.name} in it: {remedy}"
+            )
+        # In a sticky folder such as /tmp only the owner of an entry can replace it.
+        if facts.st_mode & stat.S_IWOTH and not facts.st_mode & stat.S_ISVTX:
+            raise EngineError(f"all users can write to {parent}: run `chmod o-w {parent}`, or {remedy}")
+
+
+def write_file(path: Path, content: bytes, mode: int = 0o600) -> None:
+    """Put a new file in the place of this one, in one step. A link of that name is replaced, and never followed."""
+    new = path.with_name(f".{path.name}.new")
+    new.unlink(missing_ok=True)
+    # O_EXCL makes the file itself: it follows no link, and the content is never readable for others.
+    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600), "wb") as file:
+        os.fchmod(file.fileno(), mode)
+        file.write(content)
+    new.replace(path)
+
+
+def read_file(path: Path) -> str:
+    """The text of a plain file. Raises OSError for a link and for anything else that is not a plain file."""
+    # O_NONBLOCK: opening a pipe would otherwise wait for a writer.
+    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError(f"{path} is not a plain file")
+        return file.read().decode(errors="replace")
+
+
+@contextmanager
+def locked(path: Path, wait: Callable[[], None] = lambda: None) -> Iterator[None]:
+    """Hold this lock while the block runs. `wait` is called if another process holds it.
+
+    The system gives the lock back when the process ends, however it ends.
+    """
+    import fcntl  # Windows has none, and the other commands must be importable there.
+
+    try:
+        file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600), "w")
+    except OSError as error:
+        raise EngineError(
+            f"cannot write to {path.parent} ({error.strerror}): set SORCE_CACHE to a folder that is yours"
+        ) from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            wait()
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def user_name(uid: int) -> str:
+    """The name of an account, or its number where it has no name."""
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)

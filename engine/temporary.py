@@ -1,0 +1,55 @@
+"""An OpenSearch that lives as long as a block of code."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sorce.engine import watcher
+from sorce.engine.lifecycle import start, stop
+from sorce.engine.lines import NEWEST
+from sorce.engine.node import Engine, Node
+from sorce.engine.paths import Account
+from sorce.engine.progress import Say, silent
+
+
+@contextmanager
+def running(
+    port: int = 0, data: Path | None = None, heap: str = "1g", *, quick_start: bool = False, say: Say = silent
+) -> Iterator[str]:
+    """The URL of an OpenSearch that lives as long as the block, on a free port and with data of its own.
+
+    It is stopped however the block or this process ends. Nothing stays behind, except in a `data` that was given.
+    `quick_start` is explained at `Engine`, `say` at `start`.
+    """
+    with running_node(port, data, heap, quick_start=quick_start, say=say) as node:
+        yield node.url
+
+
+@contextmanager
+def running_node(
+    port: int = 0,
+    data: Path | None = None,
+    heap: str = "1g",
+    line: str = NEWEST,
+    *,
+    quick_start: bool = False,
+    say: Say = silent,
+) -> Iterator[Node]:
+    """Like `running`, of any line; gives the node instead of its URL."""
+    home = Path(tempfile.mkdtemp(prefix="sorce-engine-")).resolve()
+    if Account.current().in_place_of_root:
+        home.chmod(0o711)
+    # When this process is gone, even by SIGKILL, the watcher's input ends, and it cleans up.
+    with subprocess.Popen(
+        [sys.executable, "-P", "-m", watcher.__name__, str(home)], stdin=subprocess.PIPE, start_new_session=True
+    ):
+        engine = Engine(home, data.resolve() if data else home / "data", port, heap, line, quick_start)
+        try:
+            yield start(engine, say)
+        finally:
+            stop(engine)

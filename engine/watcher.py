@@ -1,0 +1,23 @@
+"""Ends a temporary engine and removes its folder, when the process that made it is gone.
+
+Run as `python -m sorce.engine.watcher HOME`. Its standard input is a pipe from that process: the pipe ends with it.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+
+from sorce.engine.process import end
+
+
+def main() -> None:
+    home = Path(sys.argv[1])
+    sys.stdin.buffer.read()
+    end(home)
+    shutil.rmtree(home, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main()

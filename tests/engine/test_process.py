@@ -1,0 +1,94 @@
+"""Which process is an engine's, and that no other one is ended."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sorce.engine.paths import Account
+from sorce.engine.process import end, engine_pid, look_up, proof
+
+from .conftest import Program
+
+
+@pytest.fixture
+def home(room: Path) -> Path:
+    (room / "home").mkdir()
+    return room / "home"
+
+
+@contextmanager
+def bystander(*words: str, **options: Any) -> Iterator[subprocess.Popen[bytes]]:
+    with subprocess.Popen(["sh", "-c", "echo up; read -r _", *words], stdin=-1, stdout=-1, **options) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"up\n"
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def watch(home: Path) -> None:
+    """What happens when the process that made a temporary engine is gone."""
+    subprocess.run([sys.executable, "-m", "sorce.engine.watcher", str(home)], input=b"", check=True)
+    assert not home.exists()
+
+
+@pytest.mark.fault("10.2.5")
+def test_the_watcher_does_not_end_another_program_whose_number_is_in_the_pid_file(home: Path) -> None:
+    with bystander() as process:
+        (home / "pid").write_text(f"{process.pid}\n")
+        watch(home)
+        assert process.poll() is None
+
+
+@pytest.mark.fault("10.s.57")
+@pytest.mark.parametrize("almost", ["-Epath.logs={}/logs2", "grep -Epath.logs={}/logs", "-Epath.logs={}/../home/logs"])
+def test_a_command_line_that_only_resembles_the_engines_proves_nothing(home: Path, almost: str) -> None:
+    with bystander(almost.format(home), **Account.current().popen()) as process:
+        (home / "pid").write_text(f"{process.pid}\n")
+        assert engine_pid(home) is None
+        assert not end(home)
+        assert process.poll() is None
+
+
+@pytest.mark.fault("10.s.58")
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can start a process as another user")
+def test_a_process_of_another_user_is_not_the_engine(home: Path) -> None:
+    with bystander(proof(home), user=12345) as process:
+        (home / "pid").write_text(f"{process.pid}\n")
+        assert engine_pid(home) is None
+        watch(home)
+        assert process.poll() is None
+
+
+@pytest.mark.parametrize("content", ["", "none", "-1", "0", "4194304999", "1 2"])
+def test_a_pid_file_without_a_number_of_a_process_is_no_engine(home: Path, content: str) -> None:
+    (home / "pid").write_text(content)
+    assert engine_pid(home) is None
+    assert not end(home)
+
+
+def test_the_engines_process_is_found_and_ended(home: Path) -> None:
+    with bystander(proof(home), **Account.current().popen()) as process:
+        (home / "pid").write_text(f"{process.pid}\n")
+        assert engine_pid(home) == process.pid
+        assert end(home)
+        assert process.wait() < 0
+
+
+def test_a_process_within_an_exec_is_not_taken_for_gone(program: Program) -> None:
+    again = program("again", 'if [ "$1" = 0 ]; then exec sleep 60; else exec "$0" $(($1 - 1)); fi')
+    with subprocess.Popen([again, "300"]) as process:
+        try:
+            while (seen := look_up(process.pid)) is None or "sleep" not in seen.words:
+                assert seen is not None
+        finally:
+            process.terminate()
