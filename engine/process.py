@@ -17,6 +17,7 @@ from typing import NamedTuple
 from sorce.engine.environment import common_environment
 from sorce.engine.files import read_file
 from sorce.engine.paths import Account
+from sorce.errors import EngineError
 
 STOP_LIMIT = 60.0  # seconds; less than 1 on two idle cores
 
@@ -34,11 +35,16 @@ def proof(home: Path) -> str:
 
 
 def engine_pid(home: Path) -> int | None:
-    """The number of the engine's process. None if there is none, or if the number belongs to another program."""
+    """The number of the engine's process. None if there is none, or if the number belongs to another program.
+
+    Raises EngineError if another user started the engine.
+    """
     try:
         pid = int(read_file(home / "pid"))
     except (FileNotFoundError, ValueError):
         return None
+    except PermissionError as error:
+        raise EngineError(f"{home} is closed to you: run the command as the user who started the engine") from error
     process = look_up(pid)
     if process is None or proof(home) not in process.words or process.uid != Account.current().uid:
         return None

@@ -83,6 +83,8 @@ class Security:
             raise EngineError(
                 f"{self.folder} is closed to you: run the command as the user who started the engine"
             ) from error
+        except FileNotFoundError as error:
+            raise EngineError(f"{self.folder} lacks certificates: stop the engine and start it again") from error
         return context
 
     @staticmethod

@@ -92,7 +92,9 @@ def test_a_node_that_dies_while_starting_is_told_with_its_cause(engine: Engine) 
     with socket.socket() as bound:
         # It is taken, but does not listen: only OpenSearch itself can find out.
         bound.bind(("127.0.0.1", engine.port))
-        with pytest.raises(EngineError, match=r"OpenSearch stopped while starting: .*bind"):
+        with pytest.raises(
+            EngineError, match=r"OpenSearch stopped while starting: .*BindException: Address already in use"
+        ):
             start(engine)
     assert status(engine) is None
 

@@ -12,8 +12,10 @@ from typing import Any
 
 import pytest
 
+from sorce.engine.files import write_file
 from sorce.engine.paths import Account
 from sorce.engine.process import end, engine_pid, look_up, proof
+from sorce.errors import EngineError
 
 from .conftest import Program
 
@@ -67,6 +69,17 @@ def test_a_process_of_another_user_is_not_the_engine(home: Path) -> None:
         assert engine_pid(home) is None
         watch(home)
         assert process.poll() is None
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can act as another user")
+def test_an_engine_that_another_user_started_is_a_sentence(home: Path) -> None:
+    write_file(home / "pid", b"1")
+    os.seteuid(12345)
+    try:
+        with pytest.raises(EngineError, match=r"/home is closed to you: run the command as the user who started"):
+            engine_pid(home)
+    finally:
+        os.seteuid(0)
 
 
 @pytest.mark.parametrize("content", ["", "none", "-1", "0", "4194304999", "1 2"])

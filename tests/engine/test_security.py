@@ -117,6 +117,11 @@ def test_a_second_start_keeps_the_password_and_makes_new_certificates(tmp_path: 
     security.context()
 
 
+def test_missing_certificates_are_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(EngineError, match=r"security lacks certificates: stop the engine and start it again$"):
+        Security(tmp_path / "security").context()
+
+
 def test_another_line_does_not_touch_the_data(tmp_path: Path) -> None:
     (tmp_path / "node.json").write_text("{}")  # as before there were two lines
     with pytest.raises(EngineError, match=r"holds data of OpenSearch 3\.6: give another --name for 2\.19"):
