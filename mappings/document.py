@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sorce.mappings.values import Photo, Region
+from sorce.mappings.values import Attribute, Photo, PhotoFile, Region
 
 
-def document(photo: Photo, regions: Sequence[Region], ingested_at: datetime) -> dict[str, Any]:
-    """The document of one photo. Vectors stay numpy arrays: orjson writes them without a Python loop."""
+def document(
+    photo: Photo, regions: Sequence[Region], ingested_at: datetime, recipe_hash: str | None = None
+) -> dict[str, Any]:
+    """The document of one photo. Vectors stay numpy arrays: orjson writes them without a Python loop.
+
+    `recipe_hash` says by which recipe the regions were made; None in an index that has no field for it (schema 1).
+    """
     file = photo.file
     shared: dict[str, Any] = {"folder": file.folder}
     if photo.taken_at is not None:
         shared["taken_at"] = photo.taken_at.isoformat()
+        if recipe_hash is not None:
+            shared["taken_on"] = str(photo.taken_on)
     if photo.camera is not None:
         shared["camera"] = photo.camera
     if photo.attributes:
-        shared["attributes"] = {
-            key: value.isoformat() if isinstance(value, datetime) else value for key, value in photo.attributes.items()
-        }
+        shared["attributes"] = attributes_json(photo.attributes)
+    made = {} if recipe_hash is None else {"recipe_hash": recipe_hash, **file_fields(file)}
     return {
         "photo_id": file.photo_id,
         "uri": file.uri,
@@ -30,9 +36,20 @@ def document(photo: Photo, regions: Sequence[Region], ingested_at: datetime) -> 
         "width": photo.width,
         "height": photo.height,
         "ingested_at": ingested_at.isoformat(),
+        **made,
         **shared,
         "regions": [_region(photo, number, region, shared) for number, region in enumerate(regions)],
     }
+
+
+def attributes_json(attributes: Mapping[str, Attribute]) -> dict[str, str | int | float]:
+    return {key: value.isoformat() if isinstance(value, datetime) else value for key, value in attributes.items()}
+
+
+def file_fields(file: PhotoFile) -> dict[str, str]:
+    """What schema 2 adds that is known of a file without decoding it."""
+    fields = {"etag": file.etag, "modified_at": None if file.modified_at is None else file.modified_at.isoformat()}
+    return {name: value for name, value in fields.items() if value is not None}
 
 
 def _region(photo: Photo, number: int, region: Region, shared: dict[str, Any]) -> dict[str, Any]:

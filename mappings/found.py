@@ -23,6 +23,7 @@ class FoundIndex:
     the same name. `properties` are those of its mapping, and `default_pipeline` its default search pipeline. `root` is
     the absolute folder that relative paths were read below, if the index knows it. `alias_filter` and `search_routing`
     are those of the alias: they must hold for every search through it.
+    `meta` is the mapping's `_meta` as it is stored.
     """
 
     asked: str
@@ -36,6 +37,7 @@ class FoundIndex:
     alias_filter: Json | None = None
     search_routing: str | None = None
     aliases: Mapping[str, Json] = field(default_factory=dict)
+    meta: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def is_alias(self) -> bool:
@@ -72,4 +74,5 @@ class FoundIndex:
             alias_filter=alias.get("filter"),
             search_routing=alias.get("search_routing"),
             aliases=aliases,
+            meta=meta,
         )

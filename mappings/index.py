@@ -9,6 +9,7 @@ from math import isfinite
 from typing import Any
 
 from sorce.errors import SorceError
+from sorce.mappings.found import SCHEMA, FoundIndex, Json
 from sorce.mappings.recipe import Recipe
 from sorce.mappings.values import Attribute
 
@@ -16,6 +17,23 @@ KEYWORD = {"type": "keyword"}
 FLOAT = {"type": "float"}
 DATE = {"type": "date"}
 LONG = {"type": "long"}
+
+PHOTO_OF_SCHEMA_2 = {
+    "taken_on": DATE,
+    "modified_at": DATE,
+    "etag": KEYWORD,
+    "recipe_hash": KEYWORD,
+    # Base64. This type is in `_source` only: not indexed, and without doc values.
+    "thumbnail": {"type": "binary"},
+    "location": {"type": "geo_point"},
+}
+"""The fields of a photo that schema 1 does not have."""
+
+REGION_OF_SCHEMA_2 = {"taken_on": DATE}
+"""The fields of a region that schema 1 does not have."""
+
+MAX_KEYWORD_BYTES = 32_766
+"""A longer keyword is refused by OpenSearch, and its whole document with it."""
 
 PARSERS: dict[str | None, Callable[[str], Attribute]] = {
     None: str,
@@ -25,9 +43,13 @@ PARSERS: dict[str | None, Callable[[str], Attribute]] = {
 }
 
 
-def index_body(recipe: Recipe, settings: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """Settings and mapping of a new index; `settings` adds to or overrides the index's settings.
+def index_body(
+    recipe: Recipe, settings: Mapping[str, Any] | None = None, root: str | None = None, attributes: Json | None = None
+) -> Json:
+    """Settings and mapping of a new index.
 
+    `settings` adds to or overrides the index's settings, `root` is the absolute folder that relative paths are read
+    below, and `attributes` are the mappings of the attributes that the first documents have (see `attribute_type`).
     Engine, space and compression are written out because OpenSearch's defaults for them have changed and will again.
     """
     vector = {
@@ -37,6 +59,7 @@ def index_body(recipe: Recipe, settings: Mapping[str, Any] | None = None) -> dic
         "compression_level": "1x",
         "method": {"name": "hnsw", "engine": "lucene", "parameters": {"m": 16, "ef_construction": 128}},
     }
+    typed = {"properties": dict(attributes or {})}
     region = {
         "vec": vector,
         "id": {"type": "short"},
@@ -53,7 +76,8 @@ def index_body(recipe: Recipe, settings: Mapping[str, Any] | None = None) -> dic
         "folder": KEYWORD,
         "taken_at": DATE,
         "camera": KEYWORD,
-        "attributes": {"properties": {}},
+        "attributes": typed,
+        **REGION_OF_SCHEMA_2,
     }
     photo = {
         "photo_id": KEYWORD,
@@ -67,18 +91,50 @@ def index_body(recipe: Recipe, settings: Mapping[str, Any] | None = None) -> dic
         "taken_at": DATE,
         "camera": KEYWORD,
         "ingested_at": DATE,
-        "attributes": {"properties": {}},
+        "attributes": typed,
+        **PHOTO_OF_SCHEMA_2,
         "regions": {"type": "nested", "properties": region},
     }
+    meta = index_meta({"sorce": {"recipe": recipe.to_meta()}}, root)
     return {
         "settings": {"index.knn": True, **(settings or {})},
-        "mappings": {"dynamic": "strict", "_meta": {"sorce": {"recipe": recipe.to_meta()}}, "properties": photo},
+        "mappings": {"dynamic": "strict", "_meta": meta, "properties": photo},
     }
 
 
-def attributes_mapping(attributes: Mapping[str, Attribute]) -> dict[str, Any]:
+def index_meta(meta: Mapping[str, Any], root: str | None) -> Json:
+    """The `_meta` of an index, with this schema's number, and with the root where there is one."""
+    rooted = {} if root is None else {"root": root}
+    return {**meta, "sorce": {**meta["sorce"], "schema": SCHEMA, **rooted}}
+
+
+def upgrade(found: FoundIndex, root: str | None) -> Json | None:
+    """What to add to the mapping of an index before it is written to; None where nothing is missing.
+
+    An index of an older schema gets the fields that it lacks; its documents stay as they are. Its `root` is recorded.
+    """
+    if found.schema == SCHEMA and root in (None, found.root):
+        return None
+    body: Json = {"_meta": index_meta(found.meta, root)}
+    if found.schema < SCHEMA:
+        regions = {"type": "nested", "properties": REGION_OF_SCHEMA_2}
+        body["properties"] = {**PHOTO_OF_SCHEMA_2, "regions": regions}
+    return body
+
+
+def attribute_types(attributes: Mapping[str, Attribute]) -> Json:
+    """The mapping of each attribute, by its name."""
+    return {key: attribute_type(value) for key, value in attributes.items()}
+
+
+def attributes_mapping(attributes: Mapping[str, Attribute]) -> Json:
     """What to add to the mapping, in the photo and in its regions, before documents carry these attributes."""
-    typed = {"properties": {key: attribute_type(value) for key, value in attributes.items()}}
+    return types_mapping(attribute_types(attributes))
+
+
+def types_mapping(types: Mapping[str, Any]) -> Json:
+    """As `attributes_mapping`, by the mapping of each attribute."""
+    typed = {"properties": dict(types)}
     return {"properties": {"attributes": typed, "regions": {"type": "nested", "properties": {"attributes": typed}}}}
 
 
@@ -109,8 +165,14 @@ def parse_attribute(text: str) -> tuple[str, Attribute]:
 
 def refuse_unstorable(shown: str, value: Attribute) -> None:
     """Raises SorceError for what no document can hold: it would be refused with each photo."""
-    if isinstance(value, str) and not _is_utf8(value):
-        raise SorceError(f"attribute '{shown}' is not UTF-8; write it in UTF-8.")
+    if isinstance(value, str):
+        if not _is_utf8(value):
+            raise SorceError(f"attribute '{shown}' is not UTF-8; write it in UTF-8.")
+        if len(value.encode()) > MAX_KEYWORD_BYTES:
+            raise SorceError(
+                f"attribute '{shown[:40]}...' is longer than {MAX_KEYWORD_BYTES:,} bytes, the most that OpenSearch can "
+                "index; write a shorter one."
+            )
     if isinstance(value, int) and not -(2**63) <= value < 2**63:
         raise SorceError(f"attribute '{shown}' does not fit into 64 bits; write it as key=value, without :int.")
     if isinstance(value, float) and not isfinite(value):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,6 +14,15 @@ Plain = str | int | float | bool | None
 
 WITH_QUALITY = ("objects", "objembed")
 """The regions methods whose boxes have a quality; of all others it is 1."""
+
+NAMES_OF_0_1 = {
+    "smallest": "min_object_size",
+    "most": "max_regions",
+    "kept": "max_stored",
+    "least": "min_quality",
+    "floor": "min_similarity",
+}
+"""What parameters were called in 0.1.0: its indices hold the same recipes under these names."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +56,12 @@ class Recipe:
         given = ", ".join(f"{key}={value}" for key, value in sorted(self.parameters.items()))
         return f"{self.model}@{self.revision[:15]} {self.regions}({given}) {self.dimension}-d"
 
+    @property
+    def hash(self) -> str:
+        """16 hexadecimal digits over all that decides a vector: each document says by which recipe it was made."""
+        decides = {key: value for key, value in self.to_meta().items() if key != "bank"}
+        return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:16]
+
     def to_meta(self) -> dict[str, Any]:
         """As JSON for the mapping's `_meta`."""
         return {
@@ -63,8 +80,9 @@ class Recipe:
     def from_meta(cls, meta: Mapping[str, Any], index: str) -> Recipe:
         """Read back from an index's mapping. Raises IndexMissing where the index is not sorce's."""
         try:
-            return cls(**meta["sorce"]["recipe"])
-        except (KeyError, TypeError) as error:
+            given = meta["sorce"]["recipe"]
+            return cls(**{**given, "parameters": _renamed(given["parameters"])})
+        except (KeyError, TypeError, AttributeError) as error:
             raise IndexMissing(
                 f"index '{index}' holds no sorce recipe; name an index that `sorce ingest` made, or a new one."
             ) from error
@@ -83,3 +101,7 @@ def refuse_mismatch(index: str, there: Recipe, here: Recipe) -> None:
             f"index '{index}' holds {there}; this run would write {here} ({'; '.join(there.differences(here))}). "
             "Name another index, or use the index's own model and regions."
         )
+
+
+def _renamed(parameters: Mapping[str, Plain]) -> dict[str, Plain]:
+    return {NAMES_OF_0_1.get(name, name): value for name, value in parameters.items()}

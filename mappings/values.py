@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -102,7 +102,10 @@ class Region:
 
 @dataclass(frozen=True, slots=True)
 class PhotoFile:
-    """What is known of a photo without decoding it: identity, place and bytes."""
+    """What is known of a photo without decoding it: identity, place and bytes.
+
+    `modified_at` is when its file was last changed, and `etag` what an object store calls this content, if known.
+    """
 
     photo_id: str
     uri: str
@@ -110,6 +113,8 @@ class PhotoFile:
     folder: str
     content_hash: str
     bytes: int
+    modified_at: datetime | None = None
+    etag: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +127,11 @@ class Photo:
     taken_at: datetime | None = None
     camera: str | None = None
     attributes: Mapping[str, Attribute] = field(default_factory=dict)
+
+    @property
+    def taken_on(self) -> date | None:
+        """The day it was taken, by the clock of the place where it was taken."""
+        return None if self.taken_at is None else self.taken_at.date()
 
 
 @dataclass(frozen=True, slots=True)
