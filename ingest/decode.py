@@ -9,9 +9,14 @@ from dataclasses import dataclass
 from threading import Condition
 from typing import Generic, TypeVar
 
+import orjson
+
 from sorce.errors import BadPhoto
+from sorce.ingest.compare import Job
+from sorce.ingest.write import Counted, WriteFields
 from sorce.mappings import Attribute, Photo, PhotoFile, Picture, Rejected
-from sorce.mappings.lookup import Stored
+from sorce.mappings.lookup import Stored, Version
+from sorce.mappings.update import change
 from sorce.pictures.limits import MOST_PIXELS, DecodeLimits
 from sorce.pictures.sandbox import DecoderPool
 from sorce.pictures.source import Source
@@ -19,14 +24,6 @@ from sorce.pictures.source import Source
 Prepared = TypeVar("Prepared")
 
 PIXELS_OF_A_WORKER = 50_000_000
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """A photo whose turn has come, and what the index holds of it."""
-
-    source: Source
-    stored: Stored | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +35,15 @@ class Unchanged:
 
 @dataclass(frozen=True, slots=True)
 class Ready(Generic[Prepared]):
-    """A photo that is ready for the network. `seconds` is what that took."""
+    """A photo that is ready for the network.
+
+    `version` is the state of its document that was seen, if there is one; `seconds` is what decoding took.
+    """
 
     source: Source
     photo: Photo
     prepared: Prepared
-    is_new: bool
+    version: Version | None
     seconds: float
 
 
@@ -67,8 +67,39 @@ class PixelBudget:
                 self._changed.notify_all()
 
 
+@dataclass(frozen=True)
+class Wanted:
+    """What a run wants of each photo: made by this recipe (its hash), with these attributes; `force`: made again."""
+
+    recipe_hash: str
+    attributes: Mapping[str, Attribute]
+    force: bool = False
+
+    def is_encoded(self, file: PhotoFile, stored: Stored | None) -> bool:
+        """Whether the index holds the vectors of this content by this recipe."""
+        return (
+            not self.force
+            and stored is not None
+            and stored.content_hash == file.content_hash
+            # Documents of schema 1 do not say their recipe: it is that of their index.
+            and stored.recipe_hash in (None, self.recipe_hash)
+        )
+
+    def update(self, job: Job, file: PhotoFile, stored: Stored) -> WriteFields | Unchanged:
+        """What is left to do for a photo whose vectors are there: nothing, or an update without a vector."""
+        lacks = stored.lacks(self.attributes)
+        if not lacks and stored.recipe_hash is not None:
+            return Unchanged(job.source)
+        body = orjson.dumps(change(file, self.recipe_hash, self.attributes))
+        counted: Counted = "changed" if lacks else "unchanged"
+        return WriteFields(job.source.name, file.photo_id, counted, stored.version, body)
+
+
+Decoded = Ready[Prepared] | WriteFields | Unchanged | Rejected
+
+
 class Decoder(Generic[Prepared]):
-    """One photo at a time, in any of `workers` threads. `force` decodes unchanged photos, too.
+    """One photo at a time, in any of `workers` threads.
 
     A context, since it has pictures opened by processes of its own, within `limits`.
     """
@@ -76,14 +107,12 @@ class Decoder(Generic[Prepared]):
     def __init__(
         self,
         prepare: Callable[[Picture], Prepared],
-        attributes: Mapping[str, Attribute],
-        force: bool,
+        wanted: Wanted,
         workers: int,
         limits: DecodeLimits | None = None,
     ) -> None:
         self._prepare = prepare
-        self._attributes = attributes
-        self._force = force
+        self._wanted = wanted
         self._room = PixelBudget(max(MOST_PIXELS, workers * PIXELS_OF_A_WORKER))
         self._openers = DecoderPool(limits or DecodeLimits())
 
@@ -93,28 +122,22 @@ class Decoder(Generic[Prepared]):
     def __exit__(self, *_: object) -> None:
         self._openers.close()
 
-    def __call__(self, job: Job | Rejected) -> Ready[Prepared] | Unchanged | Rejected:
+    def __call__(self, job: Job | Rejected) -> Decoded[Prepared]:
         if isinstance(job, Rejected):
             return job
         try:
             # Read once, so that what is decoded is what was hashed, even of a file that is being written.
             content = job.source.read()
             file = job.source.file(content)
-            if not self._force and self._is_stored(file, job.stored):
-                return Unchanged(job.source)
+            if job.stored is not None and self._wanted.is_encoded(file, job.stored):
+                return self._wanted.update(job, file, job.stored)
             return self._ready(job, file, content)
         except BadPhoto as error:
             return Rejected(job.source.name, str(error))
 
-    def _is_stored(self, file: PhotoFile, stored: Stored | None) -> bool:
-        return (
-            stored is not None
-            and stored.content_hash == file.content_hash
-            and stored.with_attributes(self._attributes) == stored.attributes
-        )
-
     def _ready(self, job: Job, file: PhotoFile, content: bytes) -> Ready[Prepared]:
-        stored = job.stored or Stored(content_hash="", attributes={})
+        before = job.stored or job.inherited
+        attributes = self._wanted.attributes if before is None else before.with_attributes(self._wanted.attributes)
         with self._openers.one() as opener, self._room.holding(opener.pixels(content)):
             started = time.perf_counter()
             picture = opener.picture(job.source.name)
@@ -123,7 +146,7 @@ class Decoder(Generic[Prepared]):
                 *picture.size,
                 taken_at=picture.taken_at,
                 camera=picture.camera,
-                attributes=stored.with_attributes(self._attributes),
+                attributes=attributes,
             )
             prepared = self._prepare(picture)
-        return Ready(job.source, photo, prepared, job.stored is None, time.perf_counter() - started)
+        return Ready(job.source, photo, prepared, job.stored and job.stored.version, time.perf_counter() - started)

@@ -1,60 +1,111 @@
-"""The index as ingest sees it: made or compared, asked what it holds, and rid of what is gone."""
+"""The one index that a run writes to: looked up once, made when its first photo is written."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 from opensearchpy import OpenSearch, exceptions
 
-from sorce.cluster import reason, recipe_of
-from sorce.errors import ClusterError
+from sorce.cluster import look_up, reason
+from sorce.errors import ClusterError, IndexMissing
 from sorce.ingest.retry import Retry
 from sorce.mappings import Attribute, Recipe, refuse_mismatch
-from sorce.mappings.index import attributes_mapping, index_body
+from sorce.mappings.found import FoundIndex
+from sorce.mappings.index import attribute_types, index_body, refuse_unstorable, types_mapping, upgrade
 from sorce.mappings.limits import MAX_CANDIDATES
-from sorce.mappings.lookup import Stored, by_ids, uri_of, uris_below
+from sorce.mappings.lookup import Stored, Version, by_ids, uri_of, uris_below
 from sorce.models.querybank import banked
 
 PAGE = MAX_CANDIDATES
 """Photos that are listed by one request: as many as OpenSearch allows."""
 
+Types = Mapping[str, object]
+"""The mapping of each attribute, by its name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A photo in a list of all below a folder. `version` is the state of its document that was seen."""
+
+    photo_id: str
+    uri: str
+    version: Version
+
+
+@dataclass(frozen=True)
+class NewIndex:
+    """What an index gets when it is made, beside its recipe: index settings, and the root of relative paths."""
+
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    root: str | None = None
+
 
 class TargetIndex:
-    """An index, or an alias of one."""
+    """An index, found by its own name or by an alias. Look it up once; then all requests go to the index itself."""
 
-    def __init__(self, client: OpenSearch, name: str) -> None:
-        self.client = client
-        self.name = name
+    def __init__(self, client: OpenSearch, asked: str, new: NewIndex | None = None) -> None:
+        """`new` says how the index is made, if there is none."""
+        self.client, self.asked, self.new = client, asked, new or NewIndex()
+        self.found: FoundIndex | None = None
+        """What the look-up found; None where there is no index yet."""
 
-    def recipe(self) -> Recipe | None:
-        """None where there is no index yet."""
-        return recipe_of(self.client, self.name) if self.client.indices.exists(index=self.name) else None
+    @property
+    def name(self) -> str:
+        """Of the index itself; of the index to be, where there is none."""
+        return self.found.name if self.found else self.asked
+
+    def look_up(self) -> FoundIndex | None:
+        """Asks the cluster. Raises IndexNameError, IndexMissing, ClusterError."""
+        self.found = look_up(self.client, self.asked)
+        if self.found is not None:
+            _refuse_routing(self.found)
+        return self.found
 
     def refuse_other(self, recipe: Recipe) -> None:
         """Raises RecipeMismatch where the index holds vectors of another recipe."""
-        there = self.recipe()
-        if there is not None:
-            refuse_mismatch(self.name, there, banked(recipe))
+        if self.found is not None:
+            refuse_mismatch(self.asked, self.found.recipe, banked(recipe))
 
-    def make(self, recipe: Recipe) -> None:
-        """Creates the index where there is none. Raises RecipeMismatch where there is another."""
+    def prepare(self, recipe: Recipe, types: Types) -> None:
+        """Gives an index that is there what it lacks: the fields of this schema, the root, attributes of these types.
+
+        Raises RecipeMismatch, and ClusterError where it has an attribute of another type.
+        """
         self.refuse_other(recipe)
-        if not self.client.indices.exists(index=self.name):
+        if self.found is None:
+            return
+        addition = upgrade(self.found, self.new.root)
+        if addition is not None:
+            self.client.indices.put_mapping(index=self.name, body=addition)
+        there = self.attribute_types()
+        missing = {name: kind for name, kind in types.items() if there.get(name) != kind}
+        if missing:
+            self._add_attributes(missing)
+
+    def make(self, recipe: Recipe, types: Types | None = None) -> None:
+        """Creates the index where there is none. Raises RecipeMismatch where there is another."""
+        if self.found is None:
+            body = index_body(banked(recipe), self.new.settings, self.new.root, dict(types or {}))
             try:
-                self.client.indices.create(index=self.name, body=index_body(banked(recipe)))
+                self.client.indices.create(index=self.asked, body=body)
             except exceptions.RequestError as error:
                 if error.error != "resource_already_exists_exception":
                     raise
-                self.refuse_other(recipe)  # another ingest came first
+            # Another ingest may have been first; and its UUID is needed.
+            if self.look_up() is None:
+                raise IndexMissing(f"index '{self.asked}' was deleted just after it was made; run the same command again.")
+        self.prepare(recipe, types or {})
 
-    def add_attributes(self, attributes: Mapping[str, Attribute]) -> None:
-        """Makes the index ready for these attributes. Raises ClusterError where it has one with another type."""
-        if not attributes:
-            return
+    def attribute_types(self) -> dict[str, object]:
+        """The mapping of each attribute that the index has."""
+        return {} if self.found is None else dict(self.found.properties.get("attributes", {}).get("properties", {}))
+
+    def _add_attributes(self, types: Types) -> None:
         try:
-            self.client.indices.put_mapping(index=self.name, body=attributes_mapping(attributes))
+            self.client.indices.put_mapping(index=self.name, body=types_mapping(types))
         except exceptions.RequestError as error:
             raise ClusterError(
                 f"index '{self.name}' cannot take these attributes ({reason(error)}); "
@@ -63,20 +114,19 @@ class TargetIndex:
 
     def stored(self, photo_ids: Sequence[str]) -> dict[str, Stored]:
         """What is there of these photos, as of the last refresh; nothing where there is no index."""
-        try:
-            return {hit["_id"]: Stored.of(hit) for hit in self._hits(by_ids(photo_ids))}
-        except exceptions.NotFoundError:
+        if self.found is None:
             return {}
+        return {hit["_id"]: Stored.of(hit) for hit in self._hits(by_ids(photo_ids))}
 
-    def uris(self, prefix: str, relative: bool, retry: Retry) -> Iterator[tuple[str, str]]:
-        """Ids and URIs of the photos whose URI begins so, as of the last refresh; `relative` leaves out `file:`.
+    def listed(self, prefix: str, relative: bool, retry: Retry) -> Iterator[Listed]:
+        """The photos whose URI begins so, as of the last refresh; `relative` leaves out `file:`.
 
         Raises Interrupted where the run ends first.
         """
         body = uris_below(prefix, relative=relative) | {"size": PAGE, "sort": ["uri"]}
         # By pages: a scroll would not outlive a restart of the cluster.
-        while hits := retry.insist(partial(self._hits, body)):
-            yield from ((hit["_id"], uri_of(hit)) for hit in hits)
+        while self.found is not None and (hits := retry.insist(partial(self._hits, body))):
+            yield from (Listed(hit["_id"], uri_of(hit), Version.of(hit)) for hit in hits)
             body["search_after"] = hits[-1]["sort"]
 
     def _hits(self, body: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -85,14 +135,22 @@ class TargetIndex:
         found: list[dict[str, Any]] = self.client.search(index=self.name, body=body, params=whole)["hits"]["hits"]
         return found
 
-    def delete(self, photo_ids: Sequence[str]) -> int:
-        """How many documents it removed."""
-        body = {"query": {"ids": {"values": list(photo_ids)}}}
-        removed: int = self.client.delete_by_query(index=self.name, body=body, params={"conflicts": "proceed"})[
-            "deleted"
-        ]
-        return removed
-
     def refresh(self) -> None:
         """What was written is found from now on. Nothing where there is no index."""
         self.client.indices.refresh(index=self.name, params={"ignore_unavailable": "true"})
+
+
+def types_of(attributes: Mapping[str, Attribute]) -> Types:
+    """Raises SorceError for an attribute that no document can hold."""
+    for name, value in attributes.items():
+        refuse_unstorable(f"{name}={value}", value)
+    return attribute_types(attributes)
+
+
+def _refuse_routing(found: FoundIndex) -> None:
+    alias = found.aliases.get(found.asked, {})
+    if found.is_alias and ("index_routing" in alias or "search_routing" in alias):
+        raise IndexMissing(
+            f"alias '{found.asked}' sends its documents to one shard (routing), which an ingest would not follow; "
+            f"ingest into the index itself: --index {found.name}."
+        )

@@ -1,38 +1,46 @@
-"""The way of a photo: source -> read and decode -> encode -> document -> index.
+"""The way of a photo: compare -> decode -> encode -> write.
 
-Reading and decoding run in `workers` threads, encoding in the caller's, writing in two. Each stage holds only so much,
-and whoever is ahead waits, so that memory does not grow with the number of photos.
+Decoding runs in `workers` threads, encoding in the caller's, writing in two. Each stage holds only so much, and whoever
+is ahead waits, so that memory does not grow with the number of photos. Photos go on as they are ready: one that is slow
+to decode does not hold back those behind it.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from functools import partial
+from queue import SimpleQueue
+from typing import TypeVar
 
+from joblib import cpu_count  # type: ignore[import-untyped]
 from opensearchpy import OpenSearch
 
 from sorce.cluster import address, translate_errors
-from sorce.ingest.bulk import Sender, Write, Writer, index_lines
-from sorce.ingest.decode import Decoder, Ready
-from sorce.ingest.flow import Pace, batches, compared, encoded, in_order, until
-from sorce.ingest.index import TargetIndex
+from sorce.ingest.compare import Compare, compared
+from sorce.ingest.decode import Decoder, Wanted
+from sorce.ingest.encode import Batch, Encode, Pace, encoded, until
+from sorce.ingest.guard import Guard
+from sorce.ingest.index import TargetIndex, types_of
 from sorce.ingest.report import Report, Watch
 from sorce.ingest.retry import SECONDS, Retry
 from sorce.ingest.stats import Stats
-from sorce.mappings import Attribute, Picture, Recipe, Region, Rejected
-from sorce.mappings.document import document
+from sorce.ingest.write import Sender, Write, WriteFields, Writer
+from sorce.mappings import Attribute, Picture, Recipe, Rejected
+from sorce.mappings.lookup import as_stored
 from sorce.models.model import Model, Prepared
 from sorce.models.querybank import Querybank
 from sorce.pictures.source import Source
 
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
 
 def default_workers() -> int:
-    return os.cpu_count() or 1
+    """As many as this process may use: in a container, that is fewer than the machine has."""
+    return int(cpu_count())
 
 
 @dataclass(frozen=True)
@@ -56,60 +64,118 @@ def ingest_photos(
     options: Options | None = None,
     watch: Watch | None = None,
 ) -> Report:
-    """Brings the photos into the index, which is made if there is none, and returns when all can be found.
+    """Brings the photos into the index, and returns when all can be found. The first photo makes it if there is none.
 
-    Photos that the index holds with the same content and attributes are only read. Raises RecipeMismatch before any is
-    read, ClusterError where the cluster refuses.
+    Photos that the index holds with the same content and attributes are only read. Raises IndexNameError,
+    RecipeMismatch before any is read, ClusterError where the cluster refuses, IndexReplaced where the name comes to
+    stand for another index meanwhile.
     """
-    options, watch = options or Options(), watch or Watch()
-    stats, pace, retry = Stats(watch, options.workers), Pace(options.workers), Retry(options.retry_timeout, watch)
-    decoder = Decoder(model.prepare, options.attributes, options.force, options.workers)
-    with translate_errors(address(client)), decoder as decode:
-        there = TargetIndex(client, index)
-        there.make(model.recipe)
-        bank = querybank(model, there.recipe())
-        there.add_attributes(options.attributes)
-        sender = Sender(client, index, retry)
-        with threads(options.workers) as pool, Writer(sender, stats.sent) as writer:
-            jobs = compared(there, until(watch, sources), retry)
-            decoded = batches(in_order(pool, decode, jobs, pace), pace, stats)
-            for ready, regions in encoded(model, decoded, pace, stats):
-                writer.add(write(ready, bank.measured(regions) if bank else regions))
-        retry.ask(there.refresh)
-        # Had somebody deleted it meanwhile, the cluster would have made one of no use when the next photos came.
-        retry.ask(partial(there.refuse_other, model.recipe))
-    return stats.report()
+    with translate_errors(address(client)):
+        target = TargetIndex(client, index)
+        target.look_up()
+        return bring_in(target, model, sources, options, watch)
+
+
+def bring_in(
+    target: TargetIndex,
+    model: Model[Prepared],
+    sources: Iterable[Source | Rejected],
+    options: Options | None = None,
+    watch: Watch | None = None,
+    before: TargetIndex | None = None,
+) -> Report:
+    """As `ingest_photos`, into an index that has been looked up. `before` is the one that an alias moves away from."""
+    run = Run(target, model.recipe, options or Options(), watch or Watch())
+    target.prepare(model.recipe, run.types(before))
+    found = target.found
+    encode = Encode(model, Querybank(model) if found is None or found.recipe.bank else None, run.wanted)
+    decoder = Decoder(model.prepare, run.wanted, run.options.workers)
+    with decoder as decode, threads(run.options.workers) as pool, run.writing(before) as write:
+        jobs = compared(Compare(target, before), until(run.watch, sources), run.retry)
+        for outcome in encoded(encode, as_ready(pool, decode, jobs, run.pace), run.pace, run.watch):
+            if isinstance(outcome, WriteFields):
+                write(outcome)
+                continue
+            run.stats.add(outcome)
+            if isinstance(outcome, Batch):
+                for each in outcome.writes:
+                    write(each)
+    if target.found is not None:
+        run.retry.ask(target.refresh)
+    return run.stats.report()
 
 
 def rehearse(
-    client: OpenSearch,
-    index: str,
+    target: TargetIndex,
     recipe: Recipe,
     sources: Iterable[Source | Rejected],
     options: Options | None = None,
     watch: Watch | None = None,
 ) -> Report:
-    """What `ingest_photos` would do: it decodes, but encodes and writes nothing."""
-    options, watch = options or Options(), watch or Watch()
-    stats, pace = Stats(watch, options.workers), Pace(options.workers)
-    decoder = Decoder(only_decode, options.attributes, options.force, options.workers)
-    with translate_errors(address(client)), decoder as decode, threads(options.workers) as pool:
-        there = TargetIndex(client, index)
-        there.refuse_other(recipe)
-        jobs = compared(there, until(watch, sources), Retry(options.retry_timeout, watch))
-        for batch in batches(in_order(pool, decode, jobs, pace), pace, stats):
-            stats.would_write(batch)
-    return stats.report()
+    """What `bring_in` would do: it decodes, but encodes and writes nothing."""
+    run = Run(target, recipe, options or Options(), watch or Watch())
+    target.refuse_other(recipe)
+    decoder = Decoder(only_decode, run.wanted, run.options.workers)
+    with decoder as decode, threads(run.options.workers) as pool:
+        jobs = compared(Compare(target), until(run.watch, sources), run.retry)
+        for outcome in until(run.watch, as_ready(pool, decode, jobs, run.pace)):
+            run.stats.add(outcome)
+    return run.stats.report()
 
 
-def querybank(model: Model[Prepared], there: Recipe | None) -> Querybank | None:
-    """None for an index that was made without hubness, and stays so."""
-    return Querybank(model) if there is not None and there.bank else None
+class Run:
+    """What the stages of one run share."""
+
+    def __init__(self, target: TargetIndex, recipe: Recipe, options: Options, watch: Watch) -> None:
+        self.target, self.recipe, self.options, self.watch = target, recipe, options, watch
+        self.wanted = Wanted(recipe.hash, as_stored(options.attributes), options.force)
+        self.stats, self.pace = Stats(watch, options.workers), Pace(options.workers)
+        self.retry = Retry(options.retry_timeout, watch)
+
+    def types(self, before: TargetIndex | None) -> dict[str, object]:
+        """The mappings of all attributes that documents of this run may have."""
+        there = before.attribute_types() if before else {}
+        return {**there, **types_of(self.options.attributes)}
+
+    @contextmanager
+    def writing(self, before: TargetIndex | None) -> Iterator[Callable[[Write], None]]:
+        """Takes each write; with the first, it makes the index, if there is none."""
+        writer: Writer | None = None
+
+        def write(what: Write) -> None:
+            nonlocal writer
+            if writer is None:
+                self.retry.insist(partial(self.target.make, self.recipe, self.types(before)))
+                assert self.target.found is not None
+                sender = Sender(self.target.client, Guard.of(self.target.found), self.retry)
+                writer = Writer(sender, self.stats.add)
+            writer.add(what)
+
+        try:
+            yield write
+        except BaseException:
+            if writer is not None:
+                writer.close(complete=False)
+            raise
+        if writer is not None:
+            writer.close(complete=True)
 
 
-def write(ready: Ready[Prepared], regions: Sequence[Region]) -> Write:
-    lines = index_lines(document(ready.photo, regions, datetime.now(UTC)))
-    return Write(ready.source.name, lines, ready.is_new, len(regions))
+def as_ready(
+    pool: ThreadPoolExecutor, work: Callable[[Item], Result], items: Iterable[Item], pace: Pace
+) -> Iterator[Result]:
+    """The results of `work` as they come, whichever item was first. No more than so many are under way."""
+    done: SimpleQueue[Future[Result]] = SimpleQueue()
+    under_way = 0
+    for item in items:
+        pool.submit(work, item).add_done_callback(done.put)
+        under_way += 1
+        while under_way > pace.ahead or not done.empty():
+            under_way -= 1
+            yield done.get().result()
+    while under_way:
+        under_way -= 1
+        yield done.get().result()
 
 
 def only_decode(picture: Picture) -> None:

@@ -1,20 +1,23 @@
-"""Counts and times of a run, as they come in."""
+"""Counts and times of a run: a fold over what the stages give."""
 
 from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Any
 
-from sorce.ingest.bulk import THREADS, Sent
 from sorce.ingest.decode import Ready, Unchanged
+from sorce.ingest.encode import Batch
 from sorce.ingest.report import Report, Watch
+from sorce.ingest.write import THREADS, Sent, WriteFields
 from sorce.mappings import Rejected
+
+Outcome = Unchanged | Rejected | Batch | Sent | Ready[Any] | WriteFields
 
 
 class Stats:
-    """Told of each photo once, always in the thread that runs the ingest."""
+    """Told of each outcome once, always in the thread that runs the ingest."""
 
     def __init__(self, watch: Watch, workers: int) -> None:
         self.watch = watch
@@ -24,36 +27,31 @@ class Stats:
         self._decode = self._encode = self._write = 0.0
         self._started = time.perf_counter()
 
-    def settled(self, outcome: Unchanged | Rejected) -> None:
-        """A photo that needs no work, or can have none."""
-        if isinstance(outcome, Rejected):
-            self._counts["rejected"] += 1
-            self.watch.rejected(outcome)
-        else:
-            self._counts["unchanged"] += 1
-        self.watch.done(1)
-
-    def decoded(self, seconds: float) -> None:
-        self._decode += seconds / self._workers
-
-    def encoded(self, seconds: float) -> None:
-        self._encode += seconds
-
-    def noted(self, note: str | None) -> None:
-        """Once a run: of photos of many sizes it would be said again and again with other numbers."""
-        if note is not None and not self._noted:
-            self._noted = True
-            self.watch.noted(note)
-
-    def sent(self, sent: Sent) -> None:
-        self._write += sent.seconds / THREADS
-        self._counts["regions"] += sum(write.regions for write in sent.written)
-        self._written([write.is_new for write in sent.written])
-        for reject in sent.rejected:
-            self.settled(reject)
-
-    def would_write(self, batch: Sequence[Ready[Any]]) -> None:
-        self._written([ready.is_new for ready in batch])
+    def add(self, outcome: Outcome) -> None:
+        """A batch only adds its times: its photos count when they are sent. Of a rehearsal, nothing is ever sent."""
+        match outcome:
+            case Unchanged():
+                self._settled("unchanged")
+            case Rejected():
+                self.watch.rejected(outcome)
+                self._settled("rejected")
+            case Ready():
+                self._decode += outcome.seconds / self._workers
+                self._settled("new" if outcome.version is None else "changed")
+            case WriteFields():
+                self._settled(outcome.counted)
+            case Batch():
+                self._decode += outcome.decode_seconds / self._workers
+                self._encode += outcome.encode_seconds
+                self._note(outcome.notes)
+            case Sent():
+                self._write += outcome.seconds / THREADS
+                for write in outcome.written:
+                    self._counts["regions"] += write.regions
+                    self._counts[write.counted] += 1
+                self.watch.done(len(outcome.written))
+                for reject in outcome.rejected:
+                    self.add(reject)
 
     def report(self) -> Report:
         return Report(
@@ -65,7 +63,13 @@ class Stats:
             stopped=self.watch.stop.is_set(),
         )
 
-    def _written(self, are_new: Sequence[bool]) -> None:
-        self._counts["new"] += sum(are_new)
-        self._counts["changed"] += len(are_new) - sum(are_new)
-        self.watch.done(len(are_new))
+    def _settled(self, counted: str) -> None:
+        self._counts[counted] += 1
+        self.watch.done(1)
+
+    def _note(self, notes: Iterable[str]) -> None:
+        """Once a run: of photos of many sizes it would be said again and again with other numbers."""
+        for note in notes:
+            if not self._noted:
+                self._noted = True
+                self.watch.noted(note)

@@ -10,6 +10,7 @@ from typing import Any
 
 from sorce.errors import SorceError
 from sorce.mappings.found import SCHEMA, FoundIndex, Json
+from sorce.mappings.limits import MAX_KEYWORD_BYTES
 from sorce.mappings.recipe import Recipe
 from sorce.mappings.values import Attribute
 
@@ -32,9 +33,6 @@ PHOTO_OF_SCHEMA_2 = {
 REGION_OF_SCHEMA_2 = {"taken_on": DATE}
 """The fields of a region that schema 1 does not have."""
 
-MAX_KEYWORD_BYTES = 32_766
-"""A longer keyword is refused by OpenSearch, and its whole document with it."""
-
 PARSERS: dict[str | None, Callable[[str], Attribute]] = {
     None: str,
     "int": int,
@@ -44,7 +42,7 @@ PARSERS: dict[str | None, Callable[[str], Attribute]] = {
 
 
 def index_body(
-    recipe: Recipe, settings: Mapping[str, Any] | None = None, root: str | None = None, attributes: Json | None = None
+    recipe: Recipe, settings: Mapping[str, Any] | None = None, root: str | None = None, attributes: Mapping[str, object] | None = None
 ) -> Json:
     """Settings and mapping of a new index.
 
@@ -132,7 +130,7 @@ def attributes_mapping(attributes: Mapping[str, Attribute]) -> Json:
     return types_mapping(attribute_types(attributes))
 
 
-def types_mapping(types: Mapping[str, Any]) -> Json:
+def types_mapping(types: Mapping[str, object]) -> Json:
     """As `attributes_mapping`, by the mapping of each attribute."""
     typed = {"properties": dict(types)}
     return {"properties": {"attributes": typed, "regions": {"type": "nested", "properties": {"attributes": typed}}}}

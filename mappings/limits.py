@@ -8,3 +8,6 @@ MAX_CANDIDATES = 10_000
 
 MAX_BOXES = 100
 """Most inner hits of one photo (`index.max_inner_result_window`)."""
+
+MAX_KEYWORD_BYTES = 32_766
+"""Most bytes of a keyword. A longer one is refused, and its whole document with it."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,24 +11,52 @@ from sorce.mappings.values import Attribute
 
 Json = dict[str, Any]
 
+ATTRIBUTES = "attributes."
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """One state of a document: whoever writes it names the state that he knows, and is refused if it has changed."""
+
+    seq_no: int
+    primary_term: int
+
+    @classmethod
+    def of(cls, hit: Mapping[str, Any]) -> Version:
+        return cls(hit["_seq_no"], hit["_primary_term"])
+
+    def to_action(self) -> dict[str, int]:
+        """As a line of a bulk request names it."""
+        return {"if_seq_no": self.seq_no, "if_primary_term": self.primary_term}
+
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """What an index already holds of a photo. A date among the attributes is text here, as the index takes it again."""
+    """What an index already holds of a photo. A date among the attributes is text here, as the index takes it again.
 
-    content_hash: str
-    attributes: Mapping[str, Attribute]
+    `content_hash` is empty in a document without one, and `recipe_hash` None in a document of schema 1.
+    """
+
+    version: Version
+    content_hash: str = ""
+    recipe_hash: str | None = None
+    attributes: Mapping[str, Attribute] = field(default_factory=dict)
 
     @classmethod
     def of(cls, hit: Mapping[str, Any]) -> Stored:
         """Read from a hit of `by_ids`."""
-        prefix, fields = "attributes.", hit["fields"]
-        attributes = {key.removeprefix(prefix): values[0] for key, values in fields.items() if key.startswith(prefix)}
-        return cls(fields["content_hash"][0], attributes)
+        fields: Mapping[str, Sequence[Any]] = hit.get("fields", {})
+        attributes = {name.removeprefix(ATTRIBUTES): fields[name][0] for name in fields if name.startswith(ATTRIBUTES)}
+        recipe_hash = fields["recipe_hash"][0] if "recipe_hash" in fields else None
+        return cls(Version.of(hit), fields.get("content_hash", [""])[0], recipe_hash, attributes)
+
+    def lacks(self, given: Mapping[str, Attribute]) -> bool:
+        """Whether one of these attributes is not there, or has another value."""
+        return any(self.attributes.get(name) != value for name, value in as_stored(given).items())
 
     def with_attributes(self, given: Mapping[str, Attribute]) -> dict[str, Attribute]:
         """The attributes after a run that sets the given ones: what it does not name stays."""
-        return {**self.attributes, **{key: _as_stored(value) for key, value in given.items()}}
+        return {**self.attributes, **as_stored(given)}
 
 
 def by_ids(photo_ids: Sequence[str]) -> Json:
@@ -38,7 +66,8 @@ def by_ids(photo_ids: Sequence[str]) -> Json:
         "size": len(photo_ids),
         "query": {"ids": {"values": list(photo_ids)}},
         "_source": False,
-        "docvalue_fields": ["content_hash", "attributes.*"],
+        "seq_no_primary_term": True,
+        "docvalue_fields": ["content_hash", "recipe_hash", f"{ATTRIBUTES}*"],
     }
 
 
@@ -47,12 +76,22 @@ def uris_below(prefix: str, *, relative: bool) -> Json:
     query: Json = {"filter": [{"prefix": {"uri": prefix}}]}
     if relative:
         query["must_not"] = [{"prefix": {"uri": "file:"}}]
-    return {"query": {"bool": query}, "_source": False, "docvalue_fields": ["uri"]}
+    return {
+        "query": {"bool": query},
+        "_source": False,
+        "seq_no_primary_term": True,
+        "docvalue_fields": ["uri"],
+    }
 
 
 def uri_of(hit: Mapping[str, Any]) -> str:
     """Read from a hit of `uris_below`."""
     return str(hit["fields"]["uri"][0])
+
+
+def as_stored(attributes: Mapping[str, Attribute]) -> dict[str, Attribute]:
+    """Attributes as an index gives them back: dates as text, in UTC."""
+    return {name: _as_stored(value) for name, value in attributes.items()}
 
 
 def _as_stored(value: Attribute) -> Attribute:

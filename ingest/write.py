@@ -1,0 +1,379 @@
+"""Documents to the cluster: bounded by bytes, decided one by one, sent again where that can help."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from enum import Enum
+from types import TracebackType
+from typing import Any, Literal
+from urllib.parse import quote
+
+import orjson
+from opensearchpy import OpenSearch, exceptions
+
+from sorce.errors import ClusterError
+from sorce.ingest.guard import Guard, Item
+from sorce.ingest.retry import Backoff, Retry, passes, passing
+from sorce.mappings import Attribute, Rejected
+from sorce.mappings.lookup import Version
+from sorce.mappings.update import merge
+
+THREADS = 2
+MOST_BYTES = 10_000_000
+MOST_SECONDS = 10.0
+"""After so long a request is sent though it is not full, so that little is done twice after a power cut."""
+
+FATAL = frozenset({401, 403, 404})
+TOO_LARGE = 413
+CONFLICT = "version_conflict_engine_exception"
+TRIES = 10
+"""How often OpenSearch itself repeats an update that another one came in between of."""
+
+Counted = Literal["new", "changed", "unchanged", "pruned"]
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """A change of one document on its way. Each kind says what to send first, and what where the document has changed.
+
+    `name` is for a person, `photo_id` the document's id, `counted` what the photo counts as when it is done. `version`
+    is the state of the document that was seen; None where there was no document.
+    """
+
+    name: str
+    photo_id: str
+    counted: Counted
+    version: Version | None
+
+    @property
+    def regions(self) -> int:
+        """How many regions it writes."""
+        return 0
+
+    @property
+    def size(self) -> int:
+        """Bytes, about."""
+        return 100
+
+    @property
+    def lines(self) -> bytes:
+        """Lines of a bulk request that are refused (409) unless the document is in the state that was seen."""
+        raise NotImplementedError
+
+    @property
+    def lines_after_conflict(self) -> bytes | None:
+        """Lines that do the same to a document in any state; None where it is to be left alone then."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, slots=True)
+class WriteDocument(Write):
+    """A whole document, as JSON. `attributes` are those that this run sets."""
+
+    document: bytes
+    region_count: int
+    attributes: Mapping[str, Attribute] = field(default_factory=dict)
+
+    @property
+    def regions(self) -> int:
+        return self.region_count
+
+    @property
+    def size(self) -> int:
+        return len(self.document)
+
+    @property
+    def lines(self) -> bytes:
+        if self.version is None:
+            return _lines({"create": {"_id": self.photo_id}}, self.document)
+        return _lines({"index": {"_id": self.photo_id, **self.version.to_action()}}, self.document)
+
+    @property
+    def lines_after_conflict(self) -> bytes:
+        body = orjson.dumps(merge(orjson.Fragment(self.document), self.attributes))
+        return _lines(_update(self.photo_id), body)
+
+
+@dataclass(frozen=True, slots=True)
+class WriteFields(Write):
+    """An update by a script, as JSON: of attributes, and of fields that older documents lack."""
+
+    update: bytes
+
+    @property
+    def size(self) -> int:
+        return len(self.update)
+
+    @property
+    def lines(self) -> bytes:
+        if self.version is None:
+            return self.lines_after_conflict
+        return _lines({"update": {"_id": self.photo_id, **self.version.to_action()}}, self.update)
+
+    @property
+    def lines_after_conflict(self) -> bytes:
+        return _lines(_update(self.photo_id), self.update)
+
+
+@dataclass(frozen=True, slots=True)
+class Deletion(Write):
+    """A document that goes, unless it has changed."""
+
+    @property
+    def lines(self) -> bytes:
+        assert self.version is not None
+        return orjson.dumps({"delete": {"_id": self.photo_id, **self.version.to_action()}}) + b"\n"
+
+    @property
+    def lines_after_conflict(self) -> None:
+        return None
+
+
+def document_json(document: Mapping[str, object]) -> bytes:
+    """A document with numpy arrays for vectors, each number as precise as it is."""
+    return orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY)
+
+
+def _update(photo_id: str) -> dict[str, object]:
+    return {"update": {"_id": photo_id, "retry_on_conflict": TRIES}}
+
+
+def _lines(action: Mapping[str, object], body: bytes) -> bytes:
+    return b"%s\n%s\n" % (orjson.dumps(action), body)
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What became of some writes. What is in no list was given up because the run was asked to stop.
+
+    `left_alone` are those whose document had changed meanwhile, so that nothing was done.
+    """
+
+    written: list[Write]
+    rejected: list[Rejected]
+    left_alone: list[Write]
+    seconds: float
+
+
+class Fate(Enum):
+    WRITTEN = "written"
+    REJECTED = "rejected"
+    CONFLICT = "conflict"
+    AGAIN = "again"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The cluster's word on one write."""
+
+    fate: Fate
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Pending:
+    """A write, and the lines that are sent for it now."""
+
+    write: Write
+    lines: bytes
+
+
+@dataclass(frozen=True)
+class Sender:
+    """Sends writes until each is written or rejected. Any thread.
+
+    Writing is repeated freely: a document's id is its photo's, so that a second copy replaces the first. `guard` sees
+    to it that nothing goes to another index.
+    """
+
+    client: OpenSearch
+    guard: Guard
+    retry: Retry = field(default_factory=Retry)
+
+    def send(self, writes: Sequence[Write]) -> Sent:
+        """Raises ClusterError where the cluster refuses all, or takes nothing until the retry timeout.
+
+        Raises IndexReplaced where the name no longer stands for the index.
+        """
+        if self.retry.ended.is_set():
+            return Sent([], [], [], 0.0)
+        try:
+            return self._send(writes)
+        except BaseException:
+            self.retry.ended.set()
+            raise
+
+    def _send(self, writes: Sequence[Write]) -> Sent:
+        started = time.perf_counter()
+        sent = Sent([], [], [], 0.0)
+        left, waiting = [_Pending(write, write.lines) for write in writes], Backoff(self.retry)
+        while True:
+            answers = list(zip(left, self._ask(left), strict=True))
+            left, why = self._sorted(answers, sent)
+            if len(left) < len(answers):
+                waiting.progress()
+            # What met another's change is sent at once, in its other form.
+            if not left or (why is not None and not waiting.again(why)):
+                return Sent(sent.written, sent.rejected, sent.left_alone, time.perf_counter() - started)
+
+    def _sorted(self, answers: Sequence[tuple[_Pending, Answer]], sent: Sent) -> tuple[list[_Pending], str | None]:
+        """Adds to `sent` what is decided; gives what is to be sent again, and why the cluster did not take it."""
+        left: list[_Pending] = []
+        why: str | None = None
+        for pending, answer in answers:
+            write = pending.write
+            if answer.fate is Fate.WRITTEN:
+                sent.written.append(write)
+            elif answer.fate is Fate.REJECTED:
+                sent.rejected.append(Rejected(write.name, answer.reason))
+            elif answer.fate is Fate.AGAIN:
+                why = why or answer.reason
+                left.append(pending)
+            elif (lines := write.lines_after_conflict) is None:
+                sent.left_alone.append(write)
+            else:
+                if lines == pending.lines:
+                    why = why or answer.reason
+                left.append(_Pending(write, lines))
+        return left, why
+
+    def _ask(self, writes: Sequence[_Pending]) -> list[Answer]:
+        """One request; several where it is too large for the cluster."""
+        try:
+            items = self._bulk(self.guard.lines + b"".join(pending.lines for pending in writes))
+        except (exceptions.TransportError, exceptions.SerializationError) as error:
+            if isinstance(error, exceptions.TransportError) and error.status_code == TOO_LARGE:
+                return self._halves(writes)
+            why = passing(error)
+            if why is None:
+                raise
+            return [Answer(Fate.AGAIN, why)] * len(writes)
+        if len(items) != self.guard.actions + len(writes):
+            answered = max(0, len(items) - self.guard.actions)
+            return [Answer(Fate.AGAIN, f"an answer for {answered} of {len(writes)} documents")] * len(writes)
+        undecided = self.guard.undecided(items)
+        if undecided is not None:
+            answer = self._answer(undecided)
+            # What was written all the same is met again as a conflict, and found to be the same.
+            return [Answer(Fate.AGAIN, answer.reason)] * len(writes)
+        written = [next(iter(item.values())) for item in items[self.guard.actions :]]
+        if self.guard.is_elsewhere(items):
+            raise self._stop(writes, written)
+        return [self._answer(item) for item in written]
+
+    def _bulk(self, body: bytes) -> list[Any]:
+        # Not by the client itself, which would send all of it again, three times and at once.
+        connection = self.client.transport.get_connection()
+        kept = ("status", "error", "result", "_seq_no", "_primary_term")
+        params = {"filter_path": ",".join(f"items.*.{name}" for name in kept)}
+        _, _, answer = connection.perform_request("POST", f"/{quote(self.guard.name)}/_bulk", params, body)
+        try:
+            return list(orjson.loads(answer)["items"])
+        except (ValueError, LookupError, TypeError) as error:
+            raise exceptions.SerializationError(answer, error) from error
+
+    def _stop(self, writes: Sequence[_Pending], items: Sequence[Item]) -> ClusterError:
+        """Takes back what went to another index, as far as it was new there; the error that ends the run."""
+        done = [(pending.write, item) for pending, item in zip(writes, items, strict=True) if item["status"] < 300]
+        new = [(write, item) for write, item in done if item.get("result") == "created"]
+        changed = [item for _, item in done if item.get("result") in ("updated", "deleted")]
+        if new:
+            states = [(write, Version(item["_seq_no"], item["_primary_term"])) for write, item in new]
+            deletions = [Deletion(write.name, write.photo_id, "pruned", state) for write, state in states]
+            self._bulk(b"".join(deletion.lines for deletion in deletions))
+        return self.guard.replaced(len(new), len(changed))
+
+    def _halves(self, writes: Sequence[_Pending]) -> list[Answer]:
+        if len(writes) == 1:
+            size = len(writes[0].lines) / 1e6
+            return [Answer(Fate.REJECTED, f"its document of {size:.1f} MB is larger than the cluster takes (413)")]
+        middle = len(writes) // 2
+        return self._ask(writes[:middle]) + self._ask(writes[middle:])
+
+    def _answer(self, item: Item) -> Answer:
+        status, error = item["status"], item.get("error", {})
+        if status < 300:
+            return Answer(Fate.WRITTEN)
+        said = f"{error.get('reason', 'no reason given')} ({status})"
+        if error.get("type") == CONFLICT:
+            return Answer(Fate.CONFLICT, said)
+        if passes(status, said):
+            return Answer(Fate.AGAIN, said)
+        if error.get("type") == "document_missing_exception":
+            return Answer(Fate.REJECTED, "was deleted from the index meanwhile; run the same command again")
+        if status in FATAL:
+            raise ClusterError(
+                f"index '{self.guard.name}' takes no photos: {said}; mend that and run the same command again."
+            )
+        return Answer(Fate.REJECTED, f"was refused by the cluster: {said}")
+
+
+class Writer:
+    """Gathers writes into requests and sends them in threads of its own; `add` waits where they cannot keep up.
+
+    `on_sent` is called in the thread that adds.
+    """
+
+    def __init__(self, sender: Sender, on_sent: Callable[[Sent], None], most_bytes: int = MOST_BYTES) -> None:
+        self._sender = sender
+        self._on_sent = on_sent
+        self._most_bytes = most_bytes
+        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="write")
+        self._under_way: set[Future[Sent]] = set()
+        self._gathered: list[Write] = []
+        self._bytes = 0
+        self._since = 0.0
+
+    def __enter__(self) -> Writer:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close(complete=kind is None)
+
+    def close(self, *, complete: bool) -> None:
+        """Sends what is left, if the run is `complete`. What a failed run has under way is still finished."""
+        done = False
+        try:
+            if complete:
+                self._send()
+                self._collect(0)
+                done = True
+        finally:
+            # What waits behind it, or for the cluster, is not.
+            if not done:
+                self._sender.retry.ended.set()
+            self._pool.shutdown(cancel_futures=True)
+
+    def add(self, write: Write) -> None:
+        """Raises whatever stopped an earlier request."""
+        if self._bytes + write.size > self._most_bytes:
+            self._send()
+        if not self._gathered:
+            self._since = time.monotonic()
+        self._gathered.append(write)
+        self._bytes += write.size
+        if time.monotonic() - self._since > MOST_SECONDS:
+            self._send()
+        self._collect(len(self._under_way))
+
+    def _send(self) -> None:
+        if self._gathered:
+            # One request waits for each that is being sent, so that no writer is ever idle for long.
+            self._collect(2 * THREADS - 1)
+            self._under_way.add(self._pool.submit(self._sender.send, self._gathered))
+            self._gathered, self._bytes = [], 0
+
+    def _collect(self, most: int) -> None:
+        """Takes what is finished, and waits until no more than so many requests are under way."""
+        while self._under_way:
+            enough = len(self._under_way) <= most
+            finished, self._under_way = wait(self._under_way, 0 if enough else None, FIRST_COMPLETED)
+            for future in finished:
+                self._on_sent(future.result())
+            if enough:
+                return
