@@ -15,7 +15,9 @@ from corpus import WIDE, Corpus, Shape, cluster, corpus_of, photo_id, refuse_rej
 from figures import Line, at_least, exactly
 from opensearchpy import OpenSearch, helpers
 
-from sorce.ingest.bulk import Sender, Writer
+from sorce.cluster import find_index
+from sorce.ingest.guard import Guard
+from sorce.ingest.write import Sender, Writer
 from sorce.mappings import Recipe, Vector
 from sorce.mappings.index import index_body
 
@@ -48,7 +50,7 @@ def measures() -> Iterator[Line]:
 
 
 def by_sorce(client: OpenSearch, index: str, corpus: Corpus) -> None:
-    with Writer(Sender(client, index), refuse_rejects) as writer:
+    with Writer(Sender(client, Guard.of(find_index(client, index))), refuse_rejects) as writer:
         for photo in range(PHOTOS):
             writer.add(write(photo, corpus.vectors[photo]))
 

@@ -16,9 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 from opensearchpy import OpenSearch
 
-from sorce.cluster import connect
+from sorce.cluster import connect, find_index
 from sorce.engine import running
-from sorce.ingest.bulk import Sender, Sent, Write, Writer, index_lines
+from sorce.ingest.guard import Guard
+from sorce.ingest.write import Sender, Sent, WriteDocument, Writer, document_json
 from sorce.mappings import Box, Photo, PhotoFile, Recipe, Region, Vector
 from sorce.mappings.document import document
 from sorce.mappings.index import index_body
@@ -150,18 +151,18 @@ def box(region: int) -> Box:
     return Box(column * across, row * down, (column + 1) * across, (row + 1) * down)
 
 
-def write(photo: int, vectors: Vector) -> Write:
+def write(photo: int, vectors: Vector) -> WriteDocument:
     """The document of one photo of the corpus, as ingest would write it."""
     regions = [Region(box(number), vector, "tile" if number else "whole") for number, vector in enumerate(vectors)]
     return write_regions(photo, regions)
 
 
-def write_regions(photo: int, regions: Sequence[Region]) -> Write:
+def write_regions(photo: int, regions: Sequence[Region]) -> WriteDocument:
     """The same of any regions, of which the first is the whole photo."""
     name, whole = f"{photo}.jpg", regions[0].box
     file = PhotoFile(photo_id(photo), f"file:///photos/{name}", name, "/photos", f"{photo:064x}", 1_000_000)
     body = document(Photo(file, int(whole.x2), int(whole.y2)), regions, datetime.now(UTC))
-    return Write(name, index_lines(body), is_new=True, regions=len(regions))
+    return WriteDocument(name, file.photo_id, "new", None, document_json(body), len(regions))
 
 
 @cache
@@ -181,7 +182,7 @@ class Indexed:
         recipe = Recipe("synthetic", "1", "tiles", shape.dimension, "numpy")
         self.client.indices.create(index=self.name, body=index_body(recipe, {"index.number_of_replicas": 0}))
         started = time.monotonic()
-        with Writer(Sender(self.client, self.name), refuse_rejects) as writer:
+        with Writer(Sender(self.client, Guard.of(find_index(self.client, self.name))), refuse_rejects) as writer:
             for number in range(photos):
                 writer.add(write(number, self.corpus.vectors[number]))
         self.client.indices.refresh(index=self.name, params={"request_timeout": 600})

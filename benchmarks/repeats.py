@@ -12,11 +12,12 @@ from figures import Line, at_most
 from finds import scenes
 from opensearchpy import OpenSearch
 
-from sorce.cluster import connect
+from sorce.cluster import connect, find_index
 from sorce.engine import running
 from sorce.evaluate.metrics import best_region_scores, ranks, recall_at
 from sorce.evaluate.run import merged_size
-from sorce.ingest.bulk import Sender, Writer
+from sorce.ingest.guard import Guard
+from sorce.ingest.write import Sender, Writer
 from sorce.mappings import Region, Vector
 from sorce.mappings.index import index_body
 from sorce.models import load_model
@@ -71,7 +72,7 @@ def _built(client: OpenSearch, body: dict[str, object], ways: dict[str, Photos])
             photos, index = ways[name], f"repeats-{name}-{round_number}"
             client.indices.create(index=index, body=body)
             started = time.monotonic()
-            with Writer(Sender(client, index), refuse_rejects) as writer:
+            with Writer(Sender(client, Guard.of(find_index(client, index))), refuse_rejects) as writer:
                 for number, regions in enumerate(photos):
                     writer.add(write_regions(number, regions))
             size[name] = merged_size(client, index)

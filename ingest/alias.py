@@ -3,125 +3,206 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 
 import orjson
 from opensearchpy import OpenSearch, exceptions
 
-from sorce.cluster import address, resolved, translate_errors
+from sorce.cluster import address, look_up_all, translate_errors
 from sorce.errors import RecipeMismatch, SorceError
-from sorce.ingest.flow import LOOKUP
-from sorce.ingest.index import TargetIndex
-from sorce.ingest.prune import gone
+from sorce.ingest.compare import AT_ONCE
+from sorce.ingest.guard import Guard
+from sorce.ingest.index import Listed, TargetIndex
+from sorce.ingest.prune import find_gone
 from sorce.ingest.retry import Retry
+from sorce.ingest.write import Sender, WriteFields
 from sorce.mappings import Recipe, refuse_mismatch
-from sorce.mappings.names import Names
+from sorce.mappings.found import FoundIndex
+from sorce.mappings.lookup import Stored
+from sorce.mappings.names import Names, check_index_name
+from sorce.mappings.update import carry
 from sorce.models.querybank import banked
 from sorce.pictures.files import Files
 
 DEFAULT_PIPELINE = "index.search.default_pipeline"
 
 
-def target(client: OpenSearch, alias: str, recipe: Recipe) -> str:
-    """The index for an alias's photos by this recipe: the one that it names, or else one named after the recipe.
+@dataclass(frozen=True)
+class Alias:
+    """An alias as it was found: by rights it names one index, or none yet."""
 
-    The same recipe gives the same name, so that an ingest which was cut short goes on where it was. Raises SorceError
-    where the name is an index's own, or where the cluster would go on encoding searches of the alias by another model.
-    """
-    there = behind(client, alias)
-    # As the index will have it: with the bank that its regions' hubness comes from.
-    recipe = banked(recipe)
-    if there is not None and goes_on(*there, recipe):
-        return there[0]
-    name = f"{alias}-{hashlib.sha256(orjson.dumps(recipe.to_meta(), option=orjson.OPT_SORT_KEYS)).hexdigest()[:8]}"
-    if there is not None and not same_encoder(there[1], recipe) and pipeline(client, there[0]) in server_side(alias):
-        raise SorceError(
-            f"'{alias}' cannot move to another encoder while the cluster encodes its searches: bring the photos in "
-            f"with --index {name}, install for '{name}' and have callers search that, and then "
-            f"`sorce plugin uninstall --index {alias}` and run this again."
+    client: OpenSearch
+    name: str
+    behind: Sequence[FoundIndex]
+
+    @classmethod
+    def look_up(cls, client: OpenSearch, name: str) -> Alias:
+        """Raises SorceError where the name is an index's own."""
+        found = look_up_all(client, check_index_name(name))
+        if any(index.name == name for index in found):
+            raise SorceError(
+                f"'{name}' is an index, so no alias can have that name; give --alias another, or use --index."
+            )
+        return cls(client, name, found)
+
+    @property
+    def recipe(self) -> Recipe | None:
+        """That of the index that it names."""
+        return self.behind[0].recipe if self.behind else None
+
+    def target(self, recipe: Recipe) -> str:
+        """The index for photos by this recipe: the one that the alias names, or else one named after the recipe.
+
+        The same recipe gives the same name, so that an ingest which was cut short goes on where it was. Raises
+        SorceError where the cluster would go on encoding searches of the alias by another model.
+        """
+        # As the index will have it: with the bank that its regions' hubness comes from.
+        recipe = banked(recipe)
+        going_on = next((index for index in self.behind if goes_on(index, recipe)), None)
+        if going_on is not None:
+            return going_on.name
+        name = (
+            f"{self.name}-{hashlib.sha256(orjson.dumps(recipe.to_meta(), option=orjson.OPT_SORT_KEYS)).hexdigest()[:8]}"
         )
-    return name
+        for index in self.behind:
+            if not same_encoder(index.recipe, recipe) and index.default_pipeline in server_side(self.name):
+                raise SorceError(
+                    f"'{self.name}' cannot move to another encoder while the cluster encodes its searches: bring the "
+                    f"photos in with --index {name}, install for '{name}' and have callers search that, and then "
+                    f"`sorce plugin uninstall --index {self.name}` and run this again."
+                )
+        return name
+
+
+def target(client: OpenSearch, alias: str, recipe: Recipe) -> str:
+    """As `Alias.target`, of an alias that has not been looked up."""
+    return Alias.look_up(client, alias).target(recipe)
 
 
 def switch(client: OpenSearch, alias: str, index: str, files: Files | None, retry: Retry | None = None) -> str | None:
     """Has the alias name this index and no other, in one step; the one that it named before, which stays.
 
-    None where there is nothing to do, or no index before. `files` are those whose absence from the disk excuses their
-    absence from the index. Raises SorceError, and leaves all as it is, where the new index lacks other photos;
-    Interrupted where the run is asked to stop before the step.
+    None where there is nothing to do, or no index before. Attributes that only the old index has are carried over.
+    `files` are those whose absence from the disk excuses their absence from the index. Raises SorceError, and leaves
+    all as it is, where the new index lacks other photos; Interrupted where the run is asked to stop before the step.
     """
     retry = retry or Retry()
     with translate_errors(address(client)):
-        there = retry.insist(partial(behind, client, alias))
-        if there is not None and there[0] == index:
+        there = retry.insist(partial(Alias.look_up, client, alias))
+        old = [found for found in there.behind if found.name != index]
+        if not old:
+            if not there.behind:
+                _first(client, alias, index, retry)
             return None
-        add = {"add": {"index": index, "alias": alias}}
-        if there is None:
-            retry.insist(partial(client.indices.update_aliases, body={"actions": [add]}))
-            return None
-        old, recipe = there
-        refuse_loss(alias, TargetIndex(client, old), TargetIndex(client, index), files, retry)
-        default = retry.insist(partial(pipeline, client, old))
-        if default is not None and same_encoder(recipe, retry.insist(partial(resolved, client, index))[1]):
-            # So that the cluster goes on encoding searches of the alias.
-            body = {DEFAULT_PIPELINE: default}
-            retry.insist(partial(client.indices.put_settings, index=index, body=body))
-        retry.insist(partial(exchange, client, alias, old, index))
-        return old
+        new = TargetIndex(client, index)
+        retry.insist(new.look_up)
+        for found in old:
+            carry_over(alias, as_target(client, found), new, files, retry)
+        _keep_pipeline(client, old[0], new, retry)
+        retry.insist(partial(exchange, client, alias, [found.name for found in old], index))
+        return ", ".join(found.name for found in old)
 
 
-def exchange(client: OpenSearch, alias: str, old: str, new: str) -> None:
+def _first(client: OpenSearch, alias: str, index: str, retry: Retry) -> None:
+    """Makes the alias. Raises SorceError where somebody else has made it at the same moment, for another index."""
+    add = {"add": {"index": index, "alias": alias}}
+    retry.insist(partial(client.indices.update_aliases, body={"actions": [add]}))
+    others = [found.name for found in retry.insist(partial(look_up_all, client, alias)) if found.name != index]
+    if others:
+        body = json.dumps({"actions": [{"remove": {"index": other, "alias": alias}} for other in others]})
+        raise SorceError(
+            f"'{alias}' now names '{index}' and '{', '.join(others)}', as another ingest made it at the same moment; "
+            f"run the same command again where the recipe to keep is, or POST /_aliases {body}."
+        )
+
+
+def as_target(client: OpenSearch, found: FoundIndex) -> TargetIndex:
+    """The index itself, without another look-up."""
+    target = TargetIndex(client, found.name)
+    target.found = found.by_its_own_name()
+    return target
+
+
+def exchange(client: OpenSearch, alias: str, old: Sequence[str], new: str) -> None:
     """The step itself. Raises NotFoundError, and nothing is done, if somebody has moved the alias meanwhile."""
-    remove = {"remove": {"index": old, "alias": alias, "must_exist": True}}
+    removes = [{"remove": {"index": name, "alias": alias, "must_exist": True}} for name in old]
     add = {"add": {"index": new, "alias": alias}}
     try:
-        client.indices.update_aliases(body={"actions": [remove, add]})
+        client.indices.update_aliases(body={"actions": [*removes, add]})
     except exceptions.NotFoundError:
-        there = behind(client, alias)
+        there = look_up_all(client, alias)
         # Otherwise it was done by a request whose answer was lost.
-        if there is None or there[0] != new:
+        if [found.name for found in there] != [new]:
             raise
 
 
-def behind(client: OpenSearch, alias: str) -> tuple[str, Recipe] | None:
-    """The index that an alias names, and its recipe. Raises SorceError where the name is an index's own."""
-    if not client.indices.exists(index=alias):
-        return None
-    index, recipe = resolved(client, alias)
-    if index == alias:
-        raise SorceError(
-            f"'{alias}' is an index, so no alias can have that name; give --alias another, or use --index."
-        )
-    return index, recipe
+def _keep_pipeline(client: OpenSearch, old: FoundIndex, new: TargetIndex, retry: Retry) -> None:
+    """So that the cluster goes on encoding searches of the alias."""
+    if old.default_pipeline is None or new.found is None or not same_encoder(old.recipe, new.found.recipe):
+        return
+    body = {DEFAULT_PIPELINE: old.default_pipeline}
+    retry.insist(partial(client.indices.put_settings, index=new.name, body=body))
 
 
-def refuse_loss(alias: str, old: TargetIndex, new: TargetIndex, files: Files | None, retry: Retry) -> None:
+def carry_over(alias: str, old: TargetIndex, new: TargetIndex, files: Files | None, retry: Retry) -> None:
+    """Sets in the new index the attributes that only the old one has. Raises SorceError where photos are missing."""
     # Otherwise what was written just now, or where an index never refreshes by itself, would not be missed.
     retry.insist(old.refresh)
     retry.insist(new.refresh)
-    excused = set() if files is None else set(gone(old, files, retry))
-    lost = [uri for photo_id, uri in lacking(old, new, retry) if photo_id not in excused]
+    excused = set() if files is None else {photo.photo_id for photo in find_gone(old, files, retry).files}
+    lost: list[Listed] = []
+    for photos, here, there in compared_pages(old, new, retry):
+        lost += [photo for photo in photos if photo.photo_id not in there and photo.photo_id not in excused]
+        writes = [
+            _carried(photo, here[photo.photo_id], there[photo.photo_id]) for photo in photos if photo.photo_id in there
+        ]
+        _send(new, old, [write for write in writes if write is not None], retry)
     if lost:
         raise SorceError(
-            f"'{alias}' still names '{old.name}': '{new.name}' lacks {len(lost):,} of its photos, such as {lost[0]}; "
-            "bring them in as well, or add --prune if their files are gone."
+            f"'{alias}' still names '{old.name}': '{new.name}' lacks {len(lost):,} of its photos, such as "
+            f"{lost[0].uri}; bring them in as well, or add --prune if their files are gone."
         )
 
 
-def lacking(old: TargetIndex, new: TargetIndex, retry: Retry) -> Iterator[tuple[str, str]]:
-    """Ids and URIs of the photos that only the old one has. Raises Interrupted where the run ends first."""
-    photos = old.uris("", relative=False, retry=retry)
-    while batch := list(islice(photos, LOOKUP)):
-        there = retry.insist(partial(new.stored, [photo_id for photo_id, _ in batch]))
-        yield from ((photo_id, uri) for photo_id, uri in batch if photo_id not in there)
+def compared_pages(
+    old: TargetIndex, new: TargetIndex, retry: Retry
+) -> Iterator[tuple[list[Listed], dict[str, Stored], dict[str, Stored]]]:
+    """The photos of the old index by the page, and what both hold of them. Raises Interrupted."""
+    photos = old.listed("", relative=False, retry=retry)
+    while page := list(islice(photos, AT_ONCE)):
+        ids = [photo.photo_id for photo in page]
+        yield page, retry.insist(partial(old.stored, ids)), retry.insist(partial(new.stored, ids))
 
 
-def goes_on(index: str, there: Recipe, here: Recipe) -> bool:
+def _carried(photo: Listed, here: Stored, there: Stored) -> WriteFields | None:
+    """The update that sets what is missing there."""
+    missing = {name: value for name, value in here.attributes.items() if name not in there.attributes}
+    if not missing:
+        return None
+    return WriteFields(photo.uri, photo.photo_id, "changed", there.version, orjson.dumps(carry(missing)))
+
+
+def _send(new: TargetIndex, old: TargetIndex, writes: Sequence[WriteFields], retry: Retry) -> None:
+    if not writes or new.found is None:
+        return
+    types = {name: kind for name, kind in old.attribute_types().items() if name not in new.attribute_types()}
+    retry.insist(partial(new.prepare, new.found.recipe, types))
+    sent = Sender(new.client, Guard.of(new.found), retry).send(writes)
+    if sent.rejected:
+        raise SorceError(
+            f"the attributes of {sent.rejected[0].path} cannot be carried over to '{new.name}': it "
+            f"{sent.rejected[0].reason}."
+        )
+
+
+def goes_on(found: FoundIndex, here: Recipe) -> bool:
     """Whether an index may take more photos by this recipe."""
     try:
-        refuse_mismatch(index, there, here)
+        refuse_mismatch(found.name, found.recipe, here)
     except RecipeMismatch:
         return False
     return True
@@ -137,30 +218,20 @@ def same_encoder(one: Recipe, other: Recipe) -> bool:
     )
 
 
-def template_is_outdated(client: OpenSearch, alias: str, old: str, new: str) -> bool:
-    """Whether the cluster encodes searches of the alias by a template that is made for the old index alone."""
-    if pipeline(client, new) not in server_side(alias):
+def template_is_outdated(client: OpenSearch, alias: Alias, index: str) -> bool:
+    """Whether the cluster encodes searches of the alias by a template that was made for the index before."""
+    [now] = look_up_all(client, index)
+    if now.default_pipeline not in server_side(alias.name):
         return False
-    _, one = resolved(client, old)
-    _, other = resolved(client, new)
-    return in_template(one) != in_template(other)
-
-
-def in_template(recipe: Recipe) -> tuple[object, ...]:
-    """What `sorce.plugin.cluster.template` makes of a recipe."""
-    return (recipe.matching, recipe.has_quality, bool(recipe.bank))
-
-
-def pipeline(client: OpenSearch, index: str) -> str | None:
-    """Its default search pipeline."""
-    try:
-        found = client.indices.get_settings(index=index, name=DEFAULT_PIPELINE, params={"flat_settings": "true"})
-    except exceptions.NotFoundError:
-        return None
-    return next((settings["settings"].get(DEFAULT_PIPELINE) for settings in found.values()), None)
+    return any(in_template(found.recipe) != in_template(now.recipe) for found in alias.behind)
 
 
 def server_side(alias: str) -> tuple[str, str]:
     """The default search pipeline of an index whose searches the cluster encodes, by its alias: now, and by 0.1.0."""
     names = Names(alias)
     return names.default, names.old_default
+
+
+def in_template(recipe: Recipe) -> tuple[object, ...]:
+    """What `sorce.plugin.cluster.template` makes of a recipe."""
+    return (recipe.matching, recipe.has_quality, bool(recipe.bank))

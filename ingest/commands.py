@@ -2,97 +2,23 @@
 
 from __future__ import annotations
 
-import json
-import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from functools import partial
-from itertools import islice
-from typing import IO, Any
+from collections.abc import Sequence
+from typing import Any
 
 import click
-from opensearchpy import OpenSearch
 
-from sorce.cluster import address, translate_errors
-from sorce.errors import ModelError, SorceError
-from sorce.ingest.alias import switch, target, template_is_outdated
-from sorce.ingest.index import TargetIndex
-from sorce.ingest.pipeline import Options, default_workers, ingest_photos, rehearse
-from sorce.ingest.progress import INTERRUPTED, Progress, interruptible
-from sorce.ingest.prune import count_gone, prune
-from sorce.ingest.report import Report
-from sorce.ingest.retry import SECONDS, Interrupted, Retry
-from sorce.mappings import Attribute, Recipe
+from sorce.errors import SorceError
+from sorce.ingest.pipeline import default_workers
+from sorce.ingest.progress import INTERRUPTED
+from sorce.ingest.request import Request
+from sorce.ingest.retry import SECONDS
+from sorce.ingest.run import run, told
+from sorce.mappings import Attribute
 from sorce.mappings.index import parse_attribute
-from sorce.mappings.recipe import Plain
-from sorce.models import DEFAULT_MODEL, DEFAULT_REGIONS, METHODS, Model, load_model, parse_parameters
-from sorce.models.checkpoint import FOLDER, Checkpoint, find, find_again
-from sorce.options import Cluster, cluster
-from sorce.pictures.files import Files, Naming, absolute_path, named
+from sorce.models import DEFAULT_MODEL, DEFAULT_REGIONS, METHODS
+from sorce.options import cluster
 
 DONE_WITH_REJECTS = 3
-
-
-@dataclass(frozen=True)
-class Request:
-    """The command line."""
-
-    paths: Sequence[str]
-    index: str | None
-    alias: str | None
-    cluster: Cluster
-    model: str | None
-    regions: str | None
-    min_object_size: float | None
-    max_regions: int | None
-    parameters: Sequence[str]
-    device: str
-    batch_size: int
-    workers: int
-    root: str | None
-    ignore: Sequence[str]
-    limit: int | None
-    attributes: Mapping[str, Attribute]
-    retry_timeout: float
-    force: bool
-    prune: bool
-    dry_run: bool
-    rejects: IO[str] | None
-    as_json: bool
-    quiet: bool
-
-    @property
-    def name(self) -> str:
-        """What the photos are found by."""
-        return self.index or self.alias or ""
-
-    def files(self) -> Files:
-        """Raises SorceError where a path is outside the root."""
-        root = None if self.root is None else absolute_path(self.root)
-        return Files(named(self.paths, sys.stdin), Naming(root), self.ignore)
-
-    def load_model(self, there: Recipe | None) -> Model[Any]:
-        """What the command line leaves open the index decides, or else the defaults. Raises ModelError."""
-        regions = self.regions or (DEFAULT_REGIONS if there is None else there.regions)
-        parameters = self.given_parameters(regions)
-        if there is not None and there.regions == regions and regions in METHODS:
-            # A recipe may say more than a user can set, such as a detector's revision.
-            parameters = {**{name: there.parameters[name] for name in METHODS[regions].parameters}, **parameters}
-        return load_model(self.checkpoint(there), regions, parameters, self.device, self.batch_size)
-
-    def checkpoint(self, there: Recipe | None) -> Checkpoint:
-        """The very weights of the index, where no others are named: what a name on the hub stands for changes."""
-        if there is None or self.model not in (None, there.model):
-            return find(self.model or DEFAULT_MODEL)
-        if there.model == FOLDER:
-            raise ModelError(f"index '{self.name}' was made with a model from a folder; name that folder with --model.")
-        return find_again(there)
-
-    def given_parameters(self, regions: str) -> dict[str, Plain]:
-        """Those of the command line."""
-        usual: dict[str, Plain] = {"min_object_size": self.min_object_size, "max_regions": self.max_regions}
-        given = {name: value for name, value in usual.items() if value is not None}
-        return {**given, **(parse_parameters(regions, self.parameters) if self.parameters else {})}
 
 
 def attributes(context: click.Context, option: click.Parameter, texts: Sequence[str]) -> dict[str, Attribute]:  # noqa: ARG001
@@ -100,6 +26,13 @@ def attributes(context: click.Context, option: click.Parameter, texts: Sequence[
         return dict(parse_attribute(text) for text in texts)
     except SorceError as error:
         raise click.BadParameter(str(error)) from error
+
+
+def settings(context: click.Context, option: click.Parameter, texts: Sequence[str]) -> list[tuple[str, str]]:  # noqa: ARG001
+    pairs = [text.partition("=") for text in texts]
+    if wrong := [text for text, (name, given, _) in zip(texts, pairs, strict=True) if not name or not given]:
+        raise click.BadParameter(f"'{wrong[0]}' is not understood; write name=value, such as refresh_interval=30s.")
+    return [(name, value) for name, _, value in pairs]
 
 
 @click.command()
@@ -136,6 +69,9 @@ def attributes(context: click.Context, option: click.Parameter, texts: Sequence[
 @click.option(
     "--root", type=click.Path(exists=True, file_okay=False), help="Name photos by their path below this folder."
 )
+@click.option(
+    "--root-moved", is_flag=True, help="The photos of the index's root lie below the new --root now: the same photos."
+)
 @click.option("--ignore", multiple=True, metavar="GLOB", help="Leave out such files and folders; may be repeated.")
 @click.option("--limit", type=click.IntRange(0), help="Stop after so many photos.")
 @click.option(
@@ -145,6 +81,23 @@ def attributes(context: click.Context, option: click.Parameter, texts: Sequence[
     metavar="KEY=VALUE",
     callback=attributes,
     help="Say more of each photo: key=value, key:int=3, key:float=2.5 or key:date=2026-01-31; may be repeated.",
+)
+@click.option("--shards", type=click.IntRange(1), help="Primary shards of a new index.  [default: the cluster's, 1]")
+@click.option("--replicas", type=click.IntRange(0), help="Copies of each shard of a new index.  [default: 1]")
+@click.option(
+    "--setting",
+    "settings",
+    multiple=True,
+    metavar="NAME=VALUE",
+    callback=settings,
+    help="Another setting of a new index, such as refresh_interval=30s; may be repeated.",
+)
+@click.option(
+    "--settings",
+    "settings_file",
+    metavar="FILE",
+    type=click.Path(exists=True, dir_okay=False),
+    help="A JSON file with settings of a new index.",
 )
 @click.option(
     "--retry-timeout",
@@ -156,12 +109,16 @@ def attributes(context: click.Context, option: click.Parameter, texts: Sequence[
 )
 @click.option("--force", is_flag=True, help="Encode unchanged photos again.")
 @click.option("--prune", is_flag=True, help="Remove photos from the index whose file is gone from the given folders.")
+@click.option("--prune-anyway", is_flag=True, help="Prune without a question where more than a tenth is gone.")
 @click.option("--dry-run", is_flag=True, help="Only say what would be done.")
-@click.option("--rejects", type=click.File("w", lazy=False), help="Write what was rejected here, as JSON lines.")
+@click.option(
+    "--rejects", type=click.Path(dir_okay=False), metavar="FILE", help="Write what was rejected here, as JSON lines."
+)
 @click.option("--json", "as_json", is_flag=True, help="End with a JSON object instead of a line for people.")
 @click.option("--quiet", is_flag=True, help="Say nothing but errors.")
 def ingest(**options: Any) -> None:
     """Bring photos into an index: files, folders with all below them, or - for a list of paths on stdin.
+    Paths in the list are separated by line ends or by NUL.
 
     Photos that are there already, unchanged, are skipped; so after an interruption, run the same command again.
     With --alias, photos are searched by that name: when all are in, it moves from the index of the recipe before, which
@@ -172,9 +129,9 @@ def ingest(**options: Any) -> None:
         sorce ingest --index photos --model mini --limit 100 ./photos
         sorce ingest --alias photos --regions clusters ~/Pictures
         sorce ingest --index shelves --root /mnt/photos --set store:int=17 --prune /mnt/photos/17
-        find . -name '*.jpg' -newer stamp | sorce ingest --index photos -
+        find . -name '*.jpg' -newer stamp -print0 | sorce ingest --index photos -
 
-    The exit code is 0 if all went well, 3 if there were rejects, 1 for an error, 130 after Ctrl-C.
+    The exit code is 0 if all went well, 3 if there were rejects, 1 for an error, 130 after Ctrl-C or SIGTERM.
     """
     request = Request(**options)
     if (request.index is None) == (request.alias is None):
@@ -187,63 +144,3 @@ def ingest(**options: Any) -> None:
         raise click.exceptions.Exit(INTERRUPTED)
     if report.rejected:
         raise click.exceptions.Exit(DONE_WITH_REJECTS)
-
-
-def run(request: Request) -> tuple[str, Report]:
-    """The index that the photos went to, and what was done."""
-    files = request.files()
-    if request.prune and not files.folders():
-        raise click.UsageError("--prune looks for photos that are gone from a folder; name a folder.")
-    client = request.cluster.connect()
-    with translate_errors(address(client)):
-        there = TargetIndex(client, request.name).recipe()
-        model = request.load_model(there)
-        index = target(client, request.alias, model.recipe) if request.alias else request.name
-    photos, others = files.count()
-    expected = photos if request.limit is None else min(photos, request.limit)
-    with Progress(expected, request.rejects, request.quiet) as progress, interruptible(progress):
-        report = work(client, index, request, model, files, progress)
-        if request.alias and not report.stopped and not request.dry_run:
-            try:
-                progress.say(moved(client, index, request, request.alias, files, progress))
-            except Interrupted:
-                report = replace(report, stopped=True)
-    return index, replace(report, others=others)
-
-
-def moved(client: OpenSearch, index: str, request: Request, alias: str, files: Files, progress: Progress) -> str:
-    """Switches the alias, if all is there. Raises Interrupted where that is asked to stop."""
-    if request.limit is not None:
-        return f"'{alias}' was not switched to '{index}', which --limit keeps incomplete."
-    retry = Retry(request.retry_timeout, progress)
-    old = switch(client, alias, index, files if request.prune else None, retry)
-    if old is None:
-        return f"'{alias}' names '{index}'."
-    done = f"'{alias}' names '{index}'; '{old}' stays until you delete it."
-    with translate_errors(address(client)):
-        outdated = retry.ask(partial(template_is_outdated, client, alias, old, index))
-    again = f"run `sorce plugin install --index {alias}` again."
-    return f"{done} Searches that the cluster encodes still rank by the recipe before: {again}" if outdated else done
-
-
-def work(
-    client: OpenSearch, index: str, request: Request, model: Model[Any], files: Files, progress: Progress
-) -> Report:
-    sources = islice(files, request.limit)
-    options = Options(request.attributes, request.force, request.workers, request.retry_timeout)
-    if request.dry_run:
-        report = rehearse(client, index, model.recipe, sources, options, progress)
-    else:
-        report = ingest_photos(client, index, model, sources, options, progress)
-    if not request.prune or report.stopped:
-        return report
-    remove = count_gone if request.dry_run else prune
-    pruned = remove(client, index, files, Retry(request.retry_timeout, progress))
-    return replace(report, pruned=pruned, stopped=progress.stop.is_set())
-
-
-def told(request: Request, index: str, report: Report) -> str:
-    if request.as_json:
-        facts = {"index": index, "dry_run": request.dry_run, "photos_per_second": report.photos_per_second}
-        return json.dumps({**facts, **asdict(report)})
-    return f"would be: {report}" if request.dry_run else str(report)

@@ -64,4 +64,3 @@ def compared(compare: Compare, sources: Iterable[Source | Rejected], retry: Retr
         if jobs is None:
             return
         yield from jobs
-

@@ -149,4 +149,10 @@ class Decoder(Generic[Prepared]):
                 attributes=attributes,
             )
             prepared = self._prepare(picture)
-        return Ready(job.source, photo, prepared, job.stored and job.stored.version, time.perf_counter() - started)
+        return Ready(
+            job.source,
+            photo,
+            prepared,
+            None if job.stored is None else job.stored.version,
+            time.perf_counter() - started,
+        )

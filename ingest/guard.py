@@ -58,7 +58,7 @@ class Guard:
         return 2 if self.asked == self.name else 3
 
     def undecided(self, items: Sequence[Item]) -> Item | None:
-        """The answer, if any, that does not say which index it is from: the cluster was too busy, or refused the user."""
+        """The answer, if any, that does not say which index it is from: the cluster was busy, or refused the user."""
         return next((item for item in self._probes(items) if item["error"]["type"] not in DECISIVE), None)
 
     def is_elsewhere(self, items: Sequence[Item]) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -13,7 +13,7 @@ from sorce.cluster import look_up, reason
 from sorce.errors import ClusterError, IndexMissing
 from sorce.ingest.retry import Retry
 from sorce.mappings import Attribute, Recipe, refuse_mismatch
-from sorce.mappings.found import FoundIndex
+from sorce.mappings.found import SCHEMA, FoundIndex
 from sorce.mappings.index import attribute_types, index_body, refuse_unstorable, types_mapping, upgrade
 from sorce.mappings.limits import MAX_CANDIDATES
 from sorce.mappings.lookup import Stored, Version, by_ids, uri_of, uris_below
@@ -80,6 +80,7 @@ class TargetIndex:
         addition = upgrade(self.found, self.new.root)
         if addition is not None:
             self.client.indices.put_mapping(index=self.name, body=addition)
+            self.found = replace(self.found, schema=SCHEMA, root=self.new.root or self.found.root)
         there = self.attribute_types()
         missing = {name: kind for name, kind in types.items() if there.get(name) != kind}
         if missing:
@@ -96,7 +97,9 @@ class TargetIndex:
                     raise
             # Another ingest may have been first; and its UUID is needed.
             if self.look_up() is None:
-                raise IndexMissing(f"index '{self.asked}' was deleted just after it was made; run the same command again.")
+                raise IndexMissing(
+                    f"index '{self.asked}' was deleted just after it was made; run the same command again."
+                )
         self.prepare(recipe, types or {})
 
     def attribute_types(self) -> dict[str, object]:
@@ -128,6 +131,10 @@ class TargetIndex:
         while self.found is not None and (hits := retry.insist(partial(self._hits, body))):
             yield from (Listed(hit["_id"], uri_of(hit), Version.of(hit)) for hit in hits)
             body["search_after"] = hits[-1]["sort"]
+
+    def has_absolute_paths(self) -> bool:
+        """Whether a photo is named by its absolute path."""
+        return bool(self._hits(uris_below("file:", relative=False) | {"size": 1}))
 
     def _hits(self, body: Mapping[str, Any]) -> list[dict[str, Any]]:
         # With a part of the answer missing, a photo would look new, and lose the attributes that it has.

@@ -6,13 +6,14 @@ import json
 import os
 import signal
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType, TracebackType
-from typing import IO
 
 from tqdm import tqdm  # type: ignore[import-untyped]
 
+from sorce.errors import SorceError
 from sorce.ingest.report import Watch
 from sorce.mappings import Rejected
 from sorce.pictures.sandbox import end_all
@@ -20,16 +21,27 @@ from sorce.pictures.sandbox import end_all
 INTERRUPTED = 130
 """The exit code."""
 
+ENDS = (signal.SIGINT, signal.SIGTERM)
+"""SIGTERM is what a service manager, a container and a batch queue send."""
+
+PAUSE = 10.0
+"""Seconds between two lines of progress where there is no terminal to show a bar on."""
+
 
 class Progress(Watch):
-    """Progress and rejects on stderr, and the rejects in a file as JSON lines, too, if there is one."""
+    """Progress and rejects on stderr, and the rejects in a file as JSON lines, too, if there is one.
 
-    def __init__(self, photos: int, rejects: IO[str] | None, quiet: bool) -> None:
+    On a terminal progress is a bar; else, as in a log, it is a line every some seconds.
+    """
+
+    def __init__(self, photos: int, rejects: str | None, quiet: bool) -> None:
+        """Raises SorceError where the file of the rejects cannot be written."""
         super().__init__()
-        self._rejects = rejects
-        self._quiet = quiet
-        # `None` shows a bar on a terminal only: in a log it would be a line for each step.
+        self._photos, self._done, self._quiet = photos, 0, quiet
+        self._rejects = None if rejects is None else RejectsFile(rejects)
+        # `None` shows a bar on a terminal only.
         self._bar = tqdm(total=photos, unit=" photos", file=sys.stderr, disable=True if quiet else None, smoothing=0.1)
+        self._started = self._told = time.monotonic()
 
     def __enter__(self) -> Progress:
         return self
@@ -38,20 +50,26 @@ class Progress(Watch):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._bar.close()
+        if self._rejects is not None:
+            self._rejects.close()
 
     def say(self, sentence: str) -> None:
         if not self._quiet:
             self._bar.write(sentence, file=sys.stderr)
 
     def done(self, photos: int) -> None:
+        self._done += photos
         self._bar.update(photos)
+        now = time.monotonic()
+        if self._bar.disable and now - self._told >= PAUSE:
+            self._told = now
+            speed = self._done / (now - self._started)
+            self.say(f"{self._done:,} of {self._photos:,} photos, {speed:.1f} photos/s")
 
     def rejected(self, reject: Rejected) -> None:
         self.say(f"rejected: {reject.path} {reject.reason}")
         if self._rejects is not None:
-            # At once, so that it is there after a power cut.
-            self._rejects.write(json.dumps({"path": reject.path, "reason": reject.reason}) + "\n")
-            self._rejects.flush()
+            self._rejects.add(reject)
 
     def noted(self, note: str) -> None:
         self.say(f"note: {note}")
@@ -60,20 +78,51 @@ class Progress(Watch):
         self.say(f"waiting for the cluster, for {seconds:.0f} s at most: {reason}")
 
 
+class RejectsFile:
+    """One JSON object a line. Unbuffered, so that each is there after a power cut."""
+
+    def __init__(self, path: str) -> None:
+        """Raises SorceError."""
+        self._path = path
+        try:
+            self._file = open(path, "wb", buffering=0)  # noqa: PTH123, SIM115
+        except OSError as error:
+            raise self._failed(error) from error
+
+    def add(self, reject: Rejected) -> None:
+        """Raises SorceError."""
+        line = json.dumps({"path": reject.path, "reason": reject.reason}) + "\n"
+        try:
+            self._file.write(line.encode())
+        except OSError as error:
+            raise self._failed(error) from error
+
+    def close(self) -> None:
+        self._file.close()
+
+    def _failed(self, error: OSError) -> SorceError:
+        return SorceError(
+            f"the rejects cannot be written to '{self._path}' ({error.strerror}); name another file with --rejects, "
+            "and run the same command again for the rest."
+        )
+
+
 @contextmanager
 def interruptible(progress: Progress) -> Iterator[None]:
-    """The first Ctrl-C ends the run in good order, the second at once."""
+    """The first Ctrl-C, or SIGTERM, ends the run in good order, the second at once."""
 
     def stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
-        signal.signal(signal.SIGINT, stop_at_once)
+        for each in ENDS:
+            signal.signal(each, stop_at_once)
         progress.stop.set()
         progress.say("finishing what is under way; Ctrl-C again stops at once.")
 
-    before = signal.signal(signal.SIGINT, stop)
+    before = {each: signal.signal(each, stop) for each in ENDS}
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        for each, handler in before.items():
+            signal.signal(each, handler)
 
 
 def stop_at_once(number: int, frame: FrameType | None) -> None:  # noqa: ARG001

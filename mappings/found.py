@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sorce.errors import IndexMissing
@@ -43,6 +43,10 @@ class FoundIndex:
     def is_alias(self) -> bool:
         return self.asked != self.name
 
+    def by_its_own_name(self) -> FoundIndex:
+        """The same index, as if its own name had been given: no filter of an alias holds then."""
+        return replace(self, asked=self.name, alias_filter=None, search_routing=None)
+
     @classmethod
     def of(cls, asked: str, answer: Mapping[str, Any]) -> FoundIndex:
         """Reads the answer to `GET /asked?flat_settings=true`. Raises IndexMissing where it is not one of sorce's.
@@ -50,7 +54,10 @@ class FoundIndex:
         A newer schema than this sorce knows is refused, too: its documents may hold what this one would damage.
         """
         if len(answer) != 1:
-            raise IndexMissing(f"'{asked}' names {len(answer)} indices; name one of them: {', '.join(sorted(answer))}.")
+            raise IndexMissing(
+                f"'{asked}' names {len(answer)} indices ({', '.join(sorted(answer))}); name one of them, or have the "
+                f"alias name one only: run `sorce ingest --alias {asked}` with the model and regions to keep."
+            )
         [(name, body)] = answer.items()
         meta, settings = body["mappings"].get("_meta", {}), body["settings"]
         recipe, ours = Recipe.from_meta(meta, asked), meta["sorce"]

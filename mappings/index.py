@@ -42,7 +42,10 @@ PARSERS: dict[str | None, Callable[[str], Attribute]] = {
 
 
 def index_body(
-    recipe: Recipe, settings: Mapping[str, Any] | None = None, root: str | None = None, attributes: Mapping[str, object] | None = None
+    recipe: Recipe,
+    settings: Mapping[str, Any] | None = None,
+    root: str | None = None,
+    attributes: Mapping[str, object] | None = None,
 ) -> Json:
     """Settings and mapping of a new index.
 

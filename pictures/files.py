@@ -6,6 +6,7 @@ import os
 import stat
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from fnmatch import fnmatch
 from functools import partial
 from pathlib import Path
@@ -52,7 +53,8 @@ class Naming:
         except UnicodeEncodeError:
             shown = os.fsencode(file).decode(errors="backslashreplace")
             return Rejected(shown, "has a name that is not UTF-8; rename it")
-        return Source(self.uri(file), self.folder(file.parent), file.name, str(file), partial(read, file))
+        name, changed = str(file), modified_at(file)
+        return Source(self.uri(file), self.folder(file.parent), file.name, name, partial(read, file), changed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +162,14 @@ def is_folder(path: Path) -> bool:
         return stat.S_ISDIR(path.stat().st_mode)
     except OSError:
         return False
+
+
+def modified_at(path: Path) -> datetime | None:
+    """When the file was last changed; None where it cannot be looked at, or its clock is nonsense."""
+    try:
+        return datetime.fromtimestamp(path.stat().st_mtime, UTC)
+    except (OSError, ValueError, OverflowError):
+        return None
 
 
 def is_gone(path: Path) -> bool:

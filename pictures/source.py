@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 
 from sorce.mappings import PhotoFile
 
@@ -15,6 +16,7 @@ class Source:
 
     `uri` is its identity and `name` what a person calls it. `read` gives the file's bytes, and raises BadPhoto where
     there are none to be had; it is called in any thread, once, and only when the photo's turn has come.
+    `modified_at` is when the file was last changed, and `etag` what an object store calls its content, if known.
     """
 
     uri: str
@@ -22,6 +24,8 @@ class Source:
     file_name: str
     name: str
     read: Callable[[], bytes]
+    modified_at: datetime | None = None
+    etag: str | None = None
 
     @property
     def photo_id(self) -> str:
@@ -36,4 +40,6 @@ class Source:
             folder=self.folder,
             content_hash=hashlib.sha256(content).hexdigest(),
             bytes=len(content),
+            modified_at=self.modified_at,
+            etag=self.etag,
         )

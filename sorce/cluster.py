@@ -124,6 +124,16 @@ def look_up(client: OpenSearch, name: str) -> FoundIndex | None:
     return FoundIndex.of(name, answer)
 
 
+def look_up_all(client: OpenSearch, name: str) -> list[FoundIndex]:
+    """As `look_up`, of an alias that may name several indices by mistake."""
+    check_index_name(name)
+    try:
+        answer = client.indices.get(index=name, params={"flat_settings": "true"})
+    except exceptions.NotFoundError:
+        return []
+    return [FoundIndex.of(name, {index: body}) for index, body in sorted(answer.items())]
+
+
 def find_index(client: OpenSearch, name: str) -> FoundIndex:
     """As `look_up`. Raises IndexMissing where there is none."""
     found = look_up(client, name)

@@ -4,7 +4,7 @@ import sys
 import time
 
 from sorce import cli
-from sorce.ingest import commands
+from sorce.ingest import request
 from sorce.mappings import Picture
 from tests.kit.fake import FakeModel, Seen
 
@@ -17,5 +17,5 @@ class Hanging(FakeModel):
 
 
 if __name__ == "__main__":
-    commands.load_model = lambda *_: Hanging()
+    request.load_model = lambda *_: Hanging()
     cli.ingest()

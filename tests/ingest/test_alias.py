@@ -14,8 +14,9 @@ import pytest
 from click.testing import CliRunner, Result
 from opensearchpy import OpenSearch, exceptions
 
+from sorce.cluster import find_index
 from sorce.errors import SorceError
-from sorce.ingest import Files, commands
+from sorce.ingest import Files, commands, request
 from sorce.ingest import alias as move
 from sorce.ingest.alias import DEFAULT_PIPELINE, switch, target
 from sorce.ingest.index import TargetIndex
@@ -54,7 +55,7 @@ Run = Callable[..., Result]
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, surroundings: None, alias: str) -> Run:  # noqa: ARG001
     def command(model: CountingModel, *arguments: Any) -> Result:
-        monkeypatch.setattr(commands, "load_model", lambda *_: model)
+        monkeypatch.setattr(request, "load_model", lambda *_: model)
         given = ["--alias", alias, "--workers", "1", *map(str, arguments)]
         return CliRunner().invoke(commands.ingest, given)
 
@@ -144,7 +145,7 @@ def test_an_alias_keeps_its_index_while_the_new_one_lacks_photos(
     assert named(client, alias) == old
     (folder / "a.jpg").unlink()
     assert "lacks 1 of its photos" in str(run(Mirrored(), folder).exception)
-    assert run(Mirrored(), "--prune", folder).exit_code == 0
+    assert run(Mirrored(), "--prune", "--prune-anyway", folder).exit_code == 0
     assert named(client, alias) != old
 
 
@@ -178,7 +179,7 @@ def test_who_was_second_to_move_an_alias_moves_nothing(
     for place, model in zip("abc", [CountingModel("1"), CountingModel("2"), CountingModel("3")], strict=True):
         TargetIndex(client, f"{alias}-{place}").make(model.recipe)
     switch(client, alias, f"{alias}-a", None)
-    monkeypatch.setattr(move, "refuse_loss", meanwhile)
+    monkeypatch.setattr(move, "carry_over", meanwhile)
     with pytest.raises(SorceError, match="missing"):
         switch(client, alias, f"{alias}-b", None)
     assert named(client, alias) == f"{alias}-c"
@@ -200,7 +201,7 @@ def test_the_default_pipeline_comes_along_with_the_same_encoder_and_another_is_r
         with pytest.raises(SorceError, match="cannot move to another encoder while the cluster encodes its searches"):
             target(client, alias, Mirrored().recipe)
         assert switch(client, alias, target(client, alias, other_regions), None) == f"{alias}-a"
-        assert move.pipeline(client, new) == pipeline
+        assert find_index(client, new).default_pipeline == pipeline
     finally:
         client.indices.put_settings(index=f"{alias}-*", body={DEFAULT_PIPELINE: None})
         client.transport.perform_request("DELETE", f"/_search/pipeline/{pipeline}")

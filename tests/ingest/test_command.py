@@ -16,7 +16,7 @@ import pytest
 from click.testing import CliRunner, Result
 from opensearchpy import OpenSearch
 
-from sorce.ingest import commands
+from sorce.ingest import commands, request
 from sorce.ingest.index import TargetIndex
 from tests.ingest.conftest import CountingModel, Draw
 
@@ -34,7 +34,7 @@ def asked(monkeypatch: pytest.MonkeyPatch, model: CountingModel) -> list[tuple[A
         return model
 
     calls: list[tuple[Any, ...]] = []
-    monkeypatch.setattr(commands, "load_model", load_model)
+    monkeypatch.setattr(request, "load_model", load_model)
     return calls
 
 
@@ -82,7 +82,7 @@ def test_quiet_says_nothing(run: Run, folder: Path) -> None:
 def test_a_dry_run_makes_no_index(run: Run, folder: Path, index: TargetIndex) -> None:
     done = run(folder, "--dry-run")
     assert done.stdout.startswith("would be: 5 new, ")
-    assert index.recipe() is None
+    assert index.look_up() is None
 
 
 def test_a_list_of_paths_comes_from_stdin(run: Run, folder: Path) -> None:
@@ -102,7 +102,7 @@ def test_prune_is_counted(run: Run, folder: Path) -> None:
     run(folder)
     (folder / "a.jpg").unlink()
     assert "0 rejected, 1 pruned;" in run(folder, "--prune", "--dry-run").stdout
-    assert "0 rejected, 1 pruned;" in run(folder, "--prune").stdout
+    assert "0 rejected, 1 pruned;" in run(folder, "--prune", "--prune-anyway").stdout
     assert json.loads(run(folder, "--prune", "--json").stdout)["pruned"] == 0
 
 

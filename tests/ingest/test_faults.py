@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import re
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,15 +16,14 @@ from opensearchpy import OpenSearch
 from PIL import Image
 
 from sorce.cluster import connect
-from sorce.errors import ClusterError, IndexMissing
-from sorce.ingest import Options, Report, Watch, commands, ingest_photos, pipeline, prune
+from sorce.errors import ClusterError
+from sorce.ingest import Options, Report, Watch, commands, ingest_photos, pipeline, prune, request
 from sorce.ingest import retry as retry
 from sorce.ingest.alias import DEFAULT_PIPELINE, switch
-from sorce.ingest.bulk import Sender, Sent, Writer
 from sorce.ingest.index import TargetIndex
-from sorce.mappings import Region, Rejected
+from sorce.ingest.write import Sender, Sent, Writer
+from sorce.mappings import Rejected
 from tests.ingest.conftest import CountingModel, Documents, files, stored
-from tests.kit.fake import Seen
 from tests.kit.faults import Faults, faulty
 
 PHOTOS = 40
@@ -245,13 +244,13 @@ def test_an_index_made_read_only_by_a_full_disk_is_waited_for_and_told(
 def test_how_long_to_wait_can_be_said(
     opensearch: str, photos: Path, index: TargetIndex, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(commands, "load_model", lambda *_: CountingModel())
+    monkeypatch.setattr(request, "load_model", lambda *_: CountingModel())
     with faulty(opensearch, lambda _: "429") as (url, _):
-        arguments = ["--url", url, "--index", index.name, "--retry", "0.2", str(photos)]
+        arguments = ["--url", url, "--index", index.name, "--retry-timeout", "0.2", str(photos)]
         given_up = CliRunner().invoke(commands.ingest, arguments)
     assert "waiting for the cluster, for 0 s at most: 429, rejected execution" in given_up.stderr
     assert str(given_up.exception).startswith("the cluster took nothing for 0 s (429, rejected execution")
-    assert str(given_up.exception).endswith("or wait longer with --retry, and run the same command again.")
+    assert str(given_up.exception).endswith("or wait longer with --retry-timeout, and run the same command again.")
 
 
 @pytest.mark.parametrize("kind", ["429", "503", "dropped before", "dropped half way", "a web page"])
@@ -264,7 +263,7 @@ def test_a_lookup_that_fails_is_asked_again(opensearch: str, photos: Path, index
     assert report.unchanged == PHOTOS
 
 
-@pytest.mark.parametrize("on", ["/_search", "/_delete_by_query", "/_refresh"])
+@pytest.mark.parametrize("on", ["/_search", "/_bulk", "/_refresh"])
 @pytest.mark.parametrize("kind", ["503", "dropped before", "dropped after"])
 def test_a_cluster_that_is_away_for_a_while_is_pruned_all_the_same(
     opensearch: str, tmp_path: Path, index: TargetIndex, kind: str, on: str
@@ -275,7 +274,7 @@ def test_a_cluster_that_is_away_for_a_while_is_pruned_all_the_same(
     (tmp_path / "1.png").unlink()
     plan = faulty(opensearch, lambda number: kind if number == 0 else None, on)
     with plan as (url, faults), OpenSearch(url, timeout=2, max_retries=0) as client:
-        prune(client, index.name, files(tmp_path))
+        prune(client, index.name, files(tmp_path), confirm=lambda _: True)
     assert faults.done[kind] == 1
     assert sorted(document["file_name"] for document in stored(index).values()) == ["0.png", "2.png"]
 
@@ -298,16 +297,3 @@ def test_a_cluster_that_is_away_for_a_while_moves_the_alias_all_the_same(
         assert list(index.client.indices.get_alias(name=alias)) == [new.name]
     finally:
         index.client.indices.delete(index=new.name)
-
-
-def test_an_index_that_somebody_deletes_meanwhile_is_missed(photos: Path, index: TargetIndex) -> None:
-    """The cluster makes another at the next request, without a mapping of sorce's."""
-
-    class Deleting(CountingModel):
-        def encode(self, prepared: Sequence[Seen]) -> list[list[Region]]:
-            if not self.encoded:
-                index.client.indices.delete(index=index.name)
-            return super().encode(prepared)
-
-    with pytest.raises(IndexMissing, match="holds no sorce recipe"):
-        ingest_photos(index.client, index.name, Deleting(), files(photos), Options(workers=1))

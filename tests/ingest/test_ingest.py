@@ -15,9 +15,11 @@ from opensearchpy import OpenSearch
 from PIL import ExifTags, Image
 
 from sorce.errors import ClusterError, RecipeMismatch
-from sorce.ingest import Files, Naming, Options, Report, Source, Watch, ingest_photos, rehearse
+from sorce.ingest import Files, Naming, Options, Report, Source, Watch, ingest_photos
 from sorce.ingest.index import TargetIndex
+from sorce.ingest.pipeline import rehearse
 from sorce.mappings import Picture, Region, Rejected
+from sorce.mappings.index import attribute_types
 from tests.ingest.conftest import CountingModel, Draw, files, stored
 from tests.kit.fake import Seen
 
@@ -45,6 +47,11 @@ def documents(index: TargetIndex) -> list[dict[str, Any]]:
 
 def names(index: TargetIndex) -> list[str]:
     return [document["file_name"] for document in documents(index)]
+
+
+def rehearsed(index: TargetIndex, model: CountingModel, folder: Path) -> Report:
+    index.look_up()
+    return rehearse(index, model.recipe, files(folder))
 
 
 def counts(report: Report) -> Mapping[str, int]:
@@ -212,7 +219,7 @@ def test_a_rehearsal_says_what_would_be_and_writes_nothing(
     client: OpenSearch, index: TargetIndex, model: CountingModel, folder: Path, draw: Draw
 ) -> None:
     def rehearsal() -> Report:
-        return rehearse(client, index.name, model.recipe, files(folder))
+        return rehearsed(index, model, folder)
 
     assert counts(rehearsal()) == {"new": 5}
     assert not client.indices.exists(index=index.name)
@@ -226,11 +233,11 @@ def test_a_rehearsal_says_what_would_be_and_writes_nothing(
 
 
 def test_a_rehearsal_refuses_another_recipe(
-    ingest: Ingest, folder: Path, client: OpenSearch, index: TargetIndex, other_model: CountingModel
+    ingest: Ingest, folder: Path, index: TargetIndex, other_model: CountingModel
 ) -> None:
     ingest(folder)
     with pytest.raises(RecipeMismatch):
-        rehearse(client, index.name, other_model.recipe, files(folder))
+        rehearsed(index, other_model, folder)
 
 
 def test_documents_do_not_depend_on_the_number_of_workers(
@@ -341,12 +348,10 @@ def test_what_a_killed_run_wrote_is_found_even_where_the_index_never_refreshes(
     ingest_photos(client, index.name, model, files(folder), Options({"shelf": 3}))
     documents = stored(index)
     client.indices.delete(index=index.name)
-    index.make(model.recipe)
-    index.add_attributes({"shelf": 3})
+    TargetIndex(client, index.name).make(model.recipe, attribute_types({"shelf": 3}))
     client.indices.put_settings(index=index.name, body={"index.refresh_interval": "-1"})
     for photo_id, document in documents.items():
         client.index(index=index.name, id=photo_id, body={**document, "ingested_at": "2026-01-01"})
     again = ingest_photos(client, index.name, model, files(folder))
     assert (again.unchanged, again.new) == (5, 0)
-    rehearsed = rehearse(client, index.name, model.recipe, files(folder))
-    assert rehearsed.unchanged == 5
+    assert rehearsed(index, model, folder).unchanged == 5

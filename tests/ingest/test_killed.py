@@ -264,6 +264,6 @@ def test_a_folder_that_changes_while_it_is_read_is_stored_as_it_is_by_the_next_r
     assert rejects == {"50": missing, "51": missing, "54": "is a folder that may not be read", "55": missing}
     (folder / "53.png").unlink()
     ingest_photos(client, index.name, CountingModel(), files(folder))
-    assert prune(client, index.name, files(folder)) == 1
+    assert prune(client, index.name, files(folder), confirm=lambda _: True) == 1
     there = {file.name: sha256(file.read_bytes()).hexdigest() for file in folder.iterdir() if file.is_file()}
     assert {found["file_name"]: found["content_hash"] for found in stored(index).values()} == there

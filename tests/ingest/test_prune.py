@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import shutil
+from io import BytesIO
 from pathlib import Path
 
 import pytest
 from opensearchpy import OpenSearch
+from PIL import Image
 
 from sorce.errors import SorceError
-from sorce.ingest import Files, Naming, count_gone, ingest_photos, prune
+from sorce.ingest import Files, Naming, Source, ingest_photos
 from sorce.ingest import index as index_module
 from sorce.ingest.index import TargetIndex
+from sorce.ingest.prune import Gone, count_gone, prune
 from sorce.ingest.retry import Retry
 from tests.ingest.conftest import CountingModel, Draw, files
+
+
+def anyway(_: Gone) -> bool:
+    """Who is asked, and agrees."""
+    return True
 
 
 @pytest.fixture
@@ -25,21 +33,30 @@ def archive(client: OpenSearch, index: TargetIndex, model: CountingModel, draw: 
     return tmp_path / "photos"
 
 
+def planted(uri: str) -> Source:
+    """A photo that no file of the archive is for, as anybody who may write to the index can make one."""
+    content = BytesIO()
+    Image.new("RGB", (8, 8)).save(content, "PNG")
+    return Source(uri, "nowhere", uri.rpartition("/")[2], uri, content.getvalue)
+
+
 def left(index: TargetIndex) -> str:
     found = index.client.search(index=index.name, body={"size": 100, "sort": "file_name"})["hits"]["hits"]
     return "".join(hit["_source"]["file_name"].removesuffix(".jpg") for hit in found)
 
 
 def test_only_the_given_folders_are_pruned(client: OpenSearch, index: TargetIndex, archive: Path) -> None:
+    (archive / "a/below/notes.txt").touch()
     for name in ("a/2.jpg", "a/below/3.jpg", "ab/4.jpg", "c/6.jpg"):
         (archive / name).unlink()
-    assert prune(client, index.name, files(archive / "a")) == 2
+    assert prune(client, index.name, files(archive / "a"), confirm=anyway) == 2
     assert left(index) == "1456"
 
 
-def test_counting_removes_nothing(client: OpenSearch, index: TargetIndex, archive: Path) -> None:
+def test_counting_removes_nothing(index: TargetIndex, archive: Path) -> None:
     (archive / "a/2.jpg").unlink()
-    assert count_gone(client, index.name, files(archive)) == 1
+    index.look_up()
+    assert count_gone(index, files(archive)) == 1
     assert left(index) == "123456"
 
 
@@ -59,13 +76,13 @@ def test_what_takes_several_pages_is_pruned_whole(
     monkeypatch.setattr(index_module, "PAGE", 2)
     for name in ("a/2.jpg", "ab/4.jpg", "c/6.jpg"):
         (archive / name).unlink()
-    assert prune(client, index.name, files(archive / "a", archive / "ab")) == 2
+    assert prune(client, index.name, files(archive / "a", archive / "ab"), confirm=anyway) == 2
     assert left(index) == "1356"
 
 
 def test_a_missing_folder_below_takes_its_photos_along(client: OpenSearch, index: TargetIndex, archive: Path) -> None:
     shutil.rmtree(archive / "a")
-    assert prune(client, index.name, files(archive)) == 3
+    assert prune(client, index.name, files(archive), confirm=anyway) == 3
     assert left(index) == "456"
 
 
@@ -85,10 +102,12 @@ def test_a_folder_without_any_photo_is_refused_as_it_may_be_unmounted(
 def test_with_a_root_only_relative_names_are_pruned(
     client: OpenSearch, index: TargetIndex, archive: Path, model: CountingModel
 ) -> None:
+    client.indices.delete(index=index.name)
     relative = Files([str(archive)], Naming(archive))
     ingest_photos(client, index.name, model, relative)
-    assert left(index) == "112233445566"
+    ingest_photos(client, index.name, model, [planted("file:///nowhere/4.jpg"), planted("s3://bucket/4.jpg")])
+    assert left(index) == "12344456"
     (archive / "ab/4.jpg").unlink()
-    assert prune(client, index.name, relative) == 1
+    assert prune(client, index.name, relative, confirm=anyway) == 1
     assert prune(client, index.name, Files([str(archive / "a")], Naming(archive))) == 0
-    assert left(index) == "11223345566"
+    assert left(index) == "1234456"

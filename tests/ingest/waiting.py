@@ -4,7 +4,7 @@ import sys
 from collections.abc import Sequence
 
 from sorce import cli
-from sorce.ingest import commands
+from sorce.ingest import request
 from sorce.mappings import Region
 from tests.kit.fake import FakeModel, Seen
 
@@ -21,5 +21,5 @@ class Waiting(FakeModel):
 
 
 if __name__ == "__main__":
-    commands.load_model = lambda *_: Waiting()
+    request.load_model = lambda *_: Waiting()
     cli.ingest()

@@ -11,8 +11,8 @@ import sys
 from collections.abc import Callable
 
 from sorce import cli
-from sorce.ingest import commands, pipeline
-from sorce.ingest.bulk import Sender, Sent, Writer
+from sorce.ingest import pipeline, request
+from sorce.ingest.write import Sender, Sent, Writer
 from sorce.models import load_model
 
 IN_A_REQUEST = 50_000
@@ -41,7 +41,7 @@ def forked(arguments: list[str]) -> int:
 
 if __name__ == "__main__":
     model = load_model("mini", "whole", {}, "cpu", 64)
-    commands.load_model = lambda *_: model
+    request.load_model = lambda *_: model
     pipeline.Writer = writer  # type: ignore[misc, assignment]
     print("ready", flush=True)
     for line in sys.stdin:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import socket
 import time
 from collections import Counter
@@ -121,7 +120,8 @@ async def web_page(_: Bulk) -> Response:
 
 async def large(bulk: Bulk) -> Response:
     """A gateway that takes no more than two documents at once."""
-    return refusal(413) if bulk.body.count(b"\n") > 4 else plain(await bulk.written())
+    guards = 3
+    return refusal(413) if bulk.body.count(b"\n") > guards + 4 else plain(await bulk.written())
 
 
 KINDS: dict[str, Callable[[Bulk], Awaitable[Response]]] = {
@@ -181,17 +181,22 @@ def plain(found: httpx.Response) -> Response:
 
 async def items(bulk: Bulk, status: int) -> Response:
     """Every other document is refused with this status; the cluster never sees those."""
-    lines = bulk.body.splitlines(keepends=True)
-    pairs = [lines[start : start + 2] for start in range(0, len(lines), 2)]
-    taken = b"".join(line for pair in pairs[1::2] for line in pair)
-    answers = (await bulk.written(taken)).json()["items"] if taken else []
+    actions = list(bulk_actions(bulk.body))
+    documents = [place for place, (action, _) in enumerate(actions) if b'"sorce-guard"' not in action]
+    refused = set(documents[::2])
+    taken = b"".join(lines for place, (_, lines) in enumerate(actions) if place not in refused)
+    answers = iter((await bulk.written(taken)).json()["items"])
     kind, reason = REASONS.get(status, ("mapper_parsing_exception", "failed to parse field"))
-    merged: list[Any] = []
-    for place, (action, _) in enumerate(pairs):
-        name = json.loads(action)["index"]["_id"]
-        refused = {"index": {"_id": name, "status": status, "error": {"type": kind, "reason": reason}}}
-        merged.append(answers[place // 2] if place % 2 else refused)
+    refusal = {"index": {"status": status, "error": {"type": kind, "reason": reason}}}
+    merged = [refusal if place in refused else next(answers) for place in range(len(actions))]
     return JSONResponse({"errors": True, "items": merged})
+
+
+def bulk_actions(body: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Each action's own line, and all its lines."""
+    lines = iter(body.splitlines(keepends=True))
+    for line in lines:
+        yield line, line if b'"delete"' in line[:10] else line + next(lines)
 
 
 @contextmanager

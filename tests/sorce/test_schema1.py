@@ -16,9 +16,9 @@ from opensearchpy import OpenSearch, helpers
 
 from sorce.cli import sorce as command
 from sorce.cluster import connect
+from sorce.ingest.encode import Encode
 from sorce.mappings.found import SCHEMA
 from sorce.models import load_encoder
-from sorce.models.encoder import Encoder
 from sorce.plugin.service.app import Served, application
 from tests.kit.place import Place
 from tests.kit.serving import serving
@@ -110,7 +110,7 @@ def test_the_next_ingest_fills_the_new_fields_and_encodes_nothing(
     def fail(*_: object) -> None:
         raise AssertionError("a photo was encoded")
 
-    monkeypatch.setattr(Encoder, "embed_views", fail)
+    monkeypatch.setattr(Encode, "__call__", fail)
     before = documents(client, index)
     ingest(run, photos, "--index", index)
     after = documents(client, index)

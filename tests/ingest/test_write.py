@@ -15,8 +15,9 @@ from opensearchpy import Connection, OpenSearch, exceptions
 from sorce.errors import ClusterError
 from sorce.ingest import Watch
 from sorce.ingest import retry as retry
-from sorce.ingest.bulk import Sender, Sent, Write, Writer, index_lines
+from sorce.ingest.guard import NOBODY, Guard
 from sorce.ingest.retry import Retry
+from sorce.ingest.write import Sender, Sent, WriteDocument, Writer, document_json
 from sorce.mappings import Rejected
 
 Status = int
@@ -34,12 +35,28 @@ class Scripted(Connection):
         """There is nothing to close."""
 
     def perform_request(self, *request: Any, **more: Any) -> Any:  # noqa: ARG002
-        lines = request[3].decode().splitlines()
-        ids = [json.loads(line)["index"]["_id"] for line in lines[::2]]
+        ids = [action["_id"] for action in actions(request[3]) if action["_id"] != NOBODY]
         with self.lock:
             self.asked.append(ids)
             reply = self.script.popleft() if self.script else items()
-        return 200, {}, json.dumps({"items": reply(ids)})
+        return 200, {}, json.dumps({"items": [*HERE, *reply(ids)]})
+
+
+def actions(body: bytes) -> Iterator[dict[str, Any]]:
+    """What each action of a bulk request says, without the documents."""
+    lines = iter(body.splitlines())
+    for line in lines:
+        [(kind, action)] = json.loads(line).items()
+        yield action
+        if kind != "delete":
+            next(lines)
+
+
+HERE = [
+    {"update": {"status": 404, "error": {"type": "index_not_found_exception", "index_uuid": "_na_"}}},
+    {"delete": {"status": 409, "error": {"type": "version_conflict_engine_exception", "index_uuid": "abc"}}},
+]
+"""How the guard's two actions are answered where all is well."""
 
 
 def items(*statuses: Status, kind: str = "some_exception", reason: str = "because") -> Reply:
@@ -85,13 +102,17 @@ def ignored(_: Sent) -> None:
     """What became of the writes is asked elsewhere."""
 
 
-def write(name: str, size: int = 20) -> Write:
-    return Write(name, json.dumps({"index": {"_id": name}}).encode() + b"\n" + b"x" * size + b"\n", True, 1)
+def write(name: str, size: int = 20) -> WriteDocument:
+    return WriteDocument(name, name, "new", None, json.dumps("x" * size).encode(), 1)
+
+
+def sender(cluster: OpenSearch, retry: Retry | None = None) -> Sender:
+    return Sender(cluster, Guard("photos", "photos", "abc"), retry or Retry())
 
 
 def send(cluster: OpenSearch, names: str, *script: Reply, **options: Any) -> Sent:
     Scripted.script.extend(script)
-    return Sender(cluster, "photos", Retry(**options)).send([write(name) for name in names])
+    return sender(cluster, Retry(**options)).send([write(name) for name in names])
 
 
 def written(sent: Sent) -> str:
@@ -201,8 +222,8 @@ def test_a_stop_ends_the_waiting(cluster: OpenSearch) -> None:
 
 def test_requests_are_bounded_by_bytes(cluster: OpenSearch) -> None:
     writes = [write(name) for name in "abcdefg"]
-    size = len(writes[0].lines)
-    with Writer(Sender(cluster, "photos"), ignored, most_bytes=3 * size) as writer:
+    size = writes[0].size
+    with Writer(sender(cluster), ignored, most_bytes=3 * size) as writer:
         for each in writes:
             writer.add(each)
     assert sorted(map(len, Scripted.asked)) == [1, 3, 3]
@@ -210,7 +231,7 @@ def test_requests_are_bounded_by_bytes(cluster: OpenSearch) -> None:
 
 
 def test_a_document_larger_than_the_bound_goes_alone(cluster: OpenSearch) -> None:
-    with Writer(Sender(cluster, "photos"), ignored, most_bytes=100) as writer:
+    with Writer(sender(cluster), ignored, most_bytes=100) as writer:
         for each in [write("a"), write("b", size=500), write("c")]:
             writer.add(each)
     assert sorted(Scripted.asked) == [["a"], ["b"], ["c"]]
@@ -224,7 +245,7 @@ def test_two_requests_are_sent_at_once(cluster: OpenSearch) -> None:
         return items()(ids)
 
     Scripted.script.extend([meet, meet])
-    with Writer(Sender(cluster, "photos"), ignored, most_bytes=1) as writer:
+    with Writer(sender(cluster), ignored, most_bytes=1) as writer:
         for name in "ab":
             writer.add(write(name))
 
@@ -233,7 +254,7 @@ def test_a_writer_that_cannot_keep_up_holds_the_others_back(cluster: OpenSearch)
     """No more than four requests wait or are sent, however many documents come."""
     most = 0
     taken: list[Sent] = []
-    with Writer(Sender(cluster, "photos"), taken.append, most_bytes=1) as writer:
+    with Writer(sender(cluster), taken.append, most_bytes=1) as writer:
         for number in range(50):
             writer.add(write(str(number)))
             most = max(most, len(writer._under_way))
@@ -245,7 +266,7 @@ def test_a_failure_reaches_who_adds(cluster: OpenSearch) -> None:
     Scripted.script.extend([items(403)] * 50)
 
     def add_all() -> None:
-        with Writer(Sender(cluster, "photos"), ignored, most_bytes=1) as writer:
+        with Writer(sender(cluster), ignored, most_bytes=1) as writer:
             for number in range(50):
                 writer.add(write(str(number)))
 
@@ -256,6 +277,7 @@ def test_a_failure_reaches_who_adds(cluster: OpenSearch) -> None:
 
 def test_vectors_are_written_in_full_precision() -> None:
     vector = np.array([1 / 3, 1e-8, -0.1], np.float32)
-    action, body = index_lines({"photo_id": "ab", "vec": vector}).splitlines()
-    assert json.loads(action) == {"index": {"_id": "ab"}}
-    assert np.array_equal(np.array(json.loads(body)["vec"], np.float32), vector)
+    body = document_json({"photo_id": "ab", "vec": vector})
+    action, sent = WriteDocument("a.jpg", "ab", "new", None, body, 1).lines.splitlines()
+    assert json.loads(action) == {"create": {"_id": "ab"}}
+    assert np.array_equal(np.array(json.loads(sent)["vec"], np.float32), vector)

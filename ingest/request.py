@@ -1,0 +1,142 @@
+"""What the command line of `sorce ingest` asks for."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sorce.errors import ModelError, SorceError
+from sorce.ingest.index import NewIndex
+from sorce.ingest.pipeline import Options
+from sorce.mappings import Attribute, Recipe
+from sorce.mappings.names import check_index_name
+from sorce.mappings.recipe import Plain
+from sorce.models import DEFAULT_MODEL, DEFAULT_REGIONS, METHODS, Model, load_model, parse_parameters
+from sorce.models.checkpoint import FOLDER, Checkpoint, find, find_again
+from sorce.options import Cluster
+from sorce.pictures.files import Files, Naming, absolute, absolute_path, named
+
+
+@dataclass(frozen=True)
+class Request:
+    """The command line."""
+
+    paths: Sequence[str]
+    index: str | None
+    alias: str | None
+    cluster: Cluster
+    model: str | None
+    regions: str | None
+    min_object_size: float | None
+    max_regions: int | None
+    parameters: Sequence[str]
+    device: str
+    batch_size: int
+    workers: int
+    root: str | None
+    root_moved: bool
+    ignore: Sequence[str]
+    limit: int | None
+    attributes: Mapping[str, Attribute]
+    shards: int | None
+    replicas: int | None
+    settings: Sequence[tuple[str, str]]
+    settings_file: str | None
+    retry_timeout: float
+    force: bool
+    prune: bool
+    prune_anyway: bool
+    dry_run: bool
+    rejects: str | None
+    as_json: bool
+    quiet: bool
+
+    @property
+    def name(self) -> str:
+        """What the photos are found by. Raises IndexNameError."""
+        return check_index_name((self.index if self.alias is None else self.alias) or "")
+
+    @property
+    def options(self) -> Options:
+        return Options(self.attributes, self.force, self.workers, self.retry_timeout)
+
+    @property
+    def comes_from_a_list(self) -> bool:
+        """Whether the paths are a list on stdin, which may well be empty."""
+        return "-" in self.paths
+
+    def files(self) -> Files:
+        """Raises SorceError where a path is outside the root."""
+        root = None if self.root is None else absolute_path(self.root)
+        paths = [path for given in self.paths for path in (listed_on_stdin() if given == "-" else [absolute(given)])]
+        return Files(named(paths, ()), Naming(root), self.ignore)
+
+    def new_index(self) -> NewIndex:
+        """How the index is made, if there is none. Raises SorceError."""
+        settings: dict[str, Any] = {} if self.settings_file is None else settings_of(Path(self.settings_file))
+        settings |= {full_name(name): value for name, value in self.settings}
+        counts = {"index.number_of_shards": self.shards, "index.number_of_replicas": self.replicas}
+        return NewIndex(settings | {name: value for name, value in counts.items() if value is not None})
+
+    def load_model(self, there: Recipe | None) -> Model[Any]:
+        """What the command line leaves open the index decides, or else the defaults. Raises ModelError."""
+        regions = self.regions or (DEFAULT_REGIONS if there is None else there.regions)
+        parameters = self.given_parameters(regions)
+        if there is not None and there.regions == regions and regions in METHODS:
+            # A recipe may say more than a user can set, such as a detector's revision.
+            known = {name: there.parameters[name] for name in METHODS[regions].parameters if name in there.parameters}
+            parameters = {**known, **parameters}
+        return load_model(self.checkpoint(there), regions, parameters, self.device, self.batch_size)
+
+    def checkpoint(self, there: Recipe | None) -> Checkpoint:
+        """The very weights of the index, where no others are named: what a name on the hub stands for changes."""
+        if there is None or self.model not in (None, there.model):
+            return find(self.model or DEFAULT_MODEL)
+        if there.model == FOLDER:
+            raise ModelError(f"index '{self.name}' was made with a model from a folder; name that folder with --model.")
+        return find_again(there)
+
+    def given_parameters(self, regions: str) -> dict[str, Plain]:
+        """Those of the command line."""
+        usual: dict[str, Plain] = {"min_object_size": self.min_object_size, "max_regions": self.max_regions}
+        given = {name: value for name, value in usual.items() if value is not None}
+        return {**given, **(parse_parameters(regions, self.parameters) if self.parameters else {})}
+
+
+def listed_on_stdin() -> Iterator[str]:
+    """The absolute paths of a list: a path a line, or separated by NUL where the list holds one (`find -print0`)."""
+    content = sys.stdin.buffer.read()
+    listed = content.split(b"\0") if b"\0" in content else [line.rstrip(b"\r") for line in content.split(b"\n")]
+    return (absolute(os.fsdecode(path)) for path in listed if path)
+
+
+def settings_of(file: Path) -> dict[str, Any]:
+    """Index settings from a JSON file: flat, nested, or below `settings` or `index`. Raises SorceError."""
+    try:
+        given = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise SorceError(f"the settings in '{file}' cannot be read ({error}); write one JSON object.") from error
+    if not isinstance(given, dict):
+        raise SorceError(
+            f"the settings in '{file}' are no JSON object; write one, such as {{\"number_of_shards\": 3}}."
+        )
+    given = given["settings"] if set(given) == {"settings"} else given
+    return {full_name(name): value for name, value in _flat(given)}
+
+
+def full_name(name: str) -> str:
+    """Settings of an index begin with `index.`, which may be left out."""
+    return name if name.startswith("index.") else f"index.{name}"
+
+
+def _flat(settings: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    for name, value in settings.items():
+        if isinstance(value, dict):
+            yield from ((f"{name}.{inner}", each) for inner, each in _flat(value))
+        else:
+            yield name, value

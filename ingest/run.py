@@ -1,0 +1,149 @@
+"""A whole run of `sorce ingest`: look up, load, bring in, prune, switch the alias."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from itertools import islice
+
+import click
+from opensearchpy import OpenSearch
+
+from sorce.cluster import address, translate_errors
+from sorce.errors import SorceError
+from sorce.ingest.alias import Alias, as_target, switch, template_is_outdated
+from sorce.ingest.index import TargetIndex
+from sorce.ingest.pipeline import bring_in, rehearse
+from sorce.ingest.progress import Progress, interruptible
+from sorce.ingest.prune import Gone, count_gone, prune_target, refuse_many
+from sorce.ingest.report import Report
+from sorce.ingest.request import Request
+from sorce.ingest.retry import Interrupted, Retry
+from sorce.ingest.root import agree_on_root
+from sorce.models import Model
+from sorce.pictures.files import Files
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a run works on: the index that it writes to, and, where an alias moves, the alias as it was found."""
+
+    request: Request
+    files: Files
+    target: TargetIndex
+    alias: Alias | None
+
+    @property
+    def before(self) -> TargetIndex | None:
+        """The index that the alias moves away from."""
+        behind = [] if self.alias is None else [each for each in self.alias.behind if each.name != self.target.name]
+        return as_target(self.target.client, behind[0]) if behind else None
+
+
+def run(request: Request) -> tuple[str, Report]:
+    """The index that the photos went to, and what was done. Raises SorceError."""
+    _ = request.name
+    new, files = request.new_index(), request.files()
+    if request.prune and not files.folders():
+        raise click.UsageError("--prune looks for photos that are gone from a folder; name a folder.")
+    photos, others = files.count()
+    if not photos and not request.comes_from_a_list:
+        raise SorceError(f"there are no photos in {', '.join(request.paths)}; name a file or folder that has some.")
+    client = request.cluster.connect()
+    with translate_errors(address(client)):
+        job, model = prepared(client, request, files)
+        job.target.new = replace(new, root=job.target.new.root)
+    expected = photos if request.limit is None else min(photos, request.limit)
+    with Progress(expected, request.rejects, request.quiet) as progress, interruptible(progress):
+        with translate_errors(address(client)):
+            report = work(job, model, progress)
+        if request.alias and not report.stopped and not request.dry_run:
+            try:
+                progress.say(moved(job, progress))
+            except Interrupted:
+                report = replace(report, stopped=True)
+    return job.target.name, replace(report, others=others)
+
+
+def prepared(client: OpenSearch, request: Request, files: Files) -> tuple[Job, Model[object]]:
+    """Looks up the index once, and loads the model. Raises SorceError."""
+    alias = None if request.alias is None else Alias.look_up(client, request.alias)
+    target = TargetIndex(client, request.name)
+    if alias is None:
+        there = target.look_up()
+        recipe = None if there is None else there.recipe
+        agree_on_root(target, files.naming.root, moved=request.root_moved)
+        model = request.load_model(recipe)
+    else:
+        for found in alias.behind:
+            agree_on_root(as_target(client, found), files.naming.root, moved=request.root_moved)
+        model = request.load_model(alias.recipe)
+        target = TargetIndex(client, alias.target(model.recipe))
+        behind = next((found for found in alias.behind if found.name == target.name), None)
+        if behind is None:
+            target.look_up()
+        else:
+            target.found = behind.by_its_own_name()
+        agree_on_root(target, files.naming.root, moved=request.root_moved)
+    return Job(request, files, target, alias), model
+
+
+def work(job: Job, model: Model[object], progress: Progress) -> Report:
+    request, target = job.request, job.target
+    sources = islice(job.files, request.limit)
+    if request.dry_run:
+        report = rehearse(target, model.recipe, sources, request.options, progress)
+    else:
+        report = bring_in(target, model, sources, request.options, progress, job.before)
+    if not request.prune or report.stopped:
+        return report
+    retry = Retry(request.retry_timeout, progress)
+    if request.dry_run:
+        pruned = count_gone(target, job.files, retry)
+    else:
+        pruned = prune_target(target, job.files, retry, confirmation(request))
+    return replace(report, pruned=pruned, stopped=progress.stop.is_set())
+
+
+def confirmation(request: Request) -> Callable[[Gone], bool]:
+    """Who decides where many photos are gone: the option, else a person at the terminal, else nobody."""
+    if request.prune_anyway:
+        return lambda _: True
+    return ask if sys.stdin.isatty() and sys.stderr.isatty() else refuse_many
+
+
+def ask(gone: Gone) -> bool:
+    return click.confirm(
+        f"The files of {len(gone.files):,} of {gone.photos:,} photos are gone, such as "
+        f"{next(iter(gone.files.values()))}. Remove them from the index?",
+        err=True,
+    )
+
+
+def moved(job: Job, progress: Progress) -> str:
+    """Switches the alias, if all is there; what to tell of it. Raises Interrupted where that is asked to stop."""
+    request, index, alias = job.request, job.target.name, job.alias
+    assert alias is not None
+    if request.limit is not None:
+        return f"'{alias.name}' was not switched to '{index}', which --limit keeps incomplete."
+    if job.target.found is None:
+        return f"'{alias.name}' was not made, since no photo could be brought in."
+    retry = Retry(request.retry_timeout, progress)
+    old = switch(alias.client, alias.name, index, job.files if request.prune else None, retry)
+    if old is None:
+        return f"'{alias.name}' names '{index}'."
+    done = f"'{alias.name}' names '{index}'; '{old}' stays until you delete it."
+    with translate_errors(address(alias.client)):
+        outdated = retry.ask(partial(template_is_outdated, alias.client, alias, index))
+    again = f"run `sorce plugin install --index {alias.name}` again."
+    return f"{done} Searches that the cluster encodes still rank by the recipe before: {again}" if outdated else done
+
+
+def told(request: Request, index: str, report: Report) -> str:
+    if request.as_json:
+        facts = {"index": index, "dry_run": request.dry_run, "photos_per_second": report.photos_per_second}
+        return json.dumps({**facts, **asdict(report)})
+    return f"would be: {report}" if request.dry_run else str(report)
