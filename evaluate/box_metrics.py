@@ -1,4 +1,4 @@
-"""Where the truth has boxes: whether the shown box sits on the object, and how well objects of each size are found."""
+"""Metrics of boxes, where the ground truth has some: how well the box shown fits the object, and recall by size."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from sorce.evaluate.figures import Figure, figure
+from sorce.evaluate.bootstrap import Metric, mean_over_queries
 from sorce.evaluate.ground_truth import GroundTruth, LabelledQuery
 from sorce.evaluate.metrics import Ranks, iou
 from sorce.mappings import Box, Hit
 
-FIRST = 10
+K = 10
+"""The k of recall by size."""
+
 BOUNDS = (0.001, 0.003, 0.01, 0.05)
 """Between the sizes of objects, as shares of the photo."""
 
@@ -21,9 +23,10 @@ SIZES = ("under 0.1 %", "of 0.1-0.3 %", "of 0.3-1 %", "of 1-5 %", "of 5 % or mor
 
 
 class BoxMetrics:
-    """For each query, an entry for each photo in which the truth has boxes; the best of them counts.
+    """Compares the box shown in a photo with the ground truth's boxes there; the one that fits best counts.
 
-    A photo that is not indexed shows no box: its entries are 0.
+    There is a value for each photo of a query in which the ground truth has boxes. It is 0 for a photo that is not
+    indexed, as that one shows no box.
     """
 
     def __init__(self) -> None:
@@ -32,48 +35,49 @@ class BoxMetrics:
         self._holds_object: list[NDArray[np.float64]] = []
 
     def add(self, query: LabelledQuery, hits: Sequence[Hit]) -> None:
-        """`hits` are the query's located photos, as far as they are indexed."""
+        """`hits` are those of the query's located photos that are indexed."""
         boxes = {hit.photo_id: hit.box for hit in hits}
-        verdicts = [_verdicts(boxes.get(photo_id), query.answers[photo_id]) for photo_id in query.located]
-        overlaps, on_object, holds_object = np.array(verdicts, np.float64).reshape(-1, 3).T
+        compared = [_compare(boxes.get(photo_id), query.answers[photo_id]) for photo_id in query.located]
+        overlaps, on_object, holds_object = np.array(compared, np.float64).reshape(-1, 3).T
         self.overlaps.append(overlaps)
         self._on_object.append(on_object)
         self._holds_object.append(holds_object)
 
-    def figures(self, name: str = "") -> list[Figure]:
+    def metrics(self, name: str = "") -> list[Metric]:
         return [
-            figure(f"{name}box: mean IoU", self.overlaps),
-            figure(f"{name}box: IoU 0.5 or more", [overlaps >= 0.5 for overlaps in self.overlaps]),
-            figure(f"{name}box: its centre in the object", self._on_object),
-            figure(f"{name}box: the object's centre in it", self._holds_object),
+            mean_over_queries(f"{name}box: mean IoU", self.overlaps),
+            mean_over_queries(f"{name}box: IoU 0.5 or more", [overlaps >= 0.5 for overlaps in self.overlaps]),
+            mean_over_queries(f"{name}box: its centre in the object", self._on_object),
+            mean_over_queries(f"{name}box: the object's centre in it", self._holds_object),
         ]
 
 
 class SizeMetrics:
-    """Recall by the size of the object: of several in a photo, the largest.
+    """Recall by the size of the object; where a photo shows several, the largest counts.
 
-    Each photo is judged alone, as if no other one showed the thing.
+    Each relevant photo counts alone, as if the others were not there.
     """
 
     def __init__(self) -> None:
         self._found: list[dict[str, list[bool]]] = []
 
-    def add(self, truth: GroundTruth, query: LabelledQuery, places: Ranks) -> None:
-        """`places` are the ranks of the query's photos, each alone, in their order (or of the first ones)."""
+    def add(self, truth: GroundTruth, query: LabelledQuery, ranks: Ranks) -> None:
+        """`ranks` are those of the query's photos, each alone, in their order; there may be fewer than photos."""
         found: dict[str, list[bool]] = defaultdict(list)
-        for photo_id, place in zip(query.answers, places, strict=False):
+        for photo_id, rank in zip(query.answers, ranks, strict=False):
             share = truth.share(query, photo_id)
             if share is not None:
-                found[SIZES[int(np.searchsorted(BOUNDS, share, side="right"))]].append(bool(place <= FIRST))
+                found[SIZES[int(np.searchsorted(BOUNDS, share, side="right"))]].append(bool(rank <= K))
         self._found.append(found)
 
-    def figures(self, name: str = "") -> list[Figure]:
+    def metrics(self, name: str = "") -> list[Metric]:
         return [
-            figure(f"{name}R@{FIRST}, objects {size}", [found.get(size, []) for found in self._found]) for size in SIZES
+            mean_over_queries(f"{name}R@{K}, objects {size}", [found.get(size, []) for found in self._found])
+            for size in SIZES
         ]
 
 
-def _verdicts(box: Box | None, truth: Sequence[Box]) -> tuple[float, bool, bool]:
+def _compare(box: Box | None, truth: Sequence[Box]) -> tuple[float, bool, bool]:
     """The greatest IoU; whether the box's centre is in an object; whether an object's centre is in the box."""
     if box is None:
         return 0.0, False, False

@@ -18,10 +18,11 @@ from tqdm import tqdm  # type: ignore[import-untyped]
 
 from sorce import options
 from sorce.cluster import address, translate_errors
+from sorce.evaluate.ask import listed
 from sorce.evaluate.ground_truth import LabelledQuery
 from sorce.evaluate.report import as_json as results_as_json
 from sorce.evaluate.report import table
-from sorce.evaluate.run import BENCHMARKS, BenchmarkRun, Result
+from sorce.evaluate.run import BENCHMARKS, BenchmarkRun, RecipeResult
 from sorce.mappings.recipe import Plain
 from sorce.models import DEFAULT_MODEL, DEFAULT_REGIONS, load_model, parse_parameters
 from sorce.options import Cluster, cluster
@@ -30,7 +31,7 @@ DONE_WITH_REJECTS = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Setup:
+class ModelSetup:
     """A model and a regions method as the command line names them."""
 
     model: str
@@ -39,13 +40,13 @@ class Setup:
     name: str
 
 
-def setups(models: Sequence[str], regions: Sequence[str]) -> list[Setup]:
+def model_setups(models: Sequence[str], regions: Sequence[str]) -> list[ModelSetup]:
     """Each model with each regions method, written `tiles` or `tiles:max_regions=90`. Raises ModelError."""
     found = []
-    for model, each in product(dict.fromkeys(models), dict.fromkeys(regions)):
+    for model, each in product(dict.fromkeys(listed(models)), dict.fromkeys(listed(regions))):
         method, _, given = each.partition(":")
         parameters = parse_parameters(method, given.split(",") if given else [])
-        found.append(Setup(model, method, parameters, f"{model} {each}"))
+        found.append(ModelSetup(model, method, parameters, f"{model} {each}"))
     return found
 
 
@@ -55,7 +56,7 @@ def setups(models: Sequence[str], regions: Sequence[str]) -> list[Setup]:
 @click.option(
     "--truth",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="The file of the truth (yolo: of the class names).  [default: the one in FOLDER]",
+    help="The label file (yolo: the file of the class names).  [default: the one in FOLDER]",
 )
 @click.option(
     "--model", "models", multiple=True, default=[DEFAULT_MODEL], show_default=True, help="As for ingest; repeatable."
@@ -68,11 +69,13 @@ def setups(models: Sequence[str], regions: Sequence[str]) -> list[Setup]:
     metavar="METHOD[:NAME=VALUE,...]",
     help="How a photo becomes regions, with parameters as `sorce models` lists them; repeatable.",
 )
-@click.option("--exact", is_flag=True, help="In memory, by comparing everything: no OpenSearch.")
+@click.option("--exact", is_flag=True, help="Compare everything in memory, without OpenSearch.")
 @cluster
 @options.device
 @click.option("--keep", is_flag=True, help="Leave the index of each recipe in the cluster.")
-@click.option("--save", type=click.Path(file_okay=False, path_type=Path), metavar="DIR", help="Draw finds and misses.")
+@click.option(
+    "--save", type=click.Path(file_okay=False, path_type=Path), metavar="DIR", help="Draw found and missed queries."
+)
 @click.option("--out", type=click.File("w", lazy=False), metavar="FILE", help="Write the results as JSON here, too.")
 @options.as_json
 def evaluate(
@@ -89,19 +92,20 @@ def evaluate(
     out: TextIO | None,
     as_json: bool,
 ) -> int:
-    """How well photos and boxes are found, by a published protocol, for one or several recipes side by side.
+    """Measure how well photos and boxes are found, by a published protocol, for one or several recipes side by side.
 
     \b
-    FOLDER holds the pictures and the truth of BENCHMARK:
+    FOLDER holds the pictures and the label file of BENCHMARK:
       sorce-1k  dataset.jsonl beside full_res, zoom_2x and zoom_3x: recall, text to image and back
       coco      a JSON file of COCO, LVIS or Objects365: class names as queries,
                 retrieval mAP over the first 50 photos
-      yolo      a text per picture, and data.yaml: the same
+      yolo      a text file per picture (boxes, polygons, poses), and data.yaml: the same
       lines     labels.jsonl, {"image", "objects": [{"label", "box"}]}: the same
       sorec     a JSON list of expressions: Acc50, Acc75, mAcc
 
-    The pictures go into an index that is made for it, and removed in the end. Brackets hold the 95 % interval over
-    queries (bootstrap). What the files lack is said, with counts. The exit code is 3 if pictures were rejected.
+    The pictures go into a new index, which is removed at the end. Brackets hold the 95 % interval over queries
+    (bootstrap). A bad row of the label file is left out: a note says how many there are, and where the first is. The
+    exit code is 3 if pictures were rejected.
 
     \b
         sorce evaluate lines ./photos --model mini --regions tiles --regions whole --save drawn
@@ -109,24 +113,31 @@ def evaluate(
     """
     if exact and keep:
         raise click.UsageError("--exact makes no index to keep; leave one of the two out.")
-    asked = setups(models, regions)
+    setups = model_setups(models, regions)
     chosen = BENCHMARKS[benchmark]
-    read = chosen.read(folder, truth)
-    for sentence in read.remarks:
+    labels = chosen.read(folder, truth)
+    for sentence in labels.remarks:
         click.echo(f"note: {sentence}", err=True)
     with _client(exact, cluster) as client:
         how = "exact, in memory" if client is None else f"OpenSearch {client.info()['version']['number']}"
-        run = BenchmarkRun(chosen, read, client, keep, _progress)
-        results: dict[str, Result] = {}
-        for setup in asked:
-            click.echo(f"{setup.name}: {len(read.pictures):,} pictures, {len(read.queries):,} queries; {how}", err=True)
-            model = load_model(setup.model, setup.regions, setup.parameters, device)
-            results[setup.name] = run(model, None if save is None else save / _file_name(setup.name))
-    _tell(results_as_json(benchmark, how, read.remarks, results), results, out, as_json)
+        results = _run_all(setups, BenchmarkRun(chosen, labels, client, keep, _progress), how, device, save)
+    _report(results_as_json(benchmark, how, labels.remarks, results), results, out, as_json)
     return DONE_WITH_REJECTS if any(result.rejected for result in results.values()) else 0
 
 
-def _tell(found: dict[str, object], results: Mapping[str, Result], out: TextIO | None, as_json: bool) -> None:
+def _run_all(
+    setups: Sequence[ModelSetup], run: BenchmarkRun, how: str, device: str, drawings: Path | None
+) -> dict[str, RecipeResult]:
+    results = {}
+    for setup in setups:
+        size = f"{len(run.truth.pictures):,} pictures, {len(run.truth.queries):,} queries"
+        click.echo(f"{setup.name}: {size}; {how}", err=True)
+        model = load_model(setup.model, setup.regions, setup.parameters, device)
+        results[setup.name] = run(model, None if drawings is None else drawings / _file_name(setup.name))
+    return results
+
+
+def _report(found: dict[str, object], results: Mapping[str, RecipeResult], out: TextIO | None, as_json: bool) -> None:
     if out is not None:
         out.write(json.dumps(found, indent=1) + "\n")
     click.echo(json.dumps(found) if as_json else table(results))

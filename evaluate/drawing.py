@@ -1,4 +1,4 @@
-"""Finds and misses of a benchmark as pictures: what came first, and what should have."""
+"""Found and missed queries of a benchmark as pictures: what came first, and what should have."""
 
 from __future__ import annotations
 
@@ -6,28 +6,33 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from sorce.evaluate.ask import Ask
-from sorce.evaluate.protocols import AskedQuery
+from sorce.evaluate.ask import Retriever
+from sorce.evaluate.protocols import QueryResult
 from sorce.pictures.drawing import save
 
-MOST = 10
+MAX_DRAWN = 10
 """Queries of each kind, spread evenly over the benchmark's."""
 
 
-def draw(asked: Sequence[AskedQuery], ask: Ask, folder: Path) -> None:
-    """Writes a folder per query below `finds` and `misses`; the truth's boxes are white."""
-    kinds = {"finds": [one for one in asked if one.is_find], "misses": [one for one in asked if one.is_miss]}
+def draw(queries: Sequence[QueryResult], retriever: Retriever, folder: Path) -> None:
+    """Writes a folder per query below `finds` and `misses`; the boxes of the ground truth are white."""
+    kinds = {
+        "finds": [each for each in queries if each.is_found],
+        "misses": [each for each in queries if each.is_missed],
+    }
     for kind, those in kinds.items():
-        for number, one in enumerate(_spread(those), 1):
-            text = one.query.text
-            hits = [*one.hits, *ask.shown(text, one.right)]
+        for number, result in enumerate(_spread(those), 1):
+            text = result.query.text
+            hits = [*result.hits, *retriever.locate(text, result.not_among_hits)]
             place = folder / kind / f"{number:02} {_file_name(text)}"
-            title = f"{text}: {one.verdict}{', shown last' if one.right else ''}"
-            save(hits, place, None, title, one.query.answers)
+            title = f"{text}: {result.summary}{', shown last' if result.not_among_hits else ''}"
+            save(hits, place, None, title, result.query.answers)
 
 
-def _spread(asked: Sequence[AskedQuery]) -> Sequence[AskedQuery]:
-    return [asked[number * len(asked) // MOST] for number in range(MOST)] if len(asked) > MOST else asked
+def _spread(queries: Sequence[QueryResult]) -> Sequence[QueryResult]:
+    if len(queries) <= MAX_DRAWN:
+        return queries
+    return [queries[number * len(queries) // MAX_DRAWN] for number in range(MAX_DRAWN)]
 
 
 def _file_name(text: str) -> str:

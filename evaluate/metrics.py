@@ -1,4 +1,4 @@
-"""How good a ranking of photos is, and how well a box sits on an object, by their published definitions."""
+"""How good a ranking of photos is, and how well a box fits an object, by the published definitions."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from sorce.mappings import Vector
 Scores = NDArray[np.float64]
 Relevant = NDArray[np.bool_]
 Ranks = NDArray[np.float64]
-"""Of a query's relevant photos, 1 the best; infinite for a photo that was not found."""
+"""The ranks of a query's relevant photos, (photos,): 1 is the best, infinity is a photo that was not found."""
 
 THRESHOLDS = np.arange(50, 100, 5) / 100
-"""Of mAcc: our reading of the name, as the released code of SOREC (arXiv 2510.03701) does not compute it."""
+"""The IoUs of mAcc. This is our reading of the name: the released code of SOREC (arXiv 2510.03701) lacks mAcc."""
 
 
 def best_region_scores(texts: Vector, photos: Sequence[Vector]) -> Scores:
@@ -34,43 +34,43 @@ def ranks(scores: Scores, relevant: Relevant) -> list[Ranks]:
 
 def ranks_in(ranking: Sequence[str], relevant: Sequence[str]) -> Ranks:
     """The ranks of the relevant photos in a ranking that may end early, in the order of `relevant`."""
-    places = {photo: rank for rank, photo in enumerate(ranking, 1)}
-    return np.array([places.get(photo, np.inf) for photo in relevant], np.float64)
+    rank_of = {photo: rank for rank, photo in enumerate(ranking, 1)}
+    return np.array([rank_of.get(photo, np.inf) for photo in relevant], np.float64)
 
 
-def alone(places: Ranks) -> Ranks:
+def alone(ranks: Ranks) -> Ranks:
     """The rank that each relevant photo would have if the other relevant ones were not there.
 
-    So SORCE-1K (arXiv 2505.24441) judges one zoom of an item: the released code scores the others 0, which is the same
-    as long as all scores are positive.
+    SORCE-1K (arXiv 2505.24441) evaluates each zoom of an item this way. The released code gives the other zooms the
+    score 0, which is the same as long as all scores are positive.
     """
-    others: Ranks = (places[None, :] < places[:, None]).sum(axis=1, dtype=np.float64)
-    return places - others
+    others: Ranks = (ranks[None, :] < ranks[:, None]).sum(axis=1, dtype=np.float64)
+    return ranks - others
 
 
-def found_at(k: int, places: Ranks) -> bool:
+def found_at(k: int, ranks: Ranks) -> bool:
     """Whether at least one relevant photo is among the first k."""
-    return bool((places <= k).any())
+    return bool((ranks <= k).any())
 
 
 def recall_at(k: int, found: Sequence[Ranks]) -> float:
     """Share of the queries with at least one relevant photo among the first k."""
-    return float(np.mean([found_at(k, places) for places in found]))
+    return float(np.mean([found_at(k, each) for each in found]))
 
 
 def mean_average_precision(found: Sequence[Ranks], k: int | None = None) -> float:
     """Mean over queries of `average_precision`; queries without a relevant photo count as 0."""
-    return float(np.mean([average_precision(places, k) for places in found]))
+    return float(np.mean([average_precision(each, k) for each in found]))
 
 
-def average_precision(places: Ranks, k: int | None = None, *, attainable: bool = False) -> float:
+def average_precision(ranks: Ranks, k: int | None = None, *, attainable: bool = False) -> float:
     """The sum of the precision at each relevant rank (up to k), divided by the number of all relevant photos.
 
-    `attainable` divides by min(relevant, k), the other common definition: 1 is then always within reach.
+    `attainable` divides by min(relevant, k) instead, the other common definition: then 1 can always be reached.
     """
-    if not len(places):
+    if not len(ranks):
         return 0.0
-    ordered = np.sort(places)
+    ordered = np.sort(ranks)
     precision = np.arange(1, len(ordered) + 1) / ordered
     most = min(len(ordered), k) if attainable and k else len(ordered)
     return float(precision[ordered <= k].sum() if k else precision.sum()) / most
@@ -82,7 +82,7 @@ def iou(boxes: NDArray[np.floating], others: NDArray[np.floating]) -> NDArray[np
     sides = np.minimum(first[..., 2:], second[..., 2:]) - np.maximum(first[..., :2], second[..., :2])
     common = np.prod(np.maximum(sides, 0), axis=-1)
     areas = [np.prod(np.maximum(each[..., 2:] - each[..., :2], 0), axis=-1) for each in (first, second)]
-    # At least so much, as in SOREC's released code, so that nothing is divided by 0.
+    # The least area is that of SOREC's released code: so nothing is divided by 0.
     overlap: NDArray[np.float64] = common / np.maximum(areas[0] + areas[1] - common, 1e-6)
     return overlap
 

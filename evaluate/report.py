@@ -6,17 +6,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from sorce.evaluate.figures import LEVEL, ROUNDS, SEED, Figure
-from sorce.evaluate.run import Cost, Result
+from sorce.evaluate.bootstrap import LEVEL, ROUNDS, SEED, Metric
+from sorce.evaluate.run import IndexCost, RecipeResult
 
 COSTS = ("photos", "regions per photo", "index kB per photo", "ingest seconds per photo")
 
 
-def table(results: Mapping[str, Result]) -> str:
-    """A row for each figure, with its interval and over how many values it is; a column for each recipe."""
-    figures = [result.figures for result in results.values()]
+def table(results: Mapping[str, RecipeResult]) -> str:
+    """A row for each metric, with its interval and the number of its values; a column for each recipe."""
+    metrics = [result.metrics for result in results.values()]
     rows = [["", "of", *results]]
-    rows += [[each[0].name, f"{each[0].over:,}", *map(_figure, each)] for each in zip(*figures, strict=True)]
+    rows += [[each[0].name, f"{each[0].over:,}", *map(_with_interval, each)] for each in zip(*metrics, strict=True)]
     costs = [_costs(result.cost) for result in results.values()]
     rows += [[name, "", *each] for name, *each in zip(COSTS, *costs, strict=True)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
@@ -29,7 +29,7 @@ def table(results: Mapping[str, Result]) -> str:
     return "\n".join(line.rstrip() for line in lines)
 
 
-def as_json(benchmark: str, how: str, remarks: Sequence[str], results: Mapping[str, Result]) -> dict[str, Any]:
+def as_json(benchmark: str, how: str, remarks: Sequence[str], results: Mapping[str, RecipeResult]) -> dict[str, Any]:
     return {
         "benchmark": benchmark,
         "how": how,
@@ -39,7 +39,7 @@ def as_json(benchmark: str, how: str, remarks: Sequence[str], results: Mapping[s
     }
 
 
-def _result(name: str, result: Result) -> dict[str, Any]:
+def _result(name: str, result: RecipeResult) -> dict[str, Any]:
     cost = result.cost
     return {
         "name": name,
@@ -49,20 +49,20 @@ def _result(name: str, result: Result) -> dict[str, Any]:
         "seconds_per_photo": _per(cost.seconds, cost),
         "remarks": list(result.remarks),
         "rejected": [asdict(reject) for reject in result.rejected],
-        "figures": [asdict(each) for each in result.figures],
+        "metrics": [asdict(each) for each in result.metrics],
     }
 
 
-def _figure(figure: Figure) -> str:
-    return "-" if figure.value is None else f"{figure.value:.3f} ({figure.low:.3f}-{figure.high:.3f})"
+def _with_interval(metric: Metric) -> str:
+    return "-" if metric.value is None else f"{metric.value:.3f} ({metric.low:.3f}-{metric.high:.3f})"
 
 
-def _costs(cost: Cost) -> list[str]:
+def _costs(cost: IndexCost) -> list[str]:
     kilobytes = None if cost.index_bytes is None else _per(cost.index_bytes / 1000, cost)
     return [f"{cost.photos:,}", *map(_short, (_per(cost.regions, cost), kilobytes, _per(cost.seconds, cost)))]
 
 
-def _per(amount: float, cost: Cost) -> float | None:
+def _per(amount: float, cost: IndexCost) -> float | None:
     return amount / cost.photos if cost.photos else None
 
 

@@ -1,4 +1,4 @@
-"""A benchmark by one recipe: pictures in, texts asked, figures out; the index is the run's own."""
+"""A benchmark with one recipe: pictures are indexed in an index of the run's own, queries asked, metrics computed."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from typing import Any
 from opensearchpy import OpenSearch
 
 from sorce.cluster import address, translate_errors
+from sorce.errors import GroundTruthError
 from sorce.evaluate import protocols
-from sorce.evaluate.ask import Ask, Encoded, InCluster, in_memory
+from sorce.evaluate.ask import EncodedTexts, OpenSearchRetriever, Retriever, exact_retriever
+from sorce.evaluate.bootstrap import Metric
 from sorce.evaluate.drawing import draw
-from sorce.evaluate.figures import Figure
 from sorce.evaluate.ground_truth import GroundTruth
 from sorce.evaluate.readers import coco, lines, sorce1k, sorec, yolo
 from sorce.ingest import ingest_photos
@@ -25,12 +26,15 @@ from sorce.mappings import Recipe, Rejected
 from sorce.models import Model
 
 MERGE_TIMEOUT = 3600
+"""Seconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Benchmark:
+    """How the label file of a benchmark is read, and the protocol by which it is evaluated."""
+
     read: Callable[[Path, Path | None], GroundTruth]
-    judge: protocols.Protocol
+    protocol: protocols.EvaluationProtocol
 
 
 BENCHMARKS: Mapping[str, Benchmark] = {
@@ -43,8 +47,11 @@ BENCHMARKS: Mapping[str, Benchmark] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Cost:
-    """What a recipe took: photos, their regions, seconds of the ingest; the index's size, and name if it is kept."""
+class IndexCost:
+    """What a recipe costs: photos, their regions, the seconds of the ingest, and the bytes of the index.
+
+    `index_bytes` is None in memory; `index` is the index's name if it is kept.
+    """
 
     photos: int
     regions: int
@@ -54,18 +61,25 @@ class Cost:
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
-    """A recipe's cost and figures, the pictures that could not be indexed, and what could not be asked in full."""
+class RecipeResult:
+    """A recipe's cost and metrics, the pictures that could not be indexed, and remarks on the queries."""
 
     recipe: Recipe
-    cost: Cost
+    cost: IndexCost
     rejected: list[Rejected]
-    figures: list[Figure]
+    metrics: list[Metric]
     remarks: tuple[str, ...]
 
+    def metric(self, name: str) -> Metric:
+        """The metric of this name. Raises KeyError, which says what there is."""
+        found = {each.name: each for each in self.metrics}
+        if name not in found:
+            raise KeyError(f"there is no metric '{name}'; there are {', '.join(found)}.")
+        return found[name]
 
-class Listener(Progress):
-    """Shows how a run goes, and keeps the rejects."""
+
+class RunProgress(Progress):
+    """Shows how far the ingest is, and keeps the rejects."""
 
     def __init__(self, photos: int) -> None:
         super().__init__(photos, None, quiet=False)
@@ -78,47 +92,65 @@ class Listener(Progress):
 
 @dataclass(frozen=True, slots=True)
 class BenchmarkRun:
-    """How recipes are tried: in OpenSearch, or exactly in memory where there is no client.
+    """A benchmark that recipes are evaluated on: in OpenSearch, or exactly in memory where there is no client.
 
-    `keep` leaves the index there; `progress` shows how far the texts are.
+    `keep` leaves the index in the cluster. `progress` passes the queries on, and may show how far they are.
     """
 
     benchmark: Benchmark
     truth: GroundTruth
-    client: OpenSearch | None
-    keep: bool
-    progress: protocols.Progress
+    client: OpenSearch | None = None
+    keep: bool = False
+    progress: protocols.QueryProgress = protocols.silent
 
-    def __call__(self, model: Model[Any], pictures: Path | None) -> Result:
-        """Tries a recipe; draws finds and misses into the folder `pictures`. Raises ClusterError, QueryError."""
-        encoded = Encoded(model, [query.text for query in self.truth.queries])
-        listener = Listener(len(self.truth.pictures))
-        with self._asked(model, encoded, listener) as (ask, cost):
-            outcome = self.benchmark.judge(self.truth, ask, self.progress)
-            if pictures is not None:
-                draw(outcome.asked, ask, pictures)
-        return Result(model.recipe, cost, listener.rejects, outcome.figures, ask.remarks.sentences())
+    @classmethod
+    def of(
+        cls, benchmark: str, folder: str | Path, truth: str | Path | None = None, client: OpenSearch | None = None
+    ) -> BenchmarkRun:
+        """Reads a benchmark of BENCHMARKS by its name. `truth` is the label file, if it is not the one in the folder.
+
+        Raises GroundTruthError.
+        """
+        if benchmark not in BENCHMARKS:
+            raise GroundTruthError(f"there is no benchmark '{benchmark}'; choose one of {', '.join(BENCHMARKS)}.")
+        chosen = BENCHMARKS[benchmark]
+        return cls(chosen, chosen.read(Path(folder), None if truth is None else Path(truth)), client)
+
+    def __call__(self, model: Model[Any], drawings: Path | None = None) -> RecipeResult:
+        """Evaluates a recipe, and draws found and missed queries into the folder `drawings`.
+
+        Raises ClusterError, QueryError.
+        """
+        encoded = EncodedTexts(model, [query.text for query in self.truth.queries])
+        progress = RunProgress(len(self.truth.pictures))
+        with self._indexed(model, encoded, progress) as (retriever, cost):
+            found = self.benchmark.protocol(self.truth, retriever, self.progress)
+            if drawings is not None:
+                draw(found.queries, retriever, drawings)
+        return RecipeResult(model.recipe, cost, progress.rejects, found.metrics, retriever.remarks.sentences())
 
     @contextmanager
-    def _asked(self, model: Model[Any], encoded: Encoded, listener: Listener) -> Iterator[tuple[Ask, Cost]]:
+    def _indexed(
+        self, model: Model[Any], encoded: EncodedTexts, progress: RunProgress
+    ) -> Iterator[tuple[Retriever, IndexCost]]:
         sources = [picture.source for picture in self.truth.pictures.values()]
         if self.client is None:
             started = time.perf_counter()
-            with listener:
-                ask, regions = in_memory(model, encoded, sources, listener)
-            yield ask, Cost(len(sources) - len(listener.rejects), regions, time.perf_counter() - started)
+            with progress:
+                retriever, regions = exact_retriever(model, encoded, sources, progress)
+            yield retriever, IndexCost(len(sources) - len(progress.rejects), regions, time.perf_counter() - started)
             return
         with translate_errors(address(self.client)), index_of_its_own(self.client, self.keep) as index:
-            with listener:
-                report = ingest_photos(self.client, index, model, sources, watch=listener)
+            with progress:
+                report = ingest_photos(self.client, index, model, sources, watch=progress)
             size = merged_size(self.client, index)
-            cost = Cost(report.new, report.regions, report.seconds, size, index if self.keep else None)
-            yield InCluster(self.client, index, encoded), cost
+            cost = IndexCost(report.new, report.regions, report.seconds, size, index if self.keep else None)
+            yield OpenSearchRetriever(self.client, index, encoded), cost
 
 
 @contextmanager
 def index_of_its_own(client: OpenSearch, keep: bool) -> Iterator[str]:
-    """The name of an index that nobody has, which is removed at the end, however it comes, unless it is to be kept."""
+    """The name of a new index, which is removed at the end, also after an error, unless it is to be kept."""
     name = f"sorce-evaluate-{uuid.uuid4().hex[:12]}"
     try:
         yield name
@@ -128,7 +160,7 @@ def index_of_its_own(client: OpenSearch, keep: bool) -> Iterator[str]:
 
 
 def merged_size(client: OpenSearch, index: str) -> int:
-    """Bytes of an index of one segment a shard, so that recipes are compared and not the luck of merging."""
+    """Bytes of the index, merged to one segment per shard: so recipes are compared, and not the luck of merging."""
     client.indices.forcemerge(index=index, params={"max_num_segments": 1, "request_timeout": MERGE_TIMEOUT})
     client.indices.refresh(index=index)
     # Of its segments: the size in the index's statistics is up to 10 s old.

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 from opensearchpy import OpenSearch
@@ -21,6 +24,9 @@ import sorce.evaluate.run as evaluate_run
 from sorce.cli import sorce as command
 from sorce.cluster import connect
 from sorce.errors import BadPhoto, GroundTruthError, QueryError
+from sorce.evaluate.bootstrap import Metric
+from sorce.evaluate.run import BenchmarkRun
+from sorce.ingest import Watch
 from tests.kit.fake import COLOURS, FakeModel
 
 SCENES = Path(__file__).parents[2] / "training/scenes/bundled"
@@ -101,7 +107,7 @@ def recipes(*arguments: str | Path) -> list[dict[str, Any]]:
 
 
 def values(recipe: dict[str, Any]) -> dict[str, float]:
-    return {figure["name"]: figure["value"] for figure in recipe["figures"]}
+    return {figure["name"]: figure["value"] for figure in recipe["metrics"]}
 
 
 def test_sorce_1k_in_both_forms(sorce_1k: Path) -> None:
@@ -124,7 +130,7 @@ def test_opensearch_and_memory_find_the_same(request: pytest.FixtureRequest, ben
     else:
         request.getfixturevalue({"sorce-1k": "sorce_1k", "lines": "labelled"}[benchmark])
     [there], [here] = recipes(benchmark, folder), recipes(benchmark, folder, "--exact")
-    assert there["figures"] == here["figures"]
+    assert there["metrics"] == here["metrics"]
     assert there["index_bytes"] > 0
     assert here["index_bytes"] is None
 
@@ -165,7 +171,7 @@ def test_the_index_is_removed_after_a_failure_too(
         assert client.indices.exists(index=index)
         raise QueryError("no.")
 
-    monkeypatch.setattr(evaluate_run.InCluster, "ranked", fail)
+    monkeypatch.setattr(evaluate_run.OpenSearchRetriever, "rank", fail)
     with pytest.raises(QueryError):
         run("lines", labelled)
     assert not client.indices.exists(index=index)
@@ -227,7 +233,7 @@ def test_more_photos_than_a_search_ranks_are_remarked_on(labelled: Path, monkeyp
     monkeypatch.setattr(evaluate_ask, "MAX_CANDIDATES", 10)
     monkeypatch.setattr(protocols, "PHOTOS", 10)
     result = run("lines", labelled, "--json")
-    sentence = f"{evaluate_ask.CUT}: 1 (first: red)."
+    sentence = f"{evaluate_ask.TOO_MANY}: 1 (first: red)."
     assert [recipe["remarks"] for recipe in json.loads(result.stdout)["recipes"]] == [[sentence]]
     assert f": {sentence}\n" in result.stderr
     assert [recipe["remarks"] for recipe in recipes("lines", labelled, "--exact")] == [[]]
@@ -309,3 +315,48 @@ def test_map_is_called_what_it_is(labelled: Path, tmp_path: Path) -> None:
     for text in (result.stdout, (tmp_path / "found.json").read_text(), helped):
         assert "retrieval mAP over the first 50 photos" in text
         assert "mAP@" not in text
+
+
+def test_a_benchmark_is_run_from_python_with_typed_results(labelled: Path) -> None:
+    run = BenchmarkRun.of("lines", str(labelled), str(labelled / "labels.jsonl"))
+    result = run(FakeModel())
+    assert result.metric("R@1") == Metric("R@1", 1, 1, 1, 3)
+    assert (result.cost.photos, result.rejected, result.remarks) == (4, [], ())
+    with pytest.raises(KeyError, match="there is no metric 'R@2'; there are R@1, R@5, "):
+        result.metric("R@2")
+
+
+def test_an_unknown_benchmark_is_one_sentence() -> None:
+    with pytest.raises(GroundTruthError, match="there is no benchmark 'voc'; choose one of sorce-1k, sorec, coco, "):
+        BenchmarkRun.of("voc", "somewhere")
+
+
+@pytest.mark.fault("8.s.29")
+def test_one_text_where_a_list_is_meant_is_a_list_of_one(labelled: Path) -> None:
+    assert [setup.name for setup in commands.model_setups("mini", "whole")] == ["mini whole"]
+    encoded = evaluate_ask.EncodedTexts(FakeModel(), "red")
+    assert encoded.texts == ["red"]
+    assert encoded.embed_texts("red").shape == encoded.embed_texts(["red"]).shape
+    [picture, *_] = sources = [each.source for each in BenchmarkRun.of("lines", labelled).truth.pictures.values()]
+    retriever, _ = evaluate_ask.exact_retriever(FakeModel(), encoded, sources, Watch())
+    assert [hit.photo_id for hit in retriever.locate("red", picture.photo_id)] == [picture.photo_id]
+    assert retriever.similarities("red", picture.photo_id).shape == (1,)
+
+
+@pytest.mark.fault("8.s.30")
+def test_an_alias_s_filter_holds(labelled: Path, client: OpenSearch, index: str) -> None:
+    run("lines", labelled, "--keep")
+    truth = BenchmarkRun.of("lines", labelled).truth
+    ids = [picture.photo_id for picture in truth.pictures.values()]
+    only = {"term": {"photo_id": ids[0]}}
+    client.indices.put_alias(index=index, name=f"{index}-some", body={"filter": only})
+    encoded = evaluate_ask.EncodedTexts(FakeModel(), ["red"])
+    retriever = evaluate_ask.OpenSearchRetriever(client, f"{index}-some", encoded)
+    assert [hit.photo_id for hit in retriever.locate("red", ids)] == ids[:1]
+    assert np.isfinite(retriever.similarities("red", ids)).tolist() == [True, False, False, False]
+
+
+def test_help_needs_no_torch() -> None:
+    """It comes with the first model, and takes seconds."""
+    code = "import sys, sorce.evaluate.commands; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

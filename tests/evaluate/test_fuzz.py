@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from sorce.errors import GroundTruthError
 from sorce.evaluate import protocols
-from sorce.evaluate.ask import Encoded, InMemory, ScoredPhoto
+from sorce.evaluate.ask import EncodedTexts, ExactRetriever, ScoredPhoto
 from sorce.evaluate.ground_truth import GroundTruth
 from sorce.evaluate.readers import coco, lines, sorce1k, sorec, yolo
 from sorce.mappings import Box, Match
@@ -87,17 +87,17 @@ def ends_well(read: Callable[[], GroundTruth], protocol: protocols.Protocol, wit
     assert all(remark.isprintable() for remark in truth.remarks)
     if with_good:
         assert (0, 0, 50, 50) in answers(truth)["good"][GOOD]
-    for figure in protocol(truth, indexed(truth), lambda queries: queries).figures:
+    for figure in protocol(truth, indexed(truth), lambda queries: queries).metrics:
         assert figure.value is None or 0 <= figure.value <= 1
 
 
-def indexed(truth: GroundTruth) -> InMemory:
+def indexed(truth: GroundTruth) -> ExactRetriever:
     """All pictures that can be opened, each as good as any other."""
     found = [picture for picture in truth.pictures.values() if picture.size is not None]
     texts = [query.text for query in truth.queries]
     best = [partial(Match, 0, Box(0, 0, 50, 50), "whole", 0.3, 1.0)] * len(texts)
     photos = [ScoredPhoto(picture.source, 100, 80, best) for picture in found]
-    return InMemory(Encoded(FakeModel(), texts), photos, np.zeros((len(texts), len(photos))))
+    return ExactRetriever(EncodedTexts(FakeModel(), texts), photos, np.zeros((len(texts), len(photos))))
 
 
 @given(content=COCO, with_good=st.booleans())

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sorce.evaluate.ask import Encoded, InMemory, ScoredPhoto
+from sorce.evaluate.ask import EncodedTexts, ExactRetriever, ScoredPhoto
 from sorce.evaluate.ground_truth import GroundTruth, LabelledPicture, LabelledQuery
-from sorce.evaluate.protocols import Outcome, classes, sorce_1k, sorec
+from sorce.evaluate.protocols import ProtocolResult, classes, sorce_1k, sorec
 from sorce.ingest import Source
 from sorce.mappings import Box, Match
 from tests.kit.fake import FakeModel
@@ -30,16 +30,16 @@ def picture(name: str) -> LabelledPicture:
     return LabelledPicture(name, Source(f"file:///{name}", f"/{folder}", file_name, f"/{name}", bytes), (WIDTH, HEIGHT))
 
 
-def asking(pictures: Sequence[LabelledPicture], texts: Sequence[str], scores: np.ndarray, box: Box) -> InMemory:
+def asking(pictures: Sequence[LabelledPicture], texts: Sequence[str], scores: np.ndarray, box: Box) -> ExactRetriever:
     """Pictures that get these scores (texts, pictures), and all show the same box."""
     best: list[Callable[[float], Match]] = [partial(Match, 1, box, "tile", 0.1, 1.0)] * len(texts)
-    return InMemory(
-        Encoded(FakeModel(), texts), [ScoredPhoto(each.source, WIDTH, HEIGHT, best) for each in pictures], scores
+    return ExactRetriever(
+        EncodedTexts(FakeModel(), texts), [ScoredPhoto(each.source, WIDTH, HEIGHT, best) for each in pictures], scores
     )
 
 
-def values(outcome: Outcome) -> dict[str, float | None]:
-    return {figure.name: figure.value for figure in outcome.figures}
+def values(outcome: ProtocolResult) -> dict[str, float | None]:
+    return {figure.name: figure.value for figure in outcome.metrics}
 
 
 def sorce(scores: np.ndarray) -> dict[str, float | None]:

@@ -1,4 +1,4 @@
-"""A figure of a benchmark: a mean over queries, with the interval in which another draw of queries would put it."""
+"""A metric of a benchmark: a mean over queries, with its confidence interval by bootstrap over the queries."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from numpy.typing import ArrayLike, NDArray
 ROUNDS = 1000
 SEED = 0
 LEVEL = 0.95
-AT_ONCE = 4_000_000
-"""Draws in memory at a time."""
+MAX_DRAWS = 4_000_000
+"""Numbers of queries in memory at a time: 32 MB."""
 
 
 @dataclass(frozen=True, slots=True)
-class Figure:
-    """A mean over `over` values with its bootstrap interval; None where there is nothing to take it over."""
+class Metric:
+    """The mean of `over` values, and the low and high end of its interval; None where there are no values."""
 
     name: str
     value: float | None
@@ -26,25 +26,29 @@ class Figure:
     over: int
 
 
-def figure(name: str, values: Sequence[ArrayLike]) -> Figure:
-    """The mean of all values; each query gives one or several (or none), and queries are drawn, not values.
+def mean_over_queries(name: str, values: Sequence[ArrayLike]) -> Metric:
+    """The mean of all values, of which each query gives none, one or several.
 
-    The draws depend on the number of queries only: recipes are compared on the same ones.
+    The interval is by bootstrap: queries are drawn with replacement, not values. The draws depend on the number of
+    queries alone, so recipes are compared on the same draws.
     """
     parts = [np.atleast_1d(np.asarray(part, np.float64)) for part in values]
     sums, counts = np.array([part.sum() for part in parts]), np.array([len(part) for part in parts], np.float64)
     over = int(counts.sum())
     if not over:
-        return Figure(name, None, None, None, 0)
+        return Metric(name, None, None, None, 0)
     means = drawn_means(sums, counts)
     low, high = np.quantile(means, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return Figure(name, float(sums.sum() / over), float(low), float(high), over)
+    return Metric(name, float(sums.sum() / over), float(low), float(high), over)
 
 
 def drawn_means(sums: NDArray[np.float64], counts: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Of ROUNDS draws of queries with replacement, less those that hold no value at all."""
+    """The means of ROUNDS draws of queries with replacement; draws without any value are left out.
+
+    `sums` and `counts` are (queries,): the sum of each query's values, and how many they are.
+    """
     rng = np.random.default_rng(SEED)
-    means, step = [], max(1, AT_ONCE // len(sums))
+    means, step = [], max(1, MAX_DRAWS // len(sums))
     for start in range(0, ROUNDS, step):
         picks = rng.integers(len(sums), size=(min(step, ROUNDS - start), len(sums)))
         drawn, over = sums[picks].sum(axis=1), counts[picks].sum(axis=1)
