@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 import zlib
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from PIL import ExifTags, Image
 
@@ -26,6 +26,8 @@ DAMAGED = (
 DATES = ((0x9003, 0x9011), (0x9004, 0x9012))
 """When the photo was taken, or else digitised, each with its time zone: tags of EXIF's own directory."""
 
+WESTERNMOST, EASTERNMOST, MINUTE = timedelta(hours=-12), timedelta(hours=14), timedelta(minutes=1)
+
 
 def orientation(image: Image.Image) -> int:
     """EXIF's orientation, 1 to 8; 1 where there is none, or none that can be read."""
@@ -37,7 +39,10 @@ def orientation(image: Image.Image) -> int:
 
 
 def taken_at(image: Image.Image) -> datetime | None:
-    """EXIF's date, with its time zone where the camera wrote one; None where there is no date that makes sense."""
+    """EXIF's date in local time, or None where there is no date that makes sense.
+
+    It has a time zone where the camera wrote one that there is on Earth: OpenSearch refuses documents with others.
+    """
     try:
         tags = image.getexif().get_ifd(ExifTags.IFD.Exif)
     except DAMAGED:
@@ -47,10 +52,16 @@ def taken_at(image: Image.Image) -> datetime | None:
         offset = f"{tags.get(zone, '')}".strip("\0 ")
         for text, form in ((said + offset, "%Y:%m:%d %H:%M:%S%z"), (said, "%Y:%m:%d %H:%M:%S")):
             try:
-                return datetime.strptime(text, form)
+                taken = datetime.strptime(text, form)
             except ValueError:
                 continue
+            if _is_on_earth(taken.utcoffset()):
+                return taken
     return None
+
+
+def _is_on_earth(offset: timedelta | None) -> bool:
+    return offset is None or (WESTERNMOST <= offset <= EASTERNMOST and offset % MINUTE == timedelta(0))
 
 
 def camera(image: Image.Image) -> str | None:
@@ -61,4 +72,5 @@ def camera(image: Image.Image) -> str | None:
     except DAMAGED:
         return None
     name = model if model.lower().startswith(maker.lower()) else f"{maker} {model}".strip()
-    return name[:200] or None
+    # What is not printable would reach the terminal of whoever lists cameras.
+    return "".join(letter if letter.isprintable() else " " for letter in name[:200]).strip() or None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -24,7 +25,8 @@ class Naming:
     """How a file's place becomes a photo's identity.
 
     Without a root the URI is `file:///...` and the folder an absolute path; with one, both are relative to it, so that
-    the same photos are the same on another machine. URIs are percent-encoded; folders are as a person writes them.
+    the same photos are the same on another machine. URIs are percent-encoded and keep the file's own spelling; folders
+    and file names are as a person types them (`nfc`).
     """
 
     root: Path | None = None
@@ -34,7 +36,7 @@ class Naming:
 
     def folder(self, folder: Path) -> str:
         """`.` for the root itself."""
-        return folder.as_posix() if self.root is None else folder.relative_to(self.root).as_posix()
+        return nfc(folder.as_posix() if self.root is None else folder.relative_to(self.root).as_posix())
 
     def uris_below(self, folder: Path) -> str:
         """What the URIs of all photos below a folder begin with; nothing for the root, below which all are."""
@@ -53,8 +55,8 @@ class Naming:
         except UnicodeEncodeError:
             shown = os.fsencode(file).decode(errors="backslashreplace")
             return Rejected(shown, "has a name that is not UTF-8; rename it")
-        name, changed = str(file), modified_at(file)
-        return Source(self.uri(file), self.folder(file.parent), file.name, name, partial(read, file), changed)
+        read_it, changed = partial(read, file), modified_at(file)
+        return Source(self.uri(file), self.folder(file.parent), nfc(file.name), str(file), read_it, changed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +137,21 @@ class Files:
         return path.suffix.lower() in SUFFIXES and not self._ignores(path)
 
     def _ignores(self, path: Path) -> bool:
-        return any(fnmatch(path.name, glob) or fnmatch(path.as_posix(), glob) for glob in self.ignore)
+        name, whole = nfc(path.name), nfc(path.as_posix())
+        return any(fnmatch(name, glob) or fnmatch(whole, glob) for glob in map(nfc, self.ignore))
+
+
+def nfc(name: str) -> str:
+    """A name as keyboards write it. macOS writes `é` of a file's name as two characters, which look the same."""
+    return unicodedata.normalize("NFC", name)
+
+
+def spellings(name: str) -> tuple[str, ...]:
+    """What a name in a file of labels may mean, the likeliest first: as it is written, then with Windows' separators.
+
+    Both are in the form of `nfc`, and are to be compared with names in that form.
+    """
+    return tuple(dict.fromkeys((nfc(name), nfc(name.replace("\\", "/")))))
 
 
 def absolute(path: str) -> str:

@@ -11,18 +11,22 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, PngImagePlugin, UnidentifiedImageError
+from PIL.ImageFile import ImageFile
 
 from sorce.errors import BadPhoto
 from sorce.mappings import Picture
+from sorce.pictures import depth
 from sorce.pictures.exif import DAMAGED, camera, orientation, taken_at
-from sorce.pictures.limits import MOST_PIXELS
+from sorce.pictures.limits import MOST_PIXELS, MOST_TEXT
 
 with suppress(ImportError):
     from pillow_heif import register_heif_opener  # type: ignore[import-not-found, unused-ignore]
 
     register_heif_opener()
+
+# Pillow's own limit is 1 MB, and the texts and profiles that editors write are longer.
+PngImagePlugin.MAX_TEXT_CHUNK = PngImagePlugin.MAX_TEXT_MEMORY = MOST_TEXT
 
 # Pillow warns on the screen of whoever runs this, of damage that it can live with; what it cannot, it raises.
 warnings.filterwarnings("ignore", module=r"PIL\.")
@@ -66,7 +70,7 @@ def open_picture(file: Path) -> Picture:
 
 
 @contextmanager
-def opened(stream: BinaryIO) -> Iterator[Image.Image]:
+def opened(stream: BinaryIO) -> Iterator[ImageFile]:
     """A picture of which only the header has been read. Raises BadPhoto."""
     try:
         image = Image.open(stream, formats=_formats())
@@ -82,42 +86,30 @@ def opened(stream: BinaryIO) -> Iterator[Image.Image]:
         yield image
 
 
-def upright(image: Image.Image) -> Image.Image:
+def upright(image: ImageFile) -> Image.Image:
     """An opened picture as upright RGB. Raises BadPhoto where its content is damaged, and MemoryError."""
     try:
-        image.load()
-        coloured = _rgb(image)
+        loaded = depth.load(image)
+        coloured = _rgb(loaded)
     except DAMAGED as error:
         raise BadPhoto(_damage(error)) from error
     # Asked for only now: reading a TIFF turns it, and a PNG may say it last.
     turn = TURNS.get(orientation(image))
     if turn is not None:
         return coloured.transpose(turn)
+    # The file's own object would keep the file's other data in memory.
     return coloured.copy() if coloured is image else coloured
 
 
 def _rgb(image: Image.Image) -> Image.Image:
-    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
-        return _deep(image).convert("RGB")
+    if depth.is_deep_grey(image):
+        return depth.eight_bit_grey(image).convert("RGB")
     if image.has_transparency_data:
         layer = image.convert("RGBA")
         white = Image.new("RGBA", layer.size, "white")
         return Image.alpha_composite(white, layer).convert("RGB")
     # Not copied to be turned then: a large photo would be in memory three times.
     return image if image.mode == "RGB" else image.convert("RGB")
-
-
-def _deep(image: Image.Image) -> Image.Image:
-    """Grey of more than 8 bits as 8, the full range scaled: Pillow's own conversion clips all above 255 to white.
-
-    The range is that of 16 bits, or 0 to 1 for fractions; numbers outside it are taken to span their own.
-    """
-    values = np.nan_to_num(np.asarray(image, np.float32), nan=0.0, posinf=0.0, neginf=0.0)
-    low, high = 0.0, 1.0 if image.mode == "F" else 65535.0
-    least, most = float(values.min()), float(values.max())
-    if least < low or most > high:
-        low, high = least, max(most, least + 1)
-    return Image.fromarray(((values - low) * (255 / (high - low)) + 0.5).astype(np.uint8))
 
 
 def _formats() -> list[str]:
@@ -141,7 +133,14 @@ def unreadable(error: OSError) -> str:
 
 
 def _damage(error: Exception) -> str:
+    """The reason in plain words. Raises MemoryError where a decoder in C says that it had too little memory."""
     said = " ".join(str(error).split()).rstrip(".")
     if "truncated" in said.lower():
         return "is cut short"
+    if "MAX_TEXT" in said:
+        return f"has more than {MOST_TEXT >> 20} MB of text or colour profile, which is the limit"
+    if "memory" in said.lower() or "alloc" in said.lower():
+        raise MemoryError(said) from error
+    if "limit" in said.lower():
+        return f"exceeds a limit of its decoder ({said})"
     return f"is damaged, or of a kind that is not read ({said or type(error).__name__})"

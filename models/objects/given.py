@@ -14,6 +14,7 @@ from sorce.errors import BadPhoto, ModelError
 from sorce.mappings import Picture, Vector
 from sorce.models.objects.proposals import Proposals, Proposer
 from sorce.models.objects.settings import ProposalLimits
+from sorce.pictures.files import nfc, spellings
 
 SUFFIX = ".jsonl"
 GIVEN = "file"
@@ -62,11 +63,12 @@ class GivenBoxes(Proposer[Proposals]):
         return prepared
 
     def _line(self, name: str) -> BoxLine:
-        parts = PurePosixPath(name.replace("\\", "/")).parts
-        for start in range(len(parts)):
-            line = self._lines.get("/".join(parts[start:]).replace("//", "/"))
-            if line is not None:
-                return line
+        for spelling in spellings(name):
+            parts = PurePosixPath(spelling).parts
+            for start in range(len(parts)):
+                line = self._lines.get("/".join(parts[start:]).replace("//", "/"))
+                if line is not None:
+                    return line
         raise BadPhoto(f"photo '{name}' is not in '{self._file.name}'; add a line for it, which may have no boxes.")
 
     def _refuse_outside(self, line: BoxLine, picture: Picture) -> None:
@@ -102,7 +104,7 @@ def _read(file: Path) -> Iterator[tuple[str, BoxLine]]:
 def _parse(text: str, place: str) -> tuple[str, BoxLine]:
     try:
         said = json.loads(text)
-        name = str(PurePosixPath(said["image"].replace("\\", "/")))
+        name = nfc(str(PurePosixPath(said["image"].replace("\\", "/"))))
         boxes = np.array(said["boxes"], np.float64).reshape(-1, 4)
         quality = np.array(said.get("quality", [1.0] * len(boxes)), np.float64).reshape(-1)
     except (ValueError, KeyError, TypeError, AttributeError) as error:

@@ -76,7 +76,7 @@ def made(kind: Kind, folder: Path) -> Path:
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning:PIL")
-@pytest.mark.parametrize("kind", ODD, ids=lambda kind: kind.name)
+@pytest.mark.parametrize("kind", [kind.param for kind in ODD])
 def test_an_odd_picture_is_seen_as_a_person_sees_it(
     openers: DecoderPool, tmp_path: Path, kind: Kind, record_property: Record
 ) -> None:
@@ -86,7 +86,7 @@ def test_an_odd_picture_is_seen_as_a_person_sees_it(
     record_property("picture indexed", kind.name)
 
 
-@pytest.mark.parametrize("kind", BAD, ids=lambda kind: kind.name)
+@pytest.mark.parametrize("kind", [kind.param for kind in BAD])
 def test_a_bad_picture_is_refused_with_the_reason(
     openers: DecoderPool, tmp_path: Path, kind: Kind, record_property: Record
 ) -> None:

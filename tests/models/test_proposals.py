@@ -1,4 +1,5 @@
 import json
+import unicodedata
 from itertools import pairwise
 
 import numpy as np
@@ -365,3 +366,14 @@ def test_a_file_of_boxes_that_cannot_be_read_is_named(boxes, tmp_path):
     twice = {"image": "b.jpg", "boxes": []}
     with pytest.raises(ModelError, match=r"line 2 of '.*' names photo 'b.jpg' again; join the two"):
         open_proposer(boxes(twice, twice), ALL)
+
+
+@pytest.mark.fault("6.s.26")
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_a_file_of_boxes_names_photos_in_either_form_of_an_accent(form, tmp_path):
+    name = "Müller/é.jpg"
+    file = tmp_path / "boxes.jsonl"
+    file.write_text(json.dumps({"image": unicodedata.normalize(form, name), "boxes": [[1, 1, 9, 9]]}))
+    proposer = open_proposer(str(file), ALL, "cpu")
+    for other in ("NFC", "NFD"):
+        assert len(proposer.propose(photo(30, 20, unicodedata.normalize(other, f"/photos/{name}")))) == 1

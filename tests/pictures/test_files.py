@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from sorce.errors import BadPhoto, SorceError
 from sorce.ingest import Files, Naming, Source
 from sorce.mappings import Rejected
-from sorce.pictures.files import named, read
+from sorce.pictures.files import named, read, spellings
 from sorce.pictures.limits import MOST_BYTES
 
 
@@ -145,3 +146,30 @@ def test_a_uri_of_the_other_kind_leads_nowhere() -> None:
 def test_a_path_outside_the_root_is_refused() -> None:
     with pytest.raises(SorceError, match=r"^'/other/a.jpg' is not inside the root '/photos'; name a --root that holds"):
         Files(["/photos/b.jpg", "/other/a.jpg"], Naming(Path("/photos")))
+
+
+NFC, NFD = (unicodedata.normalize(form, "Müller Übung") for form in ("NFC", "NFD"))
+
+
+@pytest.mark.fault("6.6.1")
+def test_folders_and_names_are_known_as_a_keyboard_writes_them_and_still_lead_to_their_file(tmp_path: Path) -> None:
+    """As macOS stores them; Linux keeps whatever form it is given."""
+    touch(tmp_path, f"{NFD}/{NFD}.jpg")
+    [found] = Files([str(tmp_path)], Naming(tmp_path))
+    assert isinstance(found, Source)
+    assert (found.folder, found.file_name) == (NFC, f"{NFC}.jpg")
+    assert found.read() == b"x"
+    assert Naming(tmp_path).file(found.uri) == tmp_path / NFD / f"{NFD}.jpg"
+
+
+@pytest.mark.fault("6.s.25")
+@pytest.mark.parametrize("pattern", [NFC, NFD, f"*/{NFC}", f"{NFD[:8]}*"])
+def test_a_pattern_leaves_out_what_looks_like_it(tmp_path: Path, pattern: str) -> None:
+    touch(tmp_path, f"{NFD}/a.jpg", "b.jpg")
+    assert below(tmp_path, pattern) == ["b.jpg"]
+
+
+@pytest.mark.fault("6.6.2")
+def test_a_name_in_labels_is_tried_as_written_and_then_with_windows_separators() -> None:
+    assert spellings(f"images\\{NFD}.jpg") == (f"images\\{NFC}.jpg", f"images/{NFC}.jpg")
+    assert spellings("images/a.jpg") == ("images/a.jpg",)

@@ -14,6 +14,7 @@ from PIL import ExifTags, Image
 
 from sorce.errors import BadPhoto
 from sorce.pictures.loading import open_picture
+from tests.kit.pictures import with_plain_text, with_profile, with_text
 
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
 
@@ -180,3 +181,17 @@ def test_a_file_cut_anywhere_is_a_bad_photo_or_still_a_photo(tmp_path: Path, kin
 def test_a_missing_file_says_so(tmp_path: Path) -> None:
     with pytest.raises(BadPhoto, match=r"^cannot be read \(No such file or directory\)$"):
         open_picture(tmp_path / "none.jpg")
+
+
+@pytest.mark.fault("6.1.1")
+@pytest.mark.parametrize("content", [with_text(5_000_000), with_plain_text(5_000_000)], ids=["packed", "plain"])
+def test_a_png_with_megabytes_of_text_is_read_in_this_process_too(content: bytes, tmp_path: Path) -> None:
+    """As `sorce evaluate` reads it."""
+    (tmp_path / "a.png").write_bytes(content)
+    assert corners(open_picture(tmp_path / "a.png").image) == [RED, GREEN, BLUE, WHITE]
+
+
+@pytest.mark.fault("6.1.2")
+def test_a_png_with_megabytes_of_colour_profile_is_read_in_this_process_too(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(with_profile(5_000_000))
+    assert corners(open_picture(tmp_path / "a.png").image) == [RED, GREEN, BLUE, WHITE]

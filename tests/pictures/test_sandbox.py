@@ -218,7 +218,7 @@ def test_without_protection_these_tests_would_see_the_secret() -> None:
     assert SECRET in spied("environ", "no rights", unprotected)
 
 
-@pytest.mark.fault("10.s.1")
+@pytest.mark.fault("10.s.21")
 @pytest.mark.parametrize(
     ("answer", "reason"),
     [

@@ -1,0 +1,142 @@
+"""Samples of more than 8 bits as 8, with the range that the file uses scaled to 0..255.
+
+Pillow clips grey of 16 bits, takes the upper byte of colours of 16 bits, and reads planes of 16 bits as if they had 8.
+
+Which range a file uses is decided so:
+
+- A format that declares it is believed: TIFF with fewer than 16 bits a sample, PGM and PPM, JPEG 2000.
+- Else (PNG, and TIFF of 16 or 32 bits) it is the smallest power of two, 8 to 16 bits, that holds the brightest pixel:
+  cameras and scanners of 10, 12 or 14 bits write their numbers as they are. TIFF's MaxSampleValue is not read, since
+  its specification says that it must not change how a picture looks.
+- Fractions range from 0 to 1. Numbers outside these ranges, and negative ones, are taken to span their own range.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageFile
+from PIL.TiffImagePlugin import TiffImageFile
+
+from sorce.errors import BadPhoto
+
+BITS_PER_SAMPLE, PLANAR_CONFIGURATION, APART = 258, 284, 2
+LOWEST, HIGHEST = 8, 16
+
+DECLARED = frozenset({"PPM", "JPEG2000"})
+"""Formats whose range Pillow has already scaled to 16 bits."""
+
+NATIVE = "L" if sys.byteorder == "little" else "B"
+
+
+def is_deep_grey(image: Image.Image) -> bool:
+    return image.mode in ("I", "F") or image.mode.startswith("I;16")
+
+
+def eight_bit_grey(image: Image.Image) -> Image.Image:
+    """A loaded picture for which `is_deep_grey` holds, as one of mode L. What is not a number is black."""
+    values = np.nan_to_num(np.asarray(image, np.float32), nan=0.0, posinf=0.0, neginf=0.0)
+    least, most = float(values.min()), float(values.max())
+    low, high = 0.0, 1.0 if image.mode == "F" else float(2 ** _bits_used(image, most) - 1)
+    if least < low or most > high:
+        low, high = least, max(most, least + 1)
+    return Image.fromarray(((values - low) * (255 / (high - low)) + 0.5).astype(np.uint8))
+
+
+def load(image: ImageFile.ImageFile) -> Image.Image:
+    """Loads a picture that was opened; its own object, or another where colours of 16 bits use a part of their range.
+
+    Raises BadPhoto, and what Pillow raises.
+    """
+    _correct_planes(image)
+    stream, tiles = image.fp, list(image.tile)
+    image.load()
+    if not (_is_deep_colour(tiles) and image.mode in ("RGB", "RGBA", "LA")) or image.format in DECLARED:
+        return image
+    # The upper bytes tell that all bits are used: nothing is to be done, as for most pictures.
+    if _brightest(image) > 127:
+        return image
+    low = _lower_bytes(image, stream, tiles)
+    values: NDArray[np.uint16] = np.asarray(image, np.uint16) << np.uint16(8)
+    values |= np.asarray(low, np.uint16) if low else np.uint16(255)
+    return Image.fromarray(_scaled(values, image), image.mode)
+
+
+def _correct_planes(image: ImageFile.ImageFile) -> None:
+    """Tells Pillow that uncompressed planes of 16 bits have 16: it reads one byte a sample.
+
+    Raises BadPhoto for planes that it reads wrongly in another way.
+    """
+    if not isinstance(image, TiffImageFile):
+        return
+    tags = image.tag_v2
+    if tags.get(PLANAR_CONFIGURATION) != APART or len(image.getbands()) < 2:
+        return
+    if image.mode == "LAB":
+        raise BadPhoto("is a TIFF of LAB colours in planes apart, which is not read; save it with interleaved colours")
+    if max(tags.get(BITS_PER_SAMPLE, (1,))) == 16 and all(tile.codec_name == "raw" for tile in image.tile):
+        order = "L" if tags.prefix == b"II" else "B"
+        image.tile = [_with_raw_mode(tile, f"{_raw_mode(tile)};16{order}") for tile in image.tile]
+
+
+def _is_deep_colour(tiles: list[Any]) -> bool:
+    return bool(tiles) and all(";16" in _raw_mode(tile) for tile in tiles)
+
+
+def _raw_mode(tile: Any) -> str:
+    args = tile.args if isinstance(tile.args, tuple) else (tile.args,)
+    return str(args[0]) if args else ""
+
+
+def _brightest(image: Image.Image) -> int:
+    """Of the colours, transparency aside."""
+    bands = image.getextrema()[: 3 if image.mode.startswith("RGB") else 1]
+    return int(max(most for _, most in bands))  # type: ignore[misc]
+
+
+def _lower_bytes(image: ImageFile.ImageFile, stream: Any, tiles: list[Any]) -> Image.Image | None:
+    """The same picture read with its bytes swapped; None where Pillow knows no such way, and only shades are lost."""
+    stream.seek(0)
+    try:
+        again = Image.open(stream, formats=[str(image.format)])
+        _correct_planes(again)
+        again.tile = [_swapped(tile) for tile in tiles]
+        again.load()
+    except ValueError:
+        return None
+    return again
+
+
+def _swapped(tile: Any) -> Any:
+    mode = _raw_mode(tile)
+    order = NATIVE if mode[-1] == "N" else mode[-1]
+    return _with_raw_mode(tile, mode[:-1] + ("B" if order == "L" else "L"))
+
+
+def _with_raw_mode(tile: Any, mode: str) -> Any:
+    return tile._replace(args=(mode, *tile.args[1:]) if isinstance(tile.args, tuple) else mode)
+
+
+def _scaled(values: NDArray[np.uint16], image: Image.Image) -> NDArray[np.uint8]:
+    colours = 3 if image.mode.startswith("RGB") else 1
+    most = 2 ** _bits_used(image, int(values[..., :colours].max())) - 1
+    scaled = _table(most)[values]
+    # Transparency is of the colours' range, unless it needs more.
+    if values.shape[-1] > colours and values[..., colours:].max() > most:
+        scaled[..., colours:] = values[..., colours:] >> 8
+    return scaled
+
+
+def _table(most: int) -> NDArray[np.uint8]:
+    """For each of 65,536 numbers its byte, where `most` is 255. Numbers of floating point would take more memory."""
+    return np.asarray(np.minimum(np.arange(65536) * (255 / most) + 0.5, 255), np.uint8)
+
+
+def _bits_used(image: Image.Image, brightest: float) -> int:
+    declared = max(getattr(image, "tag_v2", {}).get(BITS_PER_SAMPLE, (HIGHEST,)))
+    if image.format in DECLARED or declared < HIGHEST:
+        return int(min(declared, HIGHEST))
+    return min(max(int(brightest).bit_length(), LOWEST), HIGHEST)
