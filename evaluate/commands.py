@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import product
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 import click
 from opensearchpy import OpenSearch
@@ -24,7 +25,7 @@ from sorce.evaluate.report import as_json as results_as_json
 from sorce.evaluate.report import table
 from sorce.evaluate.run import BENCHMARKS, BenchmarkRun, RecipeResult
 from sorce.mappings.recipe import Plain
-from sorce.models import DEFAULT_MODEL, DEFAULT_REGIONS, load_model, parse_parameters
+from sorce.models import DEFAULT_MODEL, DEFAULT_REGIONS, Model, load_model, parse_parameters
 from sorce.options import Cluster, cluster
 
 DONE_WITH_REJECTS = 3
@@ -72,6 +73,7 @@ def model_setups(models: Sequence[str], regions: Sequence[str]) -> list[ModelSet
 @click.option("--exact", is_flag=True, help="Compare everything in memory, without OpenSearch.")
 @cluster
 @options.device
+@options.trust_remote_code
 @click.option("--keep", is_flag=True, help="Leave the index of each recipe in the cluster.")
 @click.option(
     "--save", type=click.Path(file_okay=False, path_type=Path), metavar="DIR", help="Draw found and missed queries."
@@ -87,6 +89,7 @@ def evaluate(
     exact: bool,
     cluster: Cluster,
     device: str,
+    trust_remote_code: bool,
     keep: bool,
     save: Path | None,
     out: TextIO | None,
@@ -120,19 +123,24 @@ def evaluate(
         click.echo(f"note: {sentence}", err=True)
     with _client(exact, cluster) as client:
         how = "exact, in memory" if client is None else f"OpenSearch {client.info()['version']['number']}"
-        results = _run_all(setups, BenchmarkRun(chosen, labels, client, keep, _progress), how, device, save)
+        load = partial(load_model, device=device, trust_remote_code=trust_remote_code)
+        results = _run_all(setups, BenchmarkRun(chosen, labels, client, keep, _progress), how, load, save)
     _report(results_as_json(benchmark, how, labels.remarks, results), results, out, as_json)
     return DONE_WITH_REJECTS if any(result.rejected for result in results.values()) else 0
 
 
 def _run_all(
-    setups: Sequence[ModelSetup], run: BenchmarkRun, how: str, device: str, drawings: Path | None
+    setups: Sequence[ModelSetup],
+    run: BenchmarkRun,
+    how: str,
+    load: Callable[[str, str, Mapping[str, Plain]], Model[Any]],
+    drawings: Path | None,
 ) -> dict[str, RecipeResult]:
     results = {}
     for setup in setups:
         size = f"{len(run.truth.pictures):,} pictures, {len(run.truth.queries):,} queries"
         click.echo(f"{setup.name}: {size}; {how}", err=True)
-        model = load_model(setup.model, setup.regions, setup.parameters, device)
+        model = load(setup.model, setup.regions, setup.parameters)
         results[setup.name] = run(model, None if drawings is None else drawings / _file_name(setup.name))
     return results
 

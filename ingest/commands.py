@@ -16,7 +16,7 @@ from sorce.ingest.run import run, told
 from sorce.mappings import Attribute
 from sorce.mappings.index import parse_attribute
 from sorce.models import DEFAULT_MODEL, DEFAULT_REGIONS, METHODS
-from sorce.options import cluster
+from sorce.options import cluster, trust_remote_code
 
 DONE_WITH_REJECTS = 3
 
@@ -60,6 +60,7 @@ def settings(context: click.Context, option: click.Parameter, texts: Sequence[st
     help="Another parameter of the regions method, as `sorce models` lists them; may be repeated.",
 )
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 (and so on) or mps.")
+@trust_remote_code
 @click.option(
     "--batch-size", type=click.IntRange(1), default=64, show_default=True, help="Regions per step of the model."
 )

@@ -36,6 +36,7 @@ class Request:
     max_regions: int | None
     parameters: Sequence[str]
     device: str
+    trust_remote_code: bool
     batch_size: int
     workers: int
     root: str | None
@@ -91,7 +92,9 @@ class Request:
             # A recipe may say more than a user can set, such as a detector's revision.
             known = {name: there.parameters[name] for name in METHODS[regions].parameters if name in there.parameters}
             parameters = {**known, **parameters}
-        return load_model(self.checkpoint(there), regions, parameters, self.device, self.batch_size)
+        return load_model(
+            self.checkpoint(there), regions, parameters, self.device, self.batch_size, self.trust_remote_code
+        )
 
     def checkpoint(self, there: Recipe | None) -> Checkpoint:
         """The very weights of the index, where no others are named: what a name on the hub stands for changes."""

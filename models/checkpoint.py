@@ -26,11 +26,13 @@ class Checkpoint:
 
     `model` is what a recipe says: a name on the hub, `mini` or `folder`. `place` is what transformers opens. `revision`
     is the hub's commit (None: the newest, known once it is loaded) or `sha256:...` of a folder's content.
+    `trust_remote_code` lets Python code that lies beside the weights run.
     """
 
     model: str
     place: str
     revision: str | None
+    trust_remote_code: bool = False
 
     @property
     def name(self) -> str:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
-import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from threading import RLock
 from typing import Any
 
 import torch
@@ -27,9 +26,13 @@ from transformers.utils import logging as progress
 
 from sorce.errors import ModelError
 from sorce.models.checkpoint import Checkpoint
+from sorce.models.loading_info import recorded
+from sorce.models.quiet import quiet
 
 REFUSALS = (OSError, ValueError, KeyError, TypeError, AttributeError, ImportError, RuntimeError, SafetensorError)
 UNREACHABLE = (OfflineModeIsEnabled, LocalEntryNotFoundError, RevisionResolutionError, HfHubHTTPError, ConnectionError)
+
+MISSING_PART = "it is missing, damaged, or unknown to this version of transformers; fetch or save the model again"
 
 
 def pick_device(device: str) -> torch.device:
@@ -62,18 +65,18 @@ def open_model(checkpoint: Checkpoint, device: torch.device, half: bool = True) 
     Raises ModelError where it cannot be had, is damaged, or lacks weights.
     """
     dtype = torch.float16 if half and device.type != "cpu" else torch.float32
-    with quiet() as said:
+    with quiet_loading(), _complete(checkpoint):
         try:
             opened = SentenceTransformer(
                 checkpoint.place,
                 revision=None if checkpoint.is_folder else checkpoint.revision,
                 local_files_only=checkpoint.is_folder,
+                trust_remote_code=checkpoint.trust_remote_code,
                 device=str(device),
                 model_kwargs={"dtype": dtype},
             )
         except REFUSALS as error:
             raise ModelError(f"model '{checkpoint.name}' cannot be loaded: {why(error, checkpoint)}.") from error
-    refuse_gaps(checkpoint, said)
     return opened.eval()
 
 
@@ -84,7 +87,7 @@ def pinned(checkpoint: Checkpoint) -> Checkpoint:
     """
     if checkpoint.revision is not None:
         return checkpoint
-    with quiet():
+    with quiet_loading():
         try:
             commit = resolve_revision(checkpoint.place, cache_dir=os.environ.get("SENTENCE_TRANSFORMERS_HOME"))
         except (*UNREACHABLE, OSError, ValueError) as error:
@@ -97,6 +100,11 @@ def why(error: Exception, checkpoint: Checkpoint) -> str:
     causes = [error]
     while (cause := causes[-1].__cause__ or causes[-1].__context__) is not None and isinstance(cause, Exception):
         causes.append(cause)
+    if any(map(_wants_trust, causes)):
+        return (
+            "it brings Python code of its own, which runs with your rights; read that code, and where you trust it, "
+            "say --trust-remote-code (in Python trust_remote_code=True)"
+        )
     if any(isinstance(cause, RepositoryNotFoundError) for cause in causes):
         return "it is neither a folder nor on the hub, or it is private; check the name, or log in with `hf auth login`"
     if any(isinstance(cause, UNREACHABLE) for cause in causes):
@@ -111,68 +119,74 @@ def why(error: Exception, checkpoint: Checkpoint) -> str:
     return f"{said[:300]}; {remedy}"
 
 
+def _wants_trust(error: Exception) -> bool:
+    """Whether transformers or sentence-transformers refused to run code that a checkpoint brings along.
+
+    Neither has an error class of its own for it. Both name the argument that they want, in every version so far.
+    """
+    return isinstance(error, ValueError) and "trust_remote_code=True" in str(error)
+
+
 def where(checkpoint: Checkpoint) -> dict[str, Any]:
-    """The arguments of transformers' `from_pretrained`, beside the place."""
-    return {"local_files_only": True} if checkpoint.is_folder else {"revision": checkpoint.revision}
+    """The arguments of transformers' `from_pretrained`, beside the place.
+
+    `trust_remote_code` is never left out: transformers would ask on standard output, and read the answer from standard
+    input.
+    """
+    source = {"local_files_only": True} if checkpoint.is_folder else {"revision": checkpoint.revision}
+    return {**source, "trust_remote_code": checkpoint.trust_remote_code}
 
 
 @contextmanager
 def opening(checkpoint: Checkpoint, part: str) -> Iterator[None]:
     """Opens a part of a checkpoint with transformers: quietly, wholly, or a ModelError that names the part."""
-    with quiet() as said:
+    with quiet_loading(), _complete(checkpoint):
         try:
             yield
         except REFUSALS as error:
             # Of a folder the libraries say in many sentences only that; but a package that a family needs, such as
             # timm, is not for a folder to hold.
-            cause = (
-                "it is missing, damaged, or unknown to this version of transformers; fetch or save the model again"
-                if checkpoint.is_folder and not isinstance(error, ImportError)
-                else why(error, checkpoint)
-            )
+            generic = checkpoint.is_folder and not isinstance(error, ImportError) and not _wants_trust(error)
+            cause = MISSING_PART if generic else why(error, checkpoint)
             raise ModelError(f"the {part} of model '{checkpoint.name}' cannot be loaded: {cause}.") from error
-    refuse_gaps(checkpoint, said)
-
-
-def refuse_gaps(checkpoint: Checkpoint, said: Sequence[str]) -> None:
-    """Raises ModelError where weights were missing: transformers fills them with random numbers, and only logs it."""
-    if any("MISSING" in message for message in said):
-        raise ModelError(
-            f"model '{checkpoint.name}' lacks weights that its config.json promises; fetch or save it again."
-        )
-
-
-class _Listener(logging.Handler):
-    def __init__(self) -> None:
-        super().__init__(logging.WARNING)
-        self.said: list[str] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.said.append(record.getMessage())
 
 
 @contextmanager
-def quiet() -> Iterator[list[str]]:
-    """Keeps what the libraries say off the screen, and lists it; a terminal still sees the progress of a download."""
-    listener = _Listener()
-    loggers = [logging.getLogger(name) for name in ("transformers", "sentence_transformers", "huggingface_hub")]
-    before = [(logger.handlers, logger.propagate, logger.level) for logger in loggers]
-    loading_bars, download_bars = progress.is_progress_bar_enabled(), not are_progress_bars_disabled()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        _show_bars(loading=False, download=download_bars and sys.stderr.isatty())
-        for logger in loggers:
-            logger.handlers, logger.propagate = [listener], False
-            logger.setLevel(logging.WARNING)
-        try:
-            yield listener.said
-        finally:
-            for logger, (handlers, propagate, level) in zip(loggers, before, strict=True):
-                logger.handlers, logger.propagate = handlers, propagate
-                logger.setLevel(level)
-            _show_bars(loading=loading_bars, download=download_bars)
+def _complete(checkpoint: Checkpoint) -> Iterator[None]:
+    """Raises ModelError at the end where weights were missing: transformers would fill them with random numbers."""
+    with recorded() as missing:
+        yield
+    if missing:
+        more = f" and {len(missing) - 1} more" if missing[1:] else ""
+        raise ModelError(
+            f"model '{checkpoint.name}' lacks weights that its config.json promises ('{missing[0]}'{more}); "
+            "fetch or save it again."
+        )
+
+
+@contextmanager
+def _changed_bars() -> Iterator[None]:
+    """No bar while weights are read; a terminal still shows the progress of a download."""
+    loading, download = progress.is_progress_bar_enabled(), not are_progress_bars_disabled()
+    _show_bars(loading=False, download=download and sys.stderr.isatty())
+    try:
+        yield
+    finally:
+        _show_bars(loading=loading, download=download)
 
 
 def _show_bars(*, loading: bool, download: bool) -> None:
     (progress.enable_progress_bar if loading else progress.disable_progress_bar)()  # type: ignore[no-untyped-call]
     (enable_progress_bars if download else disable_progress_bars)()
+
+
+# transformers swaps functions of its classes while it makes a network (`no_tie_weights`, `no_init_weights`). Two
+# threads that do so at once leave them swapped, and later networks get random weights.
+_one_at_a_time = RLock()
+
+
+@contextmanager
+def quiet_loading() -> Iterator[None]:
+    """One load at a time. Nothing that the libraries say reaches the screen, but the progress of a download."""
+    with _one_at_a_time, quiet(), _changed_bars():
+        yield

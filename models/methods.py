@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from sorce.errors import ModelError
@@ -164,11 +164,13 @@ def load_model(
     parameters: Mapping[str, Plain] | None = None,
     device: str = "auto",
     batch_size: int = 64,
+    trust_remote_code: bool = False,
 ) -> Model[Any]:
     """A model by its weights (`mini`, a folder, a name on the hub, or what was found of them) and its regions method.
 
-    Parameters that are not given have the method's defaults. Raises ModelError where the weights cannot be loaded, or
-    the method or a parameter is unknown.
+    Parameters that are not given have the method's defaults. `trust_remote_code` lets Python code that the model or its
+    detector brings along run. Raises ModelError where the weights cannot be loaded, or the method or a parameter is
+    unknown.
     """
     method = _method(regions)
     given = dict(parameters or {})
@@ -176,6 +178,7 @@ def load_model(
         known = f"only {', '.join(method.parameters)}" if method.parameters else "none"
         raise ModelError(f"regions method '{regions}' has no parameter '{unknown[0]}'; it knows {known}.")
     checkpoint = find(model) if isinstance(model, str) else model
+    checkpoint = replace(checkpoint, trust_remote_code=trust_remote_code)
     return method.load(checkpoint, Runtime(device, batch_size), {**method.parameters, **given})
 
 
@@ -196,15 +199,20 @@ def parse_parameters(regions: str, texts: Iterable[str]) -> dict[str, Plain]:
     return given
 
 
-def load_encoder(model: Recipe | str, device: str = "auto", folder: str | None = None) -> TextEncoder:
+def load_encoder(
+    model: Recipe | str, device: str = "auto", folder: str | None = None, trust_remote_code: bool = False
+) -> TextEncoder:
     """The part of a model that a search needs: of the very weights that made an index, or by the weights' name.
 
-    `folder` says where the weights of an index lie that were read from a folder. Raises ModelError where they cannot be
-    loaded, or are others than the recipe's.
+    `folder` says where the weights of an index lie that were read from a folder. `trust_remote_code` lets Python code
+    that the model brings along run. Raises ModelError where the weights cannot be loaded, or are others than the
+    recipe's.
     """
+    found = find(model) if isinstance(model, str) else find_again(model, folder)
+    checkpoint = replace(found, trust_remote_code=trust_remote_code)
     if isinstance(model, str):
-        return _texts(find(model), Runtime(device))
-    return _method(model.regions).load_texts(find_again(model, folder), Runtime(device), model)
+        return _texts(checkpoint, Runtime(device))
+    return _method(model.regions).load_texts(checkpoint, Runtime(device), model)
 
 
 def _method(name: str) -> Method:

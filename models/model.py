@@ -4,15 +4,27 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from sorce.mappings import Picture, Recipe, Region, Vector
+from sorce.models.quiet import quietly
 
 Prepared = TypeVar("Prepared")
 
 
 class TextEncoder(ABC):
-    """Texts to vectors: all that a search needs of a model."""
+    """Texts to vectors: all that a search needs of a model.
+
+    What other libraries log or warn of while one of QUIET runs reaches no user.
+    """
+
+    QUIET = ("embed_texts", "prepare", "encode")
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        for name in cls.QUIET:
+            if name in vars(cls):
+                setattr(cls, name, quietly(vars(cls)[name]))
 
     @abstractmethod
     def embed_texts(self, texts: Sequence[str]) -> Vector:

@@ -21,9 +21,15 @@ from sorce.plugin.query.search import ClientSearch, SearchRequest
 class Index:
     """Photos in, hits out. Make one with `open_index`."""
 
-    def __init__(self, client: OpenSearch, name: str, model: Callable[[], Model[Any]]) -> None:
-        """`model` gives the model that brings photos in; it is called when the first photo comes."""
+    def __init__(
+        self, client: OpenSearch, name: str, model: Callable[[], Model[Any]], trust_remote_code: bool = False
+    ) -> None:
+        """`model` gives the model that brings photos in; it is called when the first photo comes.
+
+        `trust_remote_code` lets Python code run that the model of a search brings along.
+        """
         self.client, self.name = client, name
+        self._trust_remote_code = trust_remote_code
         self._load = model
         self._model: Model[Any] | None = None
         self._encoder: tuple[Recipe, TextEncoder] | None = None
@@ -56,7 +62,7 @@ class Index:
         if self._model is not None and self._model.recipe == recipe:
             return self._model
         if self._encoder is None or self._encoder[0] != recipe:
-            self._encoder = recipe, load_encoder(recipe)
+            self._encoder = recipe, load_encoder(recipe, trust_remote_code=self._trust_remote_code)
         return self._encoder[1]
 
 
@@ -66,15 +72,21 @@ def open_index(
     model: str = DEFAULT_MODEL,
     regions: str = DEFAULT_REGIONS,
     access: Access | None = None,
+    trust_remote_code: bool = False,
     **parameters: Plain,
 ) -> Index:
     """The index of that name, which the first photo makes if there is none.
 
     `url` is the cluster's, else OPENSEARCH_URL, else this machine's; `access` says who asks, else the environment does
     (`sorce.access`). `model` is a name on the hub, a folder or `mini`;
-    `parameters` are those of the regions method. Raises ClusterError, UnsupportedVersion.
+    `trust_remote_code` lets Python code that it brings along run. `parameters` are those of the regions method. Raises
+    ClusterError, UnsupportedVersion.
     """
-    return Index(connect(url, access), name, lambda: load_model(model, regions, parameters))
+
+    def load() -> Model[Any]:
+        return load_model(model, regions, parameters, trust_remote_code=trust_remote_code)
+
+    return Index(connect(url, access), name, load, trust_remote_code)
 
 
 def _sources(photos: Iterable[str | Path | Source], root: Path | None) -> Iterable[Source | Rejected]:

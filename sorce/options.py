@@ -72,4 +72,9 @@ device = click.option("--device", default="auto", show_default=True, help="auto,
 folder = click.option(
     "--model", "folder", metavar="FOLDER", help="Where the index's model lies, if it was read from a folder."
 )
+trust_remote_code = click.option(
+    "--trust-remote-code",
+    is_flag=True,
+    help="Let Python code that the model or the detector brings along run, with your rights.",
+)
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")

@@ -13,11 +13,13 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_OBJECT_DETECTION_MA
 
 from sorce.errors import ModelError
 from sorce.models.checkpoint import FOLDER, Checkpoint, find
-from sorce.models.loading import REFUSALS, opening, pinned, quiet, where
+from sorce.models.loading import REFUSALS, opening, pinned, quiet_loading, where
 from sorce.models.objects.settings import USUAL_DETECTOR
 from sorce.models.tokenizer import has_tokenizer
 
 OWL = "owlv2"
+# How a configuration names the class, in code of its own, that detects objects.
+DETECTORS = "AutoModelForObjectDetection"
 
 
 def find_detector(name: str) -> Checkpoint:
@@ -51,7 +53,7 @@ def config_of(checkpoint: Checkpoint) -> Any:
 def is_owl(checkpoint: Checkpoint) -> bool:
     """Whether it is an OWLv2; a checkpoint that has no configuration of its own is none."""
     try:
-        with quiet():
+        with quiet_loading():
             said, _ = PreTrainedConfig.get_config_dict(checkpoint.place, **where(checkpoint))
     except REFUSALS:
         return False
@@ -60,7 +62,8 @@ def is_owl(checkpoint: Checkpoint) -> bool:
 
 def refuse_others(config: Any, checkpoint: Checkpoint) -> None:
     """Raises ModelError for a network that cannot say, unasked, where objects are."""
-    if config.model_type != OWL and config.model_type not in CLOSED_SETS:
+    brings_code = checkpoint.trust_remote_code and DETECTORS in (getattr(config, "auto_map", None) or {})
+    if config.model_type != OWL and config.model_type not in CLOSED_SETS and not brings_code:
         raise ModelError(
             f"model '{checkpoint.name}' is a {config.model_type}, which finds no objects by itself; "
             f"choose a detector such as {USUAL_DETECTOR} or PekingU/rtdetr_r50vd."

@@ -35,7 +35,7 @@ def open_objects(
             "or name it as the detector and an encoder as the model."
         )
     # The proposer first: it is the one that a user is more likely to misname, and the encoder takes longer to open.
-    proposer = open_proposer(settings.proposer, settings.limits, device)
+    proposer = open_proposer(settings.proposer, settings.limits, device, checkpoint.trust_remote_code)
     return CroppedObjects(Encoder(checkpoint, device, batch_size), proposer, settings)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,9 @@ from sorce.models.objects.proposals import Detected, Proposer
 from sorce.models.objects.settings import ProposalLimits
 
 
-def open_proposer(name: str, limits: ProposalLimits, device: str = "auto") -> Proposer[Any]:
+def open_proposer(
+    name: str, limits: ProposalLimits, device: str = "auto", trust_remote_code: bool = False
+) -> Proposer[Any]:
     """A detector (a folder, a name on the hub, or `owner/name@commit`), or boxes from a file of JSON lines (`*.jsonl`).
 
     Raises ModelError where it cannot be had, or finds no objects unasked.
@@ -24,6 +27,6 @@ def open_proposer(name: str, limits: ProposalLimits, device: str = "auto") -> Pr
         raise ModelError("the boxes came from a file, and a recipe does not know which; name it as the detector.")
     if name.endswith(SUFFIX):
         return GivenBoxes(Path(name), limits)
-    checkpoint = find_detector(name)
+    checkpoint = replace(find_detector(name), trust_remote_code=trust_remote_code)
     family = Owl if is_owl(checkpoint) else ClosedSet
     return Detected(family(checkpoint, pick_device(device)), limits)

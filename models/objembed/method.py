@@ -133,7 +133,7 @@ def open_regions(
 ) -> ObjEmbed:
     """Raises ModelError where one of the networks cannot be had, lacks a part, or is of another family."""
     # The proposer first: it is the one that a user is more likely to misname, and the network takes longer to open.
-    proposer = open_proposer(settings.proposer, settings.limits, device)
+    proposer = open_proposer(settings.proposer, settings.limits, device, checkpoint.trust_remote_code)
     return ObjEmbed(open_objembed(checkpoint, pick_device(device)), proposer, settings, batch_size)
 
 

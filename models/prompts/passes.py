@@ -6,6 +6,7 @@ once. The endings then run as one sequence in which none sees another, so these 
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -67,8 +68,7 @@ def photo_states(network: Any, split: Split, photos: Sequence[EncodedPhoto]) -> 
         input_ids=ids,
         attention_mask=mask,
         position_ids=positions,
-        past_key_values=cache,
-        use_cache=True,
+        **keeping(network, cache),
         **pixels,
     )
     # Time, height and width may differ, and text goes on after the largest.
@@ -91,12 +91,20 @@ def _ending_states(
         inputs_embeds=network.get_input_embeddings()(ids.expand(photos, -1)),
         attention_mask=visible,
         position_ids=following[:, None] + steps,
-        past_key_values=cache,
-        use_cache=True,
+        **keeping(network.language_model, cache),
     )
     last = torch.tensor([len(ending) for ending in endings], device=device).cumsum(0) - 1
     chosen: torch.Tensor = states.last_hidden_state[:, last]
     return chosen
+
+
+def keeping(network: Any, cache: DynamicCache) -> dict[str, Any]:
+    """The arguments that let a network read and extend keys and values.
+
+    transformers 5.24 renamed `past_key_values` to `cache`, and 5.40 will refuse the old name.
+    """
+    takes_cache = "cache" in inspect.signature(network.forward).parameters
+    return {"cache" if takes_cache else "past_key_values": cache, "use_cache": True}
 
 
 def left_padded(rows: Sequence[Ids], device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:

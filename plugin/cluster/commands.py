@@ -27,7 +27,10 @@ def plugin() -> None:
 @options.cluster
 @options.folder
 @options.device
-def install_(index: str, encoder: str, cluster: Cluster, folder: str | None, device: str) -> None:
+@options.trust_remote_code
+def install_(
+    index: str, encoder: str, cluster: Cluster, folder: str | None, device: str, trust_remote_code: bool
+) -> None:
     """Makes what the cluster needs to encode searches of an index; run again, it mends what is missing.
 
     Adds the encoder to the cluster's trusted endpoints (and allows private addresses, if it has one), makes remote
@@ -44,7 +47,7 @@ def install_(index: str, encoder: str, cluster: Cluster, folder: str | None, dev
     with cluster.client() as client:
         there = find_index(client, index)
         endpoint = parse(encoder, there.recipe.model, key_from_environment())
-        install(client, there, endpoint, load_encoder(there.recipe, device, folder))
+        install(client, there, endpoint, load_encoder(there.recipe, device, folder, trust_remote_code))
     click.echo(
         f"searches of '{index}' are encoded at {endpoint.url}; try it: sorce search --index {index} --server TEXT"
     )
@@ -55,14 +58,18 @@ def install_(index: str, encoder: str, cluster: Cluster, folder: str | None, dev
 @options.cluster
 @options.folder
 @options.device
+@options.trust_remote_code
 @options.as_json
-def status_(index: str, cluster: Cluster, folder: str | None, device: str, as_json: bool) -> int:
+def status_(
+    index: str, cluster: Cluster, folder: str | None, device: str, trust_remote_code: bool, as_json: bool
+) -> int:
     """Tries each step of what is installed, and says what is wrong and how to mend it."""
     with cluster.client() as client:
         there = find_index(client, index)
         # Before the model is loaded, which takes a while.
         refuse_missing(client, there)
-        steps = status(client, there, load_encoder(there.recipe, device, folder), key_from_environment())
+        encoder = load_encoder(there.recipe, device, folder, trust_remote_code)
+        steps = status(client, there, encoder, key_from_environment())
     if as_json:
         click.echo(json.dumps([{"step": step.name, "works": step.works, "problem": step.problem} for step in steps]))
     else:

@@ -26,6 +26,7 @@ from sorce.plugin.query.table import table
 @click.option("--client/--server", "here", default=True, help="Who encodes the text.  [default: client]")
 @options.folder
 @options.device
+@options.trust_remote_code
 @options.as_json
 @click.option(
     "--save", type=click.Path(file_okay=False, path_type=Path), metavar="DIR", help="Draw the boxes into the photos."
@@ -66,4 +67,5 @@ def search(text: str, index: str, cluster: Cluster, here: bool, **given: Any) ->
 def _searcher(client: OpenSearch, index: str, here: bool, given: dict[str, Any]) -> Searcher:
     if not here:
         return ServerSearch(client, index)
-    return ClientSearch(client, index, lambda recipe: load_encoder(recipe, given["device"], given["folder"]))
+    where = given["device"], given["folder"], given["trust_remote_code"]
+    return ClientSearch(client, index, lambda recipe: load_encoder(recipe, *where))

@@ -27,6 +27,7 @@ FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option("--index", help="The model of this index instead; with --model FOLDER if it was read from a folder.")
 @options.cluster
 @options.device
+@options.trust_remote_code
 @click.option("--host", default="127.0.0.1", show_default=True)
 @click.option("--port", default=8100, show_default=True, help="0 takes a free one.")
 @click.option("--tls-cert", type=FILE, metavar="FILE", help="Speak TLS, with this certificate (PEM) ...")
@@ -60,13 +61,13 @@ def serve(host: str, port: int, tls_cert: Path | None, tls_key: Path | None, **w
     service.server(app, shown).run(sockets=[socket])
 
 
-def _served(model: str | None, index: str | None, cluster: Cluster, device: str) -> Served:
+def _served(model: str | None, index: str | None, cluster: Cluster, device: str, trust_remote_code: bool) -> Served:
     from sorce.plugin.service.app import Served
 
     if index is None:
         if model is None:
             raise click.UsageError("say which model: --model or --index.")
-        return Served(find(model).model, load_encoder(model, device), key_from_environment())
+        return Served(find(model).model, load_encoder(model, device, None, trust_remote_code), key_from_environment())
     with cluster.client() as client:
         recipe = recipe_of(client, index)
-    return Served(recipe.model, load_encoder(recipe, device, model), key_from_environment())
+    return Served(recipe.model, load_encoder(recipe, device, model, trust_remote_code), key_from_environment())

@@ -1,16 +1,27 @@
 import json
 import logging
 import shutil
+import subprocess
+import sys
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+from io import StringIO
 from pathlib import Path
 
 import pytest
+from huggingface_hub.utils.tqdm import are_progress_bars_disabled
+from PIL import Image
 from safetensors.torch import load_file, save_file
 from transformers import AutoTokenizer, BertConfig, BertModel
+from transformers.utils import logging as progress
 
 from sorce.errors import ModelError
+from sorce.mappings import Picture
 from sorce.models import METHODS, load_encoder, load_model
+from sorce.models.quiet import quiet
 from sorce.models.tiles import Tiles
 from sorce.models.whole import Whole
+from tests.kit.fake import FakeModel
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 
@@ -30,15 +41,121 @@ def refused(folder):
     return message
 
 
-def test_missing_weights_are_an_error_and_not_random(folder):
+@pytest.fixture
+def lacking(checkpoints, tmp_path):
+    """A folder whose weights lack one."""
+    folder = shutil.copytree(checkpoints["clip"], tmp_path / "lacking")
     weights = load_file(folder / "model.safetensors")
     del weights["text_projection.weight"]
     save_file(weights, folder / "model.safetensors", {"format": "pt"})
-    logging.getLogger("transformers").setLevel(logging.ERROR)
+    return folder
+
+
+@pytest.mark.fault("11.3.1")
+def test_missing_weights_are_an_error_and_not_random(lacking):
+    assert "lacks weights that its config.json promises ('text_projection.weight')" in refused(lacking)
+
+
+@pytest.mark.fault("11.3.1")
+def test_missing_weights_are_an_error_when_nothing_is_logged(lacking):
+    logging.disable(logging.CRITICAL)
     try:
-        assert "lacks weights" in refused(folder)
+        assert "lacks weights" in refused(lacking)
     finally:
-        logging.getLogger("transformers").setLevel(logging.WARNING)
+        logging.disable(logging.NOTSET)
+
+
+def global_state():
+    loggers = [logging.getLogger(name) for name in ("", "transformers", "sentence_transformers", "huggingface_hub")]
+    return (
+        [(list(logger.handlers), list(logger.filters), logger.propagate, logger.level) for logger in loggers],
+        [list(handler.filters) for logger in loggers for handler in (*logger.handlers, logging.lastResort)],
+        list(warnings.filters),
+        progress.is_progress_bar_enabled(),
+        are_progress_bars_disabled(),
+    )
+
+
+@pytest.mark.fault("11.3.2")
+def test_threads_that_load_at_once_are_both_right_and_leave_logging_as_it_was(folder, lacking):
+    before = global_state()
+
+    def load(folder):
+        try:
+            load_encoder(str(folder), "cpu")
+        except ModelError as error:
+            return str(error)
+        return "loaded"
+
+    with ThreadPoolExecutor(4) as pool:
+        said = list(pool.map(load, [folder, lacking] * 4))
+    assert all(text == "loaded" for text in said[::2])
+    assert all("lacks weights" in text for text in said[1::2])
+    assert global_state() == before
+
+
+@pytest.mark.fault("11.s.3")
+def test_models_loaded_after_two_at_once_have_their_own_weights(folder):
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda _: load_encoder(str(folder), "cpu"), range(8)))
+    # Its weights are tied: transformers unties them where another thread has left its classes changed.
+    assert load_model(str(GOLDEN / "rep-tiny/qwen2vl"), "prompts", device="cpu").recipe.regions == "prompts"
+
+
+@pytest.fixture
+def said():
+    """What reaches a handler of transformers' logger."""
+    logger, stream = logging.getLogger("transformers"), StringIO()
+    handler = logging.StreamHandler(stream)
+    logger.addHandler(handler)
+    yield stream
+    logger.removeHandler(handler)
+
+
+@pytest.mark.fault("11.3.2")
+def test_a_thread_that_ends_does_not_undo_the_quiet_of_another(said):
+    logger, before = logging.getLogger("transformers.modeling_utils"), global_state()
+    first, second = quiet(), quiet()
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    logger.warning("a word")
+    assert said.getvalue() == ""
+    second.__exit__(None, None, None)
+    assert global_state() == before
+    logger.warning("a word")
+    assert said.getvalue() == "a word\n"
+
+
+@pytest.mark.fault("11.s.1")
+def test_what_libraries_log_while_a_model_runs_reaches_no_user(said):
+    class Loud(FakeModel):
+        def embed_texts(self, texts):
+            logging.getLogger("transformers.modeling_utils").warning("old argument")
+            return super().embed_texts(texts)
+
+    assert len(Loud().embed_texts(["a cup"])) == 1
+    assert said.getvalue() == ""
+
+
+@pytest.mark.fault("11.s.2")
+def test_what_libraries_warn_of_while_a_model_runs_reaches_no_user():
+    # In a process of its own, since here the tests say what is shown of warnings.
+    loud = "lambda: warnings.warn('old argument', FutureWarning)"
+    code = f"import warnings; from sorce.models.quiet import quietly; quietly({loud})()"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, timeout=60).stderr == b""
+
+
+@pytest.mark.fault("11.1.1")
+@pytest.mark.parametrize("family", ["llava", "qwen2vl"])
+def test_chat_models_get_no_argument_that_goes_away(family):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        model = load_model(str(GOLDEN / "rep-tiny" / family), "prompts", device="cpu")
+        [regions] = model.embed_photos([Picture(Image.new("RGB", (64, 48), "navy"))])
+        assert len(model.embed_texts(["a cup"])) == 1
+    assert len(regions) == 5
+    assert [str(warning.message) for warning in caught if "deprecated" in str(warning.message)] == []
 
 
 def test_damaged_weights_are_an_error(folder):
@@ -94,11 +211,10 @@ def test_loading_says_nothing(folder, capfd):
     assert capfd.readouterr() == ("", "")
 
 
-def test_loggers_are_as_they_were(folder):
-    logger = logging.getLogger("transformers")
-    before = (list(logger.handlers), logger.propagate, logger.level)
+def test_logging_and_warnings_are_as_they_were(folder):
+    before = global_state()
     load_encoder(str(folder), "cpu")
-    assert (list(logger.handlers), logger.propagate, logger.level) == before
+    assert global_state() == before
 
 
 def test_a_method_is_loaded_by_its_name(checkpoints):
@@ -120,7 +236,7 @@ def test_an_unknown_method_or_parameter_is_refused(checkpoints):
     folder = str(checkpoints["clip"])
     with pytest.raises(ModelError, match="no regions method 'guess'; choose one of whole, tiles"):
         load_model(folder, "guess", device="cpu")
-    with pytest.raises(ModelError, match="'tiles' has no parameter 'size'; it knows only smallest, most"):
+    with pytest.raises(ModelError, match="'tiles' has no parameter 'size'; it knows only min_object_size, max_regions"):
         load_model(folder, "tiles", {"size": 3}, device="cpu")
-    with pytest.raises(ModelError, match="'whole' has no parameter 'most'; it knows none"):
+    with pytest.raises(ModelError, match="'whole' has no parameter 'max_regions'; it knows none"):
         load_model(folder, "whole", {"max_regions": 3}, device="cpu")
