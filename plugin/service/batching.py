@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import OrderedDict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -10,43 +11,82 @@ from concurrent.futures import ThreadPoolExecutor
 from sorce.mappings import Vector
 from sorce.models.model import TextEncoder
 
-MOST_WAITING = 1024
-MOST_CACHED = 10_000
+MAX_WAITING = 1024
+MAX_CACHED = 10_000
 BATCH = 64
+
+RESTART_SECONDS = 0.1
+"""Between a failure of the worker and its next start, so that a worker that cannot start does not fill the log."""
+PROBE = "a photo"
+PROBE_SECONDS = 10
+FRESH_SECONDS = 10
+"""A model that has answered within this time is not asked again whether it answers."""
+
+log = logging.getLogger("sorce.service")
 
 
 class Full(Exception):
     """More texts wait than may; ask again later."""
 
 
+class WorkerFailed(Exception):
+    """The worker failed while the texts waited, or has ended."""
+
+
 class Batcher:
     """Vectors of texts, by one encoder thread; used from one event loop.
 
     There is no delay to fill a batch: texts gather while the encoder is busy with those before. A text that waits
-    already is not encoded twice.
+    already is not encoded twice. A request of many texts puts one batch after another into the queue, so that a single
+    text of another request waits for at most one batch of each.
     """
 
-    def __init__(self, encoder: TextEncoder, most_waiting: int = MOST_WAITING, most_cached: int = MOST_CACHED) -> None:
+    def __init__(self, encoder: TextEncoder, max_waiting: int = MAX_WAITING, max_cached: int = MAX_CACHED) -> None:
         self._encoder = encoder
-        self._most_waiting = most_waiting
-        self._most_cached = most_cached
+        self._max_waiting = max_waiting
+        self._max_cached = max_cached
         self._cached: OrderedDict[str, Vector] = OrderedDict()
         self._waiting: dict[str, asyncio.Future[Vector]] = {}
         self._encoding: dict[str, asyncio.Future[Vector]] = {}
         self._arrived = asyncio.Event()
         self._closing = False
+        self._ended = False
+        self._answered: float | None = None
 
     @property
     def waiting(self) -> int:
         """How many texts wait for the encoder."""
         return len(self._waiting)
 
+    @property
+    def is_running(self) -> bool:
+        """False once `run` has ended: nothing will be encoded any more."""
+        return not self._ended
+
     async def vectors(self, texts: Sequence[str]) -> list[Vector]:
-        """One unit vector per text, in order. Raises Full, and whatever the encoder raises."""
-        found = {text: vector for text in set(texts) if (vector := self._known(text)) is not None}
-        missing = list(dict.fromkeys(text for text in texts if text not in found))
+        """One unit vector per text, in order. Raises Full, WorkerFailed, and whatever the encoder raises."""
+        different = list(dict.fromkeys(texts))
+        found: dict[str, Vector] = {}
+        for start in range(0, len(different), BATCH):
+            # Once begun, a request is not refused: its vectors so far would be lost.
+            found |= await self._encoded(different[start : start + BATCH], admitted=start > 0)
+        return [found[text] for text in texts]
+
+    async def probe(self) -> None:
+        """Has the model encode a text now, unless it has just done so. Raises TimeoutError, and as `vectors`."""
+        now = asyncio.get_running_loop().time()
+        if self.is_running and self._answered is not None and now - self._answered < FRESH_SECONDS:
+            return
+        self._cached.pop(PROBE, None)
+        await asyncio.wait_for(self.vectors([PROBE]), PROBE_SECONDS)
+
+    async def _encoded(self, texts: Sequence[str], admitted: bool) -> dict[str, Vector]:
+        found = {text: vector for text in texts if (vector := self._known(text)) is not None}
+        missing = [text for text in texts if text not in found]
         new = [text for text in missing if text not in self._waiting and text not in self._encoding]
-        if len(self._waiting) + len(new) > self._most_waiting:
+        if new and self._ended:
+            raise WorkerFailed("the encoder's worker has ended")
+        if not admitted and len(self._waiting) + len(new) > self._max_waiting:
             raise Full
         loop = asyncio.get_running_loop()
         self._waiting |= {text: loop.create_future() for text in new}
@@ -55,8 +95,7 @@ class Batcher:
         futures = {text: self._waiting.get(text) or self._encoding[text] for text in missing}
         # Shielded: a caller that goes away must not take the vector from another that waits for the same text.
         done = await asyncio.gather(*(asyncio.shield(future) for future in futures.values()))
-        found |= dict(zip(futures, done, strict=True))
-        return [found[text] for text in texts]
+        return found | dict(zip(futures, done, strict=True))
 
     def _known(self, text: str) -> Vector | None:
         vector = self._cached.get(text)
@@ -65,7 +104,26 @@ class Batcher:
         return vector
 
     async def run(self) -> None:
-        """Encodes until closed, and then what still waits."""
+        """Encodes until closed, and then what still waits. A worker that fails is started again."""
+        try:
+            while True:
+                try:
+                    return await self._work()
+                except Exception:
+                    log.exception("the encoder's worker failed, and is started again")
+                    self._fail_all()
+                    await asyncio.sleep(RESTART_SECONDS)
+        finally:
+            # However it ended: nobody may wait for what will not come.
+            self._ended = True
+            self._fail_all()
+
+    def close(self) -> None:
+        """Lets `run` end."""
+        self._closing = True
+        self._arrived.set()
+
+    async def _work(self) -> None:
         with ThreadPoolExecutor(max_workers=1, thread_name_prefix="encoder") as thread:
             while not (self._closing and not self._waiting):
                 await self._arrived.wait()
@@ -73,29 +131,41 @@ class Batcher:
                 while self._waiting:
                     await self._encode(thread)
 
-    def close(self) -> None:
-        """Lets `run` end."""
-        self._closing = True
-        self._arrived.set()
-
     async def _encode(self, thread: ThreadPoolExecutor) -> None:
         texts = list(self._waiting)[:BATCH]
         batch = self._encoding = {text: self._waiting.pop(text) for text in texts}
         work = asyncio.get_running_loop().run_in_executor(thread, self._encoder.embed_texts, texts)
         await asyncio.wait([work])
-        self._encoding = {}
         error = work.exception()
         if error is not None:
             # Those who asked get it; the thread goes on with the next texts.
             for future in batch.values():
-                future.set_exception(error)
+                future.set_exception(_for_callers(error))
+            self._encoding = {}
             return
         for (text, future), vector in zip(batch.items(), work.result(), strict=True):
             self._remember(text, vector)
             future.set_result(vector)
+        self._encoding = {}
+        self._answered = asyncio.get_running_loop().time()
+
+    def _fail_all(self) -> None:
+        for future in (*self._encoding.values(), *self._waiting.values()):
+            if not future.done():
+                future.set_exception(WorkerFailed("the encoder's worker failed"))
+                # Retrieved: whoever asked may have gone, and asyncio would log that nobody looked.
+                future.exception()
+        self._encoding, self._waiting = {}, {}
 
     def _remember(self, text: str, vector: Vector) -> None:
         # Copied: a row of the batch would keep the whole batch alive.
         self._cached[text] = vector.copy()
-        while len(self._cached) > self._most_cached:
+        while len(self._cached) > self._max_cached:
             self._cached.popitem(last=False)
+
+
+def _for_callers(error: BaseException) -> Exception:
+    """As an error that a future may hold: a library that calls sys.exit must not end the service."""
+    if isinstance(error, Exception) and not isinstance(error, StopIteration):
+        return error
+    return RuntimeError(f"the encoder raised {error!r}")

@@ -1,21 +1,34 @@
-"""HTTP for clients that are slow to ask: uvicorn itself waits for a request's head for ever."""
+"""HTTP for slow clients: uvicorn itself waits for ever for a request's head, and for an answer to be read."""
 
 from __future__ import annotations
 
 import asyncio
 
+import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 HEAD_SECONDS = 10
+SEND_SECONDS = 30
+"""How long a client may read nothing of an answer that waits for it."""
 
 
 class HeaderTimeout(H11Protocol):
-    """Lets go of a client whose next request's head has not arrived in time, however its bytes trickle in.
+    """Closes the connection of a client whose next request's head has not arrived in time, even if bytes trickle in.
 
-    Between two requests uvicorn's own time-out holds, until the first byte of the second.
+    Between two requests uvicorn's own time-out holds, until the first byte of the second. Also closes the connection of
+    a client that does not read its answer.
     """
 
+    last_used = 0.0
+    """When the client last sent something, by the event loop's clock."""
     _timer: asyncio.TimerHandle | None = None
+    _sending: asyncio.TimerHandle | None = None
+
+    @property
+    def is_in_work(self) -> bool:
+        """Whether a whole request has come in, and its answer is not finished."""
+        answering = self.cycle is not None and not self.cycle.response_complete
+        return answering and self.conn.their_state is not h11.SEND_BODY
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -27,13 +40,28 @@ class HeaderTimeout(H11Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop()
+        self._stop_sending()
         super().connection_lost(exc)
 
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._sending = self.loop.call_later(SEND_SECONDS, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._stop_sending()
+
     def _look(self) -> None:
+        self.last_used = self.loop.time()
         if self.cycle is not None and not self.cycle.response_complete:
             self._stop()
         elif self._timer is None:
             self._timer = self.loop.call_later(HEAD_SECONDS, self.timeout_keep_alive_handler)
+
+    def _stop_sending(self) -> None:
+        if self._sending is not None:
+            self._sending.cancel()
+            self._sending = None
 
     def _stop(self) -> None:
         if self._timer is not None:

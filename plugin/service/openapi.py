@@ -6,7 +6,8 @@ from typing import Any
 
 from sorce.plugin.cluster.endpoint import MOST_CHARACTERS
 
-MOST_TEXTS = 256
+MOST_TEXTS = 2048
+"""Of one request: as many as OpenAI takes."""
 
 Json = dict[str, Any]
 
@@ -29,9 +30,16 @@ def body(name: str, dimension: int) -> Json:
 
 def responses(dimension: int) -> dict[int | str, Json]:
     """What may be answered, by status."""
-    said: dict[int | str, Json] = {status: {"description": why, "content": ERROR} for status, why in REFUSALS.items()}
-    said[503]["headers"] = {"Retry-After": {"required": True, "schema": {"type": "string", "pattern": "^[0-9]+$"}}}
-    return {200: {"description": "a vector for each text, in order", "content": _json(_answer(dimension))}, **said}
+    found = {"description": "a vector for each text, in order", "content": _json(_answer(dimension))}
+    return {200: found, **refusals(*REFUSALS)}
+
+
+def refusals(*statuses: int) -> dict[int | str, Json]:
+    """These refusals."""
+    said: dict[int | str, Json] = {status: {"description": REFUSALS[status], "content": ERROR} for status in statuses}
+    if 503 in said:
+        said[503]["headers"] = {"Retry-After": {"required": True, "schema": {"type": "string", "pattern": "^[0-9]+$"}}}
+    return said
 
 
 def _request(name: str, dimension: int) -> Json:
@@ -41,7 +49,7 @@ def _request(name: str, dimension: int) -> Json:
     fields = {
         "input": {"anyOf": [text, texts]},
         "model": {"enum": [name, None]},
-        "encoding_format": {"enum": ["float", "base64"]},
+        "encoding_format": {"enum": ["float", "base64", None]},
         "dimensions": {"enum": [dimension, None]},
         "user": {"type": ["string", "null"]},
     }

@@ -13,17 +13,18 @@ from sorce.plugin.service import app as service
 
 
 @contextmanager
-def serving(app: FastAPI) -> Iterator[str]:
-    """Its address, `http://127.0.0.1:port`."""
+def serving(app: FastAPI, shown: service.Certificate | None = None) -> Iterator[str]:
+    """Its address, `http://127.0.0.1:port`; https with a certificate."""
     socket = service.listen("127.0.0.1", 0, None)
-    server = service.server(app)
+    server = service.server(app, shown)
     thread = Thread(target=server.run, kwargs={"sockets": [socket]})
     thread.start()
+    scheme = "http" if shown is None else "https"
     try:
         while not server.started:
             assert thread.is_alive()
             time.sleep(0.01)
-        yield f"http://127.0.0.1:{socket.getsockname()[1]}"
+        yield f"{scheme}://127.0.0.1:{socket.getsockname()[1]}"
     finally:
         server.should_exit = True
         thread.join(30)

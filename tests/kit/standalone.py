@@ -1,10 +1,12 @@
 """The encoder service with a model of words, as a process of its own: `python -m tests.kit.standalone PORT`.
 
 It prints its port. The text "hold" keeps the encoder busy until a line comes in; that it does, it says by a line, too.
+With a number of descriptors it has no more than those; with the files of a certificate and its key it speaks TLS.
 """
 
 from __future__ import annotations
 
+import resource
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -24,18 +26,23 @@ class Holding(Words):
         return super().embed_texts(texts)
 
 
-def serve(port: int) -> None:
+def serve(port: int, descriptors: int, certificate: Sequence[str]) -> None:
+    if descriptors:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors, descriptors))
+    shown = service.Certificate(*map(Path, certificate)) if certificate else None
     socket = service.listen("127.0.0.1", port, None)
     app = service.application(service.Served(RECIPE.model, Holding()))
     print(socket.getsockname()[1], flush=True)
-    service.server(app).run(sockets=[socket])
+    service.server(app, shown).run(sockets=[socket])
 
 
 @contextmanager
-def standing_alone(port: int = 0) -> Iterator[tuple[subprocess.Popen[str], str]]:
+def standing_alone(
+    port: int = 0, descriptors: int = 0, certificate: Sequence[Path] = ()
+) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """The process and its address; killed at the end, unless it has ended by then."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "tests.kit.standalone", str(port)],
+        [sys.executable, "-m", "tests.kit.standalone", str(port), str(descriptors), *map(str, certificate)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -45,10 +52,11 @@ def standing_alone(port: int = 0) -> Iterator[tuple[subprocess.Popen[str], str]]
     assert process.stdout is not None
     with process:
         try:
-            yield process, f"http://127.0.0.1:{int(process.stdout.readline())}"
+            scheme = "https" if certificate else "http"
+            yield process, f"{scheme}://127.0.0.1:{int(process.stdout.readline())}"
         finally:
             process.kill()
 
 
 if __name__ == "__main__":
-    serve(int(sys.argv[1]))
+    serve(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3:])

@@ -86,7 +86,7 @@ def test_a_search_that_the_encoder_took_is_answered_though_it_is_stopped(
 
 def test_a_busy_encoder_is_a_sentence_of_the_cluster_s(client: OpenSearch, clean: str) -> None:
     encoder = Words()
-    app = service.application(service.Served(RECIPE.model, encoder), Batcher(encoder, most_waiting=2))
+    app = service.application(service.Served(RECIPE.model, encoder), Batcher(encoder, max_waiting=2))
     with serving(app) as url:
         install(client, clean, parse(url, RECIPE.model, None), Words())
         with pytest.raises(ClusterError, match="too many texts wait already") as refused:

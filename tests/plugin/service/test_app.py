@@ -24,7 +24,8 @@ from sorce.access import is_loopback
 from sorce.errors import PluginError
 from sorce.mappings import Vector
 from sorce.plugin.service import app as service
-from sorce.plugin.service.batching import Batcher, Full
+from sorce.plugin.service import batching, openapi, requests
+from sorce.plugin.service.batching import BATCH, Batcher, Full
 from sorce.plugin.service.commands import serve
 from tests.kit.corpus import DIMENSION, Words
 from tests.kit.serving import serving
@@ -75,9 +76,137 @@ def test_gives_base64_as_openai_s_client_asks_for_it(encoder_url: str) -> None:
     assert np.array_equal(np.frombuffer(base64.b64decode(encoded), np.float32), Words().embed_texts(["a kite"])[0])
 
 
+@pytest.mark.fault("9.1.1")
+@pytest.mark.parametrize("field", ["encoding_format", "model", "dimensions", "user"])
+def test_null_for_an_optional_field_is_as_if_it_were_left_out(encoder_url: str, field: str) -> None:
+    answer = ask(encoder_url, {"input": "a kite", field: None})
+    assert np.array_equal(vectors(answer), Words().embed_texts(["a kite"]))
+
+
+@pytest.mark.fault("9.1.2")
+def test_models_are_listed_in_the_openai_form() -> None:
+    name = "google/siglip2-base"
+    with serving(service.application(service.Served(name, Words(), "secret"))) as url:
+        key = {"Authorization": "Bearer secret"}
+        listed = httpx.get(f"{url}/v1/models", headers=key).json()
+        assert (listed["object"], [each["id"] for each in listed["data"]]) == ("list", [name])
+        assert {"id": name, "object": "model", "owned_by": "sorce"}.items() <= listed["data"][0].items()
+        assert isinstance(listed["data"][0]["created"], int)
+        for path in (name, "google%2Fsiglip2-base"):
+            assert httpx.get(f"{url}/v1/models/{path}", headers=key).json() == listed["data"][0]
+        missing = httpx.get(f"{url}/v1/models/other", headers=key)
+        assert missing.status_code == 404
+        assert missing.json()["error"]["message"] == f"model 'other' is not served here; this is '{name}'."
+        assert httpx.get(f"{url}/v1/models").status_code == 401
+
+
+@pytest.mark.fault("9.1.3")
+@pytest.mark.parametrize("given", [[1, 2], [[1, 2], [3]]])
+def test_token_ids_are_named(encoder_url: str, given: Any) -> None:
+    answer = ask(encoder_url, {"input": given})
+    assert (answer.status_code, answer.json()["error"]["message"]) == (
+        422,
+        "input: input holds token ids; send texts.",
+    )
+
+
+@pytest.mark.fault("9.1.4")
+def test_2048_texts_are_encoded_in_batches_and_a_single_text_does_not_wait_for_all_of_them() -> None:
+    encoder, texts = Held(), [f"text {i}" for i in range(2048)]
+    with serving(service.application(service.Served("words", encoder))) as url, ThreadPoolExecutor(2) as threads:
+        many = threads.submit(ask, url, {"input": texts})
+        assert encoder.busy.wait(10)
+        single = threads.submit(ask, url, {"input": "single"})
+        wait_for(url, 1)
+        encoder.go.set()
+        assert np.array_equal(vectors(many.result()), Words().embed_texts(texts))
+        assert np.array_equal(vectors(single.result()), Words().embed_texts(["single"]))
+    sizes = [len(call) for call in encoder.calls[1:]]
+    assert max(sizes) <= BATCH
+    assert "single" in encoder.calls[2]
+
+
+@pytest.mark.fault("9.3.1")
+def test_a_worker_that_fails_is_started_again_and_nobody_hangs() -> None:
+    class Short(Words):
+        """Gives too few vectors, which no model may: the worker fails on it."""
+
+        def embed_texts(self, texts: Sequence[str]) -> Vector:
+            return super().embed_texts(texts)[: 0 if "short" in texts else None]
+
+    with serving(service.application(service.Served("words", Short()))) as url:
+        failed = ask(url, {"input": "short"})
+        assert failed.status_code == 503
+        assert "the encoder's worker failed" in failed.json()["error"]["message"]
+        assert np.array_equal(vectors(ask(url, {"input": "a kite"})), Words().embed_texts(["a kite"]))
+        assert httpx.get(f"{url}/ready").status_code == 200
+
+
+@pytest.mark.fault("9.3.2")
+def test_a_worker_that_has_ended_is_said_by_health_and_requests_are_refused() -> None:
+    class Gone(Batcher):
+        async def run(self) -> None:
+            run = asyncio.create_task(super().run())
+            await asyncio.sleep(0)
+            run.cancel()
+            await asyncio.wait([run])
+
+    encoder = Words()
+    with serving(service.application(service.Served("words", encoder), Gone(encoder))) as url:
+        refused = ask(url, {"input": "a kite"})
+        assert refused.status_code == 503
+        assert "the encoder's worker has ended" in refused.json()["error"]["message"]
+        health = httpx.get(f"{url}/health")
+        assert (health.status_code, health.json()["worker"]) == (200, "ended")
+        ready = httpx.get(f"{url}/ready")
+        assert (ready.status_code, ready.headers["Retry-After"]) == (503, "1")
+        assert ready.json()["error"]["message"] == "not ready: the encoder's worker has ended."
+
+
+@pytest.mark.fault("9.s.3")
+def test_a_library_that_exits_in_the_model_does_not_end_the_service() -> None:
+    class Exiting(Words):
+        def embed_texts(self, texts: Sequence[str]) -> Vector:
+            if "exit" in texts:
+                sys.exit(3)
+            return super().embed_texts(texts)
+
+    with serving(service.application(service.Served("words", Exiting()))) as url:
+        assert ask(url, {"input": "exit"}).status_code == 500
+        assert ask(url, {"input": "a kite"}).status_code == 200
+
+
+@pytest.mark.fault("9.s.4")
+def test_a_model_that_does_not_answer_is_not_ready_and_the_process_is_healthy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batching, "PROBE_SECONDS", 0.2)
+    encoder = Held()
+    with serving(service.application(service.Served("words", encoder))) as url, ThreadPoolExecutor(1) as threads:
+        first = threads.submit(ask, url, {"input": "first"})
+        assert encoder.busy.wait(10)
+        refused = httpx.get(f"{url}/ready", timeout=30)
+        assert refused.status_code == 503
+        assert refused.json()["error"]["message"] == "not ready: the model does not answer."
+        assert httpx.get(f"{url}/health").status_code == 200
+        encoder.go.set()
+        assert first.result().status_code == 200
+        ready = httpx.get(f"{url}/ready")
+        assert (ready.status_code, ready.json()) == (200, {"status": "ready", "model": "words"})
+
+
+@pytest.mark.fault("9.s.5")
+def test_a_request_that_the_model_does_not_answer_ends_with_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service, "ANSWER_SECONDS", 0.2)
+    encoder = Held()
+    with serving(service.application(service.Served("words", encoder))) as url:
+        refused = ask(url, {"input": "first"})
+        encoder.go.set()
+        assert refused.status_code == 503
+        assert refused.json()["error"]["message"] == "the model did not answer within 0.2 seconds."
+
+
 def test_health_names_the_model(encoder_url: str) -> None:
     answer = httpx.get(f"{encoder_url}/health").json()
-    assert answer == {"status": "ok", "model": "words", "dimension": DIMENSION, "waiting": 0}
+    assert answer == {"status": "ok", "model": "words", "dimension": DIMENSION, "waiting": 0, "worker": "running"}
 
 
 @pytest.mark.parametrize(
@@ -90,16 +219,18 @@ def test_health_names_the_model(encoder_url: str) -> None:
         ({}, 422, "input: give a text"),
         ([], 422, "body"),
         ({"input": []}, 422, "input: give a text"),
-        ({"input": [1, 2]}, 422, "input: give a text"),
-        ({"input": [[1, 2]]}, 422, "input: give a text"),
+        ({"input": [1, 2]}, 422, "input holds token ids; send texts."),
+        ({"input": [[1, 2]]}, 422, "input holds token ids; send texts."),
+        ({"input": [[]]}, 422, "input: give a text"),
+        ({"input": [True]}, 422, "input: give a text"),
         ({"input": None}, 422, "input: give a text"),
         ({"input": ["a", " "]}, 422, "a text is empty"),
         ({"input": "a", "dimensions": 7}, 422, f"this model's vectors have {DIMENSION}"),
         ({"input": "a", "encoding_format": "hex"}, 422, "encoding_format"),
         ({"input": "a", "model": "other"}, 404, "model 'other' is not served here; this is 'words'"),
         ({"input": "x" * (2001)}, 413, "longer than 2000 characters"),
-        ({"input": ["a"] * (service.MOST_TEXTS + 1)}, 413, "257 texts; send at most 256"),
-        (b" " * (service.MOST_BYTES + 1), 413, "larger than"),
+        ({"input": ["a"] * (openapi.MOST_TEXTS + 1)}, 413, "2049 texts; send at most 2048"),
+        (b" " * (requests.MOST_BYTES + 1), 413, "larger than"),
     ],
 )
 def test_refuses_with_a_status_and_a_sentence(encoder_url: str, body: Any, status: int, said: str) -> None:
@@ -188,7 +319,7 @@ def test_a_known_text_is_not_encoded_again() -> None:
 
 def test_a_full_queue_is_503_with_retry_after_and_passes() -> None:
     encoder = Held()
-    app = service.application(service.Served("words", encoder), Batcher(encoder, most_waiting=3))
+    app = service.application(service.Served("words", encoder), Batcher(encoder, max_waiting=3))
     with serving(app) as url, ThreadPoolExecutor(4) as threads:
         first = threads.submit(ask, url, {"input": "first"})
         assert encoder.busy.wait(10)
@@ -232,7 +363,7 @@ def test_a_failing_encoder_fails_those_texts_and_no_others() -> None:
 def test_the_cache_forgets_what_was_asked_longest_ago() -> None:
     async def ask_all() -> list[list[str]]:
         encoder = Words()
-        batcher = Batcher(encoder, most_cached=2)
+        batcher = Batcher(encoder, max_cached=2)
         run = asyncio.create_task(batcher.run())
         for text in "abacab":
             await batcher.vectors([text])
@@ -245,7 +376,7 @@ def test_the_cache_forgets_what_was_asked_longest_ago() -> None:
 
 def test_more_texts_than_may_wait_are_refused_at_once() -> None:
     async def ask_all() -> None:
-        await Batcher(Words(), most_waiting=1).vectors(["a", "b"])
+        await Batcher(Words(), max_waiting=1).vectors(["a", "b"])
 
     with pytest.raises(Full):
         asyncio.run(ask_all())
