@@ -1,4 +1,4 @@
-"""Writing alone: photos with ready vectors into an index with the default settings, by sorce and by the helpers."""
+"""Writing without encoding: sorce against the client's bulk helpers, into an index with the default settings."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def measures() -> Iterator[Line]:
             client.indices.refresh(index=index)
             seconds[name].append(time.monotonic() - started)
             if (name, number) != ("sorce", ROUNDS - 1):
-                # Its merges would go on during the next.
+                # Its merges would slow the next one down.
                 client.indices.delete(index=index)
     yield from _judged(seconds, corpus)
     yield from _kept_whole(client, f"bulk-{ROUNDS - 1}-sorce", corpus, body)
@@ -68,9 +68,9 @@ WAYS: Mapping[str, Way] = {"sorce": by_sorce, "bulk": by_bulk, "parallel_bulk": 
 
 @cache
 def _actions(corpus: Corpus) -> list[dict[str, Any]]:
-    """As one writes them for the client's helpers, with numbers of Python.
+    """Actions for the client's helpers, with vectors as lists of Python numbers.
 
-    Made before the clock starts, while sorce makes its documents from arrays within its time.
+    They are made before the clock starts. sorce makes its documents while the clock runs.
     """
     return [_action(photo, corpus.vectors[photo]) for photo in range(PHOTOS)]
 
@@ -96,14 +96,14 @@ def _judged(seconds: Mapping[str, list[float]], corpus: Corpus) -> Iterator[Line
 
 
 def _kept_whole(client: OpenSearch, index: str, corpus: Corpus, body: dict[str, Any]) -> Iterator[Line]:
-    """With the index's default settings vectors can be read back, and brought into another index by the cluster."""
+    """With the default settings, vectors can be read back, and `_reindex` copies them unchanged."""
     client.indices.create(index="bulk-again", body=body)
     asked = {"source": {"index": index}, "dest": {"index": "bulk-again"}}
     client.reindex(body=asked, params={"refresh": "true", "request_timeout": 600})
     for name in (index, "bulk-again"):
         whole = sum(np.array_equal(_vectors(client, name, photo), corpus.vectors[photo]) for photo in range(PHOTOS))
         what = "after _reindex" if name == "bulk-again" else "read back"
-        yield exactly(f"writing alone: share of photos with their very vectors, {what}", whole / PHOTOS, 1)
+        yield exactly(f"writing alone: share of photos with unchanged vectors, {what}", whole / PHOTOS, 1)
 
 
 def _vectors(client: OpenSearch, index: str, photo: int) -> Any:

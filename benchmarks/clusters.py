@@ -21,7 +21,7 @@ from sorce.models.encoder import Encoder
 from sorce.models.patches import CLUSTERS
 
 GOLDEN = Path(__file__).parents[1] / "tests" / "golden" / "dense-clip-tiny"
-# Of the arrays in the fixture: the pixels that they were made from, and the way of interpolating positions.
+# By the fixture's array: the pixels that it was made from, and how positions are interpolated.
 CASES = {"native": ("native", "size"), "other_size": ("other", "size"), "other_scale": ("other", "scale")}
 PARITY = 1e-4
 SIZE = (1600, 1200)
@@ -47,7 +47,7 @@ def parity() -> Line:
 
 
 def cost() -> Iterator[Line]:
-    """CPU milliseconds of a photo with `mini`, apart for the network and for clustering."""
+    """CPU milliseconds of a photo with `mini`: for the network, and for the clustering."""
     model = Clusters(Encoder(find(MINI), "cpu"))
     noise = np.random.default_rng(0).integers(0, 256, (SIZE[1] // 50, SIZE[0] // 50, 3), np.uint8)
     seen = model.prepare(Picture(Image.fromarray(noise).resize(SIZE)))

@@ -1,4 +1,4 @@
-"""Synthetic photos in a real index, asked by vectors as texts have them, with the right answers by numpy."""
+"""Synthetic photos in a real index, queries like the vectors of texts, and the right answers by numpy."""
 
 from __future__ import annotations
 
@@ -34,16 +34,22 @@ WIDTH, HEIGHT = 1600, 1200
 
 CONCEPTS = 2000
 GAP = 1.0
-"""Length of what all pictures share, and of what all texts share, where a concept has length 1: two cones that do not
-meet (Liang et al., "Mind the Gap", arXiv 2203.02053, section 2), so that a text lies far from every picture."""
-SCENE, OWN = 0.5, 0.5
-"""Lengths of what the regions of one photo share, and of what a region or a text has for itself."""
+"""Length of the vector that all pictures share, and of the one that all texts share, where a concept has length 1.
 
-AT_ONCE = 1000
+So pictures and texts lie in two cones that do not meet (Liang et al., "Mind the Gap", arXiv 2203.02053, section 2), and
+a text is far from every picture."""
+
+SCENE, OWN = 0.5, 0.5
+"""Lengths of the vector that the regions of a photo share, and of a region's or text's own part."""
+
+BATCH = 1000
+"""Photos that are compared at a time."""
+
 WRITES = "index.blocks.write"
-"""Must be true of an index that is cloned."""
+"""Must be true while an index is cloned."""
+
 WARM = 3000
-"""Searches after which a server in Java has compiled what they run; before, they take up to twice as long."""
+"""Searches until Java has compiled their code; before that, they take up to twice as long."""
 
 Numbers = NDArray[np.intp]
 
@@ -61,7 +67,7 @@ WIDE, DEEP = Shape(20_000, 256), Shape(5_000, 768)
 
 
 class Corpus:
-    """`vectors` (photos, REGIONS, dimension) and `queries` (QUERIES, dimension): of length 1, the same each time."""
+    """`vectors` (photos, REGIONS, dimension) and `queries` (QUERIES, dimension), of length 1, the same in each run."""
 
     def __init__(self, shape: Shape) -> None:
         rng = np.random.default_rng(shape.dimension)
@@ -85,7 +91,7 @@ class Corpus:
     @cached_property
     def _scan(self) -> tuple[Vector, Numbers]:
         likeness, region = [], []
-        for some in np.array_split(self.vectors, max(1, self.shape.photos // AT_ONCE)):
+        for some in np.array_split(self.vectors, max(1, self.shape.photos // BATCH)):
             products = (some.reshape(-1, self.shape.dimension) @ self.queries.T).reshape(len(some), REGIONS, QUERIES)
             likeness.append(products.max(axis=1))
             region.append(products.argmax(axis=1))
@@ -93,7 +99,7 @@ class Corpus:
 
     @property
     def likeness(self) -> Vector:
-        """Of each photo's best region to each query, (QUERIES, photos)."""
+        """The cosine of each photo's best region with each query, (QUERIES, photos)."""
         return self._scan[0]
 
     @property
@@ -103,11 +109,11 @@ class Corpus:
 
     @cache  # noqa: B019  (a corpus lives as long as the process)
     def truth(self, photos: int | None = None) -> Numbers:
-        """For each query the SIZE most similar of the first so many photos, or of all, (QUERIES, SIZE)."""
+        """For each query the SIZE most similar photos, of the first `photos` or of all, (QUERIES, SIZE)."""
         return np.argpartition(-self.likeness[:, :photos], SIZE, axis=1)[:, :SIZE]
 
     def recall(self, found: Sequence[Iterable[int]], photos: int | None = None) -> float:
-        """Share of the true SIZE photos that were found, over the first so many queries as were asked."""
+        """Share of the true SIZE photos that were found; `found` has the photos of the first queries."""
         asked = zip(found, self.truth(photos), strict=False)
         return float(np.mean([len(set(some) & set(true.tolist())) / SIZE for some, true in asked]))
 
@@ -122,16 +128,16 @@ def corpus_of(shape: Shape) -> Corpus:
 
 
 def text(query: int) -> str:
-    """What stands for the query's vector, so that an encoder costs nothing."""
+    """A text that stands for the query's vector, so that encoding costs nothing."""
     return f"query {query}"
 
 
 class Known(TextEncoder):
-    """Vectors of `text(0)`, `text(1)` ... by looking them up."""
+    """An encoder that looks up the vectors of `text(0)`, `text(1)` ..."""
 
     def __init__(self, queries: Vector) -> None:
         self._known = {text(number): vector for number, vector in enumerate(queries)}
-        # What an install asks, to compare the cluster's vectors with these, and the service, to learn the dimension.
+        # The install encodes these to compare the cluster's vectors with them, and the service to learn the dimension.
         self._known |= dict(zip((*PROBES, "a photo"), queries, strict=False))
 
     def embed_texts(self, texts: Sequence[str]) -> Vector:
@@ -158,7 +164,7 @@ def write(photo: int, vectors: Vector) -> WriteDocument:
 
 
 def write_regions(photo: int, regions: Sequence[Region]) -> WriteDocument:
-    """The same of any regions, of which the first is the whole photo."""
+    """The same for any regions; the first is the whole photo."""
     name, whole = f"{photo}.jpg", regions[0].box
     file = PhotoFile(photo_id(photo), f"file:///photos/{name}", name, "/photos", f"{photo:064x}", 1_000_000)
     body = document(Photo(file, int(whole.x2), int(whole.y2)), regions, datetime.now(UTC))
@@ -167,14 +173,14 @@ def write_regions(photo: int, regions: Sequence[Region]) -> WriteDocument:
 
 @cache
 def cluster() -> OpenSearch:
-    """One OpenSearch for all measures of a run that ask."""
+    """One OpenSearch for all measures of a run."""
     closing = ExitStack()
     atexit.register(closing.close)
     return connect(closing.enter_context(running(heap="2g")))
 
 
 class Indexed:
-    """The first photos of a corpus, as sorce indexes them by default; `seconds` is what the writing took."""
+    """The first photos of a corpus, indexed with sorce's default settings; `seconds` is the time of writing."""
 
     def __init__(self, shape: Shape, photos: int) -> None:
         self.corpus, self.photos, self.client = corpus_of(shape), photos, cluster()
@@ -191,7 +197,7 @@ class Indexed:
         self._warm()
 
     def _settle(self) -> None:
-        """Until no merge runs, which would slow some searches and not others."""
+        """Waits until no merge runs: it would slow some searches and not others."""
         while self.stats()["merges"]["current"]:
             time.sleep(0.2)
 
@@ -201,7 +207,7 @@ class Indexed:
             searcher.search(SearchRequest([text(number % QUERIES)]))
 
     def merged(self) -> Indexed:
-        """A copy in one segment, as an index can be kept that is complete; its `seconds` count the merge, too."""
+        """A copy merged to one segment, as can be done with a complete index; its `seconds` include the merge."""
         other = copy(self)
         other.name = f"{self.name}-merged"
         self._be_writable(False)
@@ -218,13 +224,13 @@ class Indexed:
         self.client.indices.put_settings(index=self.name, body={WRITES: not is_writable})
 
     def searcher(self) -> ClientSearch:
-        """Asked for `text(0)`, `text(1)` ..."""
+        """A search for `text(0)`, `text(1)` ..."""
         known = Known(self.corpus.queries)
         return ClientSearch(self.client, self.name, lambda _: known)
 
     def files(self) -> dict[str, int]:
-        """Bytes of the index's files by their kind, Lucene's three letters."""
-        # Not `store`, which is up to ten seconds old.
+        """Bytes of the index's files by their kind, which Lucene names with three letters."""
+        # Not from `store`, which is up to ten seconds old.
         sizes = self.stats()["segments"]["file_sizes"]
         return {kind: size["size_in_bytes"] for kind, size in sizes.items()}
 
@@ -235,12 +241,12 @@ class Indexed:
 
 
 def refuse_rejects(sent: Sent) -> None:
-    """For a `Writer`."""
+    """Given to a `Writer`: synthetic photos are never rejected. Raises RuntimeError."""
     if sent.rejected:
         raise RuntimeError(f"a synthetic photo was not indexed: {sent.rejected[0]}")
 
 
 @cache
 def indexed(shape: Shape, photos: int) -> Indexed:
-    """Made once in a run."""
+    """The index, made once in a run."""
     return Indexed(shape, photos)

@@ -1,4 +1,4 @@
-"""A measure's line, and the facts of the machine that it was taken on."""
+"""A line of the measures, and facts about the machine that it was measured on."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Line:
-    """`holds` is None where an issue names the figure but no bar; `figure` is None where it could not be taken."""
+    """A figure with its bar, and whether it holds.
+
+    `holds` is None where there is no bar; `figure` is None where it could not be measured.
+    """
 
     name: str
     figure: float | None

@@ -1,7 +1,7 @@
-"""300 rendered scenes that no training saw, brought into OpenSearch by each method: what text finds, at what price.
+"""300 rendered scenes that no training saw, indexed by each method: how well texts find photos, and at what cost.
 
-The ranking is exact, in memory, over the very vectors that were indexed; how far the graph strays from it is a line of
-its own. Settings are chosen on other scenes (`CHOOSING`) than those that are reported.
+The ranking is exact, in memory, over the vectors that were indexed. How far the graph differs from it is a line of its
+own. Settings were chosen on other scenes (`CHOOSING`) than those that are reported.
 """
 
 from __future__ import annotations
@@ -39,17 +39,17 @@ PLANS: Mapping[str, tuple[str, dict[str, Plain]]] = {
     DEFAULT: ("tiles", {}),
     "whole": ("whole", {}),
     "clusters": ("clusters", {}),
-    "tiles, all kept": ("tiles", {"max_stored": 250}),
-    "tiles, most 90": ("tiles", {"max_regions": 90}),
-    "tiles, most 800": ("tiles", {"max_regions": 800, "max_stored": 800}),
+    "tiles, all stored": ("tiles", {"max_stored": 250}),
+    "tiles, at most 90": ("tiles", {"max_regions": 90}),
+    "tiles, at most 800": ("tiles", {"max_regions": 800, "max_stored": 800}),
 }
 SIDES = (40, 65, 95, 131)
-"""Bounds of what counts as small, middling and large among the planted things, in pixels of the longer side."""
+"""Bounds of small, medium and large among the objects, in pixels of the longer side."""
 
 
 @dataclass(frozen=True)
 class Scenes:
-    """Pictures, what is asked of them, which of them answer (queries, pictures), and the asked thing's longest side."""
+    """Pictures, queries, which pictures are relevant (queries, pictures), the longest side of each query's object."""
 
     pictures: tuple[Path, ...]
     queries: tuple[str, ...]
@@ -74,7 +74,7 @@ def scenes(seed: int, styles: tuple[str, ...]) -> Scenes:
 
 
 class Recorder(Model[Any]):
-    """A model that keeps the vectors it gives, (regions, dimension) of each photo in the order of their coming."""
+    """A model that keeps the vectors it computes: (regions, dimension) for each photo, in order."""
 
     def __init__(self, model: Model[Any]) -> None:
         self._model, self.recipe = model, model.recipe
@@ -143,7 +143,7 @@ def _unseen(those: Scenes) -> Iterator[Line]:
 
 
 def in_memory(checkpoint: str, regions: str, those: Scenes) -> Sequence[Ranks]:
-    """Where the right pictures come, without an index."""
+    """The ranks of the relevant pictures, computed without an index."""
     model = Recorder(load_model(checkpoint, regions))
     for picture in those.pictures:
         model.embed_photos([open_picture(picture)])
@@ -151,7 +151,7 @@ def in_memory(checkpoint: str, regions: str, those: Scenes) -> Sequence[Ranks]:
 
 
 def processors(client: OpenSearch) -> float:
-    """Seconds of processor time so far: of this process, of those that it started and that ended, and the engine."""
+    """Seconds of CPU time so far: of this process, of its children that ended, and of the engine."""
     nodes = client.nodes.stats(metric="process")["nodes"].values()
     theirs = float(sum(node["process"]["cpu"]["total_in_millis"] for node in nodes)) / 1000
     mine = os.times()
@@ -159,7 +159,7 @@ def processors(client: OpenSearch) -> float:
 
 
 def graph(name: str, client: OpenSearch, index: str, texts: Sequence[str]) -> Iterator[Line]:
-    """What the default search finds of a full scan's ten photos, and whether it shows the same box of each."""
+    """How many of a full scan's ten photos the default search finds, and whether it shows the same box in each."""
     search = ClientSearch(client, index, load_encoder)
     recall, same = [], []
     for text in texts:

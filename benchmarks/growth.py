@@ -1,4 +1,4 @@
-"""Latency and size as a corpus doubles, the curve through them, and what it says of ten million photos."""
+"""Latency and size as a corpus doubles, a curve fitted to them, and its forecast for up to ten million photos."""
 
 from __future__ import annotations
 
@@ -17,12 +17,14 @@ SMALLEST, TIMES = 5_000, (1, 2, 4, 8)
 QUERIES = 300
 ROUNDS = 10
 SCANS = 20
-"""Queries by a full scan, which takes many times as long."""
+"""Queries by a full scan; fewer, as a scan takes many times as long."""
 
 SHARD_BYTES = 40e9
-"""Of one shard at most; OpenSearch advises 10 to 50 GB."""
+"""The largest shard; OpenSearch advises 10 to 50 GB."""
+
 IN_MEMORY = ("vec", "vex")
-"""Lucene's files of vectors and of graphs: a search that finds them in memory does not wait for the disk."""
+"""Lucene's files of vectors and graphs: a search that finds them in memory does not wait for the disk."""
+
 FORESEEN = (10_000, 100_000, 1_000_000, 10_000_000)
 
 
@@ -76,8 +78,10 @@ def measured(name: str, index: Indexed, recall: float, taken: Latencies, smalles
 
 
 def foreseen(name: str, photos: int, largest: Indexed, curve: Curve) -> Iterator[Line]:
-    """A row of the sizing table: bytes in proportion, milliseconds by the curve, of one shard, since shards are asked
-    side by side."""
+    """A row of the sizing table.
+
+    Bytes grow in proportion. Milliseconds follow the curve for one shard, since shards are searched in parallel.
+    """
     files = largest.files()
     disk, memory = (
         photos / largest.photos * size for size in (sum(files.values()), sum(files[kind] for kind in IN_MEMORY))

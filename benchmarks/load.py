@@ -1,4 +1,4 @@
-"""The encoder service under load: clients that ask at once, rightly and wrongly, beside clients that dawdle."""
+"""The encoder service under load: right and wrong requests at once, beside clients that never finish theirs."""
 
 from __future__ import annotations
 
@@ -21,9 +21,10 @@ from figures import Line, at_least, exactly
 from sorce.models import load_encoder
 from sorce.plugin.cluster.endpoint import MOST_CHARACTERS
 
-CLIENTS, REQUESTS, DAWDLERS = 64, 20, 50
+CLIENTS, REQUESTS, STALLED = 64, 20, 50
 TEXTS, MANY = 12_800, 100
-"""So many different texts; of them so many in a large request. The first ones of all clients overfill the queue."""
+"""Different texts, and texts of a large request: the first requests of all clients together overfill the queue."""
+
 TRIES = 100
 SECONDS = 120
 CLOSE = 1e-4
@@ -50,11 +51,11 @@ class Answered:
 
 def measures() -> Iterator[Line]:
     asked = [[request(client, number) for number in range(REQUESTS)] for client in range(CLIENTS)]
-    with service() as url, dawdling(url), ThreadPoolExecutor(CLIENTS) as threads:
+    with service() as url, stalling(url), ThreadPoolExecutor(CLIENTS) as threads:
         started = time.monotonic()
         answered = list(threads.map(lambda requests: ask_all(url, requests), asked))
         seconds = time.monotonic() - started
-    yield Line("load: requests", CLIENTS * REQUESTS, note=f"{CLIENTS} clients at once, {DAWDLERS} more that dawdle")
+    yield Line("load: requests", CLIENTS * REQUESTS, note=f"{CLIENTS} clients at once, {STALLED} more that dawdle")
     pairs = [pair for each in zip(asked, answered, strict=True) for pair in zip(*each, strict=True)]
     came = Counter(status for _, each in pairs for status in each.statuses)
     # The first large requests of all clients together hold more texts than the queue: some must be refused.
@@ -69,7 +70,7 @@ def measures() -> Iterator[Line]:
 
 
 def request(client: int, number: int) -> Asked:
-    """Of ten, two are large and four are wrong, each in its way."""
+    """Of ten requests, two are large and four are wrong, each in another way."""
     place, kind = client + CLIENTS * number, number % 10
     if kind in (0, 5):
         first = place * MANY
@@ -92,7 +93,7 @@ def text(number: int) -> str:
 
 
 def ask_all(url: str, requests: list[Asked]) -> list[Answered]:
-    """One client: one after another, and again as the service says when it is busy."""
+    """One client: one request after another; when the service is busy, again after the time that it says."""
     with urllib3.PoolManager(retries=False, timeout=SECONDS) as pool:
         return [ask(pool, url, each) for each in requests]
 
@@ -112,7 +113,7 @@ def ask(pool: urllib3.PoolManager, url: str, asked: Asked) -> Answered:
 
 
 def are_right(pairs: list[tuple[Asked, Answered]]) -> int:
-    """How many got the status that they must get, and of texts, the vectors of these texts."""
+    """How many got the right status, and for texts the right vectors."""
     wanted = load_encoder("mini", "cpu").embed_texts([text(number) for number in range(TEXTS)])
 
     def is_right(asked: Asked, answered: Answered) -> bool:
@@ -141,10 +142,10 @@ def service() -> Iterator[str]:
 
 
 @contextmanager
-def dawdling(url: str) -> Iterator[None]:
-    """Clients that start a request and do not go on."""
+def stalling(url: str) -> Iterator[None]:
+    """Clients that start a request and do not finish it."""
     with ExitStack() as stack:
-        for _ in range(DAWDLERS):
+        for _ in range(STALLED):
             client = stack.enter_context(socket.create_connection(("127.0.0.1", urlsplit(url).port or 0)))
             client.sendall(b"POST /v1/embeddings HTTP/1.1\r\nContent-Length: 9\r\n")
         yield

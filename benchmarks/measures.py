@@ -1,4 +1,4 @@
-"""`make measures`: every measure that an issue names, a line each, and all with the machine's facts in a file."""
+"""`make measures`: prints a line for every figure, and writes all, with facts about the machine, into a file."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def measures(names: tuple[str, ...], out: Path) -> None:
         for line in take():
             click.echo(str(line))
             taken.append(line)
-            # After each line: a run of an hour that is cut short has not been for nothing.
+            # After each line, so that an interrupted run of an hour keeps its figures.
             write(out, taken)
     hold, short = (sum(line.holds is verdict for line in taken) for verdict in (True, False))
     missing = sum(line.figure is None for line in taken)

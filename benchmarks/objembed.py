@@ -24,7 +24,7 @@ from sorce.models.prompts.passes import text_states
 
 GOLDEN = Path(__file__).parents[1] / "tests/golden/objembed-tiny"
 PARITY = 1e-4
-# Of each case: the photo, the fewest tokens, and which of its boxes, in which order.
+# For each case: the photo, the fewest tokens, and which of its boxes in which order.
 CASES: Mapping[str, tuple[int, int, slice]] = {
     "small0": (0, 4, slice(None)),
     "small1": (1, 4, slice(None)),
@@ -48,7 +48,7 @@ def measures() -> Iterator[Line]:
 
 
 class Parity:
-    """The largest deviation of each array so far, and in how many cases it was compared."""
+    """The largest deviation of each array so far, and the number of cases in which it was compared."""
 
     def __init__(self) -> None:
         self.worst: dict[str, float] = defaultdict(float)
@@ -61,7 +61,7 @@ class Parity:
         self._listen()
 
     def take(self, name: str) -> None:
-        """All arrays of one photo."""
+        """Compares all arrays of one photo."""
         photo, fewest, order = CASES[name]
         picture, boxes = Image.fromarray(self._inputs[f"image{photo}"]), self._inputs[f"boxes{photo}"][order].copy()
         view = fitted(picture, self._opened.network.model.token_side, fewest)
@@ -75,7 +75,7 @@ class Parity:
                 self._compare(name, array, found)
 
     def take_texts(self) -> None:
-        """Texts, and the scores of photos for them."""
+        """Compares the texts, and the scores of photos for them."""
         unit = torch.nn.functional.normalize
         network, texts = self._opened.network, {}
         for kind, token in (("text_local", LOCAL_TEXT), ("text_global", GLOBAL_TEXT)):
@@ -102,12 +102,12 @@ class Parity:
             raise ValueError(f"{case}/{array} has shape {tuple(found.shape)}, not {expected.shape}")
         name = f"{prefix} {array}".strip()
         deviation = float(np.abs(np.asarray(found) - expected).max(initial=0))
-        # Written so that a NaN stays.
+        # This form keeps a NaN.
         self.worst[name] = deviation if not deviation <= self.worst[name] else self.worst[name]
         self.cases[name] += 1
 
     def _listen(self) -> None:
-        """Keeps what the parts of the network give."""
+        """Keeps the outputs of the network's parts."""
         network = self._opened.network.model
         for name, part in {
             "visual": network.visual,
@@ -126,7 +126,7 @@ class Parity:
         self._between[name] = value
 
     def _between_arrays(self, name: str) -> Mapping[str, Any]:
-        """The arrays in between, by the names of the fixture."""
+        """The intermediate arrays, by the names of the fixture."""
         between, ids = self._between, torch.from_numpy(self._expected[f"{name}/input_ids"][0])
         images = ids == self._opened.config.image_token_id
         objects = ids == self._opened.tokenizer.get_vocab()["<object>"]

@@ -1,4 +1,4 @@
-"""128 real photos: all of them in, none rejected, memory flat, and nothing done twice."""
+"""128 real photos: all are indexed, none rejected, memory does not grow, and nothing is done twice."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sorce.engine import running
 
 PHOTOS = Path(__file__).parents[2] / "shared/data/photos/images"
 ROUNDS = 8
-"""The same photos under so many names: an ingest that many times as long, for the memory."""
+"""So many links to the same photos, for an ingest that is as many times as long."""
 
 
 def measures() -> Iterator[Line]:
@@ -50,7 +50,7 @@ def ingest(url: str, index: str, paths: list[str]) -> tuple[int, dict[str, Any]]
 
 
 def peak(url: str, index: str, paths: list[str]) -> float:
-    """Most memory of `sorce ingest`, in bytes, as the system counts it."""
+    """Peak memory of `sorce ingest` in bytes, as the system counts it."""
     # In a process of its own, since the system keeps one maximum for all children.
     script = "import resource, subprocess, sys; subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL); "
     script += "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"

@@ -1,7 +1,7 @@
 """The loop that one would write without sorce: open, crop, encode, `helpers.bulk`. The baseline of ingest.
 
-It makes the same regions of the same photos in an index with the same mapping, and stores all of them. It batches
-what it encodes, and lets `helpers.bulk` gather its requests.
+It makes the same regions of the same photos, and stores all of them in an index with the same mapping. It encodes in
+batches, and `helpers.bulk` puts the documents together into requests.
 
     python benchmarks/plain_loop.py --index plain --model mini PHOTOS
 """
@@ -30,20 +30,25 @@ BATCH_SIZE = 64
 
 
 def plain_loop(
-    client: OpenSearch, index: str, photos: Sequence[Path], model: SentenceTransformer, smallest: float, most: int
+    client: OpenSearch,
+    index: str,
+    photos: Sequence[Path],
+    model: SentenceTransformer,
+    min_object_size: float,
+    max_regions: int,
 ) -> int:
-    """Writes one document per photo into an index that is there; how many it wrote."""
-    written, _ = helpers.bulk(client, documents(photos, model, smallest, most), index=index)
+    """Writes one document per photo into an existing index, and returns how many."""
+    written, _ = helpers.bulk(client, documents(photos, model, min_object_size, max_regions), index=index)
     client.indices.refresh(index=index)
     return int(written)
 
 
 def documents(
-    photos: Sequence[Path], model: SentenceTransformer, smallest: float, most: int
+    photos: Sequence[Path], model: SentenceTransformer, min_object_size: float, max_regions: int
 ) -> Iterator[dict[str, Any]]:
     for file in photos:
         photo = ImageOps.exif_transpose(Image.open(file)).convert("RGB")
-        boxes = regions(photo.width, photo.height, smallest, most, input_size(model))
+        boxes = regions(photo.width, photo.height, min_object_size, max_regions, input_size(model))
         crops = [photo.crop(box.as_tuple()) for box in boxes]
         vectors = model.encode(crops, batch_size=BATCH_SIZE, normalize_embeddings=True, show_progress_bar=False)
         yield {
@@ -71,9 +76,9 @@ def documents(
         }
 
 
-def regions(width: int, height: int, smallest: float, most: int, side: int) -> list[Box]:
-    """The boxes of `tiles`; of `whole`, where `most` is 1."""
-    sheets = plan(width, height, smallest, most, side) if most > 1 else []
+def regions(width: int, height: int, min_object_size: float, max_regions: int, side: int) -> list[Box]:
+    """The boxes of `tiles`, or of `whole` where `max_regions` is 1."""
+    sheets = plan(width, height, min_object_size, max_regions, side) if max_regions > 1 else []
     return [Box(0, 0, width, height), *(box for sheet in sheets for box in sheet.boxes(width, height))]
 
 
@@ -97,7 +102,7 @@ def main() -> None:
     client.indices.create(index=given.index, body=index_body(Recipe(given.model, "", "tiles", dimension, "")))
     photos = sorted(given.folder.absolute().rglob("*.jpg"))
     started = time.perf_counter()
-    written = plain_loop(client, given.index, photos, model, given.smallest, given.most)
+    written = plain_loop(client, given.index, photos, model, given.min_object_size, given.max_regions)
     seconds = time.perf_counter() - started
     print(json.dumps({"photos": written, "seconds": seconds}))
 

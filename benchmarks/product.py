@@ -1,8 +1,8 @@
-"""Ranking by product against numpy, and how many candidates its proof needs.
+"""Ranking by product against numpy, and how many candidates the proof of its order needs.
 
-The corpus follows the numbers of a synthetic one: 1,500 photos of 20 objects, each with 5 overlapping proposals; the
-objects are of 400 concepts whose frequency is Zipf's, and a tighter proposal has a cleaner vector. Text vectors and
-pictures share a mean direction. The bias is set so that the median query's own object has the logit `x_gt`.
+The corpus is synthetic: 1,500 photos of 20 objects, each with 5 overlapping proposals. The objects are of 400 concepts
+with Zipf frequencies, and a tighter proposal has a cleaner vector. Text vectors and pictures share a mean direction.
+The bias is set so that the median query's own object has the logit `x_gt`.
 """
 
 from __future__ import annotations
@@ -49,13 +49,13 @@ class Corpus:
     homes: NDArray[np.int64]
 
     def cosines(self, query: int) -> Numbers:
-        """Of every region with a query, (photos, regions)."""
+        """The cosine of every region with a query, (photos, regions)."""
         found: Numbers = (self.regions @ self.queries[query]).astype(np.float64)
         return found
 
 
 class Numbered(TextEncoder):
-    """Knows the queries by their number."""
+    """An encoder whose texts are the numbers of the queries."""
 
     def __init__(self, vectors: Vector) -> None:
         self._vectors = vectors
@@ -122,7 +122,7 @@ def load(client: OpenSearch, corpus: Corpus, recipe: Recipe) -> None:
         lines = b"".join(line for i in range(start, start + CHUNK) for line in _lines(i, corpus))
         answer = client.bulk(body=lines, index=INDEX, params={"request_timeout": 300})
         if answer["errors"]:
-            raise RuntimeError(f"the engine took not all of the corpus: {answer['items'][0]}")
+            raise RuntimeError(f"the engine did not take all of the corpus: {answer['items'][0]}")
     client.indices.refresh(index=INDEX, params={"request_timeout": 600})
 
 
@@ -139,7 +139,7 @@ def _lines(i: int, corpus: Corpus) -> Iterator[bytes]:
 
 
 def ranked(client: OpenSearch, corpus: Corpus, recipe: Recipe, name: str) -> Iterator[Line]:
-    """The same index under another scale and bias: nothing is indexed again."""
+    """Another scale and bias for the same index: nothing is indexed again."""
     client.indices.put_mapping(index=INDEX, body={"_meta": {"sorce": {"recipe": recipe.to_meta()}}})
     search = Counting(client, INDEX, lambda _: Numbered(corpus.queries))
     wanted = [order(corpus, i, recipe) for i in range(QUERIES)]
@@ -159,7 +159,7 @@ def ranked(client: OpenSearch, corpus: Corpus, recipe: Recipe, name: str) -> Ite
 
 @dataclass(frozen=True)
 class Taken:
-    """One search: whether its order is numpy's and proved, with how many candidates, in how many milliseconds."""
+    """One search: whether its order is that of numpy and proved, the candidates it took, and its milliseconds."""
 
     same: bool
     proved: bool

@@ -1,4 +1,4 @@
-"""Searches by sorce, client and server mode, against the bare request and against the usual nested k-NN."""
+"""Searches by sorce, encoded by client or server, against the bare request and against the usual nested k-NN."""
 
 from __future__ import annotations
 
@@ -27,12 +27,13 @@ ROUNDS = 10
 QUERIES = 300
 CLIENTS = (1, 4, 16)
 WIDTHS = range(100, 2001, 25)
-"""What ef_search is tried, from the server's own default on, until the usual query finds as much as sorce's."""
+"""The values of ef_search to try, from the server's default on, until the usual query finds as much as sorce."""
+
 SAME = 0.0005
-"""How far two recalls may lie apart and count as one: 1 photo of 3,000."""
+"""Recalls that differ by less count as equal: 1 photo of 3,000."""
 
 AS_SHOWN = 1e-5
-"""How far a score may lie from numpy's: sums of float32 are taken in another order."""
+"""How far a score may be from numpy's: float32 numbers are added in another order."""
 
 
 def measures() -> Iterator[Line]:
@@ -106,7 +107,7 @@ def asking(search: Searcher) -> Callable[[int], list[Hit]]:
 
 
 def bare(index: Indexed) -> Ask:
-    """The very body that the client sends, made beforehand, by urllib3 alone; the answer is not even parsed."""
+    """The client's request body, made beforehand and sent by urllib3 alone; the answer is not parsed."""
     server = version(index.client)
     bodies = [
         orjson.dumps(
@@ -128,7 +129,7 @@ def bare(index: Indexed) -> Ask:
 
 
 def encoding(url: str) -> Ask:
-    """What the cluster asks of the encoder, which looks the vector up: the text's encoding as far as there is one."""
+    """The request that the cluster sends to the encoder, which only looks the vector up: the cost of encoding here."""
     pool = urllib3.connection_from_url(url, maxsize=max(CLIENTS))
 
     def ask(query: int) -> bytes:
@@ -141,7 +142,7 @@ def encoding(url: str) -> Ask:
 
 
 def matched(index: Indexed, recall: float) -> tuple[Ask, int, float]:
-    """The usual query with the least ef_search by which it finds as much, that ef_search, and what it finds."""
+    """The usual query with the least ef_search that reaches this recall, that ef_search, and the recall it reaches."""
     reached = 0.0
     for width in WIDTHS:
         ask = usual(index, width)
@@ -155,8 +156,8 @@ def matched(index: Indexed, recall: float) -> tuple[Ask, int, float]:
 def usual(index: Indexed, width: int) -> Callable[[int], Json]:
     """Nested k-NN with inner_hits, as OpenSearch's documentation has it.
 
-    It gives the fields that sorce gives, and by doc values as well, and is written and sent as sorce's is:
-    with `_source`, or vectors as lists, it would take longer.
+    It returns the same fields as sorce, also by doc values, and is serialised and sent as sorce's request is. With
+    `_source`, or with vectors as lists, it would take longer.
     """
 
     def ask(query: int) -> Json:

@@ -1,6 +1,6 @@
-"""What hubness is worth (Querybank Normalisation): chosen on some scenes, reported on others and on real photos.
+"""The gain by Querybank Normalisation: settings are chosen on some scenes, reported on others and on real photos.
 
-In memory, over the vectors that ingest would index. `mean` is the simpler kin: the query less the bank's mean vector.
+In memory, over the vectors that ingest would index. `mean` is a simpler method: the query less the bank's mean vector.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ def judged(name: str, places: Sequence[Ranks]) -> Iterator[Line]:
 
 
 def missed(those: Set, bank: Vector, k: int) -> Line:
-    """Queries whose first picture by the shipped number is not among k candidates by cosine."""
+    """Queries whose first picture by the shipped method is not among the k candidates by cosine."""
     plain = np.argsort(-those.scores(bank, inf, 0.0), axis=1)[:, :k]
     first = those.scores(bank, TEMPERATURE, 1.0).argmax(axis=1)
     share = float(np.mean([best not in row for best, row in zip(first, plain, strict=True)]))
@@ -108,7 +108,7 @@ def missed(those: Set, bank: Vector, k: int) -> Line:
 
 
 def height(regions: Vector, bank: Vector, temperature: float) -> Vector:
-    """Of each region; the mean is the limit of a high temperature."""
+    """The hubness of each region; at an infinite temperature it is the mean."""
     return regions @ bank.mean(axis=0) if temperature == inf else hubness(regions, bank, temperature)
 
 
@@ -119,7 +119,7 @@ def rendered(model: Model[Any], seed: int) -> Set:
 
 
 def photographed(model: Model[Any]) -> Set:
-    """128 photos; what is asked for are the names of the classes of their boxes."""
+    """128 photos; the queries are the class names of their boxes."""
     lines = [json.loads(line) for line in (PHOTOS / "labels.jsonl").read_text().splitlines()]
     shown = [{thing["label"] for thing in line["objects"]} for line in lines]
     labels = sorted(set().union(*shown))

@@ -1,4 +1,4 @@
-"""Whether training `mini` again, as its card says and before this is measured, gives much the same model."""
+"""Whether a second training of `mini`, done beforehand as its card says, gives much the same model."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from training.mini.bank import SEEN
 from training.scenes.collection import REPORTING
 
 FOLDER = "SORCE_RERUN"
-"""The variable that names the folder of the checkpoint that was trained again."""
+"""The environment variable that names the folder of the second checkpoint."""
 
 
 def measures() -> Iterator[Line]:

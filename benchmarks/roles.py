@@ -1,4 +1,4 @@
-"""Each of the shipped roles at each act, on a secured OpenSearch: allowed or refused, as it must be."""
+"""Every shipped role tries every action on a secured OpenSearch: each is allowed or refused as it must be."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from training.scenes.bundled import FOLDER
 
 INDEX, ALIAS, OTHER, NEAR = "photos", "shelves", "diary", "photos-internal"
 OTHERS = (OTHER, NEAR)
-"""Indices that no role is for; the second has a name as long as those of an alias's indices."""
+"""Indices that no role may use; the second has a name as long as those of an alias's indices."""
 KEY = secrets.token_urlsafe()
 REQUEST = SearchRequest(["an umbrella"], ["a kite"], size=5)
 SECURITY = "/_plugins/_security/api"
@@ -164,7 +164,7 @@ def asked(method: str, path: str, body: Mapping[str, object] | None = None) -> C
 
 
 def encode_elsewhere(client: OpenSearch) -> None:
-    """Refused in another way even to whom it is allowed: the cluster calls nobody but those whom it trusts."""
+    """The cluster refuses this also to those who have the right: it calls trusted addresses only."""
     body = {"name": "mine", "function_name": "remote", "connector": CONNECTOR}
     try:
         client.transport.perform_request("POST", "/_plugins/_ml/models/_register", body=body)
@@ -178,13 +178,13 @@ Act = Callable[[OpenSearch, Bench], object]
 DOCUMENT = {"photo_id": "x", "regions": []}
 CONNECTOR = connector_body("mine", SEARCH, Endpoint("https://elsewhere.example/v1/embeddings", "mini"))
 ACTS: dict[str, tuple[Act, set[str]]] = {
-    # In the order of the main job: each finds what those before have made.
+    # In this order: each action needs what the ones before have made.
     "ingest": (lambda client, _: bring(client, INDEX), {"ingest"}),
     "ingest behind an alias": (lambda client, _: bring_behind_alias(client, model), {"ingest"}),
     "ingest's prune": (lambda client, _: bring_and_prune(client), {"ingest"}),
     "plugin install": (lambda client, bench: install_both(client, bench.encoder), {"install"}),
     "plugin status": (lambda client, _: works(client), {"install"}),
-    # Who may compare what is stored with a hash may compare it with a vector, too.
+    # The right to compare stored hashes includes the right to search by vector.
     "search, the client encodes": (lambda client, _: search_here(client), {"ingest", "install", "search"}),
     "search, the cluster encodes": (
         lambda client, _: search_there(client),
@@ -222,7 +222,7 @@ ACTS: dict[str, tuple[Act, set[str]]] = {
 
 
 def refused(act: Act, user: str, there: Bench) -> str | None:
-    """What the server says; None where it lets the user."""
+    """The server's refusal; None if the user is allowed."""
     try:
         act(there.clients[user], there)
     except Exception as error:
@@ -234,14 +234,14 @@ def refused(act: Act, user: str, there: Bench) -> str | None:
 
 
 def answer(error: BaseException | None) -> exceptions.TransportError | None:
-    """What the server said that led to an error."""
+    """The server's answer that caused an error."""
     while error is not None and not isinstance(error, exceptions.TransportError):
         error = error.__cause__
     return error
 
 
 def order(allowed: set[str]) -> list[str]:
-    """Those first who must be refused, so that they find nothing done."""
+    """The roles that must be refused come first, so that they find nothing done."""
     return sorted(ROLES, key=lambda name: name in allowed)
 
 

@@ -1,4 +1,4 @@
-"""Latencies and throughput of contestants, taken in turns."""
+"""Latencies and throughput of several ways to search, measured in turns."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 Ask = Callable[[int], object]
-"""Puts the query of that number."""
+"""Runs the query of this number."""
 
 
 @dataclass(frozen=True)
@@ -28,15 +28,16 @@ class Latencies:
         return self.percentile(50)
 
     def over(self, other: Latencies) -> tuple[float, str]:
-        """The median of each round's ratio of p50s, and how far the rounds lie apart."""
+        """The median over the rounds of the ratio of p50s, and the smallest and largest ratio in words."""
         ratios = [np.median(mine) / np.median(theirs) for mine, theirs in zip(self.rounds, other.rounds, strict=True)]
         return float(statistics.median(ratios)), f"{len(ratios)} rounds from {min(ratios):.2f} to {max(ratios):.2f}"
 
 
 def latencies(asks: Mapping[str, Ask], queries: int, rounds: int, in_a_row: int = 1) -> dict[str, Latencies]:
-    """Some queries are put to all contestants, one after the other in an order of its own, before the next are: what
-    else the machine does at that moment, it does to all of them. A round is `queries // rounds` queries. Contestants
-    that push one another out of the processor's caches, as they would not in use, take several `in_a_row`.
+    """Each query is run by all ways, in random order, before the next one: so other load hits all of them alike.
+
+    A round is `queries // rounds` queries. Ways that push one another out of the CPU's caches, as they would not in
+    real use, run several queries `in_a_row`.
     """
     rng = np.random.default_rng(0)
     each = queries // rounds
@@ -59,7 +60,7 @@ def _milliseconds(ask: Ask, query: int) -> float:
 
 
 def throughput(asks: Mapping[str, Ask], queries: int, clients: int, rounds: int) -> dict[str, float]:
-    """Queries a second by so many clients at once: the median of the rounds."""
+    """Queries per second by `clients` at once: the median of the rounds."""
     taken = {name: list[float]() for name in asks}
     with ThreadPoolExecutor(clients) as pool:
         for number in range(rounds):

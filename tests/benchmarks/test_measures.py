@@ -1,23 +1,30 @@
-"""What judges the figures: a bar must be able to fail, and what was not taken must not pass for held."""
+"""The bars of the measures: a bar can fail, and a figure that was not measured does not count as held."""
 
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+import uuid
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 
+import faults
 import figures
 import measures
 import numpy as np
 import peers
+import plain
 import pytest
 from click.testing import CliRunner
 from corpus import SIZE, Corpus, Shape
 from growth import Curve
 from timing import Latencies, latencies
 
+from sorce.cluster import connect
 from sorce.mappings import Vector
+from training.scenes.bundled import FOLDER
 
 TINY = Shape(60, 16)
 
@@ -102,3 +109,24 @@ def test_a_peer_that_never_finds_enough_is_not_compared(
     lines = list(peers.against(TINY, {ours: 10}, kind, corpus))
     assert lines[-1].figure is None
     assert "0.900 at most" in lines[-1].note
+
+
+def test_the_tests_that_count_as_faults_are_there() -> None:
+    for name in faults.TESTS:
+        assert (faults.ROOT / "tests/ingest" / name).is_file()
+
+
+def test_the_plain_loop_writes_each_photo_once(opensearch: str, tmp_path: Path) -> None:
+    index = f"plain-{uuid.uuid4().hex[:12]}"
+    for scene in sorted(FOLDER.glob("*.jpg"))[:2]:
+        (tmp_path / scene.name).symlink_to(scene)
+    options = ("--index", index, "--url", opensearch, "--model", "mini", "--max-regions", "1", str(tmp_path))
+    done = subprocess.run(
+        [sys.executable, str(plain.PLAIN_LOOP), *options], capture_output=True, text=True, check=False
+    )
+    with connect(opensearch) as client:
+        try:
+            assert done.returncode == 0, done.stderr
+            assert json.loads(done.stdout)["photos"] == client.count(index=index)["count"] == 2
+        finally:
+            client.indices.delete(index=index, ignore_unavailable=True)
