@@ -29,7 +29,7 @@ from sorce.mappings import Picture, Region, Vector
 from sorce.mappings.recipe import Plain
 from sorce.models import Model, load_encoder, load_model
 from sorce.pictures.loading import open_picture
-from sorce.plugin.query.search import ClientSearch, SearchRequest
+from sorce.plugin import ClientSearch, SearchRequest
 from training.mini.bank import SEEN, UNSEEN
 from training.scenes.bundled import FOLDER, questions
 from training.scenes.collection import REPORTING, cached, collection

@@ -17,7 +17,7 @@ from peer_stores import EFFORTS, PEERS, LanceMultivector, Milvus, Peer
 from timing import Ask, latencies
 
 from sorce.mappings import Vector
-from sorce.mappings.query import EF_SEARCH
+from sorce.mappings.request import EF_SEARCH
 from sorce.plugin import SearchRequest
 
 RECALL = 0.95

@@ -25,7 +25,7 @@ from sorce.mappings import Box, Photo, PhotoFile, Recipe, Region, Vector
 from sorce.mappings.document import document
 from sorce.mappings.index import index_body
 from sorce.models.model import TextEncoder
-from sorce.plugin.query.search import ClientSearch, SearchRequest
+from sorce.plugin import ClientSearch, SearchRequest
 
 SEED = 11
 PHOTOS, OBJECTS, PROPOSALS, DIMENSION = 1500, 20, 5, 256
@@ -69,10 +69,10 @@ class Counting(ClientSearch):
 
     k = 0
 
-    def _ask(self, body: Any) -> Any:
+    def _ask(self, body: Any, allow_partial: bool) -> Any:
         if "from" in body:
             self.k = body["from"] + 1
-        return super()._ask(body)
+        return super()._ask(body, allow_partial)
 
 
 def measures() -> Iterator[Line]:

@@ -16,7 +16,8 @@ from timing import Ask, latencies, throughput
 
 from sorce.cluster import address, version
 from sorce.mappings import Hit
-from sorce.mappings.query import EF_SEARCH, MATCH_FIELDS, PHOTO_FIELDS, Json, search_body
+from sorce.mappings.query import MATCH_FIELDS, PHOTO_FIELDS, Json, Query, search_body
+from sorce.mappings.request import EF_SEARCH
 from sorce.plugin import Searcher, SearchRequest, ServerSearch
 from sorce.plugin.cluster.endpoint import parse
 from sorce.plugin.cluster.install import install
@@ -102,7 +103,7 @@ def numbers(hits: Sequence[Hit]) -> list[int]:
     return [int(hit.photo_id, 16) for hit in hits]
 
 
-def asking(search: Searcher) -> Callable[[int], list[Hit]]:
+def asking(search: Searcher) -> Callable[[int], Sequence[Hit]]:
     return lambda query: search.search(SearchRequest([text(query)]))
 
 
@@ -111,7 +112,7 @@ def bare(index: Indexed) -> Ask:
     server = version(index.client)
     bodies = [
         orjson.dumps(
-            search_body(SearchRequest([text(number)]).query([vector], []), server), option=orjson.OPT_SERIALIZE_NUMPY
+            search_body(Query(SearchRequest([text(number)]), [vector]), server), option=orjson.OPT_SERIALIZE_NUMPY
         )
         for number, vector in enumerate(index.corpus.queries)
     ]

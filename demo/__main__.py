@@ -22,9 +22,9 @@ from sorce.mappings import Hit
 from sorce.mappings.recipe import Plain
 from sorce.models import load_encoder, load_model
 from sorce.pictures.drawing import save
+from sorce.plugin import ClientSearch, Searcher, SearchRequest, ServerSearch
 from sorce.plugin.cluster.endpoint import parse
 from sorce.plugin.cluster.install import install
-from sorce.plugin.query.search import ClientSearch, Searcher, SearchRequest, ServerSearch
 from sorce.plugin.service.app import Served, application, listen, server
 from training.scenes.bundled import FOLDER, Question, questions
 
@@ -113,7 +113,7 @@ def ask(client: OpenSearch, about: Sequence[Question]) -> Iterator[Asked]:
         yield Asked(question, by_whole, by_clusters, place, on_it, same)
 
 
-def everything(searcher: Searcher, question: Question) -> list[Hit]:
+def everything(searcher: Searcher, question: Question) -> Sequence[Hit]:
     return searcher.search(SearchRequest([question.text], size=40))
 
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-import orjson
 from numpy.typing import NDArray
 from opensearchpy import OpenSearch
 
@@ -19,13 +18,15 @@ from sorce.evaluate.ground_truth import Remarks
 from sorce.evaluate.metrics import Scores
 from sorce.ingest import Source, Watch
 from sorce.mappings import Hit, Match, Region, Rejected, Vector
-from sorce.mappings.answer import hits
+from sorce.mappings.answer import read_hits
 from sorce.mappings.filters import Filter
 from sorce.mappings.limits import MAX_CANDIDATES
 from sorce.mappings.query import Query, among, search_body
+from sorce.mappings.request import SearchRequest
 from sorce.models import Model, TextEncoder
 from sorce.pictures.loading import open_picture
-from sorce.plugin.query.search import ClientSearch, SearchRequest
+from sorce.plugin.query.asking import ask
+from sorce.plugin.query.search import ClientSearch
 
 BATCH = 1000
 """Photos that one request names."""
@@ -85,17 +86,17 @@ class OpenSearchRetriever:
         if size > MAX_CANDIDATES:
             self.remarks.add(TOO_MANY, text)
         asked = SearchRequest([text], size=min(size, MAX_CANDIDATES), filter=Filter(folder=folder))
-        return self._search.search(asked)
+        return list(self._search.search(asked))
 
     def locate(self, text: str, photo_ids: Sequence[str]) -> list[Hit]:
         [vector] = self._encoded.embed_texts([text])
         photo_ids = listed(photo_ids)
-        found = []
+        found: list[Hit] = []
         for start in range(0, len(photo_ids), BATCH):
             some = photo_ids[start : start + BATCH]
-            body = among(search_body(Query([vector], size=len(some), exact=True), self._version), some)
-            answer = self._client.search(index=self._index, body=orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY))
-            found += hits(answer, 1, 0)
+            query = Query(SearchRequest([text], size=len(some), exact=True), [vector])
+            body = among(search_body(query, self._version), some)
+            found += read_hits(ask(self._client, self._index, body, allow_partial=False), query)
         return found
 
     def similarities(self, text: str, photo_ids: Sequence[str]) -> Scores:

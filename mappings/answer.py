@@ -1,52 +1,143 @@
-"""OpenSearch's answer to a search as hits."""
+"""OpenSearch's answer to a search as hits.
+
+Whoever may write to an index decides what a document holds, so what comes back is checked: a photo that cannot be shown
+is left out and named, and the others are shown.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from math import isfinite
 from typing import Any
 
-from sorce.mappings.limits import MAX_BOXES
-from sorce.mappings.query import COSINE
-from sorce.mappings.ranking import PLAIN, Ranking
-from sorce.mappings.values import Box, Hit, Match
+from sorce.mappings.query import COSINE, Query
+from sorce.mappings.ranking import Ranking
+from sorce.mappings.values import Box, Hit, Hits, LeftOut, Match
 
 TOO_ALIKE = 0.5
 """Boxes of a photo that overlap a better one by this IoU or more are left out of what is shown."""
 
+_ROUNDED = 1e-3
+"""A cosine of float32 vectors of unit length is above 1 by less."""
 
-def boxes_to_fetch(boxes: int) -> int:
-    """How many regions to ask for so that, overlapping ones left out, about `boxes` remain."""
-    return boxes if boxes == 1 else min(4 * boxes, MAX_BOXES)
+_NO_VECTOR = "the vector of one of its regions is missing, or not of unit length"
 
 
-def hits(answer: Mapping[str, Any], boxes: int, nots: int, ranking: Ranking = PLAIN) -> list[Hit]:
-    """The hits of an answer to a search with so many "not", best first, each with at most `boxes` boxes per phrase.
+class OtherRanking(Exception):
+    """Something else ranked the answer than was asked for."""
 
-    Raises KeyError where something else ranked the answer.
+
+class _Malformed(Exception):
+    """What is wrong with a document, as half a sentence."""
+
+
+def read_hits(answer: Mapping[str, Any], query: Query) -> Hits:
+    """The hits of an answer to this query, best first, each with at most `boxes` boxes per phrase.
+
+    Raises OtherRanking.
     """
-    return [_hit(found, boxes, nots, ranking) for found in answer["hits"]["hits"]]
+    found: list[Hit] = []
+    left_out: list[LeftOut] = []
+    for each in answer["hits"]["hits"]:
+        try:
+            found.append(_hit(each, query))
+        except _Malformed as error:
+            left_out.append(LeftOut(str(each["_id"]), str(error)))
+    return Hits(tuple(found), tuple(left_out), shortfall(answer))
 
 
-def _hit(found: Mapping[str, Any], boxes: int, nots: int, ranking: Ranking) -> Hit:
-    inner = found["inner_hits"]
+def shortfall(answer: Mapping[str, Any]) -> str | None:
+    """Why an answer to a search does not cover the whole index; None where it does."""
+    shards = answer["_shards"]
+    # A shard without a copy counts as neither successful nor failed.
+    missing = shards["total"] - shards["successful"]
+    if missing or shards.get("failed"):
+        causes = {str(each.get("reason", {}).get("reason")) for each in shards.get("failures", ())}
+        why = "; ".join(sorted(causes)) or "they have no copy that is started"
+        return f"{max(missing, shards.get('failed', 0))} of {shards['total']} shards did not answer ({why})"
+    return "it ran out of time" if answer.get("timed_out") else None
+
+
+def _hit(found: Mapping[str, Any], query: Query) -> Hit:
+    inner, fields = found.get("inner_hits", {}), found.get("fields", {})
     matches = tuple(
-        tuple(apart((_match(region, ranking) for region in inner[name]["hits"]["hits"]), boxes))
+        tuple(apart((_match(each, query.ranking) for each in inner[name]["hits"]["hits"]), query.request.boxes))
         for name in sorted(inner)
     )
-    fields = {name: values[0] for name, values in found["fields"].items()}
-    return Hit(score=found["_score"] - ranking.base(len(matches), nots), matches=matches, **fields)
+    if not all(matches):
+        raise _Malformed("it has no region to show")
+    score = found["_score"]
+    if not isinstance(score, float | int) or not isfinite(score):
+        raise _Malformed(_NO_VECTOR)
+    return Hit(
+        photo_id=_text(fields, "photo_id"),
+        uri=_text(fields, "uri"),
+        file_name=_text(fields, "file_name"),
+        folder=_text(fields, "folder"),
+        width=_size(fields, "width"),
+        height=_size(fields, "height"),
+        score=score - query.ranking.base(len(matches), len(query.nots)),
+        matches=matches,
+    )
 
 
 def _match(region: Mapping[str, Any], ranking: Ranking) -> Match:
-    field = {name.removeprefix("regions."): values[0] for name, values in region["fields"].items()}
+    fields = region.get("fields", {})
+    similarity = _similarity(region, fields, ranking)
+    sides = [_number(fields, f"regions.{side}") for side in ("x1", "y1", "x2", "y2")]
+    if not (sides[0] < sides[2] and sides[1] < sides[3]):
+        raise _Malformed("the box of one of its regions has no area")
     return Match(
-        region_id=field["id"],
-        box=Box(field["x1"], field["y1"], field["x2"], field["y2"]),
-        kind=field["kind"],
-        area=field["area"],
-        quality=field["quality"],
-        similarity=region["_score"] - 1 if ranking.is_plain else field[COSINE],
+        region_id=int(_number(fields, "regions.id")),
+        box=Box(*sides),
+        kind=_text(fields, "regions.kind"),  # type: ignore[arg-type]
+        area=_number(fields, "regions.area"),
+        quality=_number(fields, "regions.quality"),
+        similarity=similarity,
     )
+
+
+def _similarity(region: Mapping[str, Any], fields: Mapping[str, Any], ranking: Ranking) -> float:
+    if ranking.is_plain:
+        score = region["_score"]
+        # Exactly 0 is what a region without a vector gets.
+        cosine = score - 1 if isinstance(score, float | int) and score else None
+    elif COSINE not in fields:
+        raise OtherRanking
+    else:
+        [cosine] = fields[COSINE]
+    if not isinstance(cosine, float | int) or not abs(cosine) <= 1 + _ROUNDED:
+        raise _Malformed(_NO_VECTOR)
+    return cosine
+
+
+def _value(fields: Mapping[str, Any], name: str) -> Any:
+    values = fields.get(name)
+    if not values:
+        region, dot, field = name.partition(".")
+        raise _Malformed(f"one of its regions has no {field}" if dot else f"its document has no {region}")
+    return values[0]
+
+
+def _text(fields: Mapping[str, Any], name: str) -> str:
+    value = _value(fields, name)
+    if not isinstance(value, str):
+        raise _Malformed(f"its {name} is {value!r}, which is no text")
+    return value
+
+
+def _number(fields: Mapping[str, Any], name: str) -> float:
+    value = _value(fields, name)
+    if isinstance(value, bool) or not isinstance(value, float | int) or not isfinite(value):
+        raise _Malformed(f"its {name} is {value!r}, which is no number")
+    return value
+
+
+def _size(fields: Mapping[str, Any], name: str) -> int:
+    value = _number(fields, name)
+    if value < 1:
+        raise _Malformed(f"its {name} is {value} pixels")
+    return int(value)
 
 
 def apart(matches: Iterable[Match], most: int) -> list[Match]:

@@ -1,83 +1,93 @@
-"""What may be found: conditions on the region and on its photo, as clauses on `regions.*`."""
+"""What may be found: conditions on the region and on its photo."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from datetime import date
+from typing import get_args
 
 from sorce.errors import QueryError
+from sorce.mappings.conditions import Condition, Json, Properties, Where, between, in_folder, spellings
+from sorce.mappings.option import MOST_BYTES, check_options, option, refuse_reversed
+from sorce.mappings.values import Kind
 
-Json = dict[str, Any]
-
-MOST_BYTES = 990
-"""Of one condition, in UTF-8: OpenSearch 2.19 takes no longer prefix, and the memory for one grows fast."""
+KINDS: tuple[str, ...] = get_args(Kind)
 
 
 @dataclass(frozen=True)
 class Filter:
-    """All conditions must hold for the region that is shown. Areas are shares of the photo, 0..1; dates ISO 8601.
-    Raises QueryError for what no index can hold.
+    """All conditions must hold for the region that is shown. Areas are shares of the photo, 0..1.
 
-    `folder` takes in the folders below it. `where` are conditions on user attributes: `key=value`, `key>=3`,
-    `key<=2026-01-31`.
+    `folder` takes in the folders below it. `since` and `until` are days (YYYY-MM-DD) as the camera's clock showed them,
+    both included. `where` are conditions on user attributes: `key=value`, `key>=3`, `key<=2026-01-31`. A text where a
+    list is meant is taken for a list of one. Raises QueryError for what no index can hold.
     """
 
-    kinds: Sequence[str] = ()
-    min_area: float | None = None
-    max_area: float | None = None
-    min_quality: float | None = None
-    folder: str | None = None
-    camera: str | None = None
-    since: str | None = None
-    until: str | None = None
-    where: Sequence[str] = ()
+    kinds: Sequence[str] = option(
+        (), "--kind", f"Only boxes of this kind: {', '.join(KINDS)}.", choices=KINDS, repeated=True
+    )
+    min_area: float | None = option(
+        None, "--min-area", "Only boxes of at least this share of the photo.", float, metavar="SHARE", least=0, most=1
+    )
+    max_area: float | None = option(
+        None, "--max-area", "Only boxes of at most this share (0.01 = 1 %).", float, metavar="SHARE", least=0, most=1
+    )
+    min_quality: float | None = option(
+        None, "--min-quality", "Only boxes of at least this quality, 0 to 1.", float, least=0, most=1
+    )
+    folder: str | None = option(None, "--folder", "Only photos in this folder and below.")
+    camera: str | None = option(None, "--camera", "Only photos of this camera.")
+    since: str | None = option(
+        None, "--since", "Only photos taken on or after this day (the camera's clock).", date, metavar="YYYY-MM-DD"
+    )
+    until: str | None = option(None, "--until", "Only photos taken on or before it.", date, metavar="YYYY-MM-DD")
+    where: Sequence[str] = option(
+        (), "--where", "Only with this attribute (also KEY>=3, KEY<=3).", metavar="KEY=VALUE", repeated=True
+    )
 
     def __post_init__(self) -> None:
-        given = (*self.kinds, self.folder, self.camera, self.since, self.until, *self.where)
-        for text in filter(None, given):
-            refuse_half("a condition", text)
-            if (size := len(text.encode())) > MOST_BYTES:
-                raise QueryError(f"a condition of {size} bytes is too long; use at most {MOST_BYTES}.")
+        check_options(self)
+        refuse_reversed(self, "min_area", "max_area")
+        refuse_reversed(self, "since", "until")
+        for text in self.where:
+            Where.parse(text)
+        if self.folder is not None and any(len(form.encode()) > MOST_BYTES for form in spellings(self.folder)):
+            raise QueryError(f"a condition of more than {MOST_BYTES} bytes is too long; name a folder above it.")
 
-    def clauses(self) -> list[Json]:
-        """For `Query.filter`; empty where there is no condition."""
-        found: list[Json] = []
+    def check(self, regions: Properties, index: str) -> None:
+        """Raises QueryError for a condition that this index cannot meet, by the regions of its mapping."""
+        for text in self.where:
+            Where.parse(text).check(regions, index)
+
+    def conditions(self, regions: Properties) -> list[Condition]:
+        """On regions that are mapped so; empty where there is no condition."""
+        found: list[Condition] = []
         if self.kinds:
-            found.append({"terms": {"regions.kind": list(self.kinds)}})
+            found.append(Condition(f"kind {', '.join(self.kinds)}", {"terms": {"regions.kind": list(self.kinds)}}))
         if self.folder is not None:
-            folder = self.folder.rstrip("/")
-            below = [{"term": {"regions.folder": folder}}, {"prefix": {"regions.folder": f"{folder}/"}}]
-            found.append({"bool": {"should": below, "minimum_should_match": 1}})
+            found.append(Condition(f"folder {self.folder}", in_folder(self.folder)))
         if self.camera is not None:
-            found.append({"term": {"regions.camera": self.camera}})
-        found += _range("regions.area", self.min_area, self.max_area)
-        found += _range("regions.quality", self.min_quality, None)
-        found += _range("regions.taken_at", self.since, self.until)
-        found += [_condition(text) for text in self.where]
+            found.append(Condition(f"camera {self.camera}", {"term": {"regions.camera": self.camera}}))
+        if self.min_area is not None or self.max_area is not None:
+            label = _bounds("area", self.min_area, self.max_area)
+            found.append(Condition(label, between("regions.area", self.min_area, self.max_area)))
+        if self.min_quality is not None:
+            label = _bounds("quality", self.min_quality, None)
+            found.append(Condition(label, between("regions.quality", self.min_quality, None)))
+        if self.since is not None or self.until is not None:
+            # An index of schema 1 knows no local day, but only the instant.
+            day = "regions.taken_on" if "taken_on" in regions else "regions.taken_at"
+            found.append(Condition(_bounds("day", self.since, self.until), between(day, self.since, self.until)))
+        found += [Where.parse(text).condition() for text in self.where]
         return found
 
-
-def refuse_half(what: str, text: str) -> None:
-    """Raises QueryError for what cannot be sent as UTF-8."""
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        raise QueryError(f"{what} holds half a character (a lone surrogate, or bytes that are not UTF-8).") from error
+    def clauses(self, regions: Properties) -> list[Json]:
+        """The clauses of all conditions, for `sorce.mappings.query.Query`."""
+        return [each.clause for each in self.conditions(regions)]
 
 
-def _range(field: str, least: float | str | None, most: float | str | None) -> list[Json]:
-    bounds = {name: value for name, value in (("gte", least), ("lte", most)) if value is not None}
-    return [{"range": {field: bounds}}] if bounds else []
-
-
-def _condition(text: str) -> Json:
-    parts = re.fullmatch(r"([^=<>]+)(=|>=|<=)(.*)", text, re.DOTALL)
-    if parts is None:
-        raise QueryError(f"condition {text!r} is not understood; write key=value, key>=value or key<=value.")
-    key, sign, value = parts.groups()
-    field = f"regions.attributes.{key}"
-    if sign == "=":
-        return {"term": {field: value}}
-    return {"range": {field: {"gte" if sign == ">=" else "lte": value}}}
+def _bounds(name: str, least: object, most: object) -> str:
+    return " and ".join(
+        f"{name} {word} {value}" for word, value in (("at least", least), ("at most", most)) if value is not None
+    )

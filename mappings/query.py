@@ -14,76 +14,59 @@ still come by cosine.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from sorce.errors import QueryError
-from sorce.mappings.limits import MAX_BOXES, MAX_CANDIDATES
+from sorce.mappings.limits import MAX_CANDIDATES
 from sorce.mappings.ranking import ABOVE_MINIMUM, NO_MINIMUM, PLAIN, Ranking
+from sorce.mappings.request import CANDIDATES_OF_SEVERAL, CANDIDATES_OTHERWISE, SearchRequest
 from sorce.mappings.values import Vector
 
 Json = dict[str, Any]
 
 # The stored template asks with placeholders where the client has values.
 QueryVector = Vector | str
-Number = int | float | str
 Clauses = Sequence[Json] | str
 
-MOST_PHRASES = 4
-MOST_NOTS = 2
-
-CANDIDATES_OTHERWISE = 10  # times the photos asked for
-CANDIDATES_OF_SEVERAL = 1000
-EF_SEARCH = 300
-EF_SEARCH_TO_PROVE = 2000
-
 # By the cosine alone, in fewer words than `Ranking.script` has.
-CLOSENESS = "_score >= 1 ? _score : 2 - 1 / _score"
-DISTANCE = "_score >= 1 ? 1 - _score / 2 : 0.5 / _score"
+# A region without a vector, or with one that is not of unit length, gets no score that OpenSearch refuses: the whole
+# search would fail with it. Such a hit is left out when the answer is read.
+CLOSENESS = "_score >= 1 ? _score : Math.max(0, 2 - 1 / _score)"
+DISTANCE = "_score >= 1 ? Math.max(0, 1 - _score / 2) : Math.min(1, 0.5 / _score)"
 WITH_MINIMUM = f"double closeness = {CLOSENESS}; closeness - 1 < params.min_similarity ? 0 : closeness"
 
 PHOTO_FIELDS = ["photo_id", "uri", "file_name", "folder", "width", "height"]
+NO_COSINE = 9
+"""Stands where a region has no vector, so that no cosine is known; a cosine is at most 1."""
 COSINE = "similarity"
 """The field of a shown region's cosine, where something else ranks."""
+COSINE_SCRIPT = f"doc['regions.vec'].size() == 0 ? {NO_COSINE} : innerProduct(params.vector, doc['regions.vec'])"
 MATCH_FIELDS = [f"regions.{name}" for name in ("id", "kind", "x1", "y1", "x2", "y2", "area", "quality")]
 
 
 @dataclass(frozen=True)
 class Query:
-    """One search. `filter` holds clauses on `regions.*` (`sorce.mappings.filters`).
+    """A request bound to one index: its texts as vectors, its conditions as clauses, and what ranks a region.
 
-    `boxes` is how many regions a photo shows per phrase; `k` how many candidate photos each shard proposes per phrase,
-    and `ef_search` how widely the graph is searched for them; `min_similarity` the least similarity of a phrase's
-    region; `exact` scans every photo instead. `ranking` is what ranks a region.
+    `clauses` are on `regions.*` (`sorce.mappings.filters`).
     """
 
+    request: SearchRequest
     phrases: Sequence[QueryVector]
     nots: Sequence[QueryVector] = ()
-    size: Number = 10
-    boxes: Number = 1
-    filter: Clauses = ()
-    min_similarity: Number | None = None
-    k: Number | None = None
-    ef_search: Number = EF_SEARCH
-    exact: bool = False
+    clauses: Clauses = ()
     ranking: Ranking = PLAIN
 
-    def __post_init__(self) -> None:
-        if not 1 <= len(self.phrases) <= MOST_PHRASES or len(self.nots) > MOST_NOTS:
-            raise QueryError(
-                f'a search takes 1 to {MOST_PHRASES} phrases and at most {MOST_NOTS} "not"; leave some out.'
-            )
-        _within("boxes per photo", self.boxes, MAX_BOXES)
-        _within("photos", self.size, MAX_CANDIDATES)
-        _within("candidates (k)", self.k, MAX_CANDIDATES)
-        _within("ef_search", self.ef_search, MAX_CANDIDATES)
-
     @property
-    def candidates(self) -> Number:
+    def candidates(self) -> int:
         """`k`, or by default enough for the photos asked for."""
-        if self.k is not None or isinstance(self.size, str):
-            return self.k or self.size
-        return default_k(int(self.size), len(self.phrases) + len(self.nots), by_cosine=self.ranking.is_plain)
+        asked = self.request
+        if asked.k is not None:
+            return asked.k
+        return default_k(asked.size, len(self.phrases) + len(self.nots), by_cosine=self.ranking.is_plain)
+
+    def with_candidates(self, k: int) -> Query:
+        return replace(self, request=replace(self.request, k=k))
 
 
 def default_k(size: int, texts: int, *, by_cosine: bool) -> int:
@@ -93,11 +76,6 @@ def default_k(size: int, texts: int, *, by_cosine: bool) -> int:
     if texts > 1:
         return max(size, CANDIDATES_OF_SEVERAL)
     return size if by_cosine else min(size * CANDIDATES_OTHERWISE, MAX_CANDIDATES)
-
-
-def _within(name: str, value: Number | None, most: int) -> None:
-    if isinstance(value, int) and not 1 <= value <= most:
-        raise QueryError(f"{value} {name} is out of range; ask for 1 to {most}.")
 
 
 @dataclass(frozen=True, order=True)
@@ -117,9 +95,9 @@ def search_body(query: Query, version: Version) -> Json:
     """The whole request of a search, for client and stored template alike."""
     phrases = [exact(vector, f"p{i}", query) for i, vector in enumerate(query.phrases)]
     nots = [without(vector, query.ranking) for vector in query.nots]
-    proposals = [] if query.exact else [candidates(vector, query, version) for vector in query.phrases]
+    proposals = [] if query.request.exact else [candidates(vector, query, version) for vector in query.phrases]
     return {
-        "size": query.size,
+        "size": query.request.size,
         "track_total_hits": False,
         "_source": False,
         "docvalue_fields": PHOTO_FIELDS,
@@ -136,7 +114,7 @@ def among(body: Json, photo_ids: Sequence[str]) -> Json:
 
 def last_candidate(vector: QueryVector, query: Query, version: Version) -> Json:
     """The search whose only hit is the k-th candidate for one phrase, scored by k-NN; none where there are fewer."""
-    k = int(query.candidates)
+    k = query.candidates
     found = {"from": k - 1, "size": 1, "track_total_hits": False, "_source": False}
     return {**found, "query": candidates(vector, query, version)}
 
@@ -152,9 +130,9 @@ def any_of(clauses: Sequence[Any]) -> Json:
 
 def candidates(vector: QueryVector, query: Query, version: Version) -> Json:
     """The photos with a region near the vector, by the graph."""
-    knn: Json = {"vector": vector, "k": query.candidates, "method_parameters": {"ef_search": query.ef_search}}
-    if query.filter:
-        knn["filter"] = region_filter(query.filter, version)
+    knn: Json = {"vector": vector, "k": query.candidates, "method_parameters": {"ef_search": query.request.width}}
+    if query.clauses:
+        knn["filter"] = region_filter(query.clauses, version)
     return {"nested": {"path": "regions", "score_mode": "max", "query": {"knn": {"regions.vec": knn}}}}
 
 
@@ -166,10 +144,15 @@ def region_filter(clauses: Clauses, version: Version) -> Json:
 
 def exact(vector: QueryVector, name: str, query: Query) -> Json:
     """Every region's exact score for one phrase; the best counts, and is shown."""
-    scored: Json = {"query": compared(vector, query.filter), "script": {"source": CLOSENESS}}
+    scored: Json = {"query": compared(vector, query.clauses), "script": {"source": CLOSENESS}}
     # Doc values, since `_source` of a photo with hundreds of regions would be read and cut up for every hit.
-    shown: Json = {"name": name, "size": query.boxes, "_source": False, "docvalue_fields": MATCH_FIELDS}
-    min_similarity = query.min_similarity
+    shown: Json = {
+        "name": name,
+        "size": query.request.boxes_to_fetch,
+        "_source": False,
+        "docvalue_fields": MATCH_FIELDS,
+    }
+    min_similarity = query.request.min_similarity
     if not query.ranking.is_plain:
         min_similarity = NO_MINIMUM if min_similarity is None else min_similarity
         scored["script"] = {
@@ -195,7 +178,7 @@ def without(vector: QueryVector, ranking: Ranking) -> Json:
 
 def cosine(vector: QueryVector) -> Json:
     """The script of a shown region's cosine, where its score is something else."""
-    return {"source": "innerProduct(params.vector, doc['regions.vec'])", "params": {"vector": vector}}
+    return {"source": COSINE_SCRIPT, "params": {"vector": vector}}
 
 
 def compared(vector: QueryVector, clauses: Clauses) -> Json:

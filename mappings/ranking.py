@@ -32,15 +32,17 @@ NO_MINIMUM = -2
 
 # knn_score compares natively, four times faster than Painless does, but bends what is below zero: it gives 1 + cos, and
 # for a negative cos 1 / (1 - cos). Of these sums would not be sums of cosines; Painless only has to unbend the number.
-_COSINE = "double cos = _score >= 1 ? _score - 1 : 1 - 1 / _score; "
-_QUALITY = "doc['regions.quality'].value"
+# A vector that is missing or not of unit length, and a missing number, must not make the whole search fail.
+_COSINE = "double cos = Math.max(-1, Math.min(2, _score >= 1 ? _score - 1 : 1 - 1 / _score)); "
+_QUALITY = "(doc['regions.quality'].size() == 0 ? 0 : doc['regions.quality'].value)"
+_HUBNESS = "(doc['regions.hubness'].size() == 0 ? 1 : doc['regions.hubness'].value)"
 _MOST = "1 / (1 + Math.exp(-params.scale - params.bias))"
 _SIGMOID = f"value = {_QUALITY} / (1 + Math.exp(-params.scale * cos - params.bias)); base = 0; most = {_MOST}; "
 _TIMES = f"value = {_QUALITY} * cos; "
 _REFUSAL = "throw new IllegalArgumentException('sorce: {}'); "
 _OTHER = _REFUSAL.format("rank must be similarity or product")
 _WITH_DEBIAS = f"if (params.debias != 0) {{ {_REFUSAL.format('rank by product takes no debias')}}} "
-_DEBIASED = "if (params.debias != 0) { value = cos - params.debias * doc['regions.hubness'].value; } "
+_DEBIASED = f"if (params.debias != 0) {{ value = cos - params.debias * {_HUBNESS}; }} "
 
 NO_QUALITY = "the boxes of this index have no quality to rank by; rank by similarity, or make an index of objects"
 NO_HUBNESS = "this index was made without hubness; leave debias out, or bring its photos into a new index"
@@ -105,10 +107,6 @@ PLAIN = Ranking()
 
 def ranking(recipe: Recipe, rank: str, debias: float) -> Ranking:
     """The ranking of an index of that recipe. Raises QueryError where it holds nothing to rank by so."""
-    if rank not in RANKS:
-        raise QueryError(f"'{rank}' is nothing to rank by; choose {' or '.join(RANKS)}.")
-    if not 0 <= debias <= MOST_DEBIAS:
-        raise QueryError(f"a debias of {debias} is out of range; choose 0 to {MOST_DEBIAS}.")
     if rank == PRODUCT and debias:
         raise QueryError("rank by product takes no debias; leave one of them out.")
     if rank == PRODUCT and not recipe.has_quality:

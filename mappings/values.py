@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -182,6 +182,47 @@ class Hit:
     @property
     def quality(self) -> float:
         return self.best.quality
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A photo that a search found and cannot show, since its document is malformed."""
+
+    photo_id: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"photo '{self.photo_id}' is left out: {self.reason}."
+
+
+@dataclass(frozen=True)
+class Hits(Sequence[Hit]):
+    """What a search found, best first.
+
+    `left_out` names photos whose documents are malformed. `incomplete` says why photos may be missing, where the search
+    took a partial answer (`allow_partial`); else it is None. `notes` are sentences for a person, such as why nothing
+    was found.
+    """
+
+    found: tuple[Hit, ...]
+    left_out: tuple[LeftOut, ...] = ()
+    incomplete: str | None = None
+    notes: tuple[str, ...] = ()
+
+    @overload
+    def __getitem__(self, place: int) -> Hit: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[Hit]: ...
+
+    def __getitem__(self, place: int | slice) -> Hit | Sequence[Hit]:
+        return self.found[place]
+
+    def __len__(self) -> int:
+        return len(self.found)
+
+    def __iter__(self) -> Iterator[Hit]:
+        return iter(self.found)
 
 
 @dataclass(frozen=True, slots=True)

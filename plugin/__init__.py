@@ -1,5 +1,7 @@
 """Answers out: in the cluster, beside it, and the client."""
 
-from sorce.plugin.query.search import ClientSearch, Searcher, SearchRequest, ServerSearch
+from sorce.mappings.request import SearchRequest
+from sorce.plugin.query.search import ClientSearch, Searcher
+from sorce.plugin.query.server import ServerSearch
 
 __all__ = ["ClientSearch", "SearchRequest", "Searcher", "ServerSearch"]

@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     from sorce.access import Access
     from sorce.index import Index, open_index
     from sorce.ingest import Options, Report, Source, Watch
-    from sorce.mappings import Box, Hit, Match, Photo, Recipe, Region, Rejected
+    from sorce.mappings import Box, Hit, Hits, LeftOut, Match, Photo, Recipe, Region, Rejected
     from sorce.mappings.filters import Filter
-    from sorce.plugin.query.search import SearchRequest
+    from sorce.mappings.request import SearchRequest
 
 __all__ = [
     "Access",
@@ -44,9 +44,11 @@ __all__ = [
     "Filter",
     "GroundTruthError",
     "Hit",
+    "Hits",
     "Index",
     "IndexMissing",
     "IndexNameError",
+    "LeftOut",
     "Match",
     "MissingTool",
     "ModelError",
@@ -71,9 +73,9 @@ _PLACES = {
     "sorce.access": ("Access",),
     "sorce.index": ("Index", "open_index"),
     "sorce.ingest": ("Options", "Report", "Source", "Watch"),
-    "sorce.mappings": ("Box", "Hit", "Match", "Photo", "Recipe", "Region", "Rejected"),
+    "sorce.mappings": ("Box", "Hit", "Hits", "LeftOut", "Match", "Photo", "Recipe", "Region", "Rejected"),
     "sorce.mappings.filters": ("Filter",),
-    "sorce.plugin.query.search": ("SearchRequest",),
+    "sorce.mappings.request": ("SearchRequest",),
 }
 
 

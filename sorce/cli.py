@@ -13,6 +13,7 @@ from typing import NoReturn
 import click
 
 from sorce.errors import SorceError
+from sorce.terminal import printable
 
 COMMANDS = {
     "engine": "sorce.engine.commands",
@@ -25,6 +26,10 @@ COMMANDS = {
 }
 
 
+HELP = ["-h", "--help"]
+NEWLINE = "\n"
+
+
 class Rooms(click.Group):
     """Commands are imported when they are asked for."""
 
@@ -35,7 +40,7 @@ class Rooms(click.Group):
         return command(cmd_name) if cmd_name in COMMANDS else None
 
 
-@click.group(cls=Rooms)
+@click.group(cls=Rooms, context_settings={"help_option_names": HELP})
 @click.version_option(package_name="sorce")
 def sorce() -> None:
     """Find small objects in cluttered photos from a text, with OpenSearch."""
@@ -58,10 +63,11 @@ def run(what: click.Command, name: str) -> NoReturn:
     """Runs a command and exits: 0 done, 1 failed, 2 wrong usage, 3 done with rejects, 130 interrupted."""
     _prepare_streams()
     try:
-        code = what.main(prog_name=name, standalone_mode=False)
+        code = what.main(prog_name=name, standalone_mode=False, help_option_names=HELP)
         sys.stdout.flush()
     except SorceError as error:
-        click.echo(f"{name}: {error}", err=True)
+        # A message may quote what an index, a file name or another server says.
+        click.echo(f"{name}: {printable(str(error), keep=NEWLINE)}", err=True)
         sys.exit(1)
     except click.ClickException as error:
         error.show()

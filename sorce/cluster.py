@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
+from weakref import WeakKeyDictionary
 
 from opensearchpy import OpenSearch, exceptions
 from opensearchpy.helpers.errors import ScanError
@@ -92,8 +93,20 @@ def _warn(url: str) -> None:
     warnings.simplefilter("ignore", InsecureRequestWarning)
 
 
+_VERSIONS: WeakKeyDictionary[OpenSearch, Version] = WeakKeyDictionary()
+
+
 def version(client: OpenSearch) -> Version:
-    """Raises ClusterError for what is no OpenSearch, UnsupportedVersion for what is too old or known to be wrong."""
+    """The server's version, asked once per client.
+
+    Raises ClusterError for what is no OpenSearch, UnsupportedVersion for what is too old or known to be wrong.
+    """
+    if client not in _VERSIONS:
+        _VERSIONS[client] = _asked_version(client)
+    return _VERSIONS[client]
+
+
+def _asked_version(client: OpenSearch) -> Version:
     try:
         number = client.info()["version"]["number"]
         found = Version.parse(number)

@@ -10,34 +10,36 @@ from typing import Any
 from opensearchpy import OpenSearch
 
 from sorce.access import Access
-from sorce.cluster import connect, resolved
+from sorce.cluster import connect
 from sorce.ingest import Files, Naming, Options, Report, Source, Watch, ingest_photos
-from sorce.mappings import Hit, Recipe, Rejected
+from sorce.mappings import Hits, Recipe, Rejected
+from sorce.mappings.names import check_index_name
 from sorce.mappings.recipe import Plain
+from sorce.mappings.request import SearchRequest
 from sorce.models import DEFAULT_MODEL, DEFAULT_REGIONS, Model, TextEncoder, load_encoder, load_model
-from sorce.plugin.query.search import ClientSearch, SearchRequest
+from sorce.plugin.query.search import ClientSearch
+
+Photos = str | Path | Source
+LoadModel = Callable[[], Model[Any]]
+LoadEncoder = Callable[[Recipe], TextEncoder]
 
 
 class Index:
     """Photos in, hits out. Make one with `open_index`."""
 
-    def __init__(
-        self, client: OpenSearch, name: str, model: Callable[[], Model[Any]], trust_remote_code: bool = False
-    ) -> None:
-        """`model` gives the model that brings photos in; it is called when the first photo comes.
+    def __init__(self, client: OpenSearch, name: str, model: LoadModel, encoder: LoadEncoder = load_encoder) -> None:
+        """`model` gives the model that brings photos in, and is called when the first photo comes.
 
-        `trust_remote_code` lets Python code run that the model of a search brings along.
+        `encoder` gives the text encoder of an index's recipe, and is called by the first search. Raises IndexNameError.
         """
-        self.client, self.name = client, name
-        self._trust_remote_code = trust_remote_code
-        self._load = model
+        self.client, self.name = client, check_index_name(name)
+        self._load, self._load_encoder = model, encoder
         self._model: Model[Any] | None = None
-        self._encoder: tuple[Recipe, TextEncoder] | None = None
-        self._searching: tuple[tuple[str, Recipe], ClientSearch] | None = None
+        self._searching: ClientSearch | None = None
 
     def ingest(
         self,
-        photos: Iterable[str | Path | Source],
+        photos: Photos | Iterable[Photos],
         root: Path | None = None,
         options: Options | None = None,
         watch: Watch | None = None,
@@ -48,48 +50,53 @@ class Index:
         RecipeMismatch before a photo is read where the index was made by another recipe, and ClusterError.
         """
         self._model = self._model or self._load()
-        return ingest_photos(self.client, self.name, self._model, _sources(photos, root), options, watch)
+        # A text alone would be taken for a list of its letters.
+        several = [photos] if isinstance(photos, str | Path | Source) else photos
+        return ingest_photos(self.client, self.name, self._model, _sources(several, root), options, watch)
 
-    def search(self, request: str | SearchRequest) -> list[Hit]:
+    def search(self, request: str | SearchRequest) -> Hits:
         """The photos that show what the text says, best first, each with its box. Raises IndexMissing, QueryError."""
-        # Asked each time: an alias may have moved, and the index that it named before be deleted.
-        there = resolved(self.client, self.name)
-        if self._searching is None or self._searching[0] != there:
-            self._searching = there, ClientSearch(self.client, there[0], self._encoder_of)
-        return self._searching[1].search(SearchRequest([request]) if isinstance(request, str) else request)
+        asked = SearchRequest([request]) if isinstance(request, str) else request
+        # Kept: it notices when the name stands for another index, and looks that up.
+        self._searching = self._searching or ClientSearch(self.client, self.name, self._encoder_of)
+        return self._searching.search(asked)
 
     def _encoder_of(self, recipe: Recipe) -> TextEncoder:
         if self._model is not None and self._model.recipe == recipe:
             return self._model
-        if self._encoder is None or self._encoder[0] != recipe:
-            self._encoder = recipe, load_encoder(recipe, trust_remote_code=self._trust_remote_code)
-        return self._encoder[1]
+        return self._load_encoder(recipe)
 
 
 def open_index(
     name: str,
     url: str | None = None,
-    model: str = DEFAULT_MODEL,
+    model: str | None = None,
     regions: str = DEFAULT_REGIONS,
     access: Access | None = None,
     trust_remote_code: bool = False,
+    device: str = "auto",
+    batch_size: int = 64,
     **parameters: Plain,
 ) -> Index:
     """The index of that name, which the first photo makes if there is none.
 
     `url` is the cluster's, else OPENSEARCH_URL, else this machine's; `access` says who asks, else the environment does
-    (`sorce.access`). `model` is a name on the hub, a folder or `mini`;
-    `trust_remote_code` lets Python code that it brings along run. `parameters` are those of the regions method. Raises
-    ClusterError, UnsupportedVersion.
+    (`sorce.access`). `model` is a name on the hub, a folder or `mini`. Without one, photos are brought in by the
+    default model, and searches use the index's own; with one, an index of another model is refused. `device` and
+    `batch_size` are what the model runs on, `trust_remote_code` lets Python code that it brings along run, and
+    `parameters` are those of the regions method. Raises IndexNameError, ClusterError, UnsupportedVersion.
     """
+    check_index_name(name)
 
     def load() -> Model[Any]:
-        return load_model(model, regions, parameters, trust_remote_code=trust_remote_code)
+        return load_model(model or DEFAULT_MODEL, regions, parameters, device, batch_size, trust_remote_code)
 
-    return Index(connect(url, access), name, load, trust_remote_code)
+    return Index(
+        connect(url, access), name, load, lambda recipe: load_encoder(recipe, device, model, trust_remote_code)
+    )
 
 
-def _sources(photos: Iterable[str | Path | Source], root: Path | None) -> Iterable[Source | Rejected]:
+def _sources(photos: Iterable[Photos], root: Path | None) -> Iterable[Source | Rejected]:
     naming = Naming(None if root is None else Path(os.path.abspath(root)))  # noqa: PTH100  (keeps links as named)
     for photo in photos:
         if isinstance(photo, Source):

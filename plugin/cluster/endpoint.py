@@ -16,14 +16,13 @@ import urllib3
 
 from sorce.errors import PluginError
 from sorce.mappings import Vector
+from sorce.mappings.request import MOST_CHARACTERS as MOST_CHARACTERS
 from sorce.models.model import TextEncoder
 
 KEY_VARIABLE = "SORCE_API_KEY"
 """The environment variable that holds the key of the encoder service."""
 
 PATH = "/v1/embeddings"
-MOST_CHARACTERS = 2000
-"""Of one text; no model reads as many."""
 
 SECONDS = 30
 

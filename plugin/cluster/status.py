@@ -13,13 +13,15 @@ from sorce.cluster import find_index, reason, version
 from sorce.errors import PluginError, SorceError
 from sorce.mappings.found import FoundIndex
 from sorce.mappings.names import Names
+from sorce.mappings.request import SearchRequest
 from sorce.models.model import TextEncoder
 from sorce.plugin.cluster.allow_list import AllowList
 from sorce.plugin.cluster.endpoint import PROBES, Endpoint, refuse_disagreement
 from sorce.plugin.cluster.installed import Installed
 from sorce.plugin.cluster.ml_commons import NEURAL, SEARCH, Form, Json, MlCommons, call
 from sorce.plugin.cluster.template import template
-from sorce.plugin.query.search import ClientSearch, SearchRequest, ServerSearch
+from sorce.plugin.query.search import ClientSearch
+from sorce.plugin.query.server import ServerSearch
 
 CLOSE = 1e-4
 

@@ -1,9 +1,13 @@
 """The stored search template and its search pipeline: the same search, with the text encoded by the cluster.
 
-A request gives `text` and, where wanted, further phrases (`and`, `and2`, `and3`), `not` and `not2`, `size`, `boxes`,
-`filter` (a list of clauses on `regions.*`), `min_similarity`, `k`, `ef_search`, `exact`, `rank` (similarity or
-product) and `debias`. The template renders it into the query of `sorce.mappings.query`, with a reference where the
-client has a vector; the pipeline has all texts encoded in one call and puts the vectors in.
+A request gives `text` and, where wanted, more phrases (`and`, `and2`, `and3`), `not` and `not2`, `filter` (a list of
+clauses on `regions.*`), and the options of `sorce.mappings.request` that say `in_template`. The template renders it
+into the query of `sorce.mappings.query`, with a reference where the client has a vector. The pipeline has all texts
+encoded in one call and puts the vectors in.
+
+Mustache cannot see a name that it does not know, nor the type of a value: the string "false" is true for it. So all
+parameters go along as they were given, and a script that runs on each photo found refuses what is unknown or of another
+type.
 """
 
 from __future__ import annotations
@@ -16,15 +20,18 @@ from itertools import pairwise
 from typing import Any
 
 from sorce.mappings import Recipe
-from sorce.mappings.query import CANDIDATES_OF_SEVERAL, EF_SEARCH, Json, Query, Version, search_body
+from sorce.mappings.option import Option, Placeholder, options_of
+from sorce.mappings.query import Json, Query, Version, search_body
 from sorce.mappings.ranking import NO_HUBNESS, NO_MINIMUM, SIMILARITY, Ranking
+from sorce.mappings.request import CANDIDATES_OF_SEVERAL, EF_SEARCH, SearchRequest
 
 # Single texts instead of lists: mustache cannot ask for the length of a list, and OpenSearch's fails beyond its end.
 PHRASES = ("text", "and", "and2", "and3")
 NOTS = ("not", "not2")
 TEXTS = (*PHRASES, *NOTS)
 
-SETTINGS = ("size", "boxes", "filter", "min_similarity", "k", "ef_search", "exact", "rank", "debias")
+SETTINGS: dict[str, Option] = {each.name: said for each, said in options_of(SearchRequest) if said.in_template}
+"""Parameters beside the texts and `filter`."""
 
 _PARAMS = "ext.ml_inference.params"
 
@@ -52,9 +59,9 @@ def template(version: Version, recipe: Recipe) -> str:
     size, several = _value("size", "10"), str(CANDIDATES_OF_SEVERAL)
     one = _either("rank", f"{size}0", _either("debias", f"{size}0", size))
     writer = _Writer()
-    query = Query(
-        phrases=[_vector(name) for name in PHRASES],
-        nots=[_vector(name) for name in NOTS],
+    request = SearchRequest(
+        PHRASES,
+        NOTS,
         # As text, which OpenSearch reads as a number or refuses: 2.19 passes over what follows "5}" unquoted.
         size=writer.mark(f'"{size}"'),
         boxes=writer.mark(_value("boxes", "1")),
@@ -62,16 +69,22 @@ def template(version: Version, recipe: Recipe) -> str:
         ef_search=writer.mark(_value("ef_search", str(EF_SEARCH))),
         min_similarity=writer.mark(_value("min_similarity", str(NO_MINIMUM))),
     )
+    query = Query(request, [_vector(name) for name in PHRASES], [_vector(name) for name in NOTS])
     ranking = Ranking(
         _value("rank", SIMILARITY), writer.mark(_value("debias", "0")), recipe.matching, recipe.has_quality
     )
-    filtered = replace(query, filter=writer.mark("{{#toJson}}filter{{/toJson}}"))
+    filtered = replace(query, clauses=writer.mark("{{#toJson}}filter{{/toJson}}"))
     refusals = _REFUSALS + ("" if recipe.bank else _if("debias", _refusal(NO_HUBNESS)))
-    # Not `#filter`, which would render the body once for each clause.
+    given = json.dumps({"script": {"script": {"source": CHECK, "params": {"given": "given"}}}})
+    # Outside of the query, in which references would be filled in, in a person's text too; and outside of the sections
+    # below, in which `.` is no longer all parameters. Not `#filter`, which would render the body once for each clause.
     return (
         refusals
-        + _if("filter.size", writer.body(filtered, ranking, version))
-        + _unless("filter", writer.body(query, ranking, version))
+        + '{"post_filter": '
+        + given.replace('"given"}', f"{_GIVEN}}}")
+        + ", "
+        + _if("filter.size", writer.body(filtered, ranking, version)[1:])
+        + _unless("filter", writer.body(query, ranking, version)[1:])
     )
 
 
@@ -81,9 +94,10 @@ class _Writer:
     def __init__(self) -> None:
         self._marked: list[str] = []
 
-    def mark(self, text: str) -> str:
+    def mark(self, text: str) -> Any:
+        """Stands for a value of any type."""
         self._marked.append(text)
-        return f"@{len(self._marked) - 1}@"
+        return Placeholder(f"@{len(self._marked) - 1}@")
 
     def body(self, query: Query, ranking: Ranking, version: Version) -> str:
         """The request, whose clauses are those of the ranking where `rank` or `debias` is given."""
@@ -131,6 +145,35 @@ def _refusal(sentence: str) -> str:
     """Not a search: OpenSearch answers 400 and quotes the sentence."""
     return json.dumps({f"sorce: {sentence}": True})
 
+
+_GIVEN = "{{#toJson}}.{{/toJson}}"
+"""All parameters as JSON."""
+
+_PAINLESS = {int: ("Number", "a number"), float: ("Number", "a number"), bool: ("Boolean", "true or false")}
+
+
+def _typed(names: Sequence[str], kind: str, what: str) -> str:
+    """Painless: refuses a parameter of these names that is of another type. What is empty counts as absent."""
+    known = " || ".join(f"e.getKey() == '{name}'" for name in names)
+    refused = f"throw new IllegalArgumentException('sorce: ' + e.getKey() + ' must be {what}');"
+    return f"if ({known}) {{ if (!(e.getValue() instanceof {kind})) {{ {refused} }} }} else "
+
+
+def _check() -> str:
+    """Painless: refuses what mustache passes over."""
+    texts = [*TEXTS, *(name for name, said in SETTINGS.items() if said.kind is str)]
+    known = ", ".join((*TEXTS, "filter", *SETTINGS))
+    typed = _typed(texts, "String", "one text")
+    for kind in dict.fromkeys(said.kind for said in SETTINGS.values() if said.kind is not str):
+        painless, what = _PAINLESS[kind]
+        typed += _typed([name for name, said in SETTINGS.items() if said.kind is kind], painless, what)
+    said = f"'sorce: there is no parameter ' + e.getKey() + '; there are {known}'"
+    unknown = f"if (e.getKey() != 'filter') {{ throw new IllegalArgumentException({said}); }}"
+    empty = "if (e.getValue() == null || e.getValue() == '') { continue; }"
+    return f"for (e in params.given.entrySet()) {{ {empty} {typed}{unknown} }} return true;"
+
+
+CHECK = _check()
 
 _TEXTS = '["{{text}}"' + "".join(_if(name, f',"{{{{{name}}}}}"') for name in (*PHRASES[1:], *reversed(NOTS))) + "]"
 

@@ -10,16 +10,21 @@ import click
 from opensearchpy import OpenSearch
 
 from sorce import options
+from sorce.cluster import find_index
+from sorce.mappings import Hits
+from sorce.mappings.found import FoundIndex
+from sorce.mappings.request import SearchRequest
 from sorce.models import load_encoder
 from sorce.options import Cluster
-from sorce.plugin.query.options import parse_request, request
-from sorce.plugin.query.search import ClientSearch, Searcher, ServerSearch
+from sorce.plugin.query.options import request
+from sorce.plugin.query.search import ClientSearch, Searcher
+from sorce.plugin.query.server import ServerSearch
 from sorce.plugin.query.table import as_json as hits_as_json
-from sorce.plugin.query.table import table
+from sorce.plugin.query.table import notes, table
+from sorce.terminal import printable
 
 
 @click.command()
-@click.argument("text")
 @options.index
 @options.cluster
 @request
@@ -36,12 +41,12 @@ from sorce.plugin.query.table import table
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="Where photos of relative paths lie; no file outside it is drawn.",
 )
-def search(text: str, index: str, cluster: Cluster, here: bool, **given: Any) -> None:
-    """Finds photos that show a thing, and where.
+def search(asked: SearchRequest, index: str, cluster: Cluster, here: bool, **given: Any) -> None:
+    """Finds photos that show what TEXT says, and where.
 
-    The score ranks a photo: the similarity for one thing; for several, the sum of their similarities less half of that
-    to each --not. By --rank product, each box's match times its quality takes the place of the similarity; what a photo
-    that was no candidate might rank before is marked unproved. --debias is for boxes that come up whatever is asked.
+    The score ranks a photo. For one text it is the similarity. For several it is the sum of their similarities, less
+    half the similarity to each --not. By --rank product, the match times the box's quality takes the place of the
+    similarity, and a photo whose rank is not proved is marked. --debias helps against boxes that come up for any text.
 
     \b
     Examples:
@@ -50,22 +55,31 @@ def search(text: str, index: str, cluster: Cluster, here: bool, **given: Any) ->
       sorce search "a key" --max-area 0.01 --folder flat/kitchen --save found
       sorce search "a kite" --server --json
     """
-    asked = parse_request(text, given)
     with cluster.client() as client:
-        hits = _searcher(client, index, here, given).search(asked)
+        hits = _searcher(client, find_index(client, index), here, given).search(asked)
     if given["as_json"]:
-        click.echo(json.dumps(hits_as_json(hits)))
+        click.echo(json.dumps(hits_as_json(hits, asked)))
     else:
-        click.echo(table(hits) if hits else "nothing found.")
+        _tell(hits, asked)
     if given["save"] is not None:
         from sorce.pictures.drawing import save
 
-        written = save(hits, given["save"], given["root"], text)
+        written = save(hits, given["save"], given["root"], asked.phrases[0])
         click.echo(f"drawn: {written[-1]}", err=given["as_json"])
 
 
-def _searcher(client: OpenSearch, index: str, here: bool, given: dict[str, Any]) -> Searcher:
+def _tell(hits: Hits, asked: SearchRequest) -> None:
+    said = notes(hits)
+    if hits:
+        click.echo(table(hits, asked.phrases))
+    else:
+        click.echo("nothing found.")
+    for sentence in said:
+        click.echo(printable(sentence), err=True)
+
+
+def _searcher(client: OpenSearch, found: FoundIndex, here: bool, given: dict[str, Any]) -> Searcher:
     if not here:
-        return ServerSearch(client, index)
+        return ServerSearch(client, found)
     where = given["device"], given["folder"], given["trust_remote_code"]
-    return ClientSearch(client, index, lambda recipe: load_encoder(recipe, *where))
+    return ClientSearch(client, found, lambda recipe: load_encoder(recipe, *where))

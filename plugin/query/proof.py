@@ -14,31 +14,34 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from math import inf
 
-from sorce.mappings import Hit
+from sorce.mappings import Hits
 from sorce.mappings.query import Query
 
 Last = Callable[[Query], Sequence[float | None]]
 """The cosine of the last candidate for each phrase; None where there are fewer candidates than were asked for."""
 
 
-def proven(query: Query, most: int, ask: Callable[[Query], list[Hit]], last: Last) -> list[Hit]:
+def proven(query: Query, most: int, ask: Callable[[Query], Hits], last: Last) -> Hits:
     """The hits with twice as many candidates each time, from the query's own number to at most `most`.
 
     Where that is not enough, the hits whose place is not proved say so.
     """
-    k = max(int(query.candidates), int(query.size))
+    size = query.request.size
+    k = max(query.candidates, size)
     while True:
-        asked = replace(query, k=k)
-        found, bound = ask(asked), outside(asked, last(asked))
-        all_proved = bound == -inf or (len(found) == query.size and found[-1].score >= bound)
+        asked = query.with_candidates(k)
+        hits, bound = ask(asked), outside(asked, last(asked))
+        is_full = len(hits) + len(hits.left_out) == size
+        all_proved = bound == -inf or (is_full and bool(hits) and hits[-1].score >= bound)
         if all_proved or k >= most:
-            return [replace(hit, unproved=hit.score < bound) for hit in found]
+            return replace(hits, found=tuple(replace(hit, unproved=hit.score < bound) for hit in hits))
         k = min(2 * k, most)
 
 
 def outside(query: Query, cosines: Sequence[float | None]) -> float:
     """The most that a photo scores that is no candidate; -inf where it cannot be a hit at all."""
-    min_similarity = -inf if query.min_similarity is None else float(query.min_similarity)
+    asked = query.request.min_similarity
+    min_similarity = -inf if asked is None else asked
     bound = 0.0
     for cosine in cosines:
         if cosine is None or cosine < min_similarity:

@@ -23,7 +23,7 @@ from sorce.ingest.index import TargetIndex
 from sorce.ingest.retry import Interrupted, Retry
 from sorce.mappings import Recipe, Vector
 from sorce.models import querybank
-from sorce.plugin.query.search import ClientSearch, SearchRequest
+from sorce.plugin import ClientSearch, SearchRequest
 from tests.ingest.conftest import CountingModel, Draw, stored
 from tests.kit.fake import COLOURS, Seen
 

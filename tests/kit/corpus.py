@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from opensearchpy import OpenSearch
 
 from sorce.mappings import Box, Photo, PhotoFile, Recipe, Region, Vector
-from sorce.mappings.answer import apart, boxes_to_fetch
+from sorce.mappings.answer import apart
 from sorce.mappings.document import document
 from sorce.mappings.index import attributes_mapping, index_body
+from sorce.mappings.request import SearchRequest, boxes_to_fetch
 from sorce.mappings.values import Match
 from sorce.models.model import TextEncoder
-from sorce.plugin import SearchRequest
 
 PHOTOS, REGIONS, DIMENSION = 150, 12, 16
 

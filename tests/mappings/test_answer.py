@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from sorce.mappings import Box, Match
-from sorce.mappings.answer import apart, boxes_to_fetch
+from sorce.mappings.answer import apart
+from sorce.mappings.request import boxes_to_fetch
 
 
 def match(number: int, *box: float) -> Match:

@@ -9,17 +9,17 @@ from sorce.mappings.filters import Filter
 
 
 def test_no_condition_is_no_clause() -> None:
-    assert Filter().clauses() == []
+    assert Filter().clauses({}) == []
 
 
 def test_every_clause_is_on_the_regions() -> None:
     every = Filter(["tile"], 0.1, 0.2, 0.5, "/a", "Canon", "2026-01-01", "2026-12-31", ["x=1", "y>=2", "z<=3"])
-    assert str(every.clauses()).count("regions.") == 10
-    assert len(every.clauses()) == 9
+    assert str(every.clauses({})).count("regions.") == 10
+    assert len(every.clauses({})) == 9
 
 
 def test_a_folder_takes_in_those_below_and_no_neighbour() -> None:
-    [clause] = Filter(folder="a/b/").clauses()
+    [clause] = Filter(folder="a/b/").clauses({})
     assert clause["bool"]["should"] == [{"term": {"regions.folder": "a/b"}}, {"prefix": {"regions.folder": "a/b/"}}]
 
 
@@ -34,10 +34,10 @@ def test_a_folder_takes_in_those_below_and_no_neighbour() -> None:
     ],
 )
 def test_conditions_on_attributes(text: str, clause: dict) -> None:
-    assert Filter(where=[text]).clauses() == [clause]
+    assert Filter(where=[text]).clauses({}) == [clause]
 
 
 @pytest.mark.parametrize("text", ["", "shop", "=x", ">=3", "a>3"])
 def test_a_condition_that_is_none_is_refused(text: str) -> None:
     with pytest.raises(QueryError, match="write key=value"):
-        Filter(where=[text]).clauses()
+        Filter(where=[text])

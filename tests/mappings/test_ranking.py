@@ -10,6 +10,7 @@ from sorce.errors import QueryError
 from sorce.mappings import Recipe
 from sorce.mappings.query import Query, Version, search_body, unbent
 from sorce.mappings.ranking import PLAIN, ranking
+from sorce.mappings.request import SearchRequest
 
 OBJECTS = Recipe("m", "1", "objects", 2, "numpy", bank={"texts": "sha256:0"})
 MATCHED = Recipe("m", "1", "objembed", 2, "numpy", matching={"scale": 20.0, "bias": -13.0})
@@ -17,14 +18,18 @@ MATCHED = Recipe("m", "1", "objembed", 2, "numpy", matching={"scale": 20.0, "bia
 
 def test_similarity_alone_is_asked_as_before() -> None:
     assert PLAIN.is_plain
-    body = str(search_body(Query(["v"], ["w"], ranking=ranking(MATCHED, "similarity", 0)), Version(3, 6)))
+    body = str(
+        search_body(
+            Query(SearchRequest(["a"], ["b"]), ["v"], ["w"], ranking=ranking(MATCHED, "similarity", 0)), Version(3, 6)
+        )
+    )
     assert "quality'].value" not in body
     assert "script_fields" not in body
 
 
 def test_candidates_come_by_cosine_whatever_ranks() -> None:
     plain, product = (
-        search_body(Query(["v"], k=50, ranking=ranking(MATCHED, rank, 0)), Version(3, 6))
+        search_body(Query(SearchRequest(["a"], k=50), ["v"], ranking=ranking(MATCHED, rank, 0)), Version(3, 6))
         for rank in ("similarity", "product")
     )
     assert plain["query"]["bool"]["filter"] == product["query"]["bool"]["filter"]

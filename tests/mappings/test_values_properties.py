@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from sorce.errors import QueryError, RecipeMismatch
 from sorce.mappings import Box, Recipe
 from sorce.mappings.answer import TOO_ALIKE, apart
+from sorce.mappings.conditions import spellings
 from sorce.mappings.filters import Filter
 from sorce.mappings.recipe import refuse_mismatch
 from sorce.mappings.values import Match
@@ -120,17 +121,20 @@ def test_another_recipe_is_refused_and_what_differs_is_named(recipe: Recipe, dat
 @examples(200)
 @given(words, words, words)
 def test_a_condition_says_nothing_but_its_value(folder: str, camera: str, value: str) -> None:
-    clauses = Filter(folder=folder, camera=camera, where=[f"shop={value}"]).clauses()
+    clauses = Filter(folder=folder, camera=camera, where=[f"shop={value}"]).clauses({})
     [below, of_camera, condition] = json.loads(json.dumps(clauses))
     assert of_camera == {"term": {"regions.camera": camera}}
-    assert condition == {"term": {"regions.attributes.shop": value}}
+    forms = spellings(value)
+    shop = "regions.attributes.shop"
+    by_all_forms = {"term": {shop: value}} if len(forms) == 1 else {"terms": {shop: forms}}
+    assert condition == by_all_forms
     assert {name for each in below["bool"]["should"] for name in each} == {"term", "prefix"}
 
 
 @pytest.mark.parametrize(
     ("text", "said"), [("x" * 991, "991 bytes is too long; use at most 990"), ("\udcff", "half a character")]
 )
-@pytest.mark.parametrize("name", ["kinds", "folder", "camera", "since", "until", "where"])
+@pytest.mark.parametrize("name", ["kinds", "folder", "camera", "where"])
 def test_a_condition_that_cannot_be_asked_is_refused(name: str, text: str, said: str) -> None:
     given_text: Any = [text] if name in ("kinds", "where") else text
     with pytest.raises(QueryError, match=said):

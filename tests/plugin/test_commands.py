@@ -37,6 +37,10 @@ def found(result: Result) -> Any:
     return json.loads(result.stdout)
 
 
+def hits_of(result: Result) -> Any:
+    return found(result)["hits"]
+
+
 def test_importing_the_commands_does_not_import_torch() -> None:
     rooms = ", ".join(f"sorce.plugin.{room}.commands" for room in ("cluster", "query", "service"))
     code = f"import sys, {rooms}; sys.exit('torch' in sys.modules or 'fastapi' in sys.modules)"
@@ -46,7 +50,7 @@ def test_importing_the_commands_does_not_import_torch() -> None:
 def test_search_prints_a_table(client: OpenSearch, index: str) -> None:
     hits = ClientSearch(client, index, lambda _: Words()).search(SearchRequest(["a kite"], size=3, boxes=2))
     said = run("search", "--index", index, "a kite", "--size", "3", "--boxes", "2").stdout
-    assert said == table(hits) + "\n"
+    assert said == table(hits, ["a kite"]) + "\n"
     lines = said.splitlines()
     assert lines[0].split() == ["rank", "score", "similarity", "quality", "box", "kind", "area", "photo"]
     first = hits[0].matches[0][0]
@@ -68,8 +72,8 @@ def test_search_prints_json_and_takes_every_option(index: str) -> None:
     more = "--folder|/a|--camera|Canon|--since|2026-01-01|--until|2026-12-31|--where|aisle>=1|--min-similarity|-0.5"
     last = "--k|150|--ef-search|200|--exact|--rank|similarity|--max-k|200|--debias|0"
     result = run("search", "a kite", "--index", index, "--json", *f"{words}|{more}|{last}".split("|"))
-    assert [hit["rank"] for hit in found(result)] == [1, 2, 3, 4]
-    assert all(len(hit["matches"]) == 2 for hit in found(result))
+    assert [hit["rank"] for hit in hits_of(result)] == [1, 2, 3, 4]
+    assert all(len(hit["matches"]) == 2 for hit in hits_of(result))
 
 
 def test_server_and_client_print_the_same(installed: str) -> None:
@@ -86,7 +90,9 @@ def test_what_the_index_cannot_be_ranked_by_is_a_sentence(index: str, given: lis
 
 
 def test_nothing_found_is_said(index: str) -> None:
-    assert run("search", "a kite", "--index", index, "--min-similarity", "0.9999").stdout == "nothing found.\n"
+    result = run("search", "a kite", "--index", index, "--min-similarity", "0.9999")
+    assert result.stdout == "nothing found.\n"
+    assert "similarity of 0.9999 or more; lower --min-similarity" in result.stderr
 
 
 def test_search_saves_pictures(index: str, tmp_path: Path) -> None:
@@ -113,5 +119,6 @@ def test_install_status_uninstall(index: str, encoder_url: str) -> None:
 
 
 def test_hits_as_json_can_be_read_back(client: OpenSearch, index: str) -> None:
-    hits = ClientSearch(client, index, lambda _: Words()).search(SearchRequest(["a kite"], size=2))
-    assert json.loads(json.dumps(as_json(hits))) == as_json(hits)
+    asked = SearchRequest(["a kite"], size=2)
+    hits = ClientSearch(client, index, lambda _: Words()).search(asked)
+    assert json.loads(json.dumps(as_json(hits, asked))) == as_json(hits, asked)

@@ -7,7 +7,6 @@ import sys
 import uuid
 from pathlib import Path
 
-import pytest
 from PIL import Image
 
 import sorce
@@ -33,9 +32,7 @@ def test_importing_it_is_cheap() -> None:
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
 
 
-def test_an_index_that_lives_on_follows_its_alias_and_loads_no_encoder_twice(
-    opensearch: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_index_that_lives_on_follows_its_alias_and_loads_no_encoder_twice(opensearch: str, tmp_path: Path) -> None:
     Image.new("RGB", (40, 40), "red").save(tmp_path / "a.png")
     loaded: list[str] = []
 
@@ -43,10 +40,9 @@ def test_an_index_that_lives_on_follows_its_alias_and_loads_no_encoder_twice(
         loaded.append(recipe.revision)
         return FakeModel(recipe.revision)
 
-    monkeypatch.setattr(sorce.index, "load_encoder", load_encoder)
     alias = f"test-api-{uuid.uuid4().hex[:8]}"
     with connect(opensearch) as client:
-        living = sorce.Index(client, alias, FakeModel)
+        living = sorce.Index(client, alias, FakeModel, load_encoder)
         try:
             for name, revision in {"a": "1", "b": "1", "c": "2"}.items():
                 model = FakeModel(revision)

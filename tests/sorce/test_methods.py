@@ -15,7 +15,7 @@ import sorce
 from sorce.cluster import recipe_of
 from sorce.models import METHODS, load_encoder
 from sorce.pictures.drawing import save
-from sorce.plugin.query.search import ClientSearch, SearchRequest
+from sorce.plugin import ClientSearch, SearchRequest
 from tests.kit import objembed, owl, tiny
 
 GOLDEN = Path(__file__).parents[1] / "golden"

@@ -15,13 +15,14 @@ from opensearchpy import OpenSearch
 from sorce.cluster import recipe_of, version
 from sorce.mappings.filters import Filter
 from sorce.mappings.names import Names
-from sorce.mappings.query import search_body
-from sorce.mappings.ranking import NO_MINIMUM, ranking
+from sorce.mappings.option import Placeholder
+from sorce.mappings.query import Query, search_body
+from sorce.mappings.ranking import NO_MINIMUM, Ranking, ranking
 from sorce.plugin import ClientSearch, SearchRequest, ServerSearch
 from sorce.plugin.cluster.endpoint import parse
 from sorce.plugin.cluster.install import install, uninstall
 from sorce.plugin.cluster.template import NOTS, PHRASES
-from sorce.plugin.query.search import FILLED_IN, LOST, params
+from sorce.plugin.query.server import FILLED_IN, LOST, params
 from tests.kit.corpus import PHOTOS, RECIPE, Corpus, Words
 from tests.kit.examples import examples
 from tests.mappings.test_values_properties import recipes
@@ -57,8 +58,25 @@ texts = (
 values = texts.filter(lambda text: "${" not in text)
 shares = st.none() | st.floats(0, 1)
 days = st.none() | st.dates().map(lambda day: day.isoformat())
+
+
+def ordered(least: str, most: str, **given: Any) -> Filter:
+    """Bounds that are the wrong way round are refused: that is tested in tests/mappings."""
+    low, high = given[least], given[most]
+    if low is not None and high is not None and low > high:
+        given |= {least: high, most: low}
+    return Filter(**given)
+
+
+def conditions(**given: Any) -> Filter:
+    since, until = given["since"], given["until"]
+    if since is not None and until is not None and since > until:
+        given |= {"since": until, "until": since}
+    return ordered("min_area", "max_area", **given)
+
+
 filters = st.builds(
-    Filter,
+    conditions,
     kinds=st.lists(st.sampled_from(["whole", "tile", "object"]), max_size=3),
     min_area=shares,
     max_area=shares,
@@ -82,7 +100,7 @@ def requests(draw: st.DrawFn) -> SearchRequest:
         phrases=draw(st.lists(texts, min_size=1, max_size=4)),
         nots=draw(st.lists(texts, max_size=2)),
         size=draw(st.integers(1, 200)),
-        boxes=draw(st.integers(1, 150)),
+        boxes=draw(st.integers(1, 100)),
         filter=draw(st.just(Filter()) | filters),
         min_similarity=draw(st.none() | st.floats(-1, 1)),
         k=draw(st.none() | st.integers(1, 10_000)),
@@ -138,23 +156,30 @@ def test_the_template_renders_the_client_s_body(client: OpenSearch, served: str)
     @given(requests())
     def holds(request: SearchRequest) -> None:
         by = ranking(OBJECTS, request.rank, request.debias)
-        asked = {"id": Names(served).search, "params": params(request, by)}
+        asked = {"id": Names(served).search, "params": params(bound(request, by))}
         rendered = client.render_search_template(body=asked)["template_output"]
         encoded = rendered.pop("ext")["ml_inference"]["params"]["texts"]
         assert encoded == [*request.phrases, *reversed(request.nots)]
         rendered["query"] = rendered["query"]["template"]
         # Quoted in the template, so that what is no number cannot end the query there.
         rendered["size"] = int(rendered["size"])
+        assert rendered.pop("post_filter")["script"]["script"]["params"]["given"] == asked["params"]
         assert rendered == body(request, by)
 
     def body(request: SearchRequest, by: Any) -> Any:
         references = [[reference(name) for name in names] for names in (PHRASES, NOTS)]
-        query = request.query(references[0][: len(request.phrases)], references[1][: len(request.nots)], by)
-        # A template cannot leave the min_similarity out.
-        floored = replace(query, min_similarity=NO_MINIMUM if query.min_similarity is None else query.min_similarity)
-        return json.loads(json.dumps(search_body(floored, server)))
+        vectors, nots = references[0][: len(request.phrases)], references[1][: len(request.nots)]
+        query = replace(bound(request, by), phrases=vectors, nots=nots)
+        if request.min_similarity is None:
+            # A template cannot leave it out, and writes one that is below any cosine.
+            query = replace(query, request=replace(request, min_similarity=Placeholder("lowest")))
+        return json.loads(json.dumps(search_body(query, server)).replace('"lowest"', str(NO_MINIMUM)))
 
     holds()
+
+
+def bound(request: SearchRequest, by: Ranking) -> Query:
+    return Query(request, request.phrases, request.nots, request.filter.clauses({}), by)
 
 
 def reference(name: str) -> str:

@@ -122,10 +122,10 @@ CONDITIONS = [name for name in TEXTS if "${" not in TEXTS[name]]
 @pytest.mark.parametrize("name", CONDITIONS)
 def test_a_condition_is_only_a_value(client: OpenSearch, installed: str, hostile: Hostile, name: str) -> None:
     text = hostile[name][: MOST_BYTES - len("shop=")]
-    for given in (Filter(folder=text), Filter(camera=text), Filter(where=[f"shop={text}"]), Filter(kinds=[text])):
+    for given in (Filter(folder=text), Filter(camera=text), Filter(where=[f"shop={text}"])):
         request = SearchRequest(["a kite"], filter=given)
-        assert ClientSearch(client, installed, lambda _: Words()).search(request) == []
-        assert ServerSearch(client, installed).search(request) == []
+        assert not ClientSearch(client, installed, lambda _: Words()).search(request)
+        assert not ServerSearch(client, installed).search(request)
     assert not hostile.was_fetched
 
 

@@ -6,9 +6,10 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from sorce.mappings import Box, Hit, Match
+from sorce.mappings import Box, Hit, Hits, Match
 from sorce.mappings.query import Query
 from sorce.mappings.ranking import Ranking
+from sorce.mappings.request import SearchRequest
 from sorce.plugin.query.proof import proven
 
 PRODUCT = Ranking("product")
@@ -25,19 +26,20 @@ class Asked:
         self.scores, self.cosine = scores, cosine
         self.ks: list[int] = []
 
-    def ask(self, query: Query) -> list[Hit]:
-        self.ks.append(int(query.candidates))
-        return [hit(score) for score in self.scores]
+    def ask(self, query: Query) -> Hits:
+        self.ks.append(query.candidates)
+        return Hits(tuple(hit(score) for score in self.scores))
 
     def last(self, query: Query) -> Sequence[float | None]:
-        return [self.cosine(int(query.candidates)) for _ in query.phrases]
+        return [self.cosine(query.candidates) for _ in query.phrases]
 
     def unproved(self, query: Query, most: int) -> list[bool]:
         return [hit.unproved for hit in proven(query, most, self.ask, self.last)]
 
 
 def query(phrases: int = 1, **given: float) -> Query:
-    return Query(["v"] * phrases, **{"size": 2, "k": 10, "ranking": PRODUCT, **given})  # type: ignore[arg-type]
+    request = SearchRequest(["v"] * phrases, **{"size": 2, "k": 10, **given})  # type: ignore[arg-type]
+    return Query(request, ["v"] * phrases, ranking=PRODUCT)
 
 
 def test_no_more_is_asked_once_the_last_is_proved() -> None:

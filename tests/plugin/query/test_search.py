@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import chain
+from typing import Any
 
 import pytest
 from opensearchpy import OpenSearch
@@ -10,8 +12,9 @@ from opensearchpy import OpenSearch
 from sorce.errors import IndexMissing, PluginError, QueryError
 from sorce.mappings import Hit
 from sorce.mappings.filters import Filter
+from sorce.mappings.query import Query
 from sorce.plugin import ClientSearch, SearchRequest, ServerSearch
-from sorce.plugin.query.search import params
+from sorce.plugin.query.server import params
 from tests.kit.corpus import Corpus, Expected, Words
 
 REQUESTS = {
@@ -57,11 +60,11 @@ def request_(request: pytest.FixtureRequest) -> SearchRequest:
     return asked
 
 
-def flat(hits: list[Hit]) -> list[float]:
+def flat(hits: Sequence[Hit]) -> list[float]:
     return [match.similarity for hit in hits for matches in hit.matches for match in matches]
 
 
-def check(hits: list[Hit], wanted: Expected, relative: float = 0, absolute: float = 1e-5) -> None:
+def check(hits: Sequence[Hit], wanted: Expected, relative: float = 0, absolute: float = 1e-5) -> None:
     """`relative` and `absolute` say how far off a score may be."""
     assert [hit.photo_id for hit in hits] == wanted.photo_ids
     assert [hit.score for hit in hits] == pytest.approx(wanted.scores, rel=relative, abs=absolute)
@@ -110,22 +113,20 @@ def test_texts_of_a_search_are_encoded_in_one_call(client: OpenSearch, index: st
     assert words.calls == [["a", "b", "c"]]
 
 
-def test_an_alias_is_resolved_once(client: OpenSearch, index: str) -> None:
-    alias = f"{index}-alias"
-    client.indices.put_alias(index=index, name=alias)
-    searcher = ClientSearch(client, alias, lambda _: Words())
-    client.indices.delete_alias(index=index, name=alias)
-    assert searcher.search(SearchRequest(["a kite"]))
-
-
 def test_a_missing_index_is_a_sentence(client: OpenSearch) -> None:
     with pytest.raises(IndexMissing, match="there is no index 'nope'"):
         ClientSearch(client, "nope", lambda _: Words())
 
 
 def test_server_without_plugin_is_a_sentence_and_no_fallback(client: OpenSearch, index: str) -> None:
+    alias = f"{index}-bare"
+    client.indices.put_alias(index=index, name=alias)
     with pytest.raises(PluginError, match=r"nothing is installed .*`sorce plugin install --index"):
-        ServerSearch(client, f"{index}*").search(SearchRequest(["a kite"]))
+        ServerSearch(client, alias).search(SearchRequest(["a kite"]))
+
+
+def as_parameters(request: SearchRequest) -> dict[str, Any]:
+    return params(Query(request, request.phrases, request.nots))
 
 
 @pytest.mark.parametrize(
@@ -135,12 +136,10 @@ def test_server_without_plugin_is_a_sentence_and_no_fallback(client: OpenSearch,
         (lambda: SearchRequest(["a"], ["\u3000"]), "is blank"),
         (lambda: SearchRequest(["x" * 2001]), "2001 characters is too long; use at most 2000"),
         (lambda: SearchRequest(["a \udcff"]), "half a character"),
-        (lambda: SearchRequest(["a"], boxes=0), "0 boxes per photo"),
-        (lambda: params(SearchRequest([])), "1 to 4 phrases"),
-        (lambda: params(SearchRequest(["a"] * 5)), "1 to 4 phrases"),
-        (lambda: params(SearchRequest(["a"], ["b"] * 3)), 'at most 2 "not"'),
-        (lambda: params(SearchRequest(["a"], size=0)), "0 photos is out of range"),
-        (lambda: params(SearchRequest(["a ${parameters.model}"])), "search with --client"),
+        (lambda: SearchRequest([]), "1 to 4 phrases"),
+        (lambda: SearchRequest(["a"] * 5), "1 to 4 phrases"),
+        (lambda: SearchRequest(["a"], ["b"] * 3), 'at most 2 "not"'),
+        (lambda: as_parameters(SearchRequest(["a ${parameters.model}"])), "search with --client"),
     ],
 )
 def test_what_cannot_be_asked_is_a_sentence(made, said) -> None:

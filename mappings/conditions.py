@@ -1,0 +1,98 @@
+"""Conditions as clauses on `regions.*`, and what an index's mapping says of user attributes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from unicodedata import normalize
+
+from sorce.errors import QueryError
+
+Json = dict[str, Any]
+Properties = Mapping[str, Any]
+"""Of the regions in an index's mapping: types by field name."""
+
+_WORDS = {"long": "whole numbers", "double": "numbers", "date": "dates"}
+_PARSERS: Mapping[str, Callable[[str], object]] = {"long": int, "double": float, "date": datetime.fromisoformat}
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """A clause, and the words that name it for a person."""
+
+    label: str
+    clause: Json
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """A condition on a user attribute: `key=value`, `key>=value` or `key<=value`."""
+
+    key: str
+    sign: str
+    value: str
+
+    @classmethod
+    def parse(cls, text: str) -> Where:
+        """Raises QueryError."""
+        parts = re.fullmatch(r"([^=<>]+)(=|>=|<=)(.*)", text, re.DOTALL)
+        if parts is None:
+            raise QueryError(f"condition {text!r} is not understood; write key=value, key>=value or key<=value.")
+        return cls(*parts.groups())
+
+    def condition(self) -> Condition:
+        field, label = f"regions.attributes.{self.key}", f"where {self.key}{self.sign}{self.value}"
+        if self.sign != "=":
+            return Condition(label, {"range": {field: {"gte" if self.sign == ">=" else "lte": self.value}}})
+        forms = spellings(self.value)
+        return Condition(label, {"term": {field: forms[0]}} if len(forms) == 1 else {"terms": {field: forms}})
+
+    def check(self, regions: Properties, index: str) -> None:
+        """Raises QueryError where the index has no such attribute, or one of another type."""
+        known = attributes_of(regions)
+        if self.key not in known:
+            names = f"it has {', '.join(sorted(known))}" if known else "it has none"
+            raise QueryError(f"index '{index}' has no attribute {self.key!r}; {names}.")
+        kind = known[self.key]
+        if self.sign != "=" and kind not in _WORDS:
+            raise QueryError(
+                f"attribute {self.key!r} is text, so {self.sign} does not compare it as numbers; write "
+                f"{self.key}=value, or bring it in as a number with --set {self.key}:int=3."
+            )
+        if kind in _PARSERS:
+            try:
+                _PARSERS[kind](self.value)
+            except ValueError as error:
+                raise QueryError(f"attribute {self.key!r} holds {_WORDS[kind]}; {self.value!r} is not one.") from error
+
+
+def attributes_of(regions: Properties) -> dict[str, str]:
+    """The type of each user attribute, by its name."""
+    return (
+        {key: str(mapped.get("type", "object")) for key, mapped in regions["attributes"].get("properties", {}).items()}
+        if "attributes" in regions
+        else {}
+    )
+
+
+def spellings(text: str) -> list[str]:
+    """The text as given, then its other Unicode forms: what a disk holds in one form may be typed in another."""
+    return list(dict.fromkeys([text, normalize("NFC", text), normalize("NFD", text)]))
+
+
+def in_folder(folder: str) -> Json:
+    """Photos in the folder and below."""
+    places = spellings(folder.rstrip("/"))
+    below = [
+        each
+        for place in places
+        for each in ({"term": {"regions.folder": place}}, {"prefix": {"regions.folder": f"{place}/"}})
+    ]
+    return {"bool": {"should": below, "minimum_should_match": 1}}
+
+
+def between(field: str, least: float | str | None, most: float | str | None) -> Json:
+    return {"range": {field: {name: value for name, value in (("gte", least), ("lte", most)) if value is not None}}}

@@ -1,0 +1,64 @@
+"""Why nothing was found: which condition left no region, asked of the cluster by one request."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sorce.mappings.conditions import Condition, Json
+
+_SHOWN = 5
+"""Kinds and folders that are named as examples."""
+
+
+def nothing_body(conditions: Sequence[Condition]) -> Json:
+    """Counts the regions that meet each condition, and those that meet it and all before it."""
+    clauses = [each.clause for each in conditions]
+    alone = {str(place): clause for place, clause in enumerate(clauses)}
+    together = {str(place): {"bool": {"filter": clauses[: place + 1]}} for place in range(len(clauses))}
+    counted: Json = {
+        "kinds": {"terms": {"field": "regions.kind", "size": _SHOWN}},
+        "folders": {"terms": {"field": "regions.folder", "size": _SHOWN}},
+    }
+    if clauses:
+        counted |= {"alone": {"filters": {"filters": alone}}, "together": {"filters": {"filters": together}}}
+    return {
+        "size": 0,
+        "track_total_hits": False,
+        "aggs": {"regions": {"nested": {"path": "regions"}, "aggs": counted}},
+    }
+
+
+def why_nothing(
+    answer: Mapping[str, Any], conditions: Sequence[Condition], index: str, min_similarity: float | None
+) -> str:
+    """A sentence that says what left nothing, from the answer to `nothing_body`."""
+    regions = answer["aggregations"]["regions"]
+    if not regions["doc_count"]:
+        return f"'{index}' holds no photos"
+    alone, together = (_counts(regions, name) for name in ("alone", "together"))
+    for condition, count in zip(conditions, alone, strict=True):
+        if not count:
+            return f"no photo in '{index}' meets the condition: {condition.label}{_there(condition, regions)}"
+    for place, count in enumerate(together):
+        if not count:
+            said = "; ".join(each.label for each in conditions[: place + 1])
+            return f"no photo in '{index}' meets these conditions together: {said}"
+    if min_similarity is not None:
+        return (
+            f"no box that the conditions allow has a similarity of {min_similarity:g} or more; lower --min-similarity"
+        )
+    return "no photo has a box for each phrase that the conditions allow"
+
+
+def _counts(regions: Mapping[str, Any], name: str) -> list[int]:
+    buckets = regions.get(name, {}).get("buckets", {})
+    return [buckets[str(place)]["doc_count"] for place in range(len(buckets))]
+
+
+def _there(condition: Condition, regions: Mapping[str, Any]) -> str:
+    name = {"kind": "kinds", "folder": "folders"}.get(condition.label.split(" ", 1)[0])
+    if name is None:
+        return ""
+    seen = ", ".join(repr(bucket["key"]) for bucket in regions[name]["buckets"])
+    return f" ({name} there: {seen}{' ...' if len(regions[name]['buckets']) == _SHOWN else ''})"

@@ -1,0 +1,144 @@
+"""How a field of a search is given, and which values it takes: said once, beside the field.
+
+The command's options, the template's parameters and the checks of values are made from it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import Field, dataclass, field, fields
+from datetime import date
+from math import inf
+from numbers import Integral, Real
+from typing import Any
+
+from sorce.errors import QueryError
+
+MOST_BYTES = 990
+"""Of one text of a condition, in UTF-8: OpenSearch 2.19 takes no longer prefix, and the memory for one grows fast."""
+
+_OPTION = "option"
+_MOST_SHOWN = 80
+
+
+class Placeholder(str):
+    """What the stored template writes where the client has a value; it is never checked."""
+
+
+def is_placeholder(value: object) -> bool:
+    return isinstance(value, Placeholder)
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """`kind` is str, int, float, bool or date; a `repeated` option holds several. Bounds are part of the range.
+
+    `in_template` says that the stored template takes it as a parameter of the field's name.
+    """
+
+    flag: str
+    help: str
+    kind: type = str
+    metavar: str | None = None
+    least: float = -inf
+    most: float = inf
+    choices: tuple[str, ...] = ()
+    repeated: bool = False
+    in_template: bool = False
+
+    def checked(self, name: str, value: Any) -> Any:
+        """The value as it is kept: several as a tuple, a day as YYYY-MM-DD. Raises QueryError."""
+        if value is None or isinstance(value, Placeholder):
+            return value
+        if self.repeated:
+            # A text alone would be taken for a list of its letters.
+            several = (value,) if isinstance(value, str) else tuple(value)
+            return tuple(self._one(name, each) for each in several)
+        return self._one(name, value)
+
+    def _one(self, name: str, value: Any) -> Any:
+        if self.kind is bool:
+            return _checked_flag(name, value)
+        if self.kind is date:
+            return _checked_day(name, value)
+        if self.kind is str:
+            return self._text(name, value)
+        wanted, word = (Integral, "a whole number") if self.kind is int else (Real, "a number")
+        if isinstance(value, bool) or not isinstance(value, wanted):
+            raise QueryError(f"{name} is {_shown(value)}; give {word}.")
+        # Written so that a NaN fails too.
+        if not self.least <= self.kind(value) <= self.most:
+            raise QueryError(f"{name} is {value}, which is out of range; choose {self.least:g} to {self.most:g}.")
+        return value
+
+    def _text(self, name: str, value: Any) -> str:
+        if not isinstance(value, str):
+            raise QueryError(f"{name} is {_shown(value)}; give a text.")
+        refuse_half("a condition", value)
+        if (size := len(value.encode())) > MOST_BYTES:
+            raise QueryError(f"a condition of {size} bytes is too long; use at most {MOST_BYTES}.")
+        if self.choices and value not in self.choices:
+            raise QueryError(f"{name} is {_shown(value)}, which does not exist; choose from {', '.join(self.choices)}.")
+        return value
+
+
+def option(default: Any, flag: str, text: str, kind: type = str, **more: Any) -> Any:
+    """A field of a dataclass that is an option, too; `more` is as in `Option`."""
+    return field(default=default, metadata={_OPTION: Option(flag, text, kind, **more)})
+
+
+def options_of(kind: Any) -> Iterator[tuple[Field[Any], Option]]:
+    """The fields of a dataclass (or of one's instance) that are options, in their order."""
+    for each in fields(kind):
+        if _OPTION in each.metadata:
+            yield each, each.metadata[_OPTION]
+
+
+def check_options(values: Any) -> None:
+    """Checks the options of a frozen dataclass when it is made, and keeps them in one form. Raises QueryError."""
+    for each, said in options_of(values):
+        object.__setattr__(values, each.name, said.checked(each.name, getattr(values, each.name)))
+
+
+def refuse_reversed(values: Any, least: str, most: str) -> None:
+    """Raises QueryError where both bounds are given and nothing lies between them."""
+    low, high = getattr(values, least), getattr(values, most)
+    if low is not None and high is not None and low > high:
+        raise QueryError(f"{least} is {low} and {most} is {high}, and nothing lies between; exchange them.")
+
+
+def refuse_half(what: str, text: str) -> None:
+    """Raises QueryError for what cannot be sent as UTF-8."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise QueryError(f"{what} holds half a character (a lone surrogate, or bytes that are not UTF-8).") from error
+
+
+def refuse_unless_texts(name: str, values: Sequence[Any]) -> None:
+    """Raises QueryError for what is no text."""
+    for value in values:
+        if not isinstance(value, str):
+            raise QueryError(f"{name} holds {_shown(value)}; give texts.")
+
+
+def _shown(value: object) -> str:
+    """The value for a message, the beginning of it if it is long."""
+    text = repr(value)
+    return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]} ..."
+
+
+def _checked_flag(name: str, value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise QueryError(f"{name} is {_shown(value)}; give True or False.")
+    return value
+
+
+def _checked_day(name: str, value: Any) -> str:
+    try:
+        day = date.fromisoformat(value) if isinstance(value, str) else value
+        if type(day) is date:
+            return day.isoformat()
+    except ValueError:
+        pass
+    raise QueryError(f"{name} is {_shown(value)}; write a day as YYYY-MM-DD, such as 2026-01-31.")

@@ -1,0 +1,153 @@
+"""What is searched for: one object for the command, a Python program, the client and the stored template.
+
+A new option is a field here or in `sorce.mappings.filters.Filter`, with its flag, help and bounds beside it. What the
+body of a request must say for it stands in `sorce.mappings.query`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from sorce.errors import QueryError
+from sorce.mappings.filters import Filter
+from sorce.mappings.limits import MAX_BOXES, MAX_CANDIDATES
+from sorce.mappings.option import check_options, is_placeholder, option, refuse_half, refuse_unless_texts
+from sorce.mappings.ranking import MOST_DEBIAS, RANKS, SIMILARITY
+
+MOST_PHRASES = 4
+MOST_NOTS = 2
+MOST_CHARACTERS = 2000
+"""Of one text, for any encoder."""
+
+CANDIDATES_OTHERWISE = 10  # times the photos asked for
+CANDIDATES_OF_SEVERAL = 1000
+EF_SEARCH = 300
+EF_SEARCH_TO_PROVE = 2000
+
+MAX_K = 4000
+"""Candidates at which the proof of a ranking by product gives up, unless told otherwise."""
+
+
+@dataclass(frozen=True)
+class SearchRequest:
+    """What to look for: phrases that a photo must all show, "not" that count against it, and how to look.
+
+    `size` is how many photos, `boxes` how many boxes of each per phrase, `min_similarity` the least similarity of a
+    box. `k` is how many candidate photos each shard proposes per phrase, and `ef_search` how widely the graph is
+    searched for them; `exact` compares every photo instead. `rank` is by similarity or product, and `debias` how much
+    of a region's hubness counts against it (`sorce.mappings.ranking`). `max_k` is where a ranking by product stops
+    raising `k` to prove its order. `allow_partial` takes an answer of which shards are missing, and marks it.
+
+    A text where a list is meant is taken for a list of one. Raises QueryError for what cannot be asked.
+    """
+
+    phrases: Sequence[str]
+    nots: Sequence[str] = ()
+    size: int = option(10, "--size", "How many photos.", int, least=1, most=MAX_CANDIDATES, in_template=True)
+    boxes: int = option(
+        1,
+        "--boxes",
+        "At most so many boxes per photo and phrase.",
+        int,
+        least=1,
+        most=MAX_BOXES,
+        in_template=True,
+    )
+    filter: Filter = field(default_factory=Filter)
+    min_similarity: float | None = option(
+        None,
+        "--min-similarity",
+        "Only boxes of at least this similarity, -1 to 1.",
+        float,
+        least=-1,
+        most=1,
+        in_template=True,
+    )
+    k: int | None = option(
+        None, "--k", "Candidate photos per phrase and shard.", int, least=1, most=MAX_CANDIDATES, in_template=True
+    )
+    ef_search: int | None = option(
+        None,
+        "--ef-search",
+        f"How widely the graph is searched.  [default: {EF_SEARCH}; by product {EF_SEARCH_TO_PROVE}, or a scan]",
+        int,
+        least=1,
+        most=MAX_CANDIDATES,
+        in_template=True,
+    )
+    exact: bool = option(False, "--exact", "Compare every photo instead of asking the graph.", bool, in_template=True)
+    rank: str = option(
+        SIMILARITY,
+        "--rank",
+        "By similarity, or by the product of the match and the box's quality.",
+        choices=RANKS,
+        in_template=True,
+    )
+    debias: float = option(
+        0.0,
+        "--debias",
+        "Take this much of a box's likeness to any text from its similarity, 0 to 2.",
+        float,
+        metavar="WEIGHT",
+        least=0,
+        most=MOST_DEBIAS,
+        in_template=True,
+    )
+    max_k: int = option(
+        MAX_K, "--max-k", "Candidates at which --rank product stops.", int, least=1, most=MAX_CANDIDATES
+    )
+    allow_partial: bool = option(
+        False, "--allow-partial", "Take an answer although shards are missing, and mark it.", bool
+    )
+
+    def __post_init__(self) -> None:
+        for name in ("phrases", "nots"):
+            given = getattr(self, name)
+            several = (given,) if isinstance(given, str) else tuple(given)
+            refuse_unless_texts(name, several)
+            object.__setattr__(self, name, several)
+        if not 1 <= len(self.phrases) <= MOST_PHRASES or len(self.nots) > MOST_NOTS:
+            raise QueryError(
+                f'a search takes 1 to {MOST_PHRASES} phrases and at most {MOST_NOTS} "not"; leave some out.'
+            )
+        for text in self.texts:
+            _refuse_unreadable(text)
+        if not isinstance(self.filter, Filter):
+            raise QueryError(f"filter is {self.filter!r}; give a sorce.Filter.")
+        check_options(self)
+
+    @property
+    def texts(self) -> list[str]:
+        """Phrases, then "not"."""
+        return [*self.phrases, *self.nots]
+
+    @property
+    def is_plain(self) -> bool:
+        """Ranked by similarity alone, as any index can."""
+        return self.rank == SIMILARITY and self.debias == 0
+
+    @property
+    def width(self) -> int:
+        """`ef_search`, or its default."""
+        if self.ef_search is not None:
+            return self.ef_search
+        return EF_SEARCH if self.rank == SIMILARITY else EF_SEARCH_TO_PROVE
+
+    @property
+    def boxes_to_fetch(self) -> int:
+        """How many regions to ask for so that, overlapping ones left out, about `boxes` remain."""
+        return self.boxes if is_placeholder(self.boxes) else boxes_to_fetch(self.boxes)
+
+
+def boxes_to_fetch(boxes: int) -> int:
+    """How many regions to ask for so that, overlapping ones left out, about `boxes` remain."""
+    return boxes if boxes == 1 else min(4 * boxes, MAX_BOXES)
+
+
+def _refuse_unreadable(text: str) -> None:
+    if not text.strip():
+        raise QueryError("a text to search for is blank; say what to look for.")
+    if len(text) > MOST_CHARACTERS:
+        raise QueryError(f"a text of {len(text)} characters is too long; use at most {MOST_CHARACTERS}.")
+    refuse_half("a text", text)

@@ -1,0 +1,51 @@
+"""A search sent to the cluster: whole answers by default, and part of one only where that is allowed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+from opensearchpy import OpenSearch, exceptions
+
+from sorce.cluster import reason
+from sorce.errors import ClusterError
+from sorce.mappings.answer import shortfall
+from sorce.mappings.query import Json
+
+_REMEDY = "try again when they are back, or take what there is with --allow-partial (allow_partial=True)"
+
+
+def ask(client: OpenSearch, index: str, body: Json, allow_partial: bool) -> Any:
+    """The answer to a search. Raises ClusterError where it would not cover the whole index."""
+    # Written by orjson: float32 with as few digits as keep it, and no list of Python numbers in between.
+    encoded = orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY)
+    return send(client, index, "_search", encoded, {}, allow_partial)
+
+
+def send(client: OpenSearch, index: str, way: str, body: Any, params: Json, allow_partial: bool) -> Any:
+    """As `ask`, by `_search` or `_search/template`. The index is sent as it is given: an alias keeps its filter."""
+    params = {**params, "allow_partial_search_results": "true" if allow_partial else "false"}
+    try:
+        answer = client.transport.perform_request("POST", f"/{index}/{way}", params=params, body=body)
+    except exceptions.TransportError as error:
+        if _shards_are_missing(error):
+            raise ClusterError(f"the answer of '{index}' is not complete: {_cause(error)}; {_REMEDY}.") from error
+        raise
+    if not allow_partial and (missing := shortfall(answer)) is not None:
+        raise ClusterError(f"the answer of '{index}' is not complete: {missing}; {_REMEDY}.")
+    return answer
+
+
+def _shards_are_missing(error: exceptions.TransportError) -> bool:
+    status = error.status_code
+    return isinstance(status, int) and status >= 500 and error.error == "search_phase_execution_exception"
+
+
+def _cause(error: exceptions.TransportError) -> str:
+    """Missing shards stand in the cause, where `reason` does not look."""
+    info: Any = error.info
+    try:
+        # What follows names a setting of OpenSearch's own, which sorce sets for each request.
+        return str(info["error"]["caused_by"]["reason"]).split(". Consider")[0].rstrip(".")
+    except (KeyError, TypeError):
+        return reason(error)

@@ -1,0 +1,72 @@
+"""A search by a name that may stand for another index tomorrow."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any
+
+from opensearchpy import OpenSearch, exceptions
+
+from sorce.cluster import find_index
+from sorce.errors import ClusterError, QueryError
+from sorce.mappings import Hits
+from sorce.mappings.found import FoundIndex
+from sorce.mappings.request import SearchRequest
+from sorce.plugin.query.nothing import explained
+
+TRIES = 5
+"""How often a search is repeated because its name stands for another index by now."""
+
+_REFUSALS = (QueryError, exceptions.NotFoundError, exceptions.RequestError)
+"""What an index may refuse only because it is another than the one that was looked up."""
+
+
+class Moved(Exception):
+    """A hit is of another index than the one that was looked up."""
+
+
+class Following(ABC):
+    """Looks the index up once, and sends every request to the name that was given.
+
+    So the filter and the routing of an alias hold. Where a hit is of another index, or where there is no hit, the name
+    is looked up again, and the search repeated if it stands for another index.
+    """
+
+    def __init__(self, client: OpenSearch, index: str | FoundIndex) -> None:
+        """`index` is a name, or what was found by it. Raises IndexMissing."""
+        self.client = client
+        self.found = index if isinstance(index, FoundIndex) else find_index(client, index)
+
+    def search(self, request: SearchRequest) -> Hits:
+        """The photos found, best first. Raises QueryError, ClusterError."""
+        for _ in range(TRIES):
+            hits, refusal = self._tried(request)
+            if hits:
+                return hits
+            found = find_index(self.client, self.found.asked)
+            if found != self.found:
+                self.found = found
+            elif refusal is not None:
+                raise refusal
+            elif hits is not None:
+                return explained(self.client, self.found, request, hits)
+        raise ClusterError(f"'{self.found.asked}' stands for another index again and again; search again later.")
+
+    def _tried(self, request: SearchRequest) -> tuple[Hits | None, Exception | None]:
+        """The hits, or the refusal, or neither where another index answered."""
+        try:
+            return self._hits(request), None
+        except _REFUSALS as error:
+            return None, error
+        except Moved:
+            return None, None
+
+    @abstractmethod
+    def _hits(self, request: SearchRequest) -> Hits:
+        """Of the index as it was looked up. Raises Moved."""
+
+    def _refuse_moved(self, answer: Mapping[str, Any]) -> None:
+        """Raises Moved where a hit is of another index."""
+        if any(hit["_index"] != self.found.name for hit in answer["hits"]["hits"]):
+            raise Moved

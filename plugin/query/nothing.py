@@ -1,0 +1,30 @@
+"""What a person is told where a search found nothing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from opensearchpy import OpenSearch
+
+from sorce.mappings import Hits
+from sorce.mappings.conditions import Properties
+from sorce.mappings.found import FoundIndex
+from sorce.mappings.nothing import nothing_body, why_nothing
+from sorce.mappings.request import SearchRequest
+from sorce.plugin.query.asking import ask
+
+
+def explained(client: OpenSearch, found: FoundIndex, request: SearchRequest, hits: Hits) -> Hits:
+    """Says why there are no hits, by one request more; hits that are there, and what was left out, stay as they are."""
+    if hits or hits.left_out:
+        return hits
+    conditions = request.filter.conditions(regions_of(found))
+    answer = ask(client, found.asked, nothing_body(conditions), request.allow_partial)
+    why = why_nothing(answer, conditions, found.asked, request.min_similarity)
+    return replace(hits, notes=(*hits.notes, f"{why}."))
+
+
+def regions_of(found: FoundIndex) -> Properties:
+    """The fields of regions in the index's mapping."""
+    regions: Properties = found.properties.get("regions", {}).get("properties", {})
+    return regions

@@ -1,0 +1,91 @@
+"""The search that the cluster encodes: by the template and the pipeline that `sorce plugin install` made."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+from opensearchpy import exceptions
+
+from sorce.cluster import reason
+from sorce.errors import PluginError, QueryError
+from sorce.mappings import Hits
+from sorce.mappings.answer import OtherRanking, read_hits
+from sorce.mappings.names import Names
+from sorce.mappings.option import options_of
+from sorce.mappings.query import Json, Query
+from sorce.mappings.ranking import PRODUCT, ranking
+from sorce.mappings.request import SearchRequest
+from sorce.plugin.cluster.template import NOTS, PHRASES
+from sorce.plugin.query.asking import send
+from sorce.plugin.query.following import Following
+from sorce.plugin.query.nothing import regions_of
+from sorce.plugin.query.search import bound_to
+
+# ML Commons fills in what looks like this before it calls the encoder, in a person's text too.
+FILLED_IN = "${parameters"
+# Beside another control character, it does not arrive; of all of Unicode no other is lost (tried on 3.6.0).
+LOST = "\x7f"
+
+
+class ServerSearch(Following):
+    """Has the cluster encode the texts.
+
+    By product, hits are those among the candidates that `k` gives, and their order is not proved.
+    """
+
+    def _hits(self, request: SearchRequest) -> Hits:
+        """Raises PluginError where nothing is installed for the index, or by an older sorce."""
+        query = self._query(request)
+        try:
+            hits = read_hits(self._ask(params(query), request.allow_partial), query)
+        except OtherRanking as error:
+            raise PluginError(
+                f"what is installed for '{self.found.asked}' is of an older sorce and ranks by similarity alone; run "
+                f"`sorce plugin install --index {self.found.asked} --encoder URL` again, or search with --client."
+            ) from error
+        if query.ranking.rank != PRODUCT or query.request.exact:
+            return hits
+        return replace(hits, found=tuple(replace(hit, unproved=True) for hit in hits))
+
+    def _query(self, request: SearchRequest) -> Query:
+        """With the texts where the client has vectors. Raises QueryError."""
+        regions = regions_of(self.found)
+        request.filter.check(regions, self.found.asked)
+        by = ranking(self.found.recipe, request.rank, request.debias)
+        return Query(bound_to(request, self.found), request.phrases, request.nots, request.filter.clauses(regions), by)
+
+    def _ask(self, params: Json, allow_partial: bool) -> Json:
+        index, name = self.found.asked, Names(self.found.asked).search
+        try:
+            body = {"id": name, "params": params}
+            answer: Json = send(self.client, index, "_search/template", body, {"search_pipeline": name}, allow_partial)
+        except exceptions.TransportError as error:
+            if error.error == "resource_not_found_exception" or "is not defined" in reason(error):
+                raise PluginError(
+                    f"nothing is installed in the cluster to encode searches of '{index}'; run "
+                    f"`sorce plugin install --index {index} --encoder URL`, or search with --client."
+                ) from error
+            raise
+        self._refuse_moved(answer)
+        return answer
+
+
+def params(query: Query) -> Json:
+    """The query as parameters of the stored template, its texts in the place of vectors. Raises QueryError."""
+    request = query.request
+    if any(FILLED_IN in text for text in request.texts):
+        raise QueryError(f"the cluster would fill in what follows '{FILLED_IN}' in a text; search with --client.")
+    if any(LOST in text for text in request.texts):
+        raise QueryError("the cluster would lose the character DEL (U+007F) of a text; search with --client.")
+    if "${" in json.dumps(query.clauses):
+        raise QueryError("the cluster would fill in what follows '${' in a condition; search with --client.")
+    named = dict(zip(PHRASES, request.phrases, strict=False)) | dict(zip(NOTS, request.nots, strict=False))
+    given = {each.name: getattr(request, each.name) for each, said in options_of(request) if said.in_template}
+    # The client's own defaults depend on more than a template can see.
+    given |= {"boxes": request.boxes_to_fetch, "k": query.candidates, "ef_search": request.width}
+    if query.ranking.is_plain:
+        del given["rank"], given["debias"]
+    given["debias"] = given.get("debias") or None
+    given["filter"] = query.clauses or None
+    return {**named, **{name: value for name, value in given.items() if value is not None}}
