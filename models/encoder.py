@@ -13,9 +13,10 @@ from sorce.errors import ModelError
 from sorce.mappings import Box, Recipe, Vector
 from sorce.mappings.recipe import Plain
 from sorce.models.batches import Batches
+from sorce.models.bfloat16 import computes_bfloat16
 from sorce.models.checkpoint import Checkpoint
 from sorce.models.image_processor import Features, ImageProcessor, View
-from sorce.models.loading import computes_bfloat16, open_model, pick_device, pinned
+from sorce.models.loading import open_model, pick_device, pinned
 from sorce.models.model import TextEncoder
 from sorce.models.tokenizer import Tokenizer, has_tokenizer
 

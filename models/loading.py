@@ -53,12 +53,6 @@ def pick_device(device: str) -> torch.device:
     return picked
 
 
-def computes_bfloat16(device: torch.device) -> bool:
-    """Whether this is a CPU with instructions of its own for bfloat16; without them it would be slower than float32."""
-    able = torch.cpu.get_capabilities()
-    return device.type == "cpu" and any(able.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16"))
-
-
 def open_model(checkpoint: Checkpoint, device: torch.device, half: bool = True) -> SentenceTransformer:
     """The checkpoint in float32, on a GPU in float16 (unit vectors then lie within 1e-3; bfloat16 has 3 bits less).
 

@@ -17,7 +17,6 @@ from hashlib import sha256
 from pathlib import Path
 from threading import Event, Thread, current_thread
 
-import numpy as np
 import pytest
 from opensearchpy import OpenSearch
 from PIL import Image
@@ -29,6 +28,7 @@ from sorce.ingest.index import TargetIndex
 from sorce.mappings import Region, Rejected
 from tests.ingest.conftest import CountingModel, Documents, Draw, files, stored
 from tests.ingest.warm import writer
+from tests.kit.close import are_close
 from tests.kit.fake import Seen
 
 ROOT = Path(__file__).parents[2]
@@ -37,7 +37,7 @@ PHOTOS = 1000
 KILLS = 20
 SEED = 7
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.bfloat16]
 
 Record = Callable[[str, object], None]
 
@@ -108,10 +108,10 @@ def undisturbed(warm: Warm, opensearch: str) -> Iterator[tuple[Documents, float]
 
 
 def same(some: Documents, whole: Documents) -> bool:
-    """Whether each document is whole; vectors may differ by rounding, as batches do."""
+    """Whether each document is whole; vectors may differ as their batches do."""
     return all(
         _without_vectors(document) == _without_vectors(whole[photo_id])
-        and np.allclose(_vectors(document), _vectors(whole[photo_id]), atol=1e-5)
+        and are_close(_vectors(document), _vectors(whole[photo_id]))
         for photo_id, document in some.items()
     )
 

@@ -9,8 +9,10 @@ from transformers import AutoModel, AutoProcessor
 from sorce.errors import ModelError
 from sorce.mappings import Box
 from sorce.models import encoder as encoder_module
+from sorce.models.bfloat16 import computes_bfloat16
 from sorce.models.checkpoint import find
 from sorce.models.encoder import Encoder
+from tests.kit.close import assert_close
 
 TEXTS = ["a small red umbrella", "A Cup of TEA, on the left!", "x", "two dogs"]
 
@@ -174,6 +176,7 @@ def test_half_precision_on_a_gpu_stays_near(encoder, family, checkpoints, photo)
     np.testing.assert_allclose(on_gpu.embed_texts(TEXTS), encoder.embed_texts(TEXTS), atol=5e-3)
 
 
+@pytest.mark.bfloat16
 def test_half_precision_on_a_cpu_stays_near_and_is_for_pictures_only(encoder, family, checkpoints, photo, monkeypatch):
     monkeypatch.setattr(encoder_module, "computes_bfloat16", lambda _: True)
     halved = Encoder(find(str(checkpoints[family])), "cpu")
@@ -183,3 +186,43 @@ def test_half_precision_on_a_cpu_stays_near_and_is_for_pictures_only(encoder, fa
     assert (exact != near).any()
     assert (exact * near).sum(1).min() > 0.999
     np.testing.assert_array_equal(halved.embed_texts(TEXTS), encoder.embed_texts(TEXTS))
+
+
+@pytest.mark.bfloat16
+@pytest.mark.fault("11.2.1")
+def test_a_vector_depends_on_its_batch_within_the_bound_of_the_number_format(checkpoints, family, photo):
+    encoder = Encoder(find(str(checkpoints[family])), "cpu")
+    views = [encoder.view(photo, Box(left, 0, left + 40, 40)) for left in range(100)]
+    assert_close(encoder.embed_views(views), np.concatenate([encoder.embed_views([view]) for view in views]))
+
+
+@pytest.mark.fault("11.2.1")
+@pytest.mark.parametrize(
+    ("environment", "able", "wanted"),
+    [
+        ({}, {"amx_bf16": True}, True),
+        ({}, {"avx512_bf16": False}, False),
+        ({"ONEDNN_MAX_CPU_ISA": "AVX2"}, {"amx_bf16": True}, False),
+        ({"ONEDNN_MAX_CPU_ISA": "avx512_core_vnni"}, {"amx_bf16": True}, False),
+        ({"DNNL_MAX_CPU_ISA": "AVX2"}, {"amx_bf16": True}, False),
+        ({"ONEDNN_MAX_CPU_ISA": "AVX512_CORE_BF16"}, {"amx_bf16": True}, True),
+        ({"ONEDNN_MAX_CPU_ISA": "DEFAULT"}, {"amx_bf16": True}, True),
+        ({"SORCE_BFLOAT16": "on", "ONEDNN_MAX_CPU_ISA": "AVX2"}, {}, True),
+        ({"SORCE_BFLOAT16": "off"}, {"amx_bf16": True}, False),
+        ({"SORCE_BFLOAT16": "auto"}, {"amx_bf16": True}, True),
+    ],
+)
+def test_bfloat16_follows_its_switch_then_onednns_limit_then_the_cpu(monkeypatch, environment, able, wanted):
+    for name in ("SORCE_BFLOAT16", "ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: able)
+    assert computes_bfloat16(torch.device("cpu")) is wanted
+    assert computes_bfloat16(torch.device("meta")) is False
+
+
+def test_another_word_for_the_switch_is_an_error(monkeypatch):
+    monkeypatch.setenv("SORCE_BFLOAT16", "yes")
+    with pytest.raises(ModelError, match="SORCE_BFLOAT16='yes' is not understood; set it to on, off or auto"):
+        computes_bfloat16(torch.device("cpu"))

@@ -14,6 +14,7 @@ from sorce.models.objects.method import kept, widened
 from sorce.models.objects.opening import open_objects, open_texts
 from sorce.models.objects.settings import ObjectsSettings
 from tests.kit import owl, tiny
+from tests.kit.close import assert_close
 
 TEXTS = ["a cat", "A red cup on the left", "", "word " * 40, "half of a pair \ud800"]
 
@@ -41,7 +42,7 @@ def photo(width, height):
 def same(one, other):
     assert [region.box for region in one] == [region.box for region in other]
     assert [region.quality for region in one] == [region.quality for region in other]
-    assert np.stack([region.vec for region in one]) == pytest.approx(np.stack([r.vec for r in other]), abs=1e-5)
+    assert_close([region.vec for region in one], [region.vec for region in other])
 
 
 @pytest.mark.parametrize("vectors", ["by_owl", "cropped"])
@@ -67,6 +68,7 @@ def test_both_kinds_of_vectors_have_the_same_boxes(by_owl, cropped):
 
 
 @pytest.mark.parametrize("vectors", ["by_owl", "cropped"])
+@pytest.mark.bfloat16
 def test_photos_of_different_sizes_get_together_what_each_gets_alone(request, vectors):
     model = request.getfixturevalue(vectors)
     pictures = [photo(90, 60), photo(1, 1), photo(33, 40), photo(1, 70), photo(150, 20)]
@@ -117,6 +119,7 @@ def test_a_search_on_crops_needs_only_the_encoder(folders, cropped):
     assert texts.embed_texts(TEXTS) == pytest.approx(cropped.embed_texts(TEXTS), abs=1e-6)
 
 
+@pytest.mark.bfloat16
 def test_a_crop_is_the_box_with_its_margin(cropped):
     picture = photo(90, 60)
     [regions] = cropped.embed_photos([picture])
@@ -124,7 +127,7 @@ def test_a_crop_is_the_box_with_its_margin(cropped):
     views = [cropped.encoder.view(picture.image, widened(region.box, 0.5, 90, 60)) for region in regions[1:]]
     whole = cropped.encoder.view(picture.image, Box(0, 0, 90, 60))
     expected = cropped.encoder.embed_views([whole, *views])
-    assert np.stack([region.vec for region in regions]) == pytest.approx(expected, abs=1e-5)
+    assert_close([region.vec for region in regions], expected)
 
 
 @pytest.mark.parametrize(
