@@ -25,7 +25,8 @@ def start(engine: Engine, say: Say = silent) -> Node:
     Raises EngineError (a busy port, a node that dies or is not healthy in time) or MissingTool (Java, Maven).
     """
     # OpenSearch's user enters this folder, and cannot list it.
-    make_folder(engine.home, 0o711 if Account.current().in_place_of_root else 0o700, SET_CACHE)
+    remedy = f"{SET_CACHE} (for a temporary engine: TMPDIR)"
+    make_folder(engine.home, 0o711 if Account.current().in_place_of_root else 0o700, remedy)
     say = logged(say, engine.home / "start.log")
     with locked(engine.home / "lock", lambda: say("Another start of this engine is running: waiting for it ...")):
         node = status(engine)

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from sorce.engine import watcher
 from sorce.engine.lifecycle import start, stop
 from sorce.engine.lines import NEWEST
 from sorce.engine.node import Engine, Node
@@ -45,11 +44,15 @@ def running_node(
     if Account.current().in_place_of_root:
         home.chmod(0o711)
     # When this process is gone, even by SIGKILL, the watcher's input ends, and it cleans up.
-    with subprocess.Popen(
-        [sys.executable, "-P", "-m", watcher.__name__, str(home)], stdin=subprocess.PIPE, start_new_session=True
-    ):
+    with subprocess.Popen(watcher(home), stdin=subprocess.PIPE, start_new_session=True):
         engine = Engine(home, data.resolve() if data else home / "data", port, heap, line, quick_start)
         try:
             yield start(engine, say)
         finally:
             stop(engine)
+
+
+def watcher(home: Path) -> list[str]:
+    """The command that waits for the end of its input, then ends the engine and removes its folder."""
+    # -P: the current folder may be another account's, and nothing is imported from there.
+    return [sys.executable, "-P", "-m", "sorce.engine.watcher", str(home)]

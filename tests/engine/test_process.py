@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +14,7 @@ import pytest
 from sorce.engine.files import write_file
 from sorce.engine.paths import Account
 from sorce.engine.process import end, engine_pid, look_up, proof
+from sorce.engine.temporary import watcher
 from sorce.errors import EngineError
 
 from .conftest import Program
@@ -39,7 +39,8 @@ def bystander(*words: str, **options: Any) -> Iterator[subprocess.Popen[bytes]]:
 
 def watch(home: Path) -> None:
     """What happens when the process that made a temporary engine is gone."""
-    subprocess.run([sys.executable, "-m", "sorce.engine.watcher", str(home)], input=b"", check=True)
+    answer = subprocess.run(watcher(home), input=b"", capture_output=True, check=True)
+    assert (answer.stdout, answer.stderr) == (b"", b"")
     assert not home.exists()
 
 

@@ -117,6 +117,13 @@ def test_a_second_start_keeps_the_password_and_makes_new_certificates(tmp_path: 
     security.context()
 
 
+@pytest.mark.fault("12.4.5")
+def test_the_readme_names_what_the_secured_line_needs() -> None:
+    readme = " ".join((Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8").split())
+    _, _, following = readme.partition("`sorce engine start --line 2.19`")
+    assert "`pip install 'sorce[engine]'`" in following.partition(". ")[0]
+
+
 def test_missing_certificates_are_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(EngineError, match=r"security lacks certificates: stop the engine and start it again$"):
         Security(tmp_path / "security").context()
