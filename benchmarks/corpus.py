@@ -18,8 +18,9 @@ from opensearchpy import OpenSearch
 
 from sorce.cluster import connect, find_index
 from sorce.engine import running
+from sorce.ingest.actions import WriteDocument, document_json
 from sorce.ingest.guard import Guard
-from sorce.ingest.write import Sender, Sent, WriteDocument, Writer, document_json
+from sorce.ingest.write import Sender, Sent, Writer
 from sorce.mappings import Box, Photo, PhotoFile, Recipe, Region, Vector
 from sorce.mappings.document import document
 from sorce.mappings.index import index_body

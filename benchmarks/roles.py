@@ -129,7 +129,7 @@ def bring_and_prune(client: OpenSearch) -> None:
         photos = Files([folder], Naming(None))
         ingest_photos(client, INDEX, model(), photos)
         next(Path(folder).iterdir()).unlink()
-        assert prune(client, INDEX, photos) == 1
+        assert prune(client, INDEX, photos, confirm=lambda _: True) == 1
 
 
 def install_both(client: OpenSearch, encoder: Endpoint) -> None:

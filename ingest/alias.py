@@ -14,12 +14,13 @@ from opensearchpy import OpenSearch, exceptions
 
 from sorce.cluster import address, look_up_all, translate_errors
 from sorce.errors import RecipeMismatch, SorceError
+from sorce.ingest.actions import WriteFields
 from sorce.ingest.compare import AT_ONCE
 from sorce.ingest.guard import Guard
 from sorce.ingest.index import Listed, TargetIndex
 from sorce.ingest.prune import find_gone
 from sorce.ingest.retry import Retry
-from sorce.ingest.write import Sender, WriteFields
+from sorce.ingest.write import Sender
 from sorce.mappings import Recipe, refuse_mismatch
 from sorce.mappings.found import FoundIndex
 from sorce.mappings.lookup import Stored

@@ -12,8 +12,8 @@ from typing import Generic, TypeVar
 import orjson
 
 from sorce.errors import BadPhoto
+from sorce.ingest.actions import Counted, WriteFields
 from sorce.ingest.compare import Job
-from sorce.ingest.write import Counted, WriteFields
 from sorce.mappings import Attribute, Photo, PhotoFile, Picture, Rejected
 from sorce.mappings.lookup import Stored, Version
 from sorce.mappings.update import change

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Generic, TypeVar
 
+from sorce.ingest.actions import Counted, WriteDocument, WriteFields, document_json
 from sorce.ingest.decode import Decoded, Ready, Unchanged, Wanted
 from sorce.ingest.report import Watch
-from sorce.ingest.write import Counted, WriteDocument, WriteFields, document_json
 from sorce.mappings import Region, Rejected
 from sorce.mappings.document import document
 from sorce.models.model import Model, Prepared

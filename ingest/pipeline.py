@@ -19,6 +19,7 @@ from joblib import cpu_count  # type: ignore[import-untyped]
 from opensearchpy import OpenSearch
 
 from sorce.cluster import address, translate_errors
+from sorce.ingest.actions import Write, WriteFields
 from sorce.ingest.compare import Compare, compared
 from sorce.ingest.decode import Decoder, Wanted
 from sorce.ingest.encode import Batch, Encode, Pace, encoded, until
@@ -27,7 +28,7 @@ from sorce.ingest.index import TargetIndex, types_of
 from sorce.ingest.report import Report, Watch
 from sorce.ingest.retry import SECONDS, Retry
 from sorce.ingest.stats import Stats
-from sorce.ingest.write import Sender, Write, WriteFields, Writer
+from sorce.ingest.write import Sender, Writer
 from sorce.mappings import Attribute, Picture, Recipe, Rejected
 from sorce.mappings.lookup import as_stored
 from sorce.models.model import Model, Prepared

@@ -13,11 +13,12 @@ from opensearchpy import OpenSearch
 
 from sorce.cluster import address, translate_errors
 from sorce.errors import SorceError
+from sorce.ingest.actions import Deletion
 from sorce.ingest.guard import Guard
 from sorce.ingest.index import Listed, TargetIndex
 from sorce.ingest.retry import Interrupted, Retry
 from sorce.ingest.root import refuse_other_root
-from sorce.ingest.write import Deletion, Sender
+from sorce.ingest.write import Sender
 from sorce.pictures.files import Files, is_gone
 
 AT_ONCE = 1000

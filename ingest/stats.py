@@ -7,10 +7,11 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
+from sorce.ingest.actions import WriteFields
 from sorce.ingest.decode import Ready, Unchanged
 from sorce.ingest.encode import Batch
 from sorce.ingest.report import Report, Watch
-from sorce.ingest.write import THREADS, Sent, WriteFields
+from sorce.ingest.write import THREADS, Sent
 from sorce.mappings import Rejected
 
 Outcome = Unchanged | Rejected | Batch | Sent | Ready[Any] | WriteFields

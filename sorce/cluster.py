@@ -189,6 +189,10 @@ def translate_errors(url: str) -> Iterator[None]:
         raise ClusterError(
             f"the connection to {url} broke off ({error.info}); see whether the cluster is up, and try again."
         ) from error
+    except exceptions.ConnectionTimeout as error:
+        raise ClusterError(
+            f"the cluster at {url} has not answered in time; see whether it is overloaded, and try again."
+        ) from error
     except exceptions.ConnectionError as error:
         if url.startswith("http:") and "aborted" in str(error.info):
             raise ClusterError(f"what answers at {url} hangs up; if it speaks TLS, write https://.") from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -10,13 +9,17 @@ from typing import Any
 from opensearchpy import OpenSearch
 
 from sorce.access import Access
-from sorce.cluster import connect
-from sorce.ingest import Files, Naming, Options, Report, Source, Watch, ingest_photos
+from sorce.cluster import address, connect, translate_errors
+from sorce.ingest import Files, Naming, Options, Report, Source, Watch
+from sorce.ingest.index import TargetIndex
+from sorce.ingest.pipeline import bring_in
+from sorce.ingest.root import agree_on_root, refuse_other_root
 from sorce.mappings import Hits, Recipe, Rejected
 from sorce.mappings.names import check_index_name
 from sorce.mappings.recipe import Plain
 from sorce.mappings.request import SearchRequest
 from sorce.models import DEFAULT_MODEL, DEFAULT_REGIONS, Model, TextEncoder, load_encoder, load_model
+from sorce.pictures.files import absolute, absolute_path
 from sorce.plugin.query.search import ClientSearch
 
 Photos = str | Path | Source
@@ -43,16 +46,24 @@ class Index:
         root: Path | None = None,
         options: Options | None = None,
         watch: Watch | None = None,
+        *,
+        root_moved: bool = False,
     ) -> Report:
         """Brings photos in: files, folders with all below them, or sources of any other kind.
 
-        With `root`, photos are known by their path below it. What is there already, unchanged, is skipped. Raises
-        RecipeMismatch before a photo is read where the index was made by another recipe, and ClusterError.
+        With `root`, photos are known by their path below it; `root_moved` says that the photos of the index's root lie
+        there now. What is there already, unchanged, is skipped. Raises RecipeMismatch before a photo is read where the
+        index was made by another recipe, OtherRoot where its paths are relative to another root, and ClusterError.
         """
         self._model = self._model or self._load()
         # A text alone would be taken for a list of its letters.
         several = [photos] if isinstance(photos, str | Path | Source) else photos
-        return ingest_photos(self.client, self.name, self._model, _sources(several, root), options, watch)
+        with translate_errors(address(self.client)):
+            target = TargetIndex(self.client, self.name)
+            target.look_up()
+            if root is not None:
+                agree_on_root(target, absolute_path(str(root)), moved=root_moved)
+            return bring_in(target, self._model, _sources(several, root, target), options, watch)
 
     def search(self, request: str | SearchRequest) -> Hits:
         """The photos that show what the text says, best first, each with its box. Raises IndexMissing, QueryError."""
@@ -96,10 +107,14 @@ def open_index(
     )
 
 
-def _sources(photos: Iterable[Photos], root: Path | None) -> Iterable[Source | Rejected]:
-    naming = Naming(None if root is None else Path(os.path.abspath(root)))  # noqa: PTH100  (keeps links as named)
+def _sources(
+    photos: Iterable[str | Path | Source], root: Path | None, target: TargetIndex
+) -> Iterable[Source | Rejected]:
+    naming = Naming(None if root is None else absolute_path(str(root)))
     for photo in photos:
         if isinstance(photo, Source):
             yield photo
         else:
-            yield from Files([os.path.abspath(photo)], naming)  # noqa: PTH100
+            if root is None:
+                refuse_other_root(target, None)
+            yield from Files([absolute(str(photo))], naming)

@@ -15,9 +15,10 @@ from opensearchpy import Connection, OpenSearch, exceptions
 from sorce.errors import ClusterError
 from sorce.ingest import Watch
 from sorce.ingest import retry as retry
+from sorce.ingest.actions import WriteDocument, document_json
 from sorce.ingest.guard import NOBODY, Guard
 from sorce.ingest.retry import Retry
-from sorce.ingest.write import Sender, Sent, WriteDocument, Writer, document_json
+from sorce.ingest.write import Sender, Sent, Writer
 from sorce.mappings import Rejected
 
 Status = int

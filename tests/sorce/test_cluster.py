@@ -15,6 +15,14 @@ from sorce.engine.certificates import Authority
 from sorce.errors import ClusterError
 from tests.kit.listening import hanging_up, listening
 
+
+@pytest.mark.fault("7.6.1")
+def test_a_cluster_that_does_not_answer_in_time_is_not_said_to_be_away() -> None:
+    said = r"has not answered in time; see whether it is overloaded, and try again\.$"
+    with pytest.raises(ClusterError, match=said), translate_errors("http://here:9200"):
+        raise exceptions.ConnectionTimeout("TIMEOUT", "read timeout=60", Exception())
+
+
 SECRET = "s3cret-and-long"
 
 ALERT_BY_TLS = b"\x15\x03\x03\x00\x02\x02"

@@ -1,0 +1,129 @@
+"""The changes of documents that a run makes, as lines of a bulk request."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+import orjson
+
+from sorce.mappings import Attribute
+from sorce.mappings.lookup import Version
+from sorce.mappings.update import merge
+
+TRIES = 10
+"""How often OpenSearch itself repeats an update that another one came in between of."""
+
+Counted = Literal["new", "changed", "unchanged", "pruned"]
+"""What a photo counts as in the report."""
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """A change of one document on its way. Each kind says what to send first, and what where the document has changed.
+
+    `name` is for a person, `photo_id` the document's id, `counted` what the photo counts as when it is done. `version`
+    is the state of the document that was seen; None where there was no document.
+    """
+
+    name: str
+    photo_id: str
+    counted: Counted
+    version: Version | None
+
+    @property
+    def regions(self) -> int:
+        """How many regions it writes."""
+        return 0
+
+    @property
+    def size(self) -> int:
+        """Bytes, about."""
+        return 100
+
+    @property
+    def lines(self) -> bytes:
+        """Lines of a bulk request that are refused (409) unless the document is in the state that was seen."""
+        raise NotImplementedError
+
+    @property
+    def lines_after_conflict(self) -> bytes | None:
+        """Lines that do the same to a document in any state; None where it is to be left alone then."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, slots=True)
+class WriteDocument(Write):
+    """A whole document, as JSON. `attributes` are those that this run sets."""
+
+    document: bytes
+    region_count: int
+    attributes: Mapping[str, Attribute] = field(default_factory=dict)
+
+    @property
+    def regions(self) -> int:
+        return self.region_count
+
+    @property
+    def size(self) -> int:
+        return len(self.document)
+
+    @property
+    def lines(self) -> bytes:
+        if self.version is None:
+            return _lines({"create": {"_id": self.photo_id}}, self.document)
+        return _lines({"index": {"_id": self.photo_id, **self.version.to_action()}}, self.document)
+
+    @property
+    def lines_after_conflict(self) -> bytes:
+        body = orjson.dumps(merge(orjson.Fragment(self.document), self.attributes))
+        return _lines(_update(self.photo_id), body)
+
+
+@dataclass(frozen=True, slots=True)
+class WriteFields(Write):
+    """An update by a script, as JSON: of attributes, and of fields that older documents lack."""
+
+    update: bytes
+
+    @property
+    def size(self) -> int:
+        return len(self.update)
+
+    @property
+    def lines(self) -> bytes:
+        if self.version is None:
+            return self.lines_after_conflict
+        return _lines({"update": {"_id": self.photo_id, **self.version.to_action()}}, self.update)
+
+    @property
+    def lines_after_conflict(self) -> bytes:
+        return _lines(_update(self.photo_id), self.update)
+
+
+@dataclass(frozen=True, slots=True)
+class Deletion(Write):
+    """A document that goes, unless it has changed."""
+
+    @property
+    def lines(self) -> bytes:
+        assert self.version is not None
+        return orjson.dumps({"delete": {"_id": self.photo_id, **self.version.to_action()}}) + b"\n"
+
+    @property
+    def lines_after_conflict(self) -> None:
+        return None
+
+
+def document_json(document: Mapping[str, object]) -> bytes:
+    """A document with numpy arrays for vectors, each number as precise as it is."""
+    return orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY)
+
+
+def _update(photo_id: str) -> dict[str, object]:
+    return {"update": {"_id": photo_id, "retry_on_conflict": TRIES}}
+
+
+def _lines(action: Mapping[str, object], body: bytes) -> bytes:
+    return b"%s\n%s\n" % (orjson.dumps(action), body)
