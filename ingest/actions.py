@@ -9,7 +9,7 @@ from typing import Literal
 import orjson
 
 from sorce.mappings import Attribute
-from sorce.mappings.lookup import Version
+from sorce.mappings.lookup import DocumentState
 from sorce.mappings.update import merge
 
 TRIES = 10
@@ -30,7 +30,7 @@ class Write:
     name: str
     photo_id: str
     counted: Counted
-    version: Version | None
+    version: DocumentState | None
 
     @property
     def regions(self) -> int:

@@ -15,7 +15,7 @@ from sorce.errors import BadPhoto
 from sorce.ingest.actions import Counted, WriteFields
 from sorce.ingest.compare import Job
 from sorce.mappings import Attribute, Photo, PhotoFile, Picture, Rejected
-from sorce.mappings.lookup import Stored, Version
+from sorce.mappings.lookup import DocumentState, Stored
 from sorce.mappings.update import change
 from sorce.pictures.limits import MOST_PIXELS, DecodeLimits
 from sorce.pictures.sandbox import DecoderPool
@@ -43,7 +43,7 @@ class Ready(Generic[Prepared]):
     source: Source
     photo: Photo
     prepared: Prepared
-    version: Version | None
+    version: DocumentState | None
     seconds: float
 
 

@@ -16,7 +16,7 @@ from sorce.mappings import Attribute, Recipe, refuse_mismatch
 from sorce.mappings.found import SCHEMA, FoundIndex
 from sorce.mappings.index import attribute_types, index_body, refuse_unstorable, types_mapping, upgrade
 from sorce.mappings.limits import MAX_CANDIDATES
-from sorce.mappings.lookup import Stored, Version, by_ids, uri_of, uris_below
+from sorce.mappings.lookup import DocumentState, Stored, by_ids, uri_of, uris_below
 from sorce.models.querybank import banked
 
 PAGE = MAX_CANDIDATES
@@ -32,7 +32,7 @@ class Listed:
 
     photo_id: str
     uri: str
-    version: Version
+    version: DocumentState
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,7 @@ class TargetIndex:
         body = uris_below(prefix, relative=relative) | {"size": PAGE, "sort": ["uri"]}
         # By pages: a scroll would not outlive a restart of the cluster.
         while self.found is not None and (hits := retry.insist(partial(self._hits, body))):
-            yield from (Listed(hit["_id"], uri_of(hit), Version.of(hit)) for hit in hits)
+            yield from (Listed(hit["_id"], uri_of(hit), DocumentState.of(hit)) for hit in hits)
             body["search_after"] = hits[-1]["sort"]
 
     def has_absolute_paths(self) -> bool:

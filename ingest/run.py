@@ -28,7 +28,7 @@ from sorce.pictures.files import Files
 
 
 @dataclass(frozen=True)
-class Job:
+class Plan:
     """What a run works on: the index that it writes to, and, where an alias moves, the alias as it was found."""
 
     request: Request
@@ -54,21 +54,21 @@ def run(request: Request) -> tuple[str, Report]:
         raise SorceError(f"there are no photos in {', '.join(request.paths)}; name a file or folder that has some.")
     client = request.cluster.connect()
     with translate_errors(address(client)):
-        job, model = prepared(client, request, files)
-        job.target.new = replace(new, root=job.target.new.root)
+        plan, model = prepared(client, request, files)
+        plan.target.new = replace(new, root=plan.target.new.root)
     expected = photos if request.limit is None else min(photos, request.limit)
     with Progress(expected, request.rejects, request.quiet) as progress, interruptible(progress):
         with translate_errors(address(client)):
-            report = work(job, model, progress)
+            report = work(plan, model, progress)
         if request.alias and not report.stopped and not request.dry_run:
             try:
-                progress.say(moved(job, progress))
+                progress.say(moved(plan, progress))
             except Interrupted:
                 report = replace(report, stopped=True)
-    return job.target.name, replace(report, others=others)
+    return plan.target.name, replace(report, others=others)
 
 
-def prepared(client: OpenSearch, request: Request, files: Files) -> tuple[Job, Model[object]]:
+def prepared(client: OpenSearch, request: Request, files: Files) -> tuple[Plan, Model[object]]:
     """Looks up the index once, and loads the model. Raises SorceError."""
     alias = None if request.alias is None else Alias.look_up(client, request.alias)
     target = TargetIndex(client, request.name)
@@ -88,23 +88,23 @@ def prepared(client: OpenSearch, request: Request, files: Files) -> tuple[Job, M
         else:
             target.found = behind.by_its_own_name()
         agree_on_root(target, files.naming.root, moved=request.root_moved)
-    return Job(request, files, target, alias), model
+    return Plan(request, files, target, alias), model
 
 
-def work(job: Job, model: Model[object], progress: Progress) -> Report:
-    request, target = job.request, job.target
-    sources = islice(job.files, request.limit)
+def work(plan: Plan, model: Model[object], progress: Progress) -> Report:
+    request, target = plan.request, plan.target
+    sources = islice(plan.files, request.limit)
     if request.dry_run:
         report = rehearse(target, model.recipe, sources, request.options, progress)
     else:
-        report = bring_in(target, model, sources, request.options, progress, job.before)
+        report = bring_in(target, model, sources, request.options, progress, plan.before)
     if not request.prune or report.stopped:
         return report
     retry = Retry(request.retry_timeout, progress)
     if request.dry_run:
-        pruned = count_gone(target, job.files, retry)
+        pruned = count_gone(target, plan.files, retry)
     else:
-        pruned = prune_target(target, job.files, retry, confirmation(request))
+        pruned = prune_target(target, plan.files, retry, confirmation(request))
     return replace(report, pruned=pruned, stopped=progress.stop.is_set())
 
 
@@ -123,16 +123,16 @@ def ask(gone: Gone) -> bool:
     )
 
 
-def moved(job: Job, progress: Progress) -> str:
+def moved(plan: Plan, progress: Progress) -> str:
     """Switches the alias, if all is there; what to tell of it. Raises Interrupted where that is asked to stop."""
-    request, index, alias = job.request, job.target.name, job.alias
+    request, index, alias = plan.request, plan.target.name, plan.alias
     assert alias is not None
     if request.limit is not None:
         return f"'{alias.name}' was not switched to '{index}', which --limit keeps incomplete."
-    if job.target.found is None:
+    if plan.target.found is None:
         return f"'{alias.name}' was not made, since no photo could be brought in."
     retry = Retry(request.retry_timeout, progress)
-    old = switch(alias.client, alias.name, index, job.files if request.prune else None, retry)
+    old = switch(alias.client, alias.name, index, plan.files if request.prune else None, retry)
     if old is None:
         return f"'{alias.name}' names '{index}'."
     done = f"'{alias.name}' names '{index}'; '{old}' stays until you delete it."

@@ -19,7 +19,7 @@ from sorce.ingest.actions import Deletion, Write
 from sorce.ingest.guard import Guard, Item
 from sorce.ingest.retry import Backoff, Retry, passes, passing
 from sorce.mappings import Rejected
-from sorce.mappings.lookup import Version
+from sorce.mappings.lookup import DocumentState
 
 THREADS = 2
 MOST_BYTES = 10_000_000
@@ -167,7 +167,7 @@ class Sender:
         new = [(write, item) for write, item in done if item.get("result") == "created"]
         changed = [item for _, item in done if item.get("result") in ("updated", "deleted")]
         if new:
-            states = [(write, Version(item["_seq_no"], item["_primary_term"])) for write, item in new]
+            states = [(write, DocumentState(item["_seq_no"], item["_primary_term"])) for write, item in new]
             deletions = [Deletion(write.name, write.photo_id, "pruned", state) for write, state in states]
             self._bulk(b"".join(deletion.lines for deletion in deletions))
         return self.guard.replaced(len(new), len(changed))

@@ -51,18 +51,10 @@ def index_body(
 
     `settings` adds to or overrides the index's settings, `root` is the absolute folder that relative paths are read
     below, and `attributes` are the mappings of the attributes that the first documents have (see `attribute_type`).
-    Engine, space and compression are written out because OpenSearch's defaults for them have changed and will again.
     """
-    vector = {
-        "type": "knn_vector",
-        "dimension": recipe.dimension,
-        "space_type": "innerproduct",
-        "compression_level": "1x",
-        "method": {"name": "hnsw", "engine": "lucene", "parameters": {"m": 16, "ef_construction": 128}},
-    }
     typed = {"properties": dict(attributes or {})}
     region = {
-        "vec": vector,
+        "vec": vector_mapping(recipe.dimension),
         "id": {"type": "short"},
         "kind": KEYWORD,
         "x1": FLOAT,
@@ -100,6 +92,17 @@ def index_body(
     return {
         "settings": {"index.knn": True, **(settings or {})},
         "mappings": {"dynamic": "strict", "_meta": meta, "properties": photo},
+    }
+
+
+def vector_mapping(dimension: int) -> Json:
+    """Engine, space and compression are written out: OpenSearch's defaults for them have changed and will again."""
+    return {
+        "type": "knn_vector",
+        "dimension": dimension,
+        "space_type": "innerproduct",
+        "compression_level": "1x",
+        "method": {"name": "hnsw", "engine": "lucene", "parameters": {"m": 16, "ef_construction": 128}},
     }
 
 

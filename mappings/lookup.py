@@ -15,14 +15,14 @@ ATTRIBUTES = "attributes."
 
 
 @dataclass(frozen=True, slots=True)
-class Version:
-    """One state of a document: whoever writes it names the state that he knows, and is refused if it has changed."""
+class DocumentState:
+    """One state of a document. A write names the state that was seen, and is refused if the document has changed since."""
 
     seq_no: int
     primary_term: int
 
     @classmethod
-    def of(cls, hit: Mapping[str, Any]) -> Version:
+    def of(cls, hit: Mapping[str, Any]) -> DocumentState:
         return cls(hit["_seq_no"], hit["_primary_term"])
 
     def to_action(self) -> dict[str, int]:
@@ -37,7 +37,7 @@ class Stored:
     `content_hash` is empty in a document without one, and `recipe_hash` None in a document of schema 1.
     """
 
-    version: Version
+    version: DocumentState
     content_hash: str = ""
     recipe_hash: str | None = None
     attributes: Mapping[str, Attribute] = field(default_factory=dict)
@@ -48,7 +48,7 @@ class Stored:
         fields: Mapping[str, Sequence[Any]] = hit.get("fields", {})
         attributes = {name.removeprefix(ATTRIBUTES): fields[name][0] for name in fields if name.startswith(ATTRIBUTES)}
         recipe_hash = fields["recipe_hash"][0] if "recipe_hash" in fields else None
-        return cls(Version.of(hit), fields.get("content_hash", [""])[0], recipe_hash, attributes)
+        return cls(DocumentState.of(hit), fields.get("content_hash", [""])[0], recipe_hash, attributes)
 
     def lacks(self, given: Mapping[str, Attribute]) -> bool:
         """Whether one of these attributes is not there, or has another value."""

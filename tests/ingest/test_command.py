@@ -133,7 +133,7 @@ def test_a_new_index_gets_the_default_recipe_and_what_is_asked(run: Run, folder:
     run(folder, "--dry-run")
     run(folder, "--dry-run", "--model", "mini", "--min-object-size", "0.05", "--device", "cpu", "--batch-size", "7")
     run(folder, "--dry-run", "--regions", "clusters", "--parameter", "clusters=32")
-    assert [(call[0].model, *call[1:]) for call in asked] == [
+    assert [(call[0].model, *call[1:5]) for call in asked] == [
         ("google/siglip2-base-patch16-256", "tiles", {}, "auto", 64),
         ("mini", "tiles", {"min_object_size": 0.05}, "cpu", 7),
         ("google/siglip2-base-patch16-256", "clusters", {"clusters": 32}, "auto", 64),
