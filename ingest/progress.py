@@ -17,6 +17,7 @@ from sorce.errors import SorceError
 from sorce.ingest.report import Watch
 from sorce.mappings import Rejected
 from sorce.pictures.sandbox import end_all
+from sorce.terminal import printable
 
 INTERRUPTED = 130
 """The exit code."""
@@ -55,7 +56,7 @@ class Progress(Watch):
 
     def say(self, sentence: str) -> None:
         if not self._quiet:
-            self._bar.write(sentence, file=sys.stderr)
+            self._bar.write(printable(sentence), file=sys.stderr)
 
     def done(self, photos: int) -> None:
         self._done += photos

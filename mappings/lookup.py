@@ -16,7 +16,7 @@ ATTRIBUTES = "attributes."
 
 @dataclass(frozen=True, slots=True)
 class DocumentState:
-    """One state of a document. A write names the state that was seen, and is refused if the document has changed since."""
+    """One state of a document. A write names the state that was seen, and is refused if there is a later one."""
 
     seq_no: int
     primary_term: int

@@ -157,3 +157,14 @@ def test_settings_reach_a_new_index(
 def test_a_setting_that_is_not_understood_is_wrong_usage(run: Run, draw: Draw) -> None:
     done = run(draw("a.png"), "--setting", "codec")
     assert (done.exit_code, "write name=value" in done.stderr) == (2, True)
+
+
+@pytest.mark.fault("4.s.41")
+def test_control_characters_in_a_rejected_name_are_shown_escaped(run: Run, draw: Draw, tmp_path: Path) -> None:
+    bad = draw("b\x1b[31m.png")
+    bad.write_bytes(b"")
+    done = run(draw("a.png").parent, "--rejects", tmp_path / "rejects.jsonl")
+    assert r"/b\x1b[31m.png is empty" in done.stderr
+    assert "\x1b[31m" not in done.stderr
+    # A program that reads the file gets the name itself.
+    assert json.loads((tmp_path / "rejects.jsonl").read_text())["path"] == str(bad)
