@@ -103,7 +103,7 @@ def ask(client: OpenSearch, about: Sequence[Question]) -> Iterator[Asked]:
     by_cluster = ServerSearch(client, "scenes-tiles")
     for number, question in enumerate(about, 1):
         found, found_there = everything(tiles, question), everything(by_cluster, question)
-        save(found[:3], PICTURES / f"{number:02} {question.text}", None, question.text)
+        save(found[:3], PICTURES / f"{number:02} {question.text}", None, [question.text])
         place = rank(found, question)
         shown, thing = found[place - 1].box, question.box
         x, y = (thing.x1 + thing.x2) / 2, (thing.y1 + thing.y2) / 2

@@ -26,7 +26,7 @@ def draw(queries: Sequence[QueryResult], retriever: Retriever, folder: Path) -> 
             hits = [*result.hits, *retriever.locate(text, result.not_among_hits)]
             place = folder / kind / f"{number:02} {_file_name(text)}"
             title = f"{text}: {result.summary}{', shown last' if result.not_among_hits else ''}"
-            save(hits, place, None, title, result.query.answers)
+            save(hits, place, None, [title], result.query.answers)
 
 
 def _spread(queries: Sequence[QueryResult]) -> Sequence[QueryResult]:

@@ -28,6 +28,9 @@ with suppress(ImportError):
 # Pillow's own limit is 1 MB, and the texts and profiles that editors write are longer.
 PngImagePlugin.MAX_TEXT_CHUNK = PngImagePlugin.MAX_TEXT_MEMORY = MOST_TEXT
 
+# Pillow warns of half as many pixels as it refuses.
+Image.MAX_IMAGE_PIXELS = MOST_PIXELS // 2
+
 # Pillow warns on the screen of whoever runs this, of damage that it can live with; what it cannot, it raises.
 warnings.filterwarnings("ignore", module=r"PIL\.")
 

@@ -23,6 +23,9 @@ from sorce.plugin.query.table import as_json as hits_as_json
 from sorce.plugin.query.table import notes, table
 from sorce.terminal import printable
 
+DONE_WITH_REJECTS = 3
+"""The exit code where some of the photos could not be drawn."""
+
 
 @click.command()
 @options.index
@@ -64,8 +67,11 @@ def search(asked: SearchRequest, index: str, cluster: Cluster, here: bool, **giv
     if given["save"] is not None:
         from sorce.pictures.drawing import save
 
-        written = save(hits, given["save"], given["root"], asked.phrases[0])
-        click.echo(f"drawn: {written[-1]}", err=given["as_json"])
+        drawn = save(hits, given["save"], given["root"], asked.phrases)
+        click.echo(f"drawn: {', '.join(map(str, drawn.sheets))}", err=given["as_json"])
+        if drawn.warning is not None:
+            click.echo(drawn.warning, err=True)
+            click.get_current_context().exit(DONE_WITH_REJECTS)
 
 
 def _tell(hits: Hits, asked: SearchRequest) -> None:

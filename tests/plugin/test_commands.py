@@ -101,6 +101,16 @@ def test_search_saves_pictures(index: str, tmp_path: Path) -> None:
     assert len(list((tmp_path / "out").iterdir())) == 3
 
 
+@pytest.mark.fault("6.8.1")
+@pytest.mark.parametrize("form", [[], ["--json"]])
+def test_photos_that_are_not_there_are_said_and_the_command_ends_with_3(
+    index: str, form: list[str], tmp_path: Path
+) -> None:
+    result = run("search", "a kite", "--index", index, "--size", "2", "--save", str(tmp_path / "out"), *form)
+    assert result.return_value == 3
+    assert "2 of 2 photos could not be opened and are grey: " in result.stderr
+
+
 def test_json_stays_json_where_pictures_are_saved(index: str, tmp_path: Path) -> None:
     assert found(run("search", "a kite", "--index", index, "--size", "2", "--json", "--save", str(tmp_path)))
 

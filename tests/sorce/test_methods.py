@@ -84,7 +84,7 @@ def test_photos_go_in_and_the_best_box_comes_out(index: tuple[sorce.Index, Path]
         assert 0 <= hit.box.x1 < hit.box.x2 <= hit.width
         assert 0 <= hit.box.y1 < hit.box.y2 <= hit.height
         assert regions[0]["kind"] == "whole"
-    for picture in save(hits, tmp_path / "drawn", None, TEXT):
+    for picture in save(hits, tmp_path / "drawn", None, [TEXT]).files:
         Image.open(picture).verify()
     assert made.search(TEXT) == hits
 

@@ -1,0 +1,42 @@
+"""Where a photo of an index lies on this machine."""
+
+from __future__ import annotations
+
+from pathlib import Path, PurePosixPath
+from urllib.parse import unquote, urlsplit
+from urllib.request import url2pathname
+
+from sorce.errors import BadPhoto
+
+
+def path_of(uri: str, root: Path | None) -> Path:
+    """The path of a `file:` URI, or of a relative one below the root (or below the current folder). Raises BadPhoto.
+
+    With a root, a `file:` URI must lie below it when links are followed, while a relative URI may leave it by a link
+    that lies in it, as an ingest does. Without a root, a `file:` URI may name any place of this machine, since an index
+    does not say which folders were brought in.
+    """
+    try:
+        parts = urlsplit(uri)
+    except ValueError as error:
+        raise BadPhoto("has no URI that can be read") from error
+    if "\0" in unquote(uri):
+        raise BadPhoto("has no URI that can be read")
+    if parts.scheme == "file":
+        if parts.netloc not in ("", "localhost"):
+            raise BadPhoto("is said to lie on another machine")
+        file = Path(url2pathname(parts.path))
+        if root is not None and not _real(file).is_relative_to(_real(root)):
+            raise BadPhoto("is said to lie outside the root")
+        return file
+    below = PurePosixPath(unquote(uri))
+    if below.is_absolute() or ".." in below.parts:
+        raise BadPhoto("is said to lie outside the root")
+    return (root or Path()) / below
+
+
+def _real(path: Path) -> Path:
+    try:
+        return path.resolve()
+    except (OSError, RuntimeError) as error:  # links in a circle
+        raise BadPhoto("lies behind links that have no end") from error
