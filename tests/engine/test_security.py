@@ -7,6 +7,7 @@ import os
 import shutil
 import ssl
 import stat
+import subprocess
 from http.client import HTTPSConnection
 from pathlib import Path
 
@@ -66,6 +67,16 @@ def test_secrets_are_for_their_owner_alone(security: Security) -> None:
     config = security.folder.parent / "config"
     assert mode(config / "certificates" / "node.key") == 0o600
     assert mode(config / "opensearch-security" / "config.yml") == 0o600
+
+
+@pytest.mark.fault("10.2.3")
+@pytest.mark.skipif("SORCE_TEST_SECURED" in os.environ, reason="an older sorce may have started that engine")
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can look as another account")
+def test_another_account_can_read_nothing_of_the_secured_engine(security: Security) -> None:
+    command = ["find", *map(str, security.folder.parent.iterdir()), "-type", "f", "-readable"]
+    seen = subprocess.run(command, capture_output=True, text=True, check=False, user=12345, group=12345, cwd="/")
+    assert seen.stdout == ""
+    assert "Permission denied" in seen.stderr
 
 
 def test_the_password_is_in_its_file_and_nowhere_else(secured: Node, security: Security) -> None:
