@@ -53,25 +53,6 @@ def index_body(
     below, and `attributes` are the mappings of the attributes that the first documents have (see `attribute_type`).
     """
     typed = {"properties": dict(attributes or {})}
-    region = {
-        "vec": vector_mapping(recipe.dimension),
-        "id": {"type": "short"},
-        "kind": KEYWORD,
-        "x1": FLOAT,
-        "y1": FLOAT,
-        "x2": FLOAT,
-        "y2": FLOAT,
-        "area": FLOAT,
-        "quality": FLOAT,
-        "coherence": FLOAT,
-        "hubness": FLOAT,
-        # Copies of the photo's fields: what filters together with a region must be in the region.
-        "folder": KEYWORD,
-        "taken_at": DATE,
-        "camera": KEYWORD,
-        "attributes": typed,
-        **REGION_OF_SCHEMA_2,
-    }
     photo = {
         "photo_id": KEYWORD,
         "uri": KEYWORD,
@@ -86,12 +67,35 @@ def index_body(
         "ingested_at": DATE,
         "attributes": typed,
         **PHOTO_OF_SCHEMA_2,
-        "regions": {"type": "nested", "properties": region},
+        "regions": {"type": "nested", "properties": region_fields(recipe.dimension, typed)},
     }
     meta = index_meta({"sorce": {"recipe": recipe.to_meta()}}, root)
     return {
         "settings": {"index.knn": True, **(settings or {})},
         "mappings": {"dynamic": "strict", "_meta": meta, "properties": photo},
+    }
+
+
+def region_fields(dimension: int, attributes: Json) -> Json:
+    """The mapping of a region's fields."""
+    return {
+        "vec": vector_mapping(dimension),
+        "id": {"type": "short"},
+        "kind": KEYWORD,
+        "x1": FLOAT,
+        "y1": FLOAT,
+        "x2": FLOAT,
+        "y2": FLOAT,
+        "area": FLOAT,
+        "quality": FLOAT,
+        "coherence": FLOAT,
+        "hubness": FLOAT,
+        # Copies of the photo's fields: what filters together with a region must be in the region.
+        "folder": KEYWORD,
+        "taken_at": DATE,
+        "camera": KEYWORD,
+        "attributes": attributes,
+        **REGION_OF_SCHEMA_2,
     }
 
 
