@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -72,6 +73,16 @@ def test_results_that_cannot_be_written_are_one_sentence_and_exit_code_1() -> No
         1,
         "sorce: the results cannot be written (No space left on device); make room, or write elsewhere.\n",
     )
+
+
+@pytest.mark.fault("7.2.3")
+def test_a_name_that_the_terminal_cannot_show_is_escaped() -> None:
+    """A Chinese file name where standard output is latin-1."""
+    code = "import click; from sorce.cli import run\n"
+    code += "@click.command()\ndef tell(): click.echo('\u4e0a\u6d77.jpg')\nrun(tell, 'tell')"
+    environment = os.environ | {"PYTHONIOENCODING": "latin-1"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, env=environment, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"\\u4e0a\\u6d77.jpg\n", b"")
 
 
 def test_a_reader_that_goes_away_is_no_traceback() -> None:
