@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, cached_property
-from itertools import islice
+from itertools import islice, product
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -35,6 +35,10 @@ from training.scenes.bundled import FOLDER
 INDEX, ALIAS, OTHER, NEAR = "photos", "shelves", "diary", "photos-internal"
 OTHERS = (OTHER, NEAR)
 """Indices that no role may use; the second has a name as long as those of an alias's indices."""
+USERS = {"ingest": ("ingest",), "move": ("ingest", "alias"), "install": ("install",), "search": ("search",)}
+"""The roles of each user. The alias right is a role of its own, and only who moves aliases has it."""
+PLAIN_ALIAS, WRITE_ALIAS = "logs", "events"
+"""Aliases of another application's index: without a write index of its own, and with one."""
 KEY = secrets.token_urlsafe()
 REQUEST = SearchRequest(["an umbrella"], ["a kite"], size=5)
 SECURITY = "/_plugins/_security/api"
@@ -79,16 +83,18 @@ def finer() -> Model[Any]:
 
 @contextmanager
 def bench(node: Node) -> Iterator[Bench]:
-    """Users named after their roles, each with its role for the index and for the alias."""
+    """The users, each with its roles for the index and for the alias."""
     with connect(node.url, owner(node)) as client, serving() as address:
-        passwords = {name: secrets.token_urlsafe(24) for name in ROLES}
+        passwords = {name: secrets.token_urlsafe(24) for name in USERS}
+        for name, index in product(ROLES, (INDEX, ALIAS)):
+            put(client, f"roles/sorce-{name}-{index}", role(name, index))
         for name, password in passwords.items():
-            for index in (INDEX, ALIAS):
-                put(client, f"roles/sorce-{name}-{index}", role(name, index))
-            roles = [f"sorce-{name}-{index}" for index in (INDEX, ALIAS)]
+            roles = [f"sorce-{kind}-{index}" for kind, index in product(USERS[name], (INDEX, ALIAS))]
             put(client, f"internalusers/{name}", {"password": password, "opendistro_security_roles": roles})
         for index in OTHERS:
             client.index(index=index, id="1", body={"text": "private"}, params={"refresh": "true"})
+        client.indices.put_alias(index=OTHER, name=PLAIN_ALIAS)
+        client.indices.put_alias(index=OTHER, name=WRITE_ALIAS, body={"is_write_index": True})
         yield Bench(node, parse(address, model().recipe.model, KEY), passwords)
 
 
@@ -173,27 +179,43 @@ def encode_elsewhere(client: OpenSearch) -> None:
     raise AssertionError("the cluster would call an address that it does not trust")
 
 
+def takes_alias(alias: str) -> Callable[[OpenSearch, Bench], object]:
+    return asked("POST", "/_aliases", {"actions": [{"add": {"index": INDEX, "alias": alias}}]})
+
+
+def refused_as_second(client: OpenSearch, bench: Bench) -> None:
+    """OpenSearch lets an alias have one write index, and answers 500 to a second."""
+    add = {"add": {"index": INDEX, "alias": WRITE_ALIAS, "is_write_index": True}}
+    try:
+        asked("POST", "/_aliases", {"actions": [add]})(client, bench)
+    except exceptions.TransportError as error:
+        if error.status_code != 500 or "more than one write index" not in str(error):
+            raise
+        return
+    raise AssertionError("the alias has two write indices")
+
+
 Act = Callable[[OpenSearch, Bench], object]
 
 DOCUMENT = {"photo_id": "x", "regions": []}
 CONNECTOR = connector_body("mine", SEARCH, Endpoint("https://elsewhere.example/v1/embeddings", "mini"))
 ACTS: dict[str, tuple[Act, set[str]]] = {
     # In this order: each action needs what the ones before have made.
-    "ingest": (lambda client, _: bring(client, INDEX), {"ingest"}),
-    "ingest behind an alias": (lambda client, _: bring_behind_alias(client, model), {"ingest"}),
-    "ingest's prune": (lambda client, _: bring_and_prune(client), {"ingest"}),
+    "ingest": (lambda client, _: bring(client, INDEX), {"ingest", "move"}),
+    "ingest behind an alias": (lambda client, _: bring_behind_alias(client, model), {"move"}),
+    "ingest's prune": (lambda client, _: bring_and_prune(client), {"ingest", "move"}),
     "plugin install": (lambda client, bench: install_both(client, bench.encoder), {"install"}),
     "plugin status": (lambda client, _: works(client), {"install"}),
     # The right to compare stored hashes includes the right to search by vector.
-    "search, the client encodes": (lambda client, _: search_here(client), {"ingest", "install", "search"}),
+    "search, the client encodes": (lambda client, _: search_here(client), {"ingest", "move", "install", "search"}),
     "search, the cluster encodes": (
         lambda client, _: search_there(client),
         {"install", "search"},
     ),
-    "move the alias to another recipe": (lambda client, _: bring_behind_alias(client, finer), {"ingest"}),
+    "move the alias to another recipe": (lambda client, _: bring_behind_alias(client, finer), {"move"}),
     "search where it has moved": (lambda client, _: search_there(client), {"install", "search"}),
-    "write a document": (asked("PUT", f"/{INDEX}/_doc/x", DOCUMENT), {"ingest"}),
-    "delete a document": (asked("DELETE", f"/{INDEX}/_doc/x"), {"ingest"}),
+    "write a document": (asked("PUT", f"/{INDEX}/_doc/x", DOCUMENT), {"ingest", "move"}),
+    "delete a document": (asked("DELETE", f"/{INDEX}/_doc/x"), {"ingest", "move"}),
     "delete the index": (asked("DELETE", f"/{INDEX}"), set()),
     "read another index": (asked("GET", f"/{OTHER}/_search"), set()),
     "write another index": (asked("PUT", f"/{OTHER}/_doc/2", {"text": "mine"}), set()),
@@ -204,6 +226,26 @@ ACTS: dict[str, tuple[Act, set[str]]] = {
         asked("POST", "/_aliases", {"actions": [{"add": {"index": OTHER, "alias": ALIAS}}]}),
         set(),
     ),
+    "point another application's alias at the index": (takes_alias(PLAIN_ALIAS), {"move"}),
+    "receive what others write to an alias that has its write index": (
+        # Refused in another way even to whom it is allowed.
+        lambda client, bench: refused_as_second(client, bench),
+        {"move"},
+    ),
+    "make an index that is behind another application's alias": (
+        asked("PUT", f"/{ALIAS}-00112233", {"aliases": {PLAIN_ALIAS: {"is_write_index": True}}}),
+        {"move"},
+    ),
+    "take an alias from another index": (
+        asked("POST", "/_aliases", {"actions": [{"remove": {"index": OTHER, "alias": PLAIN_ALIAS}}]}),
+        set(),
+    ),
+    "delete the index as an action of aliases": (
+        asked("POST", "/_aliases", {"actions": [{"remove_index": {"index": INDEX}}]}),
+        set(),
+    ),
+    "roll another application's alias over": (asked("POST", f"/{PLAIN_ALIAS}/_rollover"), set()),
+    "copy an index": (asked("PUT", f"/{INDEX}/_clone/{ALIAS}-00112234"), set()),
     "read all indices": (asked("GET", "/_all/_search"), set()),
     "change a cluster setting": (
         asked("PUT", "/_cluster/settings", {"transient": {"cluster.max_shards_per_node": None}}),
@@ -241,8 +283,8 @@ def answer(error: BaseException | None) -> exceptions.TransportError | None:
 
 
 def order(allowed: set[str]) -> list[str]:
-    """The roles that must be refused come first, so that they find nothing done."""
-    return sorted(ROLES, key=lambda name: name in allowed)
+    """The users that must be refused come first, so that they find nothing done."""
+    return sorted(USERS, key=lambda name: name in allowed)
 
 
 def measures() -> Iterator[Line]:
@@ -252,6 +294,6 @@ def measures() -> Iterator[Line]:
             for user in order(allowed):
                 if (refused(act, user, there) is None) != (user in allowed):
                     wrong.append(f"{user}: {name}")
-    tried = len(ACTS) * len(ROLES)
+    tried = len(ACTS) * len(USERS)
     yield Line("roles tried: acts of each, on OpenSearch 2.19 over TLS", tried)
     yield exactly("roles tried: allowed or refused otherwise than must be", len(wrong), 0, "; ".join(wrong))

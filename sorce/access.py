@@ -93,11 +93,14 @@ class Access:
         return any(value is not None for value in (self.password, self.token, self.aws_region))
 
     def _context(self) -> ssl.SSLContext:
+        _refuse_unreadable("OPENSEARCH_CA_FILE", self.ca_file)
+        _refuse_unreadable("OPENSEARCH_CLIENT_CERT", self.client_cert)
+        _refuse_unreadable("OPENSEARCH_CLIENT_KEY", self.client_key)
         try:
             context = ssl.create_default_context(cafile=self.ca_file)
         except OSError as error:
             raise ClusterError(
-                f"OPENSEARCH_CA_FILE: '{self.ca_file}' holds no certificate that can be read."
+                f"OPENSEARCH_CA_FILE: '{self.ca_file}' holds no certificate (PEM); name the authority's file."
             ) from error
         if self.client_cert is not None:
             try:
@@ -124,10 +127,24 @@ def _password() -> str | None:
         return given
     if given is not None:
         raise ClusterError("OPENSEARCH_PASSWORD and OPENSEARCH_PASSWORD_FILE are both set; unset one.")
+    _refuse_unreadable("OPENSEARCH_PASSWORD_FILE", file)
     try:
         return Path(file).read_text(encoding="utf-8").rstrip("\r\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ClusterError(f"OPENSEARCH_PASSWORD_FILE: '{file}' cannot be read as text.") from error
+    except UnicodeDecodeError as error:
+        raise ClusterError(f"OPENSEARCH_PASSWORD_FILE: '{file}' is not a text in UTF-8.") from error
+
+
+def _refuse_unreadable(variable: str, file: str | None) -> None:
+    """Raises ClusterError for a file that is named and not there, or not to be read."""
+    if file is None:
+        return
+    try:
+        Path(file).open("rb").close()
+    except FileNotFoundError as error:
+        raise ClusterError(f"{variable}: there is no file '{file}'; correct its path.") from error
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
+        raise ClusterError(f"{variable}: '{file}' cannot be read ({why}).") from error
 
 
 def is_loopback(host: str) -> bool:

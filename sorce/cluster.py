@@ -24,6 +24,8 @@ from sorce.mappings.names import check_index_name
 from sorce.mappings.query import Version
 
 DEFAULT_URL = "http://127.0.0.1:9200"
+TIMEOUT_SECONDS = 60
+"""How long a cluster may take to answer one request."""
 
 
 # What OpenSSL says, and what it means for a person.
@@ -39,6 +41,7 @@ UNTRUSTED = {
 UNVERIFIED = "CERTIFICATE_VERIFY_FAILED"
 REFUSED = re.compile(r"ALERT_\w*(CERTIFICATE|UNKNOWN_CA|ACCESS_DENIED)")
 """Alerts that speak of this client's certificate; others, such as `internal_error`, may be a restarting cluster's."""
+NO_RIGHT = "the cluster does not say which right is missing"
 WHO_ASKS = "OPENSEARCH_USERNAME and OPENSEARCH_PASSWORD_FILE (or OPENSEARCH_TOKEN, or OPENSEARCH_CLIENT_CERT)"
 
 
@@ -52,7 +55,7 @@ def connect(url: str | None = None, access: Access | None = None) -> OpenSearch:
     access = access or Access.from_environment()
     if access.insecure:
         _warn(url)
-    client = OpenSearch(url, timeout=60, max_retries=3, pool_maxsize=16, **access.arguments(url))
+    client = OpenSearch(url, timeout=TIMEOUT_SECONDS, max_retries=3, pool_maxsize=16, **access.arguments(url))
     with translate_errors(url):
         version(client)
     return client
@@ -108,8 +111,12 @@ def version(client: OpenSearch) -> Version:
 
 def _asked_version(client: OpenSearch) -> Version:
     try:
-        number = client.info()["version"]["number"]
+        said = client.info()["version"]
+        number = said["number"]
         found = Version.parse(number)
+        # Elasticsearch names no distribution.
+        if said.get("distribution") != "opensearch":
+            raise ValueError(f"version {number} of something else")
     except (exceptions.SerializationError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise ClusterError(
             f"what answers at {address(client)} is no OpenSearch; give the cluster's own address as --url or "
@@ -177,7 +184,7 @@ def translate_errors(url: str) -> Iterator[None]:
         ) from error
     except exceptions.AuthorizationException as error:
         raise ClusterError(
-            f"this user may not do that on the cluster at {url} (403): {reason(error)}; "
+            f"this user may not do that on the cluster at {url} (403): {reason(error, NO_RIGHT)}; "
             "ask its administrator for one of the roles that `sorce plugin role` prints."
         ) from error
     except exceptions.SSLError as error:
@@ -217,14 +224,14 @@ def distrusted(error: exceptions.SSLError) -> str | None:
     return said if meaning is None and UNVERIFIED in said else meaning
 
 
-def reason(error: exceptions.TransportError) -> str:
-    """The server's own words, without the JSON round them."""
+def reason(error: exceptions.TransportError, otherwise: str = "no reason is given") -> str:
+    """The server's own words, without the JSON around them; an answer to HEAD has none."""
     info: Any = error.info
     try:
         causes = info["error"]["root_cause"] or [info["error"]]
         return str(causes[0]["reason"]).rstrip(".")
     except (KeyError, TypeError, IndexError):
-        return str(error.error).rstrip(".") or "no reason is given"
+        return str(error.error).rstrip(".") or otherwise
 
 
 def address(client: OpenSearch) -> str:

@@ -94,6 +94,10 @@ def uninstall_(index: str, cluster: Cluster) -> None:
 def role_(name: str, index: str) -> None:
     """Prints the least that a user must be allowed in a secured cluster, for its administrator.
 
+    `sorce ingest --alias` needs two roles, ingest and alias. Give alias to few users: OpenSearch lets them add the
+    index to any alias, so that it receives what others write to that alias. An alias that names its own write index
+    (is_write_index) is safe from this.
+
     \b
     Example:
       sorce plugin role search --index photos | curl -X PUT -H 'Content-Type: application/json' --data-binary @- \\

@@ -9,7 +9,7 @@ from importlib.resources import files
 from sorce.mappings.names import check_index_name
 from sorce.mappings.query import Json
 
-ROLES = ("ingest", "install", "search")
+ROLES = ("alias", "ingest", "install", "search")
 
 # Of the files: they can be used as they are for an index of this name.
 _INDEX = "photos"
@@ -17,6 +17,10 @@ _INDEX = "photos"
 
 def role(name: str, index: str) -> Json:
     """The body of `PUT _plugins/_security/api/roles/...`: what `ingest`, `install` or `search` needs for an index.
+
+    `alias` is what `sorce ingest --alias` needs in addition to `ingest`. OpenSearch limits it to the index's own names
+    as targets, but not the alias: its user can add these indices to any alias, and receive what others write to it,
+    unless that alias has its own write index (`is_write_index`). Raises IndexNameError.
 
     The index may be an alias, too: what `sorce ingest --alias` makes has its name with eight hexadecimal digits more.
     """

@@ -48,7 +48,8 @@ def test_a_secret_is_not_shown(access: Access) -> None:
         ({"USERNAME": "ada", "PASSWORD": SECRET, "TOKEN": SECRET}, "asked by one only"),
         ({"TOKEN": SECRET, "AWS_REGION": "eu-west-1"}, "asked by one only"),
         ({"USERNAME": "ada", "PASSWORD": SECRET, "PASSWORD_FILE": "/f"}, "are both set; unset one"),
-        ({"USERNAME": "ada", "PASSWORD_FILE": "/no/such/file"}, "'/no/such/file' cannot be read"),
+        ({"USERNAME": "ada", "PASSWORD_FILE": "/no/such/file"}, "there is no file '/no/such/file'; correct its path."),
+        ({"USERNAME": "ada", "PASSWORD_FILE": "/"}, r"PASSWORD_FILE: '/' cannot be read \(Is a directory\)"),
     ],
 )
 def test_what_does_not_go_together_is_a_sentence(
@@ -190,11 +191,15 @@ def test_plain_and_encrypted_taken_for_each_other_are_told(tmp_path: Path) -> No
         connect(url.replace("https:", "http:"))
 
 
+@pytest.mark.fault("10.7.1")
 @pytest.mark.parametrize(
     ("access", "said"),
     [
-        (Access(ca_file="/no/such.pem"), "OPENSEARCH_CA_FILE: '/no/such.pem' holds no certificate"),
-        (Access(client_cert="/no/such.pem"), "OPENSEARCH_CLIENT_CERT"),
+        (Access(ca_file="/no/such.pem"), "OPENSEARCH_CA_FILE: there is no file '/no/such.pem'; correct its path."),
+        (Access(client_cert="/no/such.pem"), "OPENSEARCH_CLIENT_CERT: there is no file '/no/such.pem'"),
+        (Access(client_cert=__file__, client_key="/no/such.key"), "OPENSEARCH_CLIENT_KEY: there is no file '/no/such"),
+        (Access(ca_file="/"), r"OPENSEARCH_CA_FILE: '/' cannot be read \(Is a directory\)"),
+        (Access(ca_file=__file__), "OPENSEARCH_CA_FILE: '.*' holds no certificate"),
     ],
 )
 def test_files_that_are_none_are_named(access: Access, said: str) -> None:

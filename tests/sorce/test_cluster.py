@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import traceback
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 from opensearchpy import OpenSearch, exceptions
 from opensearchpy.helpers.errors import ScanError
 
+from sorce import cluster
 from sorce.access import Access
 from sorce.cluster import connect, distrusted, translate_errors
 from sorce.engine.certificates import Authority
@@ -60,6 +62,8 @@ def test_a_url_that_may_hold_a_password_is_not_repeated(url: str) -> None:
         (b"welcome", "text/plain"),
         (b'{"version": {"number": "soon"}}', "application/json"),
         (b'{"version": {"number": 3}}', "application/json"),
+        # Elasticsearch.
+        (b'{"version": {"number": "8.19.0", "build_flavor": "default"}}', "application/json"),
     ],
 )
 def test_what_is_no_opensearch_is_told(answer: bytes, kind: str) -> None:
@@ -68,6 +72,23 @@ def test_what_is_no_opensearch_is_told(answer: bytes, kind: str) -> None:
         pytest.raises(ClusterError, match=f"^what answers at {url} is no OpenSearch; give the cluster's own address"),
     ):
         connect(url)
+
+
+@pytest.mark.fault("7.6.1")
+def test_a_cluster_that_is_slow_is_not_taken_for_one_that_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster, "TIMEOUT_SECONDS", 0.2)
+    # It takes connections, and never answers.
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        with pytest.raises(ClusterError, match=f"^the cluster at {url} has not answered in time"):
+            connect(url)
+
+
+@pytest.mark.fault("10.7.2")
+def test_a_refusal_without_a_reason_says_so() -> None:
+    told = pytest.raises(ClusterError, match=r"\(403\): the cluster does not say which right is missing; ask its admin")
+    with told, translate_errors("http://h"):
+        raise exceptions.AuthorizationException(403, "", "")
 
 
 @pytest.mark.parametrize("error", [ScanError("1", "2 shards failed"), exceptions.SerializationError("half")])
