@@ -215,7 +215,11 @@ ACTS: dict[str, tuple[Act, set[str]]] = {
     "move the alias to another recipe": (lambda client, _: bring_behind_alias(client, finer), {"move"}),
     "search where it has moved": (lambda client, _: search_there(client), {"install", "search"}),
     "write a document": (asked("PUT", f"/{INDEX}/_doc/x", DOCUMENT), {"ingest", "move"}),
-    "delete a document": (asked("DELETE", f"/{INDEX}/_doc/x"), {"ingest", "move"}),
+    "delete a document": (
+        # The second user finds it gone.
+        lambda client, _: client.delete(index=INDEX, id="x", ignore=404),
+        {"ingest", "move"},
+    ),
     "delete the index": (asked("DELETE", f"/{INDEX}"), set()),
     "read another index": (asked("GET", f"/{OTHER}/_search"), set()),
     "write another index": (asked("PUT", f"/{OTHER}/_doc/2", {"text": "mine"}), set()),
