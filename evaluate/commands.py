@@ -19,10 +19,12 @@ from tqdm import tqdm  # type: ignore[import-untyped]
 
 from sorce import options
 from sorce.cluster import address, translate_errors
-from sorce.evaluate.ask import listed
+from sorce.errors import SorceError
+from sorce.evaluate.drawing import make_folder
 from sorce.evaluate.ground_truth import LabelledQuery
 from sorce.evaluate.report import as_json as results_as_json
 from sorce.evaluate.report import table
+from sorce.evaluate.retrievers import listed
 from sorce.evaluate.run import BENCHMARKS, BenchmarkRun, RecipeResult
 from sorce.mappings.recipe import Plain
 from sorce.models import DEFAULT_MODEL, DEFAULT_REGIONS, Model, load_model, parse_parameters
@@ -117,6 +119,9 @@ def evaluate(
     if exact and keep:
         raise click.UsageError("--exact makes no index to keep; leave one of the two out.")
     setups = model_setups(models, regions)
+    if save is not None:
+        # Before the run, which may take hours.
+        make_folder(save)
     chosen = BENCHMARKS[benchmark]
     labels = chosen.read(folder, truth)
     for sentence in labels.remarks:
@@ -147,7 +152,7 @@ def _run_all(
 
 def _report(found: dict[str, object], results: Mapping[str, RecipeResult], out: TextIO | None, as_json: bool) -> None:
     if out is not None:
-        out.write(json.dumps(found, indent=1) + "\n")
+        _write(out, json.dumps(found, indent=1) + "\n")
     click.echo(json.dumps(found) if as_json else table(results))
     for name, result in results.items():
         if result.cost.index is not None:
@@ -156,6 +161,17 @@ def _report(found: dict[str, object], results: Mapping[str, RecipeResult], out: 
             click.echo(f"{name}: {sentence}", err=True)
         if result.rejected:
             click.echo(f"{name}: {len(result.rejected):,} pictures were rejected, and count as not found.", err=True)
+
+
+def _write(out: TextIO, text: str) -> None:
+    """Raises SorceError. It is flushed here, since click says nothing of an error when it closes the file."""
+    try:
+        out.write(text)
+        out.flush()
+    except OSError as error:
+        raise SorceError(
+            f"the results cannot be written into '{out.name}': {error.strerror}; name another file with --out."
+        ) from error
 
 
 @contextmanager

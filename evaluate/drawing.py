@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
-from sorce.evaluate.ask import Retriever
+from sorce.errors import SorceError
 from sorce.evaluate.protocols import QueryResult
+from sorce.evaluate.retrievers import Retriever
 from sorce.pictures.drawing import save
 
 MAX_DRAWN = 10
@@ -15,7 +17,31 @@ MAX_DRAWN = 10
 
 
 def draw(queries: Sequence[QueryResult], retriever: Retriever, folder: Path) -> None:
-    """Writes a folder per query below `finds` and `misses`; the boxes of the ground truth are white."""
+    """Writes a folder per query below `finds` and `misses`; the boxes of the ground truth are white.
+
+    Raises SorceError where the folder cannot be written to.
+    """
+    with _writing(folder):
+        _draw(queries, retriever, folder)
+
+
+def make_folder(folder: Path) -> None:
+    """Raises SorceError."""
+    with _writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+
+
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise SorceError(
+            f"nothing can be drawn into '{folder}': {error.strerror or error}; name another folder with --save."
+        ) from error
+
+
+def _draw(queries: Sequence[QueryResult], retriever: Retriever, folder: Path) -> None:
     kinds = {
         "finds": [each for each in queries if each.is_found],
         "misses": [each for each in queries if each.is_missed],

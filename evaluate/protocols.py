@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from sorce.evaluate.ask import Retriever
 from sorce.evaluate.bootstrap import Metric, mean_over_queries
 from sorce.evaluate.box_metrics import BoxMetrics, SizeMetrics
 from sorce.evaluate.ground_truth import GroundTruth, LabelledQuery
@@ -22,6 +21,7 @@ from sorce.evaluate.metrics import (
     ranks_in,
 )
 from sorce.evaluate.readers.sorce1k import EASY, FULL, MEDIUM
+from sorce.evaluate.retrievers import Retriever
 from sorce.mappings import Hit
 
 KS = (1, 5, 10)

@@ -15,11 +15,11 @@ from opensearchpy import OpenSearch
 from sorce.cluster import address, translate_errors
 from sorce.errors import GroundTruthError
 from sorce.evaluate import protocols
-from sorce.evaluate.ask import EncodedTexts, OpenSearchRetriever, Retriever, exact_retriever
 from sorce.evaluate.bootstrap import Metric
 from sorce.evaluate.drawing import draw
 from sorce.evaluate.ground_truth import GroundTruth
 from sorce.evaluate.readers import coco, lines, sorce1k, sorec, yolo
+from sorce.evaluate.retrievers import EncodedTexts, OpenSearchRetriever, Retriever, empty_retriever, exact_retriever
 from sorce.ingest import ingest_photos
 from sorce.ingest.progress import Progress
 from sorce.mappings import Recipe, Rejected
@@ -119,7 +119,7 @@ class BenchmarkRun:
     def __call__(self, model: Model[Any], drawings: Path | None = None) -> RecipeResult:
         """Evaluates a recipe, and draws found and missed queries into the folder `drawings`.
 
-        Raises ClusterError, QueryError.
+        Raises ClusterError, QueryError; SorceError where the drawings cannot be written.
         """
         encoded = EncodedTexts(model, [query.text for query in self.truth.queries])
         progress = RunProgress(len(self.truth.pictures))
@@ -143,6 +143,10 @@ class BenchmarkRun:
         with translate_errors(address(self.client)), index_of_its_own(self.client, self.keep) as index:
             with progress:
                 report = ingest_photos(self.client, index, model, sources, watch=progress)
+            if not report.new:
+                # An index is made with its first photo: there is none that could be searched.
+                yield empty_retriever(encoded), IndexCost(0, 0, report.seconds)
+                return
             size = merged_size(self.client, index)
             cost = IndexCost(report.new, report.regions, report.seconds, size, index if self.keep else None)
             yield OpenSearchRetriever(self.client, index, encoded), cost

@@ -9,6 +9,7 @@ from typing import Any
 
 from sorce.errors import GroundTruthError
 from sorce.evaluate.ground_truth import Remarks
+from sorce.mappings.request import MOST_CHARACTERS
 
 Row = Mapping[str, Any]
 Corners = tuple[float, float, float, float]
@@ -66,12 +67,24 @@ def valid_text(found: str, whose: str) -> str:
     return found
 
 
+def query_text(row: Row, key: str) -> str:
+    """A text that can be searched for. Raises BadRow."""
+    return searchable(text(row, key), f"whose '{key}'")
+
+
+def searchable(found: str, whose: str) -> str:
+    """The text, if it is not longer than a search takes. Raises BadRow."""
+    if len(found) > MOST_CHARACTERS:
+        raise BadRow(f"{whose} is longer than {MOST_CHARACTERS:,} characters")
+    return found
+
+
 def class_name(row: Row, key: str) -> str:
     """The name of a class, which some files write as a whole number. Raises BadRow."""
     found = _present(row, key)
     if isinstance(found, int) and not isinstance(found, bool):
         return str(found)
-    return text(row, key).strip()
+    return query_text(row, key).strip()
 
 
 def identity(row: Row, key: str) -> Identity:

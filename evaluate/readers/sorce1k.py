@@ -13,7 +13,7 @@ from typing import Any
 from sorce.evaluate.ground_truth import GroundTruth, LabelledPicture, LabelledQuery, Remarks
 from sorce.evaluate.readers.boxes import Boxes
 from sorce.evaluate.readers.pictures import Pictures
-from sorce.evaluate.readers.rows import Row, box_of_size, fields, left_out, text
+from sorce.evaluate.readers.rows import Row, box_of_size, fields, left_out, query_text, text
 from sorce.evaluate.readers.text import file_of, json_lines
 from sorce.mappings import Box
 
@@ -59,7 +59,7 @@ def _rows(file: Path, remarks: Remarks) -> Iterator[tuple[str, Row, str, str]]:
     for place, line in json_lines(file, remarks):
         with left_out(remarks, "lines", place):
             row = fields(line)
-            name, caption = text(row, "image"), text(row, "caption")
+            name, caption = text(row, "image"), query_text(row, "caption")
             if name in seen:
                 remarks.add(REPEATED, place)
                 continue

@@ -8,7 +8,7 @@ from sorce.errors import GroundTruthError
 from sorce.evaluate.ground_truth import GroundTruth, LabelledPicture, LabelledQuery, Remarks
 from sorce.evaluate.readers.boxes import Boxes
 from sorce.evaluate.readers.pictures import Pictures
-from sorce.evaluate.readers.rows import box_of_size, fields, left_out, text
+from sorce.evaluate.readers.rows import box_of_size, fields, left_out, query_text, text
 from sorce.evaluate.readers.text import file_of, read_json
 
 NOT_ASKED = "expressions left out because their picture is missing or their box cannot be used"
@@ -27,7 +27,7 @@ def read(folder: Path, truth: Path | None = None) -> GroundTruth:
         place = f"{file.name}, expression {number}"
         with left_out(remarks, "expressions", place):
             row = fields(entry)
-            expression, name = text(row, "ref"), text(row, "image")
+            expression, name = query_text(row, "ref"), text(row, "image")
             corners = box_of_size(row.get("bbox"), "bbox")
             picture = pictures.find(name)
             box = boxes.within(picture, corners, place) if picture else ()

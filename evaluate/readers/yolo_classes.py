@@ -12,7 +12,7 @@ import yaml
 
 from sorce.errors import GroundTruthError
 from sorce.evaluate.ground_truth import Remarks
-from sorce.evaluate.readers.rows import BadRow, left_out, valid_text
+from sorce.evaluate.readers.rows import BadRow, left_out, searchable, valid_text
 from sorce.evaluate.readers.text import lines_of, read_text
 
 _NUMBER = re.compile(r"\d{1,9}", re.ASCII)
@@ -65,7 +65,7 @@ def _names(numbered: Iterable[tuple[Any, Any]], file: Path, remarks: Remarks) ->
                 raise BadRow("whose number is no whole number")
             if not isinstance(name, str):
                 raise BadRow("that are no texts")
-            names[int(number)] = valid_text(name, "whose text").strip()
+            names[int(number)] = searchable(valid_text(name, "whose text"), "whose text").strip()
     return names
 
 

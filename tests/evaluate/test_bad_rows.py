@@ -154,6 +154,9 @@ OBJECT = {"label": "cup", "box": [10, 20, 40, 60]}
         (without(OBJECT, "label"), "that have no 'label'"),
         ({**OBJECT, "label": ["cup"]}, "whose 'label' is no text"),
         ({**OBJECT, "label": ""}, "whose 'label' is blank"),
+        pytest.param(
+            {**OBJECT, "label": "a" * 2001}, "whose 'label' is longer than 2,000 characters", marks=fault("8.s.31")
+        ),
         ([], "that are no JSON objects"),
     ],
 )
@@ -202,6 +205,7 @@ CAPTION = {"image": "a.jpg", "caption": "a cup", "bbox": [[10, 20, 30, 40]]}
         (without(CAPTION, "image"), "lines that have no 'image', left out"),
         ({**CAPTION, "caption": 3}, "lines whose 'caption' is no text, left out"),
         ({**CAPTION, "caption": None}, "lines that have no 'caption', left out"),
+        ({**CAPTION, "caption": "a" * 2001}, "lines whose 'caption' is longer than 2,000 characters, left out"),
     ],
 )
 def test_a_bad_line_of_sorce_1k_costs_itself(tmp_path: Path, bad: Any, remark: str) -> None:
@@ -245,6 +249,7 @@ EXPRESSION = {"image": "a.jpg", "bbox": [10, 20, 30, 40], "ref": "the cup", "id"
         ({**EXPRESSION, "bbox": []}, "that have no 'bbox'"),
         ({**EXPRESSION, "bbox": [1, 2, -3, 4]}, "whose 'bbox' has a negative width or height"),
         ({**EXPRESSION, "ref": None}, "that have no 'ref'"),
+        ({**EXPRESSION, "ref": "a" * 2001}, "whose 'ref' is longer than 2,000 characters"),
         ({**EXPRESSION, "image": 4}, "whose 'image' is no text"),
         ("the cup", "that are no JSON objects"),
     ],

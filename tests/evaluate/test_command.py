@@ -17,13 +17,13 @@ from click.testing import CliRunner, Result
 from opensearchpy import OpenSearch
 from PIL import Image, ImageDraw
 
-import sorce.evaluate.ask as evaluate_ask
 import sorce.evaluate.commands as commands
 import sorce.evaluate.protocols as protocols
+import sorce.evaluate.retrievers as retrievers
 import sorce.evaluate.run as evaluate_run
 from sorce.cli import sorce as command
 from sorce.cluster import connect
-from sorce.errors import BadPhoto, GroundTruthError, QueryError
+from sorce.errors import BadPhoto, GroundTruthError, QueryError, SorceError
 from sorce.evaluate.bootstrap import Metric
 from sorce.evaluate.run import BenchmarkRun
 from sorce.ingest import Watch
@@ -57,7 +57,7 @@ def models(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, open
     monkeypatch.setenv("OPENSEARCH_URL", opensearch)
     loaded: list[tuple[Any, ...]] = []
 
-    def load(*what: Any) -> FakeModel:
+    def load(*what: Any, **_: Any) -> FakeModel:
         loaded.append(what)
         return FakeModel()
 
@@ -230,10 +230,10 @@ def test_where_every_picture_is_rejected_nothing_is_found(
 
 def test_more_photos_than_a_search_ranks_are_remarked_on(labelled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # Red alone is right twice, and asks for one photo more than the first ten.
-    monkeypatch.setattr(evaluate_ask, "MAX_CANDIDATES", 10)
+    monkeypatch.setattr(retrievers, "MAX_CANDIDATES", 10)
     monkeypatch.setattr(protocols, "PHOTOS", 10)
     result = run("lines", labelled, "--json")
-    sentence = f"{evaluate_ask.TOO_MANY}: 1 (first: red)."
+    sentence = f"{retrievers.TOO_MANY}: 1 (first: red)."
     assert [recipe["remarks"] for recipe in json.loads(result.stdout)["recipes"]] == [[sentence]]
     assert f": {sentence}\n" in result.stderr
     assert [recipe["remarks"] for recipe in recipes("lines", labelled, "--exact")] == [[]]
@@ -334,11 +334,11 @@ def test_an_unknown_benchmark_is_one_sentence() -> None:
 @pytest.mark.fault("8.s.29")
 def test_one_text_where_a_list_is_meant_is_a_list_of_one(labelled: Path) -> None:
     assert [setup.name for setup in commands.model_setups("mini", "whole")] == ["mini whole"]
-    encoded = evaluate_ask.EncodedTexts(FakeModel(), "red")
+    encoded = retrievers.EncodedTexts(FakeModel(), "red")
     assert encoded.texts == ["red"]
     assert encoded.embed_texts("red").shape == encoded.embed_texts(["red"]).shape
     [picture, *_] = sources = [each.source for each in BenchmarkRun.of("lines", labelled).truth.pictures.values()]
-    retriever, _ = evaluate_ask.exact_retriever(FakeModel(), encoded, sources, Watch())
+    retriever, _ = retrievers.exact_retriever(FakeModel(), encoded, sources, Watch())
     assert [hit.photo_id for hit in retriever.locate("red", picture.photo_id)] == [picture.photo_id]
     assert retriever.similarities("red", picture.photo_id).shape == (1,)
 
@@ -350,8 +350,9 @@ def test_an_alias_s_filter_holds(labelled: Path, client: OpenSearch, index: str)
     ids = [picture.photo_id for picture in truth.pictures.values()]
     only = {"term": {"photo_id": ids[0]}}
     client.indices.put_alias(index=index, name=f"{index}-some", body={"filter": only})
-    encoded = evaluate_ask.EncodedTexts(FakeModel(), ["red"])
-    retriever = evaluate_ask.OpenSearchRetriever(client, f"{index}-some", encoded)
+    encoded = retrievers.EncodedTexts(FakeModel(), ["red"])
+    retriever = retrievers.OpenSearchRetriever(client, f"{index}-some", encoded)
+    assert [hit.photo_id for hit in retriever.rank("red", 10)] == ids[:1]
     assert [hit.photo_id for hit in retriever.locate("red", ids)] == ids[:1]
     assert np.isfinite(retriever.similarities("red", ids)).tolist() == [True, False, False, False]
 
@@ -360,3 +361,20 @@ def test_help_needs_no_torch() -> None:
     """It comes with the first model, and takes seconds."""
     code = "import sys, sorce.evaluate.commands; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.fault("8.s.32")
+def test_results_that_cannot_be_written_are_an_error(labelled: Path) -> None:
+    with pytest.raises(SorceError, match="cannot be written into '/dev/full': No space left on device; name another"):
+        run("lines", labelled, "--exact", "--out", "/dev/full")
+
+
+@pytest.mark.fault("8.s.33")
+def test_a_folder_that_cannot_be_drawn_into_is_refused_before_the_run(
+    labelled: Path, models: list[tuple[Any, ...]]
+) -> None:
+    with pytest.raises(
+        SorceError, match=r"nothing can be drawn into '/proc/nope': .*; name another folder with --save"
+    ):
+        run("lines", labelled, "--exact", "--save", "/proc/nope")
+    assert not models

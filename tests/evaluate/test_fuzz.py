@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 from sorce.errors import GroundTruthError
 from sorce.evaluate import protocols
-from sorce.evaluate.ask import EncodedTexts, ExactRetriever, ScoredPhoto
 from sorce.evaluate.ground_truth import GroundTruth
 from sorce.evaluate.readers import coco, lines, sorce1k, sorec, yolo
+from sorce.evaluate.retrievers import EncodedTexts, ExactRetriever, ScoredPhoto
 from sorce.mappings import Box, Match
 from tests.evaluate.labelling import answers, draw
 from tests.kit.fake import FakeModel

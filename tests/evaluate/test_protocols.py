@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sorce.evaluate.ask import EncodedTexts, ExactRetriever, ScoredPhoto
 from sorce.evaluate.ground_truth import GroundTruth, LabelledPicture, LabelledQuery
 from sorce.evaluate.protocols import ProtocolResult, classes, sorce_1k, sorec
+from sorce.evaluate.retrievers import EncodedTexts, ExactRetriever, ScoredPhoto
 from sorce.ingest import Source
 from sorce.mappings import Box, Match
 from tests.kit.fake import FakeModel

@@ -176,9 +176,14 @@ def exact_retriever(
         scores.append(cosines.max(axis=1))
         regions += len(found)
         watch.done(1)
-    return ExactRetriever(
-        encoded, photos, np.stack(scores, axis=1) if scores else np.zeros((len(encoded.texts), 0))
-    ), regions
+    if not scores:
+        return empty_retriever(encoded), 0
+    return ExactRetriever(encoded, photos, np.stack(scores, axis=1)), regions
+
+
+def empty_retriever(encoded: EncodedTexts) -> ExactRetriever:
+    """Finds nothing: every picture was rejected."""
+    return ExactRetriever(encoded, [], np.zeros((len(encoded.texts), 0)))
 
 
 def _matches(regions: Sequence[Region], width: int, height: int) -> Mapping[int, Callable[[float], Match]]:
