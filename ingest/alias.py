@@ -61,7 +61,7 @@ class Alias:
         The same recipe gives the same name, so that an ingest which was cut short goes on where it was. Raises
         SorceError where the cluster would go on encoding searches of the alias by another model.
         """
-        # As the index will have it: with the bank that its regions' hubness comes from.
+        # As a new index will have it: with the bank that its regions' hubness comes from.
         recipe = banked(recipe)
         going_on = next((index for index in self.behind if goes_on(index, recipe)), None)
         if going_on is not None:

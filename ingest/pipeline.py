@@ -32,7 +32,8 @@ from sorce.ingest.write import Sender, Writer
 from sorce.mappings import Attribute, Picture, Recipe, Rejected
 from sorce.mappings.lookup import as_stored
 from sorce.models.model import Model, Prepared
-from sorce.models.querybank import Querybank
+from sorce.models.notes import note_of
+from sorce.models.querybank import note_on_bank, querybank
 from sorce.pictures.source import Source
 
 Item = TypeVar("Item")
@@ -89,7 +90,11 @@ def bring_in(
     run = Run(target, model.recipe, options or Options(), watch or Watch())
     target.prepare(model.recipe, run.types(before))
     found = target.found
-    encode = Encode(model, Querybank(model) if found is None or found.recipe.bank else None, run.wanted)
+    there = None if found is None else found.recipe
+    for note in (note_of(model.recipe), note_on_bank(there) if there else None):
+        if note is not None:
+            run.watch.noted(note)
+    encode = Encode(model, querybank(model, there), run.wanted)
     decoder = Decoder(model.prepare, run.wanted, run.options.workers)
     with decoder as decode, threads(run.options.workers) as pool, run.writing(before) as write:
         jobs = compared(Compare(target, before), until(run.watch, sources), run.retry)

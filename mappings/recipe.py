@@ -90,13 +90,12 @@ class Recipe:
     def differences(self, other: Recipe) -> list[str]:
         """What differs, each as `name: mine / theirs`."""
         mine, theirs = self.to_meta(), other.to_meta()
-        compared = mine.keys() if self.bank else mine.keys() - {"bank"}
-        return [f"{key}: {mine[key]} / {theirs[key]}" for key in mine if key in compared and mine[key] != theirs[key]]
+        return [f"{key}: {mine[key]} / {theirs[key]}" for key in mine if key != "bank" and mine[key] != theirs[key]]
 
 
 def refuse_mismatch(index: str, there: Recipe, here: Recipe) -> None:
-    """Raises RecipeMismatch unless both recipes are the same, and the bank, too, where the index holds hubness."""
-    if there != here or (there.bank and there.bank != here.bank):
+    """Raises RecipeMismatch unless both recipes are the same. The bank may differ: new regions get the index's own."""
+    if there != here:
         raise RecipeMismatch(
             f"index '{index}' holds {there}; this run would write {here} ({'; '.join(there.differences(here))}). "
             "Name another index, or use the index's own model and regions."

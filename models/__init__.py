@@ -10,6 +10,7 @@ from sorce.models.methods import (
     parse_parameters,
 )
 from sorce.models.model import Model, TextEncoder
+from sorce.models.notes import note_of
 from sorce.models.tiling import MAX_REGIONS, MIN_OBJECT_SIZE
 
 __all__ = [
@@ -23,5 +24,6 @@ __all__ = [
     "TextEncoder",
     "load_encoder",
     "load_model",
+    "note_of",
     "parse_parameters",
 ]

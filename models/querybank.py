@@ -23,37 +23,78 @@ import numpy as np
 from sorce.mappings import Recipe, Region, Vector
 from sorce.models.model import TextEncoder
 
-FILE = Path(__file__).with_name("querybank.txt")
-"""The bank: plain names of things, one a line. Another text makes another bank, and no index would go with it."""
+FOLDER = Path(__file__).parent
+NEWEST = "querybank.txt"
+"""The bank of new indices: plain names of things, one a line.
+
+An index keeps the bank that it was made with. So before these texts are changed, the file is copied to
+`querybank-N.txt`, where N counts up: old indices are then written with the old texts.
+"""
 
 TEMPERATURE = 0.05
 
 
 @cache
-def texts() -> tuple[str, ...]:
-    return tuple(FILE.read_text(encoding="utf-8").splitlines())
+def texts(name: str = NEWEST) -> tuple[str, ...]:
+    return tuple((FOLDER / name).read_text(encoding="utf-8").splitlines())
+
+
+def digest(of: Sequence[str]) -> str:
+    return f"sha256:{hashlib.sha256(chr(10).join(of).encode()).hexdigest()}"
 
 
 def banked(recipe: Recipe) -> Recipe:
-    """The recipe, with this bank in it."""
-    digest = hashlib.sha256("\n".join(texts()).encode()).hexdigest()
-    return replace(recipe, bank={"texts": f"sha256:{digest}", "temperature": TEMPERATURE})
+    """The recipe of a new index, with the newest bank in it."""
+    return replace(recipe, bank={"texts": digest(texts()), "temperature": TEMPERATURE})
 
 
 class Querybank:
-    """The bank in an encoder's space; its texts are encoded when the first region comes."""
+    """A bank in an encoder's space; its texts are encoded when the first region comes."""
 
-    def __init__(self, encoder: TextEncoder) -> None:
+    def __init__(self, encoder: TextEncoder, of: Sequence[str] | None = None, temperature: float = TEMPERATURE) -> None:
+        """`of` are the bank's texts; the newest bank's where they are left out."""
         self._encoder = encoder
+        self._texts = texts() if of is None else of
+        self._temperature = temperature
 
     def measured(self, regions: Sequence[Region]) -> list[Region]:
         """The regions, each with its hubness."""
-        numbers = hubness(np.stack([region.vec for region in regions]), self._vectors, TEMPERATURE)
+        numbers = hubness(np.stack([region.vec for region in regions]), self._vectors, self._temperature)
         return [replace(region, hubness=float(number)) for region, number in zip(regions, numbers, strict=True)]
 
     @cached_property
     def _vectors(self) -> Vector:
-        return self._encoder.embed_texts(texts())
+        return self._encoder.embed_texts(self._texts)
+
+
+def querybank(encoder: TextEncoder, index: Recipe | None) -> Querybank | None:
+    """The bank for new regions of an index of that recipe: its own, or the newest where there is no index yet.
+
+    None where the index was made without hubness, or by a bank that this sorce does not have (`note_on_bank`).
+    """
+    if index is None:
+        return Querybank(encoder)
+    found = _texts_of(index)
+    return None if found is None else Querybank(encoder, found, float(index.bank["temperature"] or TEMPERATURE))
+
+
+def note_on_bank(index: Recipe) -> str | None:
+    """What a user should know where new regions cannot have the hubness that the index's other regions have."""
+    if not index.bank or _texts_of(index) is not None:
+        return None
+    return (
+        "the hubness of this index was measured with texts that this sorce does not have, so new photos get none, and "
+        "a search with --debias ranks them too low; use the sorce that made the index, or make a new index."
+    )
+
+
+def _texts_of(index: Recipe) -> Sequence[str] | None:
+    """The texts of the index's bank; None where this sorce does not have them."""
+    wanted = index.bank.get("texts")
+    if wanted == digest(texts()):
+        return texts()
+    earlier = (texts(file.name) for file in sorted(FOLDER.glob("querybank-*.txt")))
+    return next((each for each in earlier if digest(each) == wanted), None)
 
 
 def hubness(regions: Vector, bank: Vector, temperature: float) -> Vector:

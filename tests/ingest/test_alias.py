@@ -86,15 +86,15 @@ def test_an_alias_of_an_index_of_any_name_goes_on_there(run: Run, client: OpenSe
     assert json.loads(run(CountingModel(), "--json", folder).stdout)["index"] == f"{alias}-by-hand"
 
 
-def test_another_bank_gets_an_index_of_its_own(
+@pytest.mark.fault("11.4.1")
+def test_an_alias_goes_on_with_its_index_where_the_newest_bank_is_another(
     run: Run, client: OpenSearch, alias: str, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run(CountingModel(), folder)
     old = named(client, alias)
     monkeypatch.setattr(querybank, "texts", lambda: ("one thing", "another"))
     assert run(CountingModel(), folder).exit_code == 0
-    assert named(client, alias) != old
-    assert len(stored(TargetIndex(client, named(client, alias)))) == 5
+    assert named(client, alias) == old
 
 
 def test_another_recipe_gets_an_index_of_its_own_and_the_old_one_stays(

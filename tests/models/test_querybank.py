@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from sorce.errors import RecipeMismatch
 from sorce.mappings import Box, Recipe, Region, Vector, refuse_mismatch
-from sorce.models.querybank import TEMPERATURE, Querybank, banked, hubness, texts
+from sorce.models import querybank as querybank_module
+from sorce.models.querybank import TEMPERATURE, Querybank, banked, hubness, note_on_bank, querybank, texts
 from tests.kit.fake import FakeModel
 
 RECIPE = Recipe("fake", "1", "quarters", 8, "numpy")
@@ -58,11 +60,47 @@ def test_regions_keep_all_else_and_texts_are_encoded_once_when_the_first_come() 
     assert all(new.vec is old.vec and new.quality == 0.5 for new, old in zip(measured, regions, strict=True))
 
 
-def test_a_bank_makes_no_recipe_another_unless_the_index_holds_numbers_by_another_bank() -> None:
+def test_a_bank_makes_no_recipe_another() -> None:
     here = banked(RECIPE)
     assert here == RECIPE
     refuse_mismatch("photos", RECIPE, here)
     refuse_mismatch("photos", here, here)
-    other = replace(RECIPE, bank={**here.bank, "texts": "sha256:0"})
-    with pytest.raises(RecipeMismatch, match=r"bank: .*sha256:0"):
-        refuse_mismatch("photos", other, here)
+    refuse_mismatch("photos", replace(RECIPE, bank={**here.bank, "texts": "sha256:0"}), here)
+
+
+@pytest.fixture
+def changed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Recipe]:
+    """The recipe of an index whose bank has since been changed, and kept under another name."""
+    old = banked(RECIPE)
+    (tmp_path / "querybank-1.txt").write_text("\n".join(texts()), encoding="utf-8")
+    (tmp_path / querybank_module.NEWEST).write_text("one thing\nanother\n", encoding="utf-8")
+    monkeypatch.setattr(querybank_module, "FOLDER", tmp_path)
+    texts.cache_clear()
+    yield old
+    texts.cache_clear()
+
+
+@pytest.mark.fault("11.4.1")
+def test_an_index_keeps_the_bank_that_it_was_made_with(changed: Recipe) -> None:
+    model = FakeModel()
+    old, new = querybank(model, changed), querybank(model, None)
+    assert banked(RECIPE).bank != changed.bank
+    assert old is not None and new is not None  # noqa: PT018
+    assert note_on_bank(changed) is None
+    regions = [Region(Box(0, 0, 1, 1), vec, "tile") for vec in units(3, 1)]
+    old.measured(regions)
+    assert model.texts == list(texts("querybank-1.txt"))
+    new.measured(regions)
+    assert model.texts[-2:] == ["one thing", "another"]
+
+
+@pytest.mark.fault("11.4.1")
+def test_of_a_bank_that_is_not_here_new_regions_have_no_hubness_and_a_note_says_so() -> None:
+    index = replace(RECIPE, bank={"texts": "sha256:0", "temperature": 0.5})
+    assert querybank(FakeModel(), index) is None
+    assert "a search with --debias ranks them too low" in str(note_on_bank(index))
+
+
+def test_an_index_without_hubness_stays_so_and_nothing_is_said() -> None:
+    assert querybank(FakeModel(), RECIPE) is None
+    assert note_on_bank(RECIPE) is None

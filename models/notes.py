@@ -1,0 +1,16 @@
+"""What a user should know of a model, whoever uses it."""
+
+from __future__ import annotations
+
+from sorce.mappings import Recipe
+from sorce.models.checkpoint import MINI
+
+ON_MINI = (
+    "the model 'mini' knows drawn pictograms only, and finds next to nothing in real photos; bring those in with "
+    "another model, such as --model google/siglip2-base-patch16-256."
+)
+
+
+def note_of(recipe: Recipe) -> str | None:
+    """A sentence for everyone who ingests or searches by this recipe; None where there is nothing to say."""
+    return ON_MINI if recipe.model == MINI else None
