@@ -52,6 +52,7 @@ def test_a_url_that_may_hold_a_password_is_not_repeated(url: str) -> None:
     assert SECRET not in "".join(traceback.format_exception(no.value))
 
 
+@pytest.mark.fault("11.5.1")
 @pytest.mark.parametrize(
     ("answer", "kind"),
     [
