@@ -19,9 +19,10 @@ KINDS: tuple[str, ...] = get_args(Kind)
 class Filter:
     """All conditions must hold for the region that is shown. Areas are shares of the photo, 0..1.
 
-    `folder` takes in the folders below it. `since` and `until` are days (YYYY-MM-DD) as the camera's clock showed them,
-    both included. `where` are conditions on user attributes: `key=value`, `key>=3`, `key<=2026-01-31`. A text where a
-    list is meant is taken for a list of one. Raises QueryError for what no index can hold.
+    `folder` takes in the folders below it, and each `exclude_folder` leaves out the folders below it, too. `since` and
+    `until` are days (YYYY-MM-DD) as the camera's clock showed them, both included. `where` are conditions on user
+    attributes: `key=value`, `key>=3`, `key<=2026-01-31`. A text where a list is meant is taken for a list of one.
+    Raises QueryError for what no index can hold.
     """
 
     kinds: Sequence[str] = option(
@@ -37,6 +38,9 @@ class Filter:
         None, "--min-quality", "Only boxes of at least this quality, 0 to 1.", float, least=0, most=1
     )
     folder: str | None = option(None, "--folder", "Only photos in this folder and below.")
+    exclude_folder: Sequence[str] = option(
+        (), "--exclude-folder", "No photos in this folder and below.", metavar="FOLDER", repeated=True
+    )
     camera: str | None = option(None, "--camera", "Only photos of this camera.")
     since: str | None = option(
         None, "--since", "Only photos taken on or after this day (the camera's clock).", date, metavar="YYYY-MM-DD"
@@ -52,7 +56,8 @@ class Filter:
         refuse_reversed(self, "since", "until")
         for text in self.where:
             Where.parse(text)
-        if self.folder is not None and any(len(form.encode()) > MOST_BYTES for form in spellings(self.folder)):
+        folders = [*self.exclude_folder] if self.folder is None else [self.folder, *self.exclude_folder]
+        if any(len(form.encode()) > MOST_BYTES for folder in folders for form in spellings(folder)):
             raise QueryError(f"a condition of more than {MOST_BYTES} bytes is too long; name a folder above it.")
 
     def check(self, regions: Properties, index: str) -> None:
@@ -67,6 +72,9 @@ class Filter:
             found.append(Condition(f"kind {', '.join(self.kinds)}", {"terms": {"regions.kind": list(self.kinds)}}))
         if self.folder is not None:
             found.append(Condition(f"folder {self.folder}", in_folder(self.folder)))
+        if self.exclude_folder:
+            excluded = {"bool": {"must_not": [in_folder(folder) for folder in self.exclude_folder]}}
+            found.append(Condition(f"folder not {', '.join(self.exclude_folder)}", excluded))
         if self.camera is not None:
             found.append(Condition(f"camera {self.camera}", {"term": {"regions.camera": self.camera}}))
         if self.min_area is not None or self.max_area is not None:

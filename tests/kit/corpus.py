@@ -104,6 +104,7 @@ class Corpus:
             and (wanted.max_area is None or area <= wanted.max_area)
             and (wanted.min_quality is None or region.quality >= wanted.min_quality - 1e-6)
             and (wanted.folder is None or f"{photo.file.folder}/".startswith(f"{wanted.folder.rstrip('/')}/"))
+            and not any(f"{photo.file.folder}/".startswith(f"{each.rstrip('/')}/") for each in wanted.exclude_folder)
             and (wanted.camera is None or photo.camera == wanted.camera)
             and (wanted.since is None or taken >= wanted.since)
             and (wanted.until is None or taken <= wanted.until)

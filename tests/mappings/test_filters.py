@@ -13,9 +13,11 @@ def test_no_condition_is_no_clause() -> None:
 
 
 def test_every_clause_is_on_the_regions() -> None:
-    every = Filter(["tile"], 0.1, 0.2, 0.5, "/a", "Canon", "2026-01-01", "2026-12-31", ["x=1", "y>=2", "z<=3"])
-    assert str(every.clauses({})).count("regions.") == 10
-    assert len(every.clauses({})) == 9
+    days = {"since": "2026-01-01", "until": "2026-12-31"}
+    where = ["x=1", "y>=2", "z<=3"]
+    every = Filter(["tile"], 0.1, 0.2, 0.5, "/a", ["/a/b"], "Canon", **days, where=where)
+    assert str(every.clauses({})).count("regions.") == 12
+    assert len(every.clauses({})) == 10
 
 
 def test_a_folder_takes_in_those_below_and_no_neighbour() -> None:

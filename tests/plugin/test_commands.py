@@ -70,7 +70,8 @@ def test_search_prints_a_table(client: OpenSearch, index: str) -> None:
 def test_search_prints_json_and_takes_every_option(index: str) -> None:
     words = "--and|sea|--not|a dog|--size|4|--boxes|2|--kind|tile|--min-area|0.002|--max-area|0.005|--min-quality|0.1"
     more = "--folder|/a|--camera|Canon|--since|2026-01-01|--until|2026-12-31|--where|aisle>=1|--min-similarity|-0.5"
-    last = "--k|150|--ef-search|200|--exact|--rank|similarity|--max-k|200|--debias|0"
+    last = "--exclude-folder|/a/none|--exclude-folder|/z"
+    last += "|--k|150|--ef-search|200|--exact|--rank|similarity|--max-k|200|--debias|0"
     result = run("search", "a kite", "--index", index, "--json", *f"{words}|{more}|{last}".split("|"))
     assert [hit["rank"] for hit in hits_of(result)] == [1, 2, 3, 4]
     assert all(len(hit["matches"]) == 2 for hit in hits_of(result))

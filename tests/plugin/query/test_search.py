@@ -34,6 +34,8 @@ REQUESTS = {
     "large": SearchRequest(["a kite"], filter=Filter(min_area=0.004)),
     "quality": SearchRequest(["a kite"], filter=Filter(min_quality=0.8)),
     "folder and below": SearchRequest(["a kite"], filter=Filter(folder="/a")),
+    "not in a folder": SearchRequest(["a kite"], filter=Filter(exclude_folder=["/a/b"])),
+    "not in two folders": SearchRequest(["a kite"], filter=Filter(folder="/a", exclude_folder=["/a/b/", "/c"])),
     "folder below": SearchRequest(["a kite"], filter=Filter(folder="/a/b/")),
     "camera": SearchRequest(["a kite"], filter=Filter(camera="Canon")),
     "dates": SearchRequest(["a kite"], filter=Filter(since="2026-03-01", until="2026-05-01")),
