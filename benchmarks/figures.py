@@ -9,6 +9,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from joblib import cpu_count  # type: ignore[import-untyped]
+
 
 @dataclass(frozen=True)
 class Line:
@@ -53,7 +55,7 @@ def machine() -> dict[str, Any]:
     packages = ("torch", "torchvision", "transformers", "sentence-transformers", "opensearch-py", "numpy", "pillow")
     return {
         "cpu": _cpu(),
-        "cores": os.cpu_count(),
+        "cores": cpu_count(),
         "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
         "system": platform.platform(),
         "python": platform.python_version(),

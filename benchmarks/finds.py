@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 from figures import Line, at_least, at_most
+from joblib import cpu_count  # type: ignore[import-untyped]
 from opensearchpy import OpenSearch
 
 from sorce.cluster import connect
@@ -111,7 +112,7 @@ def _indexed(client: OpenSearch, index: str, name: str, model: Recorder, those: 
     Index(client, index, lambda: model).ingest(those.pictures)
     took, busy = time.monotonic() - started, processors(client) - cpu
     if name == DEFAULT:
-        ratio = took / (busy / (os.cpu_count() or 1))
+        ratio = took / (busy / (cpu_count()))
         yield at_most("ingest of 300 scenes: wall time / (CPU time of all processes / cores)", ratio, 1.25)
     size = merged_size(client, index)
     places = ranks(best_region_scores(model.embed_texts(those.queries), model.photos), those.relevant)

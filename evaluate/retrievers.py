@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -24,7 +24,8 @@ from sorce.mappings.limits import MAX_CANDIDATES
 from sorce.mappings.query import Query, among, search_body
 from sorce.mappings.request import SearchRequest
 from sorce.models import Model, TextEncoder
-from sorce.pictures.loading import open_picture
+from sorce.pictures.limits import DecodeLimits
+from sorce.pictures.sandbox import DecoderPool
 from sorce.plugin.query.asking import ask
 from sorce.plugin.query.search import ClientSearch
 
@@ -161,21 +162,23 @@ def exact_retriever(
 ) -> tuple[ExactRetriever, int]:
     """Compares every region of every photo with every text; also gives the number of regions. No vector is kept."""
     photos, scores, regions = [], [], 0
-    for source in sources:
-        try:
-            picture = open_picture(Path(source.name))
-            # Inside the try, as in ingest: a model refuses photos, too, such as one too narrow for its network.
-            [found] = model.embed_photos([picture])
-        except BadPhoto as error:
-            watch.rejected(Rejected(source.name, str(error)))
+    # Decoded apart, as in ingest: this process knows the cluster's password.
+    with closing(DecoderPool(DecodeLimits())) as decoders:
+        for source in sources:
+            try:
+                picture = decoders.picture(source.read(), source.name)
+                # Inside the try, as in ingest: a model refuses photos, too, such as one too narrow for its network.
+                [found] = model.embed_photos([picture])
+            except BadPhoto as error:
+                watch.rejected(Rejected(source.name, str(error)))
+                watch.done(1)
+                continue
+            cosines = encoded.vectors @ np.stack([region.vec for region in found]).T
+            matches = _matches(found, picture.width, picture.height)
+            photos.append(ScoredPhoto(source, *picture.size, [matches[each] for each in cosines.argmax(axis=1)]))
+            scores.append(cosines.max(axis=1))
+            regions += len(found)
             watch.done(1)
-            continue
-        cosines = encoded.vectors @ np.stack([region.vec for region in found]).T
-        matches = _matches(found, picture.width, picture.height)
-        photos.append(ScoredPhoto(source, *picture.size, [matches[each] for each in cosines.argmax(axis=1)]))
-        scores.append(cosines.max(axis=1))
-        regions += len(found)
-        watch.done(1)
     if not scores:
         return empty_retriever(encoded), 0
     return ExactRetriever(encoded, photos, np.stack(scores, axis=1)), regions

@@ -107,10 +107,7 @@ def _writing(folder: Path) -> Iterator[None]:
 
 def _opened(hit: Hit, root: Path | None, decoders: DecoderPool) -> Image.Image | Rejected:
     try:
-        content = read(path_of(hit.uri, root))
-        with decoders.one() as decoder:
-            decoder.pixels(content)
-            return decoder.picture().image
+        return decoders.picture(read(path_of(hit.uri, root))).image
     except BadPhoto as error:
         return Rejected(hit.uri, str(error))
 

@@ -208,6 +208,12 @@ class DecoderPool:
         while self._idle:
             self._idle.pop().close()
 
+    def picture(self, content: bytes, name: str = "") -> Picture:
+        """The picture of a file's bytes. Raises BadPhoto."""
+        with self.one() as decoder:
+            decoder.pixels(content)
+            return decoder.picture(name)
+
     @contextmanager
     def one(self) -> Iterator[DecoderProcess]:
         """A decoder for one picture."""

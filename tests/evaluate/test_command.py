@@ -248,6 +248,17 @@ def test_results_are_written_as_json(labelled: Path, tmp_path: Path) -> None:
     assert result.stdout.splitlines()[1].startswith("R@1")
 
 
+@pytest.mark.fault("10.s.22")
+def test_pictures_are_not_decoded_in_the_process_that_knows_the_password(
+    labelled: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def decoded_here(*_: object) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr("sorce.pictures.loading.upright", decoded_here)
+    assert run("lines", labelled, "--exact").return_value == 0
+
+
 def test_finds_and_misses_are_drawn(labelled: Path, tmp_path: Path) -> None:
     row = json.loads((labelled / "labels.jsonl").read_text().splitlines()[0])
     with (labelled / "labels.jsonl").open("a") as lines:

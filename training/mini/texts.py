@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import json
-import os
 import platform
 import re
 import time
@@ -18,6 +17,7 @@ import click
 import numpy as np
 import torch
 import transformers
+from joblib import cpu_count  # type: ignore[import-untyped]
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from torch import Tensor
 from torch.nn.functional import cross_entropy, normalize
@@ -135,7 +135,7 @@ def recorded(saved: dict[str, Any], texts: dict[str, float]) -> dict[str, Any]:
         "python": platform.python_version(),
         "torch": torch.__version__,
         "transformers": transformers.__version__,
-        "machine": f"{os.cpu_count()} x {_processor()}",
+        "machine": f"{cpu_count()} x {_processor()}",
     }
 
 
