@@ -108,20 +108,23 @@ def undisturbed(warm: Warm, opensearch: str) -> Iterator[tuple[Documents, float]
 
 
 def same(some: Documents, whole: Documents) -> bool:
-    """Whether each document is whole; vectors may differ as their batches do."""
+    """Whether each document is whole; vectors, and what is computed from them, may differ as their batches do."""
     return all(
-        _without_vectors(document) == _without_vectors(whole[photo_id])
-        and are_close(_vectors(document), _vectors(whole[photo_id]))
+        _without_numbers(document) == _without_numbers(whole[photo_id])
+        and are_close(_numbers(document), _numbers(whole[photo_id]))
         for photo_id, document in some.items()
     )
 
 
-def _vectors(document: dict[str, object]) -> list[object]:
-    return [region["vec"] for region in document["regions"]]  # type: ignore[attr-defined]
+def _numbers(document: dict[str, object]) -> list[object]:
+    return [[*region["vec"], region["hubness"]] for region in document["regions"]]  # type: ignore[attr-defined]
 
 
-def _without_vectors(document: dict[str, object]) -> dict[str, object]:
-    return {**document, "regions": [{**region, "vec": None} for region in document["regions"]]}  # type: ignore[attr-defined]
+def _without_numbers(document: dict[str, object]) -> dict[str, object]:
+    return {
+        **document,
+        "regions": [{**region, "vec": None, "hubness": None} for region in document["regions"]],  # type: ignore[attr-defined]
+    }
 
 
 def is_complete(index: TargetIndex, whole: Documents) -> bool:
