@@ -64,6 +64,9 @@ def _hit(found: Mapping[str, Any], query: Query) -> Hit:
         tuple(apart((_match(each, query.ranking) for each in inner[name]["hits"]["hits"]), query.request.boxes))
         for name in sorted(inner)
     )
+    # A document of schema 1 does not say by which recipe it was made.
+    if query.recipe_hash is not None and fields.get("recipe_hash", [query.recipe_hash]) != [query.recipe_hash]:
+        raise _Malformed("it was made by another recipe than the index's")
     if not all(matches):
         raise _Malformed("it has no region to show")
     score = found["_score"]

@@ -94,5 +94,18 @@ def in_folder(folder: str) -> Json:
     return {"bool": {"should": below, "minimum_should_match": 1}}
 
 
+def on_days(since: str | None, until: str | None, regions: Properties) -> Json:
+    """Photos taken on these days, both included, as the camera's clock showed them.
+
+    Where a document has no local day yet (it was written by schema 1), its instant counts, in UTC.
+    """
+    by_instant = between("regions.taken_at", since, until)
+    if "taken_on" not in regions:
+        return by_instant
+    of_schema_1 = {"must_not": [{"exists": {"field": "regions.taken_on"}}], "filter": [by_instant]}
+    ways = [between("regions.taken_on", since, until), {"bool": of_schema_1}]
+    return {"bool": {"should": ways, "minimum_should_match": 1}}
+
+
 def between(field: str, least: float | str | None, most: float | str | None) -> Json:
     return {"range": {field: {name: value for name, value in (("gte", least), ("lte", most)) if value is not None}}}

@@ -8,7 +8,7 @@ from datetime import date
 from typing import get_args
 
 from sorce.errors import QueryError
-from sorce.mappings.conditions import Condition, Json, Properties, Where, between, in_folder, spellings
+from sorce.mappings.conditions import Condition, Json, Properties, Where, between, in_folder, on_days, spellings
 from sorce.mappings.option import MOST_BYTES, check_options, option, refuse_reversed
 from sorce.mappings.values import Kind
 
@@ -84,9 +84,8 @@ class Filter:
             label = _bounds("quality", self.min_quality, None)
             found.append(Condition(label, between("regions.quality", self.min_quality, None)))
         if self.since is not None or self.until is not None:
-            # An index of schema 1 knows no local day, but only the instant.
-            day = "regions.taken_on" if "taken_on" in regions else "regions.taken_at"
-            found.append(Condition(_bounds("day", self.since, self.until), between(day, self.since, self.until)))
+            days = on_days(self.since, self.until, regions)
+            found.append(Condition(_bounds("day", self.since, self.until), days))
         found += [Where.parse(text).condition() for text in self.where]
         return found
 

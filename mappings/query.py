@@ -35,7 +35,7 @@ CLOSENESS = "_score >= 1 ? _score : Math.max(0, 2 - 1 / _score)"
 DISTANCE = "_score >= 1 ? Math.max(0, 1 - _score / 2) : Math.min(1, 0.5 / _score)"
 WITH_MINIMUM = f"double closeness = {CLOSENESS}; closeness - 1 < params.min_similarity ? 0 : closeness"
 
-PHOTO_FIELDS = ["photo_id", "uri", "file_name", "folder", "width", "height"]
+PHOTO_FIELDS = ["photo_id", "uri", "file_name", "folder", "width", "height", "recipe_hash"]
 NO_COSINE = 9
 """Stands where a region has no vector, so that no cosine is known; a cosine is at most 1."""
 COSINE = "similarity"
@@ -48,7 +48,8 @@ MATCH_FIELDS = [f"regions.{name}" for name in ("id", "kind", "x1", "y1", "x2", "
 class Query:
     """A request bound to one index: its texts as vectors, its conditions as clauses, and what ranks a region.
 
-    `clauses` are on `regions.*` (`sorce.mappings.filters`).
+    `clauses` are on `regions.*` (`sorce.mappings.filters`). `recipe_hash` is that of the index's recipe: a document
+    that was made by another holds vectors that cannot be compared.
     """
 
     request: SearchRequest
@@ -56,6 +57,7 @@ class Query:
     nots: Sequence[QueryVector] = ()
     clauses: Clauses = ()
     ranking: Ranking = PLAIN
+    recipe_hash: str | None = None
 
     @property
     def candidates(self) -> int:

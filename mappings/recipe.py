@@ -25,6 +25,11 @@ NAMES_OF_0_1 = {
 """What parameters were called in 0.1.0: its indices hold the same recipes under these names."""
 
 
+_PLAIN = (str, int, float, bool, type(None))
+_VALUES = {"parameters": _PLAIN, "prompts": (str,), "matching": (int, float), "bank": _PLAIN}
+"""What the values of a recipe's mappings may be."""
+
+
 @dataclass(frozen=True)
 class Recipe:
     """Two indices with equal recipes hold comparable vectors, whatever device or number format made them.
@@ -78,14 +83,35 @@ class Recipe:
 
     @classmethod
     def from_meta(cls, meta: Mapping[str, Any], index: str) -> Recipe:
-        """Read back from an index's mapping. Raises IndexMissing where the index is not sorce's."""
+        """Read back from an index's mapping. Raises IndexMissing where the index is not sorce's, or it is malformed."""
         try:
             given = meta["sorce"]["recipe"]
-            return cls(**{**given, "parameters": _renamed(given["parameters"])})
+            found = cls(**{**given, "parameters": _renamed(given["parameters"])})
         except (KeyError, TypeError, AttributeError) as error:
             raise IndexMissing(
                 f"index '{index}' holds no sorce recipe; name an index that `sorce ingest` made, or a new one."
             ) from error
+        if wrong := found._malformed():
+            raise IndexMissing(
+                f"the recipe of index '{index}' is malformed ({wrong}), so what wrote it was not `sorce ingest`; name "
+                "another index."
+            )
+        return found
+
+    def _malformed(self) -> str | None:
+        """Which field is of another type than it says; None where none is."""
+        for name in ("model", "revision", "regions", "backend"):
+            if not isinstance(getattr(self, name), str):
+                return f"{name} is no text"
+        if type(self.dimension) is not int or self.dimension < 1:
+            return "dimension is no whole number above 0"
+        for name, kinds in _VALUES.items():
+            given = getattr(self, name)
+            if not isinstance(given, Mapping) or not all(isinstance(value, kinds) for value in given.values()):
+                return f"{name} holds other values than it may"
+        if self.matching and self.matching.keys() != {"scale", "bias"}:
+            return "matching is not a scale and a bias"
+        return None
 
     def differences(self, other: Recipe) -> list[str]:
         """What differs, each as `name: mine / theirs`."""

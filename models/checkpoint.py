@@ -15,6 +15,7 @@ MINI = "mini"
 FOLDER = "folder"
 
 HUB_NAME = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
+COMMIT = re.compile(r"[0-9a-f]{40}")
 # Kinds of files that can change a vector; model cards, code and notes on the training cannot.
 DECISIVE = {".bin", ".jinja", ".json", ".model", ".pt", ".safetensors", ".tiktoken", ".txt"}
 IDLE = {"training", "training.json"}
@@ -60,21 +61,48 @@ def find(name: str) -> Checkpoint:
 def find_again(recipe: Recipe, folder: str | None = None) -> Checkpoint:
     """The very files that made an index. Raises ModelError where they are not to be had.
 
-    `folder` is where the user says that the model of a `folder` recipe lies: its content must be the recipe's.
+    `folder` is the model that the user names, if any: for a `folder` recipe where it lies, else the recipe's own name.
+    An index never decides which local files are read: a recipe is data, and may have been written by anybody.
     """
     if recipe.model == MINI:
         found, remedy = find(MINI), "ingest again into another index, or install the sorce that made this one"
     elif recipe.model != FOLDER:
-        return Checkpoint(recipe.model, recipe.model, recipe.revision)
+        return _of_hub(recipe, folder)
     elif folder is None:
         raise ModelError(
             "the index was made with a model from a folder, and an index does not know where; name the folder."
         )
     else:
         found, remedy = _folder(FOLDER, Path(folder)), "name the folder whose model made it"
+    if recipe.model == MINI and folder not in (None, MINI):
+        raise _other(recipe, folder)
     if found.revision != recipe.revision:
         raise ModelError(f"the index was made with another model than '{found.name}' ({recipe.revision}); {remedy}.")
     return found
+
+
+def _of_hub(recipe: Recipe, named: str | None) -> Checkpoint:
+    """The hub's model of a recipe, at its commit."""
+    if not HUB_NAME.fullmatch(recipe.model) or not COMMIT.fullmatch(recipe.revision):
+        raise ModelError(
+            f"the index says that its model is {recipe.model!r} at {recipe.revision!r}, which is no name and commit of "
+            "the hub; an index does not decide which local files are read."
+        )
+    if named not in (None, recipe.model):
+        raise _other(recipe, named)
+    # The library would open a folder of this name instead of the hub's model.
+    if Path(recipe.model).exists():
+        raise ModelError(
+            f"there is a folder '{recipe.model}' here, which would be read instead of the hub's model of that name; "
+            "run the command in another folder."
+        )
+    return Checkpoint(recipe.model, recipe.model, recipe.revision)
+
+
+def _other(recipe: Recipe, named: str | None) -> ModelError:
+    return ModelError(
+        f"the index was made with model {recipe.model!r}, not {named!r}; leave the model out, or name another index."
+    )
 
 
 def _folder(model: str, place: Path) -> Checkpoint:

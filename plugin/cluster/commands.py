@@ -14,6 +14,7 @@ from sorce.plugin.cluster.endpoint import key_from_environment, parse
 from sorce.plugin.cluster.install import install, uninstall
 from sorce.plugin.cluster.role import ROLES, role
 from sorce.plugin.cluster.status import refuse_missing, status
+from sorce.terminal import printable
 
 
 @click.group()
@@ -74,7 +75,8 @@ def status_(
         click.echo(json.dumps([{"step": step.name, "works": step.works, "problem": step.problem} for step in steps]))
     else:
         for step in steps:
-            click.echo(f"{'ok   ' if step.works else 'WRONG'}  {step.name}{'' if step.works else f': {step.problem}'}")
+            problem = "" if step.problem is None else f": {printable(step.problem)}"
+            click.echo(f"{'ok   ' if step.works else 'WRONG'}  {step.name}{problem}")
     return 0 if all(step.works for step in steps) else 1
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from sorce.mappings import Hits
 from sorce.mappings.found import FoundIndex
 from sorce.mappings.request import SearchRequest
 from sorce.models import load_encoder
+from sorce.models.notes import note_of
 from sorce.options import Cluster
 from sorce.plugin.query.options import request
 from sorce.plugin.query.search import ClientSearch, Searcher
@@ -59,7 +61,8 @@ def search(asked: SearchRequest, index: str, cluster: Cluster, here: bool, **giv
       sorce search "a kite" --server --json
     """
     with cluster.client() as client:
-        hits = _searcher(client, find_index(client, index), here, given).search(asked)
+        found = find_index(client, index)
+        hits = _noted(_searcher(client, found, here, given).search(asked), found)
     if given["as_json"]:
         click.echo(json.dumps(hits_as_json(hits, asked)))
     else:
@@ -74,13 +77,15 @@ def search(asked: SearchRequest, index: str, cluster: Cluster, here: bool, **giv
             click.get_current_context().exit(DONE_WITH_REJECTS)
 
 
+def _noted(hits: Hits, found: FoundIndex) -> Hits:
+    """With what a person should know of the index's model."""
+    note = note_of(found.recipe)
+    return hits if note is None else replace(hits, notes=(*hits.notes, note))
+
+
 def _tell(hits: Hits, asked: SearchRequest) -> None:
-    said = notes(hits)
-    if hits:
-        click.echo(table(hits, asked.phrases))
-    else:
-        click.echo("nothing found.")
-    for sentence in said:
+    click.echo(table(hits, asked.phrases) if hits else "nothing found.")
+    for sentence in notes(hits):
         click.echo(printable(sentence), err=True)
 
 

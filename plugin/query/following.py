@@ -30,7 +30,8 @@ class Following(ABC):
     """Looks the index up once, and sends every request to the name that was given.
 
     So the filter and the routing of an alias hold. Where a hit is of another index, or where there is no hit, the name
-    is looked up again, and the search repeated if it stands for another index.
+    is looked up again, and the search repeated if it stands for another index. The same where a document is left out:
+    it may be of an index that was made again under the same name, with another recipe.
     """
 
     def __init__(self, client: OpenSearch, index: str | FoundIndex) -> None:
@@ -42,7 +43,7 @@ class Following(ABC):
         """The photos found, best first. Raises QueryError, ClusterError."""
         for _ in range(TRIES):
             hits, refusal = self._tried(request)
-            if hits:
+            if hits and not hits.left_out:
                 return hits
             found = find_index(self.client, self.found.asked)
             if found != self.found:

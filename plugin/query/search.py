@@ -64,7 +64,8 @@ class ClientSearch(Following):
         vectors = self._encoder().embed_texts(request.texts)
         split = len(request.phrases)
         phrases, nots = list(vectors[:split]), list(vectors[split:])
-        return Query(bound_to(request, self.found), phrases, nots, request.filter.clauses(regions), by)
+        clauses = request.filter.clauses(regions)
+        return Query(bound_to(request, self.found), phrases, nots, clauses, by, self.found.recipe.hash)
 
     def _encoder(self) -> TextEncoder:
         if self._loaded[0] != self.found.recipe:

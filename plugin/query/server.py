@@ -53,7 +53,8 @@ class ServerSearch(Following):
         regions = regions_of(self.found)
         request.filter.check(regions, self.found.asked)
         by = ranking(self.found.recipe, request.rank, request.debias)
-        return Query(bound_to(request, self.found), request.phrases, request.nots, request.filter.clauses(regions), by)
+        clauses, recipe_hash = request.filter.clauses(regions), self.found.recipe.hash
+        return Query(bound_to(request, self.found), request.phrases, request.nots, clauses, by, recipe_hash)
 
     def _ask(self, params: Json, allow_partial: bool) -> Json:
         index, name = self.found.asked, Names(self.found.asked).search

@@ -84,12 +84,24 @@ class Corpus:
 
     def load(self, client: OpenSearch, index: str, recipe: Recipe = RECIPE) -> None:
         client.indices.create(index=index, body=index_body(recipe, {"index.number_of_replicas": 0}))
+        self.fill(client, index, recipe)
+
+    def load_half(self, client: OpenSearch, index: str) -> None:
+        """Into an index of two shards, of which the one that stays empty is assigned to no node."""
+        settings = {"number_of_replicas": 0, "number_of_shards": 2, "routing.allocation.total_shards_per_node": 1}
+        body = index_body(RECIPE, {f"index.{name}": value for name, value in settings.items()})
+        client.indices.create(index=index, body=body, params={"wait_for_active_shards": "0"})
+        client.cluster.health(index=index, params={"wait_for_no_initializing_shards": "true"})
+        routing = next(str(each) for each in range(20) if assigned(client, index, str(each)))
+        self.fill(client, index, RECIPE, {"routing": routing})
+
+    def fill(self, client: OpenSearch, index: str, recipe: Recipe, params: Mapping[str, str] | None = None) -> None:
         client.indices.put_mapping(index=index, body=attributes_mapping(self.photos[0].attributes))
         lines = []
         for photo, regions in zip(self.photos, self.regions, strict=True):
-            body = document(photo, regions, datetime(2026, 7, 1, tzinfo=UTC))
+            body = document(photo, regions, datetime(2026, 7, 1, tzinfo=UTC), recipe.hash)
             lines += [orjson.dumps({"index": {"_id": photo.file.photo_id}}), orjson.dumps(body, None, SERIALIZE_NUMPY)]
-        answer = client.bulk(body=b"\n".join(lines) + b"\n", index=index, params={"refresh": "true"})
+        answer = client.bulk(body=b"\n".join(lines) + b"\n", index=index, params={"refresh": "true", **(params or {})})
         assert not answer["errors"], answer["items"][0]
 
     def keeps(self, i: int, r: int, request: SearchRequest) -> bool:
@@ -165,6 +177,12 @@ class Corpus:
     def _match(self, i: int, r: int, similarity: float) -> Match:
         region = self.regions[i][r]
         return Match(r, region.box, region.kind, region.box.share_of(1000, 800), region.quality, similarity)
+
+
+def assigned(client: OpenSearch, index: str, routing: str) -> bool:
+    """Whether the shard of this routing is assigned to a node."""
+    [copies] = client.search_shards(index=index, params={"routing": routing})["shards"]
+    return bool(copies) and copies[0]["state"] == "STARTED"
 
 
 SERIALIZE_NUMPY = orjson.OPT_SERIALIZE_NUMPY

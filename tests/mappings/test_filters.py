@@ -43,3 +43,18 @@ def test_conditions_on_attributes(text: str, clause: dict) -> None:
 def test_a_condition_that_is_none_is_refused(text: str) -> None:
     with pytest.raises(QueryError, match="write key=value"):
         Filter(where=[text])
+
+
+@pytest.mark.fault("6.6.3")
+def test_a_folder_is_found_in_either_unicode_form() -> None:
+    composed, decomposed = "M\u00fcller \u00dcbung", "Mu\u0308ller U\u0308bung"
+    for typed in (composed, decomposed):
+        [clause] = Filter(folder=typed).clauses({})
+        terms = {way["term"]["regions.folder"] for way in clause["bool"]["should"] if "term" in way}
+        assert terms == {composed, decomposed}
+
+
+@pytest.mark.fault("6.s.31")
+def test_an_attribute_is_found_in_either_unicode_form() -> None:
+    [clause] = Filter(where="city=Z\u00fcrich").clauses({})
+    assert clause == {"terms": {"regions.attributes.city": ["Z\u00fcrich", "Zu\u0308rich"]}}

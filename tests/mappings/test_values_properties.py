@@ -75,7 +75,7 @@ recipes = st.builds(
     backend=words,
     parameters=st.dictionaries(words, plain, max_size=4),
     prompts=st.dictionaries(words, words, max_size=3),
-    matching=st.dictionaries(st.sampled_from(["scale", "bias"]), numbers),
+    matching=st.just({}) | st.fixed_dictionaries({"scale": numbers, "bias": numbers}),
     bank=st.dictionaries(words, plain, max_size=2),
 )
 

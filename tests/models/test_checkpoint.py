@@ -4,6 +4,7 @@ from dataclasses import replace
 import pytest
 
 from sorce.errors import ModelError
+from sorce.mappings import Recipe
 from sorce.models.checkpoint import content_hash, find, find_again
 from sorce.models.encoder import Encoder
 
@@ -107,3 +108,37 @@ def test_a_checkpoint_of_the_hub_gets_its_commit(checkpoints, tmp_path, monkeypa
     assert again.checkpoint.revision == commit
     with pytest.raises(ModelError, match="acme/clip"):
         Encoder(replace(encoder.checkpoint, revision="f" * 40), "cpu")
+
+
+@pytest.mark.fault("4.3.1", "4.3.2", "4.s.7")
+@pytest.mark.parametrize("model", ["{folder}", "../clip", "./clip", "~/clip", "clip", "a/b/c"])
+def test_an_index_never_decides_which_local_files_are_read(folder, model, monkeypatch):
+    monkeypatch.chdir(folder.parent)
+    recipe = Recipe(model.format(folder=folder), "a" * 40, "whole", 8, "numpy")
+    with pytest.raises(ModelError, match="an index does not decide which local files are read"):
+        find_again(recipe)
+
+
+@pytest.mark.fault("4.s.8")
+def test_a_folder_that_is_named_like_the_hubs_model_is_not_read(tmp_path, monkeypatch):
+    (tmp_path / "acme" / "clip").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ModelError, match="would be read instead of the hub's model"):
+        find_again(Recipe("acme/clip", "a" * 40, "whole", 8, "numpy"))
+
+
+@pytest.mark.fault("4.s.9")
+@pytest.mark.parametrize("revision", ["../../../secret", "main", "", "A" * 40])
+def test_an_index_names_a_commit_and_nothing_else(revision):
+    with pytest.raises(ModelError, match="no name and commit of the hub"):
+        find_again(Recipe("acme/clip", revision, "whole", 8, "numpy"))
+
+
+@pytest.mark.fault("5.2.1")
+def test_another_model_than_the_index_was_made_with_is_refused(folder):
+    hub, mini = Recipe("acme/clip", "a" * 40, "whole", 8, "numpy"), Recipe("mini", "sha256:0", "whole", 8, "numpy")
+    for recipe in (hub, mini):
+        for named in ("other/clip", str(folder)):
+            with pytest.raises(ModelError, match=r"was made with model .*; leave the model out"):
+                find_again(recipe, named)
+    assert find_again(hub, "acme/clip").place == "acme/clip"

@@ -7,6 +7,7 @@ import sys
 import uuid
 from pathlib import Path
 
+import pytest
 from PIL import Image
 
 import sorce
@@ -54,3 +55,32 @@ def test_an_index_that_lives_on_follows_its_alias_and_loads_no_encoder_twice(ope
         finally:
             client.indices.delete(index=f"{alias}-*")
     assert loaded == ["1", "2"]
+
+
+@pytest.mark.fault("5.4.1", "5.4.2")
+def test_a_search_takes_the_folder_and_the_device_that_were_named(
+    monkeypatch: pytest.MonkeyPatch, opensearch: str
+) -> None:
+    asked: list[tuple[object, ...]] = []
+
+    def load_encoder(*arguments: object) -> FakeModel:
+        asked.append(arguments)
+        return FakeModel()
+
+    monkeypatch.setattr(sorce.index, "load_encoder", load_encoder)
+    index = sorce.open_index("photos", opensearch, model="./folder", device="cpu", batch_size=8)
+    recipe = FakeModel().recipe
+    index._encoder_of(recipe)
+    assert asked == [(recipe, "cpu", "./folder", False)]
+
+
+@pytest.mark.fault("5.3.5")
+def test_one_folder_may_be_given_by_itself(opensearch: str, tmp_path: Path) -> None:
+    Image.new("RGB", (40, 40), "red").save(tmp_path / "a.png")
+    name = f"test-api-{uuid.uuid4().hex[:8]}"
+    with connect(opensearch) as client:
+        try:
+            for photos in (str(tmp_path), tmp_path):
+                assert sorce.Index(client, name, FakeModel).ingest(photos).photos == 1
+        finally:
+            client.indices.delete(index=name)

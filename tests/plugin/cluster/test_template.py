@@ -101,6 +101,32 @@ def test_what_is_not_understood_is_refused(
     assert said in reason(refused.value)
 
 
+@pytest.mark.parametrize(
+    ("params", "said"),
+    [
+        pytest.param(
+            {"siez": 2}, "sorce: there is no parameter siez; there are text, and", marks=pytest.mark.fault("5.5.1")
+        ),
+        pytest.param({"exact": "false"}, "sorce: exact must be true or false", marks=pytest.mark.fault("5.5.2")),
+        pytest.param({"text": {"x": 1}}, "sorce: text must be one text", marks=pytest.mark.fault("5.5.3")),
+        pytest.param({"and": True}, "sorce: and must be one text", marks=pytest.mark.fault("5.5.4")),
+        pytest.param({"not": 3}, "sorce: not must be one text", marks=pytest.mark.fault("5.s.9")),
+        pytest.param({"boxes": "2"}, "sorce: boxes must be a number", marks=pytest.mark.fault("5.s.9")),
+        pytest.param(
+            {"filter": [{"term": {"regions.kind": "tile"}}], "folder": "/a"},
+            "sorce: there is no parameter folder",
+            marks=pytest.mark.fault("5.s.10"),
+        ),
+    ],
+)
+def test_what_mustache_passes_over_is_refused(
+    client: OpenSearch, installed: str, params: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(exceptions.RequestError) as refused:
+        ask(client, installed, {"text": "a kite", **params})
+    assert said in str(refused.value.info)
+
+
 @pytest.mark.parametrize("name", ["size", "boxes", "k", "ef_search", "min_similarity"])
 @pytest.mark.parametrize("value", ['5, "explain": true', "5}, {", [5, 6], {"a": 1}])
 def test_a_number_that_is_none_is_refused(client: OpenSearch, installed: str, name: str, value: Any) -> None:
