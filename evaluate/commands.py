@@ -7,7 +7,7 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import product
 from pathlib import Path
@@ -119,19 +119,25 @@ def evaluate(
     if exact and keep:
         raise click.UsageError("--exact makes no index to keep; leave one of the two out.")
     setups = model_setups(models, regions)
-    if save is not None:
-        # Before the run, which may take hours.
-        make_folder(save)
-    chosen = BENCHMARKS[benchmark]
-    labels = chosen.read(folder, truth)
-    for sentence in labels.remarks:
-        click.echo(f"note: {sentence}", err=True)
+    run = _read(benchmark, folder, truth, save)
     with _client(exact, cluster) as client:
         how = "exact, in memory" if client is None else f"OpenSearch {client.info()['version']['number']}"
         load = partial(load_model, device=device, trust_remote_code=trust_remote_code)
-        results = _run_all(setups, BenchmarkRun(chosen, labels, client, keep, _progress), how, load, save)
-    _report(results_as_json(benchmark, how, labels.remarks, results), results, out, as_json)
+        run = replace(run, client=client, keep=keep, progress=_progress)
+        results = _run_all(setups, run, how, load, save)
+    _report(results_as_json(benchmark, how, run.truth.remarks, results), results, out, as_json)
     return DONE_WITH_REJECTS if any(result.rejected for result in results.values()) else 0
+
+
+def _read(benchmark: str, folder: Path, truth: Path | None, drawings: Path | None) -> BenchmarkRun:
+    """Reads the label file, and prints its remarks. Raises GroundTruthError, SorceError."""
+    if drawings is not None:
+        # Before the run, which may take hours.
+        make_folder(drawings)
+    run = BenchmarkRun.of(benchmark, folder, truth)
+    for sentence in run.truth.remarks:
+        click.echo(f"note: {sentence}", err=True)
+    return run
 
 
 def _run_all(

@@ -16,7 +16,6 @@ from tests.evaluate.labelling import answers, draw, tuples
 GOOD = {"image_id": 1, "category_id": 7, "bbox": [10, 20, 30, 40]}
 CUP = {"cup": {"a.jpg": [(10, 20, 40, 60)]}}
 NO_KITE = "classes that no picture here shows, not asked for: 1 (first: kite)."
-fault = pytest.mark.fault
 
 
 def without(row: dict[str, Any], key: str) -> dict[str, Any]:
@@ -26,13 +25,17 @@ def without(row: dict[str, Any], key: str) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("bad", "remark"),
     [
-        pytest.param(without(GOOD, "bbox"), "annotations that have no 'bbox'", marks=fault("8.1.1")),
-        pytest.param({**GOOD, "bbox": []}, "annotations that have no 'bbox'", marks=fault("8.1.2")),
-        pytest.param({**GOOD, "bbox": None}, "annotations that have no 'bbox'", marks=fault("8.1.3")),
+        pytest.param(without(GOOD, "bbox"), "annotations that have no 'bbox'", marks=pytest.mark.fault("8.1.1")),
+        pytest.param({**GOOD, "bbox": []}, "annotations that have no 'bbox'", marks=pytest.mark.fault("8.1.2")),
+        pytest.param({**GOOD, "bbox": None}, "annotations that have no 'bbox'", marks=pytest.mark.fault("8.1.3")),
         pytest.param(
-            {**GOOD, "category_id": 99}, "annotations of a class without one valid name", marks=fault("8.1.4")
+            {**GOOD, "category_id": 99},
+            "annotations of a class without one valid name",
+            marks=pytest.mark.fault("8.1.4"),
         ),
-        pytest.param(without(GOOD, "category_id"), "annotations that have no 'category_id'", marks=fault("8.1.5")),
+        pytest.param(
+            without(GOOD, "category_id"), "annotations that have no 'category_id'", marks=pytest.mark.fault("8.1.5")
+        ),
         pytest.param({**GOOD, "bbox": [1, 2, 3]}, "annotations whose 'bbox' is not four finite numbers"),
         pytest.param({**GOOD, "bbox": "1 2 3 4"}, "annotations whose 'bbox' is not four finite numbers"),
         pytest.param({**GOOD, "bbox": {"x": 1}}, "annotations whose 'bbox' is not four finite numbers"),
@@ -41,13 +44,13 @@ def without(row: dict[str, Any], key: str) -> dict[str, Any]:
         pytest.param(
             {**GOOD, "bbox": [1, 2, float("nan"), 4]},
             "annotations whose 'bbox' is not four finite numbers",
-            marks=fault("8.s.1"),
+            marks=pytest.mark.fault("8.s.1"),
         ),
         pytest.param({**GOOD, "bbox": [1, 2, 10**400, 4]}, "annotations whose 'bbox' is not four finite numbers"),
         pytest.param(
             {**GOOD, "bbox": [50, 50, -9, 9]},
             "annotations whose 'bbox' has a negative width or height",
-            marks=fault("8.s.2"),
+            marks=pytest.mark.fault("8.s.2"),
         ),
         pytest.param(without(GOOD, "image_id"), "annotations that have no 'image_id'"),
         pytest.param({**GOOD, "image_id": [1]}, "annotations whose 'image_id' is neither a number nor a text"),
@@ -57,7 +60,7 @@ def without(row: dict[str, Any], key: str) -> dict[str, Any]:
         pytest.param(None, "annotations that are no JSON objects"),
     ],
 )
-@fault("8.1.6")
+@pytest.mark.fault("8.1.6")
 def test_a_bad_annotation_is_left_out_and_named_and_the_others_count(tmp_path: Path, bad: Any, remark: str) -> None:
     draw(tmp_path, "a.jpg")
     labelling.coco(tmp_path, GOOD, bad, bad)
@@ -67,7 +70,7 @@ def test_a_bad_annotation_is_left_out_and_named_and_the_others_count(tmp_path: P
     assert truth.remarks == (f"{remark}, left out: 2 (first: {example}).", NO_KITE)
 
 
-@fault("8.s.3")
+@pytest.mark.fault("8.s.3")
 @pytest.mark.parametrize(
     ("bad", "remark"),
     [
@@ -92,7 +95,7 @@ def test_a_bad_image_is_left_out_with_its_annotations(tmp_path: Path, bad: Any, 
     assert remark in truth.remarks
 
 
-@fault("8.s.4")
+@pytest.mark.fault("8.s.4")
 @pytest.mark.parametrize(
     "size", [{"width": 0, "height": 0}, {"width": None}, {"width": "w", "height": -1}, {"height": []}]
 )
@@ -105,7 +108,7 @@ def test_an_image_without_a_valid_size_keeps_its_boxes(tmp_path: Path, size: dic
     assert truth.remarks[0].endswith(": 1 (first: instances.json, image 1).")
 
 
-@fault("8.s.5")
+@pytest.mark.fault("8.s.5")
 @pytest.mark.parametrize(
     ("bad", "remark"),
     [
@@ -127,7 +130,7 @@ def test_a_bad_category_is_left_out_and_its_annotations_are_counted(tmp_path: Pa
     assert truth.remarks == (remark, f"{coco.UNNAMED_CLASS}: 1 (first: 9 in instances.json, annotation 2).")
 
 
-@fault("8.s.6")
+@pytest.mark.fault("8.s.6")
 def test_categories_that_share_an_id_are_left_out(tmp_path: Path) -> None:
     draw(tmp_path, "a.jpg")
     categories = [{"id": 7, "name": "cup"}, {"id": 8, "name": "kite"}, {"id": 8, "name": "bus"}]
@@ -143,7 +146,7 @@ def test_categories_that_share_an_id_are_left_out(tmp_path: Path) -> None:
 OBJECT = {"label": "cup", "box": [10, 20, 40, 60]}
 
 
-@fault("8.s.7")
+@pytest.mark.fault("8.s.7")
 @pytest.mark.parametrize(
     ("bad", "remark"),
     [
@@ -155,7 +158,9 @@ OBJECT = {"label": "cup", "box": [10, 20, 40, 60]}
         ({**OBJECT, "label": ["cup"]}, "whose 'label' is no text"),
         ({**OBJECT, "label": ""}, "whose 'label' is blank"),
         pytest.param(
-            {**OBJECT, "label": "a" * 2001}, "whose 'label' is longer than 2,000 characters", marks=fault("8.s.31")
+            {**OBJECT, "label": "a" * 2001},
+            "whose 'label' is longer than 2,000 characters",
+            marks=pytest.mark.fault("8.s.31"),
         ),
         ([], "that are no JSON objects"),
     ],
@@ -171,7 +176,7 @@ def test_a_bad_object_costs_itself_and_not_its_line(tmp_path: Path, bad: Any, re
 GOOD_LINE = {"image": "a.jpg", "objects": [OBJECT]}
 
 
-@fault("8.s.8")
+@pytest.mark.fault("8.s.8")
 @pytest.mark.parametrize(
     ("bad", "remark"),
     [
@@ -196,7 +201,7 @@ def test_a_bad_line_costs_itself(tmp_path: Path, bad: Any, remark: str) -> None:
 CAPTION = {"image": "a.jpg", "caption": "a cup", "bbox": [[10, 20, 30, 40]]}
 
 
-@fault("8.s.9")
+@pytest.mark.fault("8.s.9")
 @pytest.mark.parametrize(
     ("bad", "remark"),
     [
@@ -216,7 +221,7 @@ def test_a_bad_line_of_sorce_1k_costs_itself(tmp_path: Path, bad: Any, remark: s
     assert truth.remarks[1:] == (f"{remark}: 1 (first: dataset.jsonl, line 1).",)
 
 
-@fault("8.s.10")
+@pytest.mark.fault("8.s.10")
 @pytest.mark.parametrize(
     ("boxes", "remark"),
     [
@@ -241,7 +246,7 @@ def test_a_bad_box_of_sorce_1k_costs_neither_the_others_nor_the_caption(
 EXPRESSION = {"image": "a.jpg", "bbox": [10, 20, 30, 40], "ref": "the cup", "id": 1}
 
 
-@fault("8.s.11")
+@pytest.mark.fault("8.s.11")
 @pytest.mark.parametrize(
     ("bad", "remark"),
     [
@@ -269,7 +274,7 @@ def yolo_folder(folder: Path, rows: str, names: str = "names: [cup, kite]\n") ->
     (folder / "data.yaml").write_text(names)
 
 
-@fault("8.s.12")
+@pytest.mark.fault("8.s.12")
 @pytest.mark.parametrize(
     ("bad", "remark"),
     [
@@ -290,7 +295,7 @@ def test_a_bad_row_of_yolo_costs_itself(tmp_path: Path, bad: str, remark: str) -
     assert truth.remarks[0] == f"rows {remark}, left out: 1 (first: labels/a.txt, line 1)."
 
 
-@fault("8.2.1")
+@pytest.mark.fault("8.2.1")
 @pytest.mark.parametrize(
     ("shape", "points"), [("[3, 2]", "0.1 0.1 0.9 0.9 0 0"), ("[2, 3]", "0.1 0.1 2 0.9 0.9 0"), ("[2, 3]", "")]
 )
@@ -301,7 +306,7 @@ def test_a_pose_s_box_is_the_one_before_its_key_points(tmp_path: Path, shape: st
     assert truth.remarks == ()
 
 
-@fault("8.s.13")
+@pytest.mark.fault("8.s.13")
 def test_a_row_with_other_key_points_than_kpt_shape_is_left_out(tmp_path: Path) -> None:
     rows = "0 0.5 0.5 0.1 0.2 0.1 0.1 0.9 0.9\n0 0.5 0.5 0.1 0.2 0.1 0.1\n"
     yolo_folder(tmp_path, rows, "kpt_shape: [2, 2]\nnames: [cup]\n")
@@ -336,7 +341,7 @@ def test_oriented_boxes_and_segments_become_the_box_round_them(
     assert answers(yolo.read(tmp_path)) == {"cup": {"images/a.jpg": [pytest.approx(box)]}}
 
 
-@fault("8.3.5")
+@pytest.mark.fault("8.3.5")
 @pytest.mark.parametrize("form", ["list", "mapping"])
 def test_class_names_are_those_written(tmp_path: Path, form: str) -> None:
     written = ["yes", "no", "on", "off", "007", "12:30", "null", "1.0", "2024-01-01", "0x1F", "~"]
@@ -346,7 +351,7 @@ def test_class_names_are_those_written(tmp_path: Path, form: str) -> None:
     assert sorted(answers(yolo.read(tmp_path))) == sorted(written)
 
 
-@fault("8.s.14")
+@pytest.mark.fault("8.s.14")
 def test_a_bad_class_name_costs_itself(tmp_path: Path) -> None:
     names = "names:\n  0: cup\n  1: [a, b]\n  two: kite\n  3: ''\n"
     yolo_folder(tmp_path, "0 0.5 0.5 0.1 0.2\n1 0.5 0.5 0.1 0.2\n", names)

@@ -18,11 +18,10 @@ from tests.evaluate.labelling import answers, draw
 ANNOTATION = {"image_id": 1, "category_id": 7, "bbox": [10, 20, 30, 40]}
 CUP = {"cup": {"a.jpg": [(10, 20, 40, 60)]}}
 ROW = {"image": "a.jpg", "objects": [{"label": "cup", "box": [10, 20, 40, 60]}]}
-fault = pytest.mark.fault
 ENCODINGS = [
     pytest.param("utf-8-sig"),
-    pytest.param("utf-16", marks=fault("8.s.15")),
-    pytest.param("utf-32", marks=fault("8.s.15")),
+    pytest.param("utf-16", marks=pytest.mark.fault("8.s.15")),
+    pytest.param("utf-32", marks=pytest.mark.fault("8.s.15")),
 ]
 
 
@@ -32,7 +31,7 @@ def encode_again(file: Path, encoding: str) -> None:
     assert file.read_bytes()[:2] in (codecs.BOM_UTF8[:2], codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, b"\0\0")
 
 
-@fault("8.3.1")
+@pytest.mark.fault("8.3.1")
 @pytest.mark.parametrize("encoding", ENCODINGS)
 def test_coco_with_a_byte_order_mark_is_read(tmp_path: Path, encoding: str) -> None:
     draw(tmp_path, "a.jpg")
@@ -40,7 +39,7 @@ def test_coco_with_a_byte_order_mark_is_read(tmp_path: Path, encoding: str) -> N
     assert answers(coco.read(tmp_path)) == CUP
 
 
-@fault("8.3.2")
+@pytest.mark.fault("8.3.2")
 @pytest.mark.parametrize("encoding", ENCODINGS)
 def test_json_lines_with_a_byte_order_mark_are_read(tmp_path: Path, encoding: str) -> None:
     draw(tmp_path, "a.jpg")
@@ -49,7 +48,7 @@ def test_json_lines_with_a_byte_order_mark_are_read(tmp_path: Path, encoding: st
     assert answers(lines.read(tmp_path)) == CUP
 
 
-@fault("8.s.16")
+@pytest.mark.fault("8.s.16")
 @pytest.mark.parametrize("encoding", ENCODINGS)
 def test_sorec_and_sorce_1k_with_a_byte_order_mark_are_read(tmp_path: Path, encoding: str) -> None:
     draw(tmp_path, "full_res/a.jpg")
@@ -64,11 +63,11 @@ def test_sorec_and_sorce_1k_with_a_byte_order_mark_are_read(tmp_path: Path, enco
 @pytest.mark.parametrize(
     "names",
     [
-        pytest.param("classes.txt", marks=fault("8.3.4")),
-        pytest.param("data.yaml", marks=fault("8.s.17")),
+        pytest.param("classes.txt", marks=pytest.mark.fault("8.3.4")),
+        pytest.param("data.yaml", marks=pytest.mark.fault("8.s.17")),
     ],
 )
-@fault("8.3.3")
+@pytest.mark.fault("8.3.3")
 def test_yolo_with_byte_order_marks_is_read(tmp_path: Path, encoding: str, names: str) -> None:
     draw(tmp_path, "a.jpg")
     (tmp_path / "a.txt").write_text("0 0.5 0.5 1 1\n")
@@ -82,7 +81,7 @@ def test_yolo_with_byte_order_marks_is_read(tmp_path: Path, encoding: str, names
     assert f"{yolo.STRAY}: 1 (first: gone.txt)." in truth.remarks
 
 
-@fault("8.s.18")
+@pytest.mark.fault("8.s.18")
 @pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
 def test_utf_16_without_a_byte_order_mark_is_one_sentence(tmp_path: Path, encoding: str) -> None:
     draw(tmp_path, "a.jpg")
@@ -101,7 +100,7 @@ def test_utf_16_that_is_cut_short_is_one_sentence(tmp_path: Path) -> None:
         lines.read(tmp_path)
 
 
-@fault("8.s.19")
+@pytest.mark.fault("8.s.19")
 def test_bytes_that_are_not_utf_8_cost_their_own_row(tmp_path: Path) -> None:
     draw(tmp_path, "a.jpg", "b.jpg")
     bad = {"image": "b.jpg", "objects": [{"label": "Tür", "box": [1, 2, 3, 4]}]}
@@ -114,7 +113,7 @@ def test_bytes_that_are_not_utf_8_cost_their_own_row(tmp_path: Path) -> None:
     )
 
 
-@fault("8.s.20")
+@pytest.mark.fault("8.s.20")
 @pytest.mark.parametrize("end", ["\r\n", "\r", "\n\n \n"])
 def test_any_line_end_and_empty_lines_are_read(tmp_path: Path, end: str) -> None:
     draw(tmp_path, "a.jpg", "b.jpg", "c.jpg")
@@ -126,7 +125,7 @@ def test_any_line_end_and_empty_lines_are_read(tmp_path: Path, end: str) -> None
     assert list(answers(yolo.read(tmp_path))) == ["cup", "kite"]
 
 
-@fault("8.s.21")
+@pytest.mark.fault("8.s.21")
 @pytest.mark.parametrize("separator", ["\u2028", "\u0085", "\x0b"])
 def test_a_line_ends_only_at_a_line_end(tmp_path: Path, separator: str) -> None:
     draw(tmp_path, "a.jpg")
@@ -136,7 +135,7 @@ def test_a_line_ends_only_at_a_line_end(tmp_path: Path, separator: str) -> None:
     assert answers(lines.read(tmp_path)) == {label: CUP["cup"]}
 
 
-@fault("8.s.22")
+@pytest.mark.fault("8.s.22")
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
@@ -159,7 +158,7 @@ def test_json_that_is_none_is_one_sentence(tmp_path: Path, content: str, sentenc
         coco.read(tmp_path)
 
 
-@fault("8.s.23")
+@pytest.mark.fault("8.s.23")
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
@@ -187,7 +186,7 @@ def test_yaml_that_is_none_is_one_sentence(tmp_path: Path, content: str, sentenc
 NFC, NFD = unicodedata.normalize("NFC", "Müller.jpg"), unicodedata.normalize("NFD", "Müller.jpg")
 
 
-@fault("8.s.24")
+@pytest.mark.fault("8.s.24")
 @pytest.mark.parametrize(("on_disk", "written"), [(NFC, NFD), (NFD, NFC), (NFC, NFC), (NFD, NFD)])
 @pytest.mark.parametrize("folder", ["", "Übung/"])
 def test_a_picture_is_found_in_either_unicode_form(tmp_path: Path, on_disk: str, written: str, folder: str) -> None:
@@ -197,7 +196,7 @@ def test_a_picture_is_found_in_either_unicode_form(tmp_path: Path, on_disk: str,
     assert answers(coco.read(tmp_path)) == {"cup": {f"{folder}{on_disk}": [(10, 20, 40, 60)]}}
 
 
-@fault("8.s.25")
+@pytest.mark.fault("8.s.25")
 def test_a_yolo_label_file_is_found_in_either_unicode_form(tmp_path: Path) -> None:
     draw(tmp_path, f"images/{NFC}")
     (tmp_path / "labels").mkdir()
@@ -207,7 +206,7 @@ def test_a_yolo_label_file_is_found_in_either_unicode_form(tmp_path: Path) -> No
     assert (answers(truth), truth.remarks) == ({"cup": {f"images/{NFC}": [(0, 0, 100, 80)]}}, ())
 
 
-@fault("8.s.26")
+@pytest.mark.fault("8.s.26")
 @pytest.mark.parametrize("written", ["images\\a.jpg", "C:\\data\\images\\a.jpg", ".\\a.jpg"])
 def test_a_picture_is_found_by_a_name_with_backslashes(tmp_path: Path, written: str) -> None:
     draw(tmp_path, "images/a.jpg", "images/b.jpg")
@@ -229,7 +228,7 @@ def test_a_name_that_no_picture_can_have_is_missing(tmp_path: Path, name: str) -
     assert answers(coco.read(tmp_path)) == CUP
 
 
-@fault("8.s.27")
+@pytest.mark.fault("8.s.27")
 def test_remarks_show_control_characters_escaped_and_cut_long_names() -> None:
     remarks = Remarks()
     remarks.add("one", "a\x1b[31m\n\ud800é")
