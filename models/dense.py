@@ -19,6 +19,7 @@ from transformers import CLIPModel, SiglipModel
 
 from sorce.errors import ModelError
 from sorce.models.image_processor import View
+from sorce.models.normalise import normalised
 
 AUTO = "auto"
 VALUE = "value"
@@ -111,7 +112,7 @@ class DenseClip(Dense):
             hidden = layer(hidden, None)
         hidden = self._through(last, hidden, rows, columns)
         patches = self._projection(self._tower.post_layernorm(hidden[:, 1:]))
-        return _unit(patches).reshape(len(pixels), rows, columns, -1)
+        return normalised(patches).reshape(len(pixels), rows, columns, -1)
 
     def _embedded(self, pixels: Tensor, rows: int, columns: int) -> Tensor:
         """The class token and the patches with their positions, (n, 1 + rows * columns, width)."""
@@ -163,7 +164,7 @@ class DenseSiglip(Dense):
         # The projections of query, key and value lie in one matrix.
         weight, bias = head.attention.in_proj_weight.chunk(3)[2], head.attention.in_proj_bias.chunk(3)[2]
         pooled = head.attention.out_proj(functional.linear(tokens, weight, bias))
-        return _unit(pooled + head.mlp(head.layernorm(pooled))).reshape(len(pixels), rows, columns, -1)
+        return normalised(pooled + head.mlp(head.layernorm(pooled))).reshape(len(pixels), rows, columns, -1)
 
 
 def open_dense(model: nn.Module, name: str, features: str = AUTO, positions: str = "size") -> Dense:
@@ -211,7 +212,7 @@ def windowed(embed: Callable[[Sequence[View]], Tensor], picture: View, dense: De
             total[top : top + down, left : left + across] += window
     assert total is not None
     # The sum has the direction of the mean.
-    return _unit(total)
+    return normalised(total)
 
 
 def _cut(picture: View, top: int, left: int, height: int, width: int) -> View:
@@ -234,9 +235,3 @@ def _starts(length: int, window: int) -> Iterator[int]:
 def _geometry(network: Any) -> tuple[int, int]:
     config = network.config.vision_config
     return config.patch_size, config.image_size // config.patch_size
-
-
-def _unit(vectors: Tensor) -> Tensor:
-    wide = vectors.float()
-    norms: Tensor = wide.norm(dim=-1, keepdim=True)
-    return wide / norms

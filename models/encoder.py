@@ -18,6 +18,7 @@ from sorce.models.checkpoint import Checkpoint
 from sorce.models.image_processor import Features, ImageProcessor, View
 from sorce.models.loading import open_model, pick_device, pinned
 from sorce.models.model import TextEncoder
+from sorce.models.normalise import unit_vectors
 from sorce.models.tokenizer import Tokenizer, has_tokenizer
 
 BATCH_SIZE = 64
@@ -87,15 +88,7 @@ class Encoder(TextEncoder):
     def _unit(self, batches: list[Tensor]) -> Vector:
         if not batches:
             return np.zeros((0, self.dimension), np.float32)
-        vectors: Vector = torch.cat(batches).float().cpu().numpy()
-        norms = np.linalg.norm(vectors, axis=1, keepdims=True)
-        if not (np.isfinite(norms) & (norms > 0)).all():
-            raise ModelError(
-                f"model '{self.checkpoint.name}' gave a vector that is zero or no number: its weights may be damaged, "
-                "or unfit for half precision (try device cpu)."
-            )
-        vectors /= norms
-        return vectors
+        return unit_vectors(torch.cat(batches), self.checkpoint.name)
 
     def _refuse_half_an_encoder(self) -> None:
         processor, missing = self.model.processor, ""

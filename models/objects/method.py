@@ -14,7 +14,8 @@ from sorce.mappings import Box, Picture, Recipe, Region, Vector
 from sorce.models.encoder import Encoder
 from sorce.models.image_processor import REDUCING_GAP, View
 from sorce.models.model import Model
-from sorce.models.objects.owl import Owl, OwlWords, refuse_zero
+from sorce.models.normalise import refuse_nan
+from sorce.models.objects.owl import Owl, OwlWords
 from sorce.models.objects.proposals import Found, Proposals, Proposer, inside, picked, refuse_nonsense, taken
 from sorce.models.objects.settings import ObjectsSettings
 from sorce.models.objects.windows import Look
@@ -110,7 +111,7 @@ class OwlObjects(Model[Look]):
         rows = picked(found, look, self._limits)
         wanted = torch.cat([_most_like_the_whole(found, look)[None], rows])
         vectors: Vector = found.vectors[wanted.to(found.vectors.device)].cpu().numpy()
-        refuse_zero(vectors, self._owl.checkpoint)
+        refuse_nan(vectors, self._owl.checkpoint.name)
         return regions(look.width, look.height, taken(found, look, rows), vectors)
 
 

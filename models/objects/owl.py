@@ -19,6 +19,7 @@ from sorce.models.batches import Batches
 from sorce.models.checkpoint import Checkpoint
 from sorce.models.image_processor import REDUCING_GAP, View
 from sorce.models.model import TextEncoder
+from sorce.models.normalise import normalised, refuse_nan
 from sorce.models.objects.loading import OWL, config_of, named, open_images, open_network, open_tokenizer
 from sorce.models.objects.proposals import Detector, Found
 from sorce.models.objects.settings import USUAL_DETECTOR
@@ -95,7 +96,7 @@ class Owl(Detector):
     def _boxes_and_vectors(self, patches: Tensor, grid: Tensor) -> Tensor:
         """(views * patches, 5 + dimension)."""
         _, embeddings = self.network.class_predictor(patches)
-        unit = torch.nn.functional.normalize(embeddings, dim=-1, eps=0)
+        unit = normalised(embeddings)
         return torch.cat([self._boxes(patches, grid), unit.flatten(0, 1)], 1)
 
 
@@ -113,14 +114,14 @@ class OwlWords(TextEncoder):
         if not texts:
             return np.zeros((0, self._owl.dimension), np.float32)
         vectors: Vector = torch.cat(self._batches.run(self._forward, texts)).cpu().numpy()
-        refuse_zero(vectors, self._owl.checkpoint)
+        refuse_nan(vectors, self._owl.checkpoint.name)
         return vectors
 
     @torch.inference_mode()
     def _forward(self, texts: Sequence[str]) -> Tensor:
         network: Any = self._owl.network
         features = network.owlv2.get_text_features(**self._tokens(texts).to(network.device)).pooler_output
-        return torch.nn.functional.normalize(features, dim=-1, eps=0)
+        return normalised(features)
 
     def _tokens(self, texts: Sequence[str]) -> Any:
         # Half of a surrogate pair is no text, and tokenizers refuse it.
@@ -151,15 +152,6 @@ def placed(shares: Tensor, places: Sequence[Window], numbers: Tensor) -> Tensor:
     longer = torch.tensor([window.longer for window in places], dtype=torch.float32)
     corner = torch.tensor([(window.left, window.top) * 2 for window in places], dtype=torch.float32)
     return shares * longer[numbers, None] + corner[numbers]
-
-
-def refuse_zero(vectors: Vector, checkpoint: Checkpoint) -> None:
-    """Raises ModelError unless all are unit vectors."""
-    if not np.isfinite(vectors).all():
-        raise ModelError(
-            f"model '{checkpoint.name}' gave a vector that is zero or no number: its weights may be damaged, "
-            "or unfit for half precision (try device cpu)."
-        )
 
 
 def _learn_line(processor: Any, side: int, device: torch.device) -> tuple[Tensor, Tensor]:

@@ -21,8 +21,8 @@ from sorce.models.checkpoint import Checkpoint
 from sorce.models.image_processor import View
 from sorce.models.loading import pick_device
 from sorce.models.model import Model, TextEncoder
+from sorce.models.normalise import unit_vectors
 from sorce.models.objects.method import regions
-from sorce.models.objects.owl import refuse_zero
 from sorce.models.objects.proposals import Proposals, Proposer
 from sorce.models.objects.proposers import open_proposer
 from sorce.models.objembed.loading import open_objembed, use_two_tokens
@@ -169,9 +169,7 @@ def read(opened: Opened, prompt: str, view: View, boxes: Tensor) -> States:
 
 def unit(states: Tensor, checkpoint: Checkpoint) -> Vector:
     """Each row at length 1, float32. Raises ModelError for one that is zero or no number."""
-    vectors: Vector = torch.nn.functional.normalize(states.float(), dim=-1, eps=0).cpu().numpy()
-    refuse_zero(vectors, checkpoint)
-    return vectors
+    return unit_vectors(states, checkpoint.name)
 
 
 def width_of(opened: Opened) -> int:

@@ -9,13 +9,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
 from sorce.errors import ModelError
 from sorce.mappings import Picture, Recipe, Region, Vector
 from sorce.models.checkpoint import Checkpoint
 from sorce.models.loading import pick_device
 from sorce.models.model import Model
+from sorce.models.normalise import unit_vectors
 from sorce.models.prompts.families import EncodedPhoto, PixelLimits, family_of, usual_template
 from sorce.models.prompts.loading import Opened, open_chat
 from sorce.models.prompts.passes import Split, batches, photo_states, text_states
@@ -102,7 +102,7 @@ class RegionalPrompts(Model[EncodedPhoto]):
         tokens = [self._tokens(self._template.about(self._plain(text))) for text in texts]
         vectors = np.zeros((len(texts), self.recipe.dimension), np.float32)
         for batch in batches([len(row) for row in tokens], MOST_TOKENS, self._batch_size):
-            vectors[batch] = self._unit(text_states(self._network, [tokens[number] for number in batch]))
+            vectors[batch] = unit_vectors(text_states(self._network, [tokens[number] for number in batch]), self._name)
         return vectors
 
     def prepare(self, picture: Picture) -> EncodedPhoto:
@@ -112,7 +112,7 @@ class RegionalPrompts(Model[EncodedPhoto]):
         found: dict[int, list[Region]] = {}
         for batch in batches([photo.image_tokens for photo in prepared], MOST_TOKENS, self._batch_size):
             photos = [prepared[number] for number in batch]
-            vectors = self._unit(photo_states(self._network, self._split, photos))
+            vectors = unit_vectors(photo_states(self._network, self._split, photos), self._name)
             found |= {number: self._regions(prepared[number], own) for number, own in zip(batch, vectors, strict=True)}
         return [found[number] for number in range(len(prepared))]
 
@@ -126,18 +126,6 @@ class RegionalPrompts(Model[EncodedPhoto]):
         # Neither padded nor cut: a tokenizer keeps both as state, and fails when a second thread comes.
         ids: list[int] = self._tokenizer(prompt)["input_ids"]
         return ids
-
-    def _unit(self, states: torch.Tensor) -> Vector:
-        """Normalised along the last dimension."""
-        states = states.float()
-        norms = states.norm(dim=-1, keepdim=True)
-        if not bool((norms.isfinite() & (norms > 0)).all()):
-            raise ModelError(
-                f"model '{self._name}' gave a vector that is zero or not a number; "
-                "its weights may be damaged, or unfit for half precision (try --device cpu)."
-            )
-        unit: Vector = (states / norms).cpu().numpy()
-        return unit
 
     def _recipe(self, checkpoint: Checkpoint, prompts: str) -> Recipe:
         return Recipe(
