@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import stat
-import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,6 +16,7 @@ from sorce.errors import BadPhoto, SorceError
 from sorce.mappings import Rejected
 from sorce.pictures.limits import MOST_BYTES
 from sorce.pictures.loading import SUFFIXES, unreadable
+from sorce.pictures.names import composed
 from sorce.pictures.source import Source
 
 
@@ -26,7 +26,7 @@ class Naming:
 
     Without a root the URI is `file:///...` and the folder an absolute path; with one, both are relative to it, so that
     the same photos are the same on another machine. URIs are percent-encoded and keep the file's own spelling; folders
-    and file names are as a person types them (`nfc`).
+    and file names are as a person types them (`composed`).
     """
 
     root: Path | None = None
@@ -36,7 +36,7 @@ class Naming:
 
     def folder(self, folder: Path) -> str:
         """`.` for the root itself."""
-        return nfc(folder.as_posix() if self.root is None else folder.relative_to(self.root).as_posix())
+        return composed(folder.as_posix() if self.root is None else folder.relative_to(self.root).as_posix())
 
     def uris_below(self, folder: Path) -> str:
         """What the URIs of all photos below a folder begin with; nothing for the root, below which all are."""
@@ -56,7 +56,7 @@ class Naming:
             shown = os.fsencode(file).decode(errors="backslashreplace")
             return Rejected(shown, "has a name that is not UTF-8; rename it")
         read_it, changed = partial(read, file), modified_at(file)
-        return Source(self.uri(file), self.folder(file.parent), nfc(file.name), str(file), read_it, changed)
+        return Source(self.uri(file), self.folder(file.parent), composed(file.name), str(file), read_it, changed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,21 +137,8 @@ class Files:
         return path.suffix.lower() in SUFFIXES and not self._ignores(path)
 
     def _ignores(self, path: Path) -> bool:
-        name, whole = nfc(path.name), nfc(path.as_posix())
-        return any(fnmatch(name, glob) or fnmatch(whole, glob) for glob in map(nfc, self.ignore))
-
-
-def nfc(name: str) -> str:
-    """A name as keyboards write it. macOS writes `é` of a file's name as two characters, which look the same."""
-    return unicodedata.normalize("NFC", name)
-
-
-def spellings(name: str) -> tuple[str, ...]:
-    """What a name in a file of labels may mean, the likeliest first: as it is written, then with Windows' separators.
-
-    Both are in the form of `nfc`, and are to be compared with names in that form.
-    """
-    return tuple(dict.fromkeys((nfc(name), nfc(name.replace("\\", "/")))))
+        name, whole = composed(path.name), composed(path.as_posix())
+        return any(fnmatch(name, glob) or fnmatch(whole, glob) for glob in map(composed, self.ignore))
 
 
 def absolute(path: str) -> str:

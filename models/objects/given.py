@@ -14,7 +14,7 @@ from sorce.errors import BadPhoto, ModelError
 from sorce.mappings import Picture, Vector
 from sorce.models.objects.proposals import Proposals, Proposer
 from sorce.models.objects.settings import ProposalLimits
-from sorce.pictures.files import nfc, spellings
+from sorce.pictures.names import composed, spellings
 
 SUFFIX = ".jsonl"
 GIVEN = "file"
@@ -63,7 +63,7 @@ class GivenBoxes(Proposer[Proposals]):
         return prepared
 
     def _line(self, name: str) -> BoxLine:
-        for spelling in spellings(name):
+        for spelling in spellings(composed(name)):
             parts = PurePosixPath(spelling).parts
             for start in range(len(parts)):
                 line = self._lines.get("/".join(parts[start:]).replace("//", "/"))
@@ -104,7 +104,7 @@ def _read(file: Path) -> Iterator[tuple[str, BoxLine]]:
 def _parse(text: str, place: str) -> tuple[str, BoxLine]:
     try:
         said = json.loads(text)
-        name = nfc(str(PurePosixPath(said["image"].replace("\\", "/"))))
+        name = composed(str(PurePosixPath(said["image"].replace("\\", "/"))))
         boxes = np.array(said["boxes"], np.float64).reshape(-1, 4)
         quality = np.array(said.get("quality", [1.0] * len(boxes)), np.float64).reshape(-1)
     except (ValueError, KeyError, TypeError, AttributeError) as error:

@@ -11,8 +11,9 @@ import pytest
 from sorce.errors import BadPhoto, SorceError
 from sorce.ingest import Files, Naming, Source
 from sorce.mappings import Rejected
-from sorce.pictures.files import named, read, spellings
+from sorce.pictures.files import named, read
 from sorce.pictures.limits import MOST_BYTES
+from sorce.pictures.names import composed, spellings
 
 
 def touch(folder: Path, *names: str) -> None:
@@ -171,5 +172,5 @@ def test_a_pattern_leaves_out_what_looks_like_it(tmp_path: Path, pattern: str) -
 
 @pytest.mark.fault("6.6.2")
 def test_a_name_in_labels_is_tried_as_written_and_then_with_windows_separators() -> None:
-    assert spellings(f"images\\{NFD}.jpg") == (f"images\\{NFC}.jpg", f"images/{NFC}.jpg")
+    assert spellings(composed(f"images\\{NFD}.jpg")) == (f"images\\{NFC}.jpg", f"images/{NFC}.jpg")
     assert spellings("images/a.jpg") == ("images/a.jpg",)
