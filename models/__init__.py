@@ -1,4 +1,4 @@
-"""Text and pictures to vectors. Importing this is cheap: torch comes with the first model."""
+"""Turns texts and photos into vectors. Importing this is cheap: torch is imported with the first model."""
 
 from sorce.models.methods import (
     DEFAULT_MODEL,

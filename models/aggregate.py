@@ -1,6 +1,6 @@
-"""From a vector for each patch to a few clusters: Cluster-CLIP's second half (Levi et al., arXiv 2309.14999).
+"""Groups patch vectors into a few clusters: the second half of Cluster-CLIP (Levi et al., arXiv 2309.14999).
 
-The paper's own algorithm and number of clusters are not public; these three are common choices, by scikit-learn.
+The paper's algorithm and number of clusters are not public. These three are common choices; scikit-learn runs them.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from sklearn.feature_extraction.image import grid_to_graph
 from sorce.mappings import Box, Region, Vector
 
 Labels = NDArray[np.int64]
-"""The cluster of each patch, (rows, columns); numbers 0, 1, ... without a gap."""
+"""The cluster of each patch, (rows, columns): numbers 0, 1, ... without gaps."""
 
-# What a photo's longer side counts in k-means, beside unit vectors that differ by 2 at most: so clusters stay together.
+# Length of a photo's longer side in k-means, where unit vectors differ by 2 at most. It keeps clusters compact.
 SPREAD = 1.0
 
 
 def divided(features: Vector, clusters: int, aggregation: str) -> Labels:
-    """At most so many clusters of features (rows, columns, dimension); each patch is one where there are no more."""
+    """Divides features (rows, columns, dimension) into at most `clusters`; with as few patches, each is a cluster."""
     rows, columns, _ = features.shape
     if clusters >= rows * columns:
         return np.arange(rows * columns).reshape(rows, columns)
@@ -33,10 +33,10 @@ def divided(features: Vector, clusters: int, aggregation: str) -> Labels:
 
 
 def summarised(features: Vector, labels: Labels, width: int, height: int) -> list[Region]:
-    """The clusters of a photo of that size in pixels, with the boxes of their masks.
+    """The clusters of a photo as regions. A region's box bounds the cluster's mask; width and height are in pixels.
 
-    A cluster's vector is the mean of its patches' unit vectors, made unit; its coherence is the mean's norm, which for
-    m patches of mean pairwise cosine r is the root of r + (1 - r) / m: 1 where all are the same.
+    A cluster's vector is the mean of its patches' unit vectors, scaled to length 1. Its coherence is the mean's norm.
+    For m patches of mean pairwise cosine r that is sqrt(r + (1 - r) / m): 1 if all are the same.
     """
     rows, columns = labels.shape
     across, down = width / columns, height / rows
@@ -52,35 +52,35 @@ def summarised(features: Vector, labels: Labels, width: int, height: int) -> lis
 
 
 def _span(used: NDArray[np.bool_]) -> tuple[int, int]:
-    """The first and one past the last place that is used."""
+    """The first used index, and one past the last."""
     places = np.flatnonzero(used)
     return int(places[0]), int(places[-1]) + 1
 
 
 def _ward(features: Vector, clusters: int) -> Labels:
-    """Merges neighbours whose union varies least: every cluster is connected."""
+    """Merges the neighbours whose union varies least. Every cluster is connected."""
     rows, columns, dimension = features.shape
-    # The full tree would be built for few clusters, and then be cut.
+    # By default, scikit-learn builds the full tree for few clusters and then cuts it.
     ward = AgglomerativeClustering(clusters, connectivity=grid_to_graph(rows, columns), compute_full_tree=False)
     found: Labels = ward.fit_predict(features.reshape(-1, dimension))
     return found
 
 
 def _kmeans(features: Vector, clusters: int) -> Labels:
-    """k-means on unit vectors and places: a cluster may lie in several places, and its box then spans them all."""
+    """k-means on unit vectors and positions. A cluster may have several parts; its box then spans them all."""
     rows, columns, dimension = features.shape
     places = np.indices((rows, columns)).reshape(2, -1).T / max(rows, columns)
-    # In double precision, or the order in which threads add could move a patch.
+    # Double precision: otherwise the order in which threads add could move a patch to another cluster.
     points = np.hstack([features.reshape(-1, dimension).astype(np.float64), SPREAD * places])
     with warnings.catch_warnings():
-        # A plain surface has fewer different patches than clusters were asked for.
+        # A plain surface has fewer distinct patches than the requested clusters.
         warnings.simplefilter("ignore", ConvergenceWarning)
         found: Labels = KMeans(clusters, n_init=1, random_state=0).fit_predict(points)
     return found
 
 
 def _grid(features: Vector, clusters: int) -> Labels:
-    """Equal cells, as square as the number allows."""
+    """Equal cells, as square as `clusters` allows."""
     rows, columns, _ = features.shape
     down = min(rows, clusters, max(1, round((clusters * rows / columns) ** 0.5)))
     across = min(columns, clusters // down)

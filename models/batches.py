@@ -1,4 +1,4 @@
-"""Runs a network over many batches, as the device likes it best."""
+"""Runs a network over many batches, in the way that is fastest on the device."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from torch import Tensor
 
 Item = TypeVar("Item")
 
-# Larger batches are no faster on a CPU, and leave some of its cores without one.
+# Larger batches are no faster on a CPU, and leave some cores idle.
 CPU_BATCH = 32
 
 
 class Batches:
-    """On a GPU one batch after another; on a CPU as many side by side as torch has threads, each batch on one thread.
+    """Runs batches one after another on a GPU. On a CPU, each of torch's threads runs its own batches in parallel.
 
-    Torch would rather split each operation over its threads, but then all wait for the slowest, many times a
-    millisecond: beside busy decoders that took up to ten times as long (2 cores, a network of 4 M parameters).
+    By default torch splits each operation over its threads; all then wait for the slowest, many times a millisecond.
+    Beside busy decoders that took up to ten times as long (2 cores, a network of 4 M parameters).
     """
 
     def __init__(self, device: torch.device, size: int) -> None:
@@ -31,11 +31,11 @@ class Batches:
         self._making_pool = Lock()
 
     def run(self, work: Callable[[Sequence[Item]], Tensor], items: Sequence[Item]) -> list[Tensor]:
-        """`work` of each batch, in order."""
+        """The result of `work` for each batch, in order."""
         threads = torch.get_num_threads()
         if not self._on_cpu or len(items) <= self._size or threads < 2:
             return [work(items[start : start + self._size]) for start in range(0, len(items), self._size)]
-        # As many batches for each thread, and all of one size: else some threads wait for the last.
+        # Each thread gets the same number of batches, all of one size. Otherwise some threads wait for the last.
         count = threads * math.ceil(len(items) / self._size / threads)
         size = math.ceil(len(items) / count)
         batches = [items[start : start + size] for start in range(0, len(items), size)]
@@ -45,10 +45,10 @@ class Batches:
 
 
 def _single_threads(count: int) -> ThreadPoolExecutor:
-    """Threads in each of which torch uses no others."""
+    """A pool of threads. In each of them torch uses no further threads."""
     before = torch.get_num_threads()
     pool = ThreadPoolExecutor(count, "sorce-encode", torch.set_num_threads, (1,))
-    # Torch's number of threads holds for the thread that sets it and for all that start later: start them, set it back.
+    # Torch's thread count holds for the thread that sets it and all that start later. So start all, then restore it.
     started = Barrier(count)
     list(pool.map(lambda _: started.wait(), range(count)))
     torch.set_num_threads(before)

@@ -1,4 +1,4 @@
-"""Whether a CPU computes pictures in bfloat16: asked here, and nowhere else."""
+"""Decides whether a CPU computes images in bfloat16. No other module decides this."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import torch
 from sorce.errors import ModelError
 
 SWITCH = "SORCE_BFLOAT16"
-"""Environment variable: `on`, `off`, or `auto` (the default: where the CPU has instructions for it). For tests."""
+"""Environment variable for tests: `on`, `off`, or `auto` (the default: on if the CPU has instructions for it)."""
 
 LIMITS = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")
-"""Environment variables that tell oneDNN, which computes for torch, up to which instructions it may go."""
+"""Environment variables that limit the CPU instructions of oneDNN, the library that torch computes with."""
 WITHOUT_BFLOAT16 = (
     "SSE41",
     "AVX",
@@ -26,9 +26,9 @@ INSTRUCTIONS = ("avx512_bf16", "amx_bf16", "bf16")
 
 
 def computes_bfloat16(device: torch.device) -> bool:
-    """Whether sorce computes pictures in bfloat16 on this device; on a CPU without instructions for it that is slow.
+    """Whether sorce computes images in bfloat16 on this device. A CPU without instructions for it is slow at that.
 
-    Raises ModelError where SORCE_BFLOAT16 holds another word.
+    Raises ModelError if SORCE_BFLOAT16 holds another word.
     """
     switch = os.environ.get(SWITCH, "auto").strip().lower() or "auto"
     if switch not in ("on", "off", "auto"):

@@ -1,4 +1,4 @@
-"""What can be chosen: known checkpoints, with what they cost in an index and what their licences say."""
+"""Known checkpoints, with their size in an index and their licences."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 from sorce.models.methods import Method
 
-LINKS = 16  # m of the index's graph
+LINKS = 16  # parameter m of the index's graph
 OVERHEAD = 1.1
 
 
 @dataclass(frozen=True, slots=True)
 class KnownCheckpoint:
-    """A checkpoint that was published for a method; `dimension` is that of its vectors, `needs` what it runs on."""
+    """A published checkpoint for some methods. `dimension` is that of its vectors; `needs` says what it runs on."""
 
     name: str
     regions: Sequence[str]
@@ -22,7 +22,7 @@ class KnownCheckpoint:
     needs: str
 
     def bytes_per_photo(self, method: Method) -> int:
-        """About what a photo takes in the index: OpenSearch's rule for float32 vectors and their graph."""
+        """Approximate size of a photo in the index, by OpenSearch's rule for float32 vectors and their graph."""
         return round(OVERHEAD * (4 * self.dimension + 8 * LINKS) * method.per_photo)
 
 

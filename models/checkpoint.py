@@ -1,4 +1,4 @@
-"""Where a model's files are, and which state of them: a name on the hub at a commit, or a folder by its content."""
+"""Where a model's files are, and their version: a name on the hub at a commit, or a folder by its content's hash."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ FOLDER = "folder"
 
 HUB_NAME = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
 COMMIT = re.compile(r"[0-9a-f]{40}")
-# Kinds of files that can change a vector; model cards, code and notes on the training cannot.
+# Types of files that can change a vector. Model cards, code and notes on the training cannot.
 DECISIVE = {".bin", ".jinja", ".json", ".model", ".pt", ".safetensors", ".tiktoken", ".txt"}
 IDLE = {"training", "training.json"}
 
@@ -25,9 +25,9 @@ IDLE = {"training", "training.json"}
 class Checkpoint:
     """A model's files.
 
-    `model` is what a recipe says: a name on the hub, `mini` or `folder`. `place` is what transformers opens. `revision`
-    is the hub's commit (None: the newest, known once it is loaded) or `sha256:...` of a folder's content.
-    `trust_remote_code` lets Python code that lies beside the weights run.
+    `model` is the recipe's entry: a name on the hub, `mini` or `folder`. `place` is what transformers opens. `revision`
+    is the hub's commit (None: the newest, known after loading) or `sha256:...` of a folder's content.
+    `trust_remote_code` allows Python code from the checkpoint to run.
     """
 
     model: str
@@ -37,7 +37,7 @@ class Checkpoint:
 
     @property
     def name(self) -> str:
-        """For a person."""
+        """The name to show to a user."""
         return self.place if self.model == FOLDER else self.model
 
     @property
@@ -46,7 +46,7 @@ class Checkpoint:
 
 
 def find(name: str) -> Checkpoint:
-    """`mini`, a folder, or a name on the hub. Raises ModelError for what is none of them."""
+    """Finds `mini`, a folder, or a name on the hub. Raises ModelError for any other name."""
     if name == MINI:
         return _folder(MINI, Path(str(resources.files("sorce.models.mini"))))
     if name and Path(name).is_dir():
@@ -59,10 +59,10 @@ def find(name: str) -> Checkpoint:
 
 
 def find_again(recipe: Recipe, folder: str | None = None) -> Checkpoint:
-    """The very files that made an index. Raises ModelError where they are not to be had.
+    """Finds exactly the files that made an index. Raises ModelError if they are not available.
 
-    `folder` is the model that the user names, if any: for a `folder` recipe where it lies, else the recipe's own name.
-    An index never decides which local files are read: a recipe is data, and may have been written by anybody.
+    `folder` is the model that the user names, if any: its path for a `folder` recipe, else the recipe's own name.
+    An index never decides which local files are read: a recipe is data that anybody may have written.
     """
     if recipe.model == MINI:
         found, remedy = find(MINI), "ingest again into another index, or install the sorce that made this one"
@@ -90,7 +90,7 @@ def _of_hub(recipe: Recipe, named: str | None) -> Checkpoint:
         )
     if named not in (None, recipe.model):
         raise _other(recipe, named)
-    # The library would open a folder of this name instead of the hub's model.
+    # The library would open a folder with this name instead of the hub's model.
     if Path(recipe.model).exists():
         raise ModelError(
             f"there is a folder '{recipe.model}' here, which would be read instead of the hub's model of that name; "
@@ -112,12 +112,12 @@ def _folder(model: str, place: Path) -> Checkpoint:
 
 
 def content_hash(place: Path) -> str:
-    """`sha256:` over names and contents of the files that decide vectors, wherever the folder lies."""
+    """`sha256:...` of the names and contents of files that can change vectors. The folder's path does not matter."""
     digest = hashlib.sha256()
     files = {file.relative_to(place): file for file in place.rglob("*") if file.suffix in DECISIVE and file.is_file()}
     for name in sorted(files, key=Path.as_posix):
         if not any(part in IDLE or part.startswith(".") for part in name.parts):
-            # A digest of each file has a fixed length, so that no content can pass for a name.
+            # Each file's digest has a fixed length, so that no content can imitate a name.
             digest.update(f"{name.as_posix()}\0{_digest(files[name])}\n".encode())
     return f"sha256:{digest.hexdigest()}"
 

@@ -21,7 +21,7 @@ from sorce.models.patches import ClusterSettings, divide
 
 @dataclass(frozen=True, slots=True)
 class PatchGrid:
-    """A photo's size in pixels, what the network sees of the whole, and the photo at the size of its patches."""
+    """A photo's size in pixels, the network's view of the whole, and the photo scaled to whole patches."""
 
     width: int
     height: int
@@ -30,18 +30,18 @@ class PatchGrid:
 
 
 class Clusters(Model[PatchGrid]):
-    """The whole photo by the encoder's own vector, and clusters of alike patches.
+    """The whole photo with the encoder's own vector, and clusters of similar patches.
 
-    A photo has fewer clusters than asked for where it has no more patches. Each photo is computed by itself, so that
-    memory is bounded by its patches.
+    A photo with fewer patches than `clusters` has fewer clusters. Photos are computed one at a time, so memory depends
+    only on one photo's patches.
     """
 
     def __init__(self, encoder: Encoder, settings: ClusterSettings | None = None) -> None:
-        """Raises ModelError for an encoder that is neither a CLIP nor a SigLIP, or lacks the features."""
+        """Raises ModelError if the encoder is neither a CLIP nor a SigLIP, or lacks the features."""
         settings = settings or ClusterSettings()
         self._encoder = encoder
         self._dense = open_dense(encoder.model, encoder.checkpoint.name, settings.features, settings.positions)
-        # Not "auto": what was chosen.
+        # The chosen features instead of "auto".
         self._settings = replace(settings, features=self._dense.features)
         self.recipe = encoder.recipe("clusters", asdict(self._settings))
 

@@ -1,4 +1,4 @@
-"""What regions methods share that embed each box like a picture of its own."""
+"""The shared part of regions methods that embed each box as a separate image."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from sorce.models.model import Model
 
 @dataclass(frozen=True, slots=True)
 class Crops:
-    """A photo's boxes, the whole photo first, and what the network sees of each."""
+    """A photo's boxes, the whole photo first, and the network's view of each."""
 
     boxes: list[Box]
     views: list[View]
 
 
 class CropModel(Model[Crops]):
-    """Needs only to be told how to cut a photo."""
+    """Embeds crops. A subclass only defines how to cut a photo."""
 
     def __init__(self, encoder: Encoder) -> None:
         self.encoder = encoder
@@ -32,7 +32,7 @@ class CropModel(Model[Crops]):
         return len(prepared.views)
 
     def encode(self, prepared: Sequence[Crops]) -> list[list[Region]]:
-        # Batches run on from one photo to the next, and each region's vector is a row of one array.
+        # A batch may span several photos. Each region's vector is a row of one array.
         vectors = iter(self.encoder.embed_views([view for crops in prepared for view in crops.views]))
         return [
             [Region(box, next(vectors), "tile" if place else "whole") for place, box in enumerate(crops.boxes)]

@@ -1,8 +1,8 @@
-"""Dense features: a vector for each patch of a picture, in the space of the encoder's texts, without training.
+"""Dense features: a vector for each patch of an image, in the space of the encoder's texts, without training.
 
-CLIP's patch tokens are not what its texts were trained against. Three papers mend that by changing the last block only:
-MaskCLIP (arXiv 2112.01071), SCLIP (2312.01597) and NACLIP (2404.08181). SigLIP pools by an attention head; its path of
-values takes a single patch to the space of the texts.
+CLIP's texts were not trained to match its patch tokens. Three papers fix that and change only the last block:
+MaskCLIP (arXiv 2112.01071), SCLIP (2312.01597) and NACLIP (2404.08181). SigLIP pools with an attention head; the
+head's value projection maps a single patch into the space of the texts.
 """
 
 from __future__ import annotations
@@ -24,17 +24,20 @@ from sorce.models.normalise import normalised
 AUTO = "auto"
 VALUE = "value"
 POSITIONS = ("size", "scale")
-"""How positions are interpolated: to the target size (transformers, MaskCLIP) or by a scale factor (NACLIP, SCLIP)."""
+"""Interpolation of positions: to the target size (transformers, MaskCLIP) or by a scale factor (NACLIP, SCLIP)."""
 
 # Standard deviation of NACLIP's Gaussian, in patches.
 NEAR = 5.0
-# NACLIP and SCLIP add it, so that rounding cannot lose a row; it also moves the grid a little.
+# NACLIP and SCLIP add it so that rounding cannot lose a row. It also shifts the grid a little.
 SCALE_MARGIN = 0.1
-# Their vectors wait together to be added up: 100 MB for ViT-B/16.
+# Their vectors are held in memory until they are summed: 100 MB for ViT-B/16.
 WINDOWS_AT_ONCE = 256
 
 Mix = Callable[[Tensor, Tensor, Tensor], Tensor]
-"""Queries and keys (n, heads, tokens, width; scaled by width ** -1/4 each) and nearness (tokens, tokens) to weights."""
+"""Attention weights from queries and keys, and nearness (tokens, tokens).
+
+Queries and keys are (n, heads, tokens, width), each scaled by width ** -1/4.
+"""
 
 
 def _own(queries: Tensor, keys: Tensor, nearness: Tensor) -> Tensor:  # noqa: ARG001
@@ -55,7 +58,7 @@ def _weights(logits: Tensor) -> Tensor:
 
 @dataclass(frozen=True, slots=True)
 class LastBlock:
-    """How the last block is changed: what mixes its patches (None: nothing does), and whether the rest of it stays."""
+    """How the last block is changed: what mixes its patches (None: nothing), and whether the rest of it is kept."""
 
     mix: Mix | None
     keeps_residual_and_mlp: bool
@@ -69,15 +72,15 @@ CLIP_FEATURES: Mapping[str, LastBlock] = {
     "maskclip_reduced": LastBlock(None, False),
     "vanilla": LastBlock(_own, True),
 }
-"""`naclip`, `sclip` and `maskclip` are what their authors' code does; `vanilla` is CLIP unchanged, for an encoder whose
+"""`naclip`, `sclip` and `maskclip` do what their authors' code does. `vanilla` is unchanged CLIP, for an encoder whose
 patch tokens were trained too."""
 
 
 class Dense(ABC):
-    """Patch features of pictures of any size.
+    """Patch features of images of any size.
 
-    `patch` is a patch's side in pixels, `side` the number of patches along a side of the network's own input, and
-    `features` the name of what is computed.
+    `patch` is a patch's side in pixels. `side` is the number of patches along a side of the network's own input.
+    `features` names the computed features.
     """
 
     patch: int
@@ -88,12 +91,12 @@ class Dense(ABC):
     def __call__(self, pixels: Tensor) -> Tensor:
         """Unit vectors, float32 of shape (n, rows, columns, dimension), of normalised pixels (n, 3, height, width).
 
-        Height and width are whole numbers of patches; positions are interpolated where they are not the network's own.
+        Height and width are whole numbers of patches. Positions are interpolated if the size is not the network's own.
         """
 
 
 class DenseClip(Dense):
-    """A CLIP with its last block changed; all before it, and the projection, are transformers' own."""
+    """A CLIP with a changed last block. The earlier blocks and the projection are transformers' own."""
 
     def __init__(self, clip: CLIPModel, features: str, positions: str) -> None:
         self._tower: Any = clip.vision_model
@@ -115,7 +118,7 @@ class DenseClip(Dense):
         return normalised(patches).reshape(len(pixels), rows, columns, -1)
 
     def _embedded(self, pixels: Tensor, rows: int, columns: int) -> Tensor:
-        """The class token and the patches with their positions, (n, 1 + rows * columns, width)."""
+        """The embeddings of class token and patches, with positions: (n, 1 + rows * columns, width)."""
         embeddings = self._tower.embeddings
         if self._positions == "size" or rows == columns == self.side:
             tokens: Tensor = embeddings(pixels, interpolate_pos_encoding=True)
@@ -129,7 +132,7 @@ class DenseClip(Dense):
         return torch.cat([first, patches], 1)
 
     def _through(self, layer: Any, hidden: Tensor, rows: int, columns: int) -> Tensor:
-        """The last block, (n, tokens, width) to the same."""
+        """Applies the last block; input and output are (n, tokens, width)."""
         attention, normed = layer.self_attn, layer.layer_norm1(hidden)
         mixed = attention.v_proj(normed)
         if self._last_block.mix is not None:
@@ -148,7 +151,7 @@ class DenseClip(Dense):
 
 
 class DenseSiglip(Dense):
-    """A SigLIP whose pooling head sees each patch alone: its attention is then its path of values."""
+    """A SigLIP whose pooling head sees each patch alone. Its attention then reduces to the value projection."""
 
     features = VALUE
 
@@ -161,14 +164,14 @@ class DenseSiglip(Dense):
         rows, columns = pixels.shape[2] // self.patch, pixels.shape[3] // self.patch
         tokens = self._tower(pixels, interpolate_pos_encoding=True).last_hidden_state
         head = self._tower.head
-        # The projections of query, key and value lie in one matrix.
+        # One matrix holds the projections of query, key and value.
         weight, bias = head.attention.in_proj_weight.chunk(3)[2], head.attention.in_proj_bias.chunk(3)[2]
         pooled = head.attention.out_proj(functional.linear(tokens, weight, bias))
         return normalised(pooled + head.mlp(head.layernorm(pooled))).reshape(len(pixels), rows, columns, -1)
 
 
 def open_dense(model: nn.Module, name: str, features: str = AUTO, positions: str = "size") -> Dense:
-    """The dense features of a CLIP or SigLIP that lies somewhere in `model`; `name` is for a person.
+    """The dense features of the CLIP or SigLIP inside `model`. `name` is for error messages.
 
     `auto` is `naclip` for a CLIP and `value` for a SigLIP. Raises ModelError for another family, and for features that
     the family does not have.
@@ -193,11 +196,11 @@ def open_dense(model: nn.Module, name: str, features: str = AUTO, positions: str
 
 
 def windowed(embed: Callable[[Sequence[View]], Tensor], picture: View, dense: Dense) -> Tensor:
-    """Unit vectors, float32 of shape (rows, columns, dimension), of a picture of whole patches (height, width, 3).
+    """Unit vectors, float32 of shape (rows, columns, dimension), of an image of whole patches (height, width, 3).
 
-    The network sees windows of its own input size, half overlapping, as NACLIP and SCLIP do for large pictures; a
-    patch's vector is the mean over the windows that hold it. A picture shorter than a window is seen as it is. `embed`
-    takes views of one size to their patches' vectors (n, rows, columns, dimension).
+    The network sees windows of its own input size that overlap by half, as in NACLIP and SCLIP for large images. A
+    patch's vector is the mean over the windows that contain it. A side shorter than a window is not divided. `embed`
+    turns views of one size into their patches' vectors (n, rows, columns, dimension).
     """
     patch = dense.patch
     rows, columns = picture.shape[0] // patch, picture.shape[1] // patch
@@ -220,14 +223,14 @@ def _cut(picture: View, top: int, left: int, height: int, width: int) -> View:
 
 
 def _gaussian(rows: int, columns: int) -> Tensor:
-    """NACLIP's Gaussian of the distance on the grid, (1 + rows * columns) squared; 0 for the class token."""
+    """NACLIP's Gaussian of the distance on the grid: a square matrix of side 1 + rows * columns; class token: 0."""
     places = torch.cartesian_prod(torch.arange(rows), torch.arange(columns)).float()
     squared = (places[:, None] - places[None]).square().sum(-1)
     return functional.pad(torch.exp(-squared / (2 * NEAR**2)), (1, 0, 1, 0))
 
 
 def _starts(length: int, window: int) -> Iterator[int]:
-    """First patches of windows that overlap by half or more, from edge to edge."""
+    """The first patch of each window; windows overlap by half or more and reach from edge to edge."""
     steps = -(-(length - window) // max(1, window // 2))
     return (number * (length - window) // max(1, steps) for number in range(steps + 1))
 

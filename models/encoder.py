@@ -1,4 +1,4 @@
-"""A text tower and a picture tower that share a space: any dual encoder that sentence-transformers loads."""
+"""A text tower and an image tower that share a space: any dual encoder that sentence-transformers loads."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ BATCH_SIZE = 64
 
 
 class Encoder(TextEncoder):
-    """A dual encoder; all it does may be called from any thread.
+    """A dual encoder. All its methods may be called from any thread.
 
-    `model` is what sentence-transformers loaded; `lens` and `batches` let a method run another network over its views.
-    `input_size` is the side in pixels of the square that the network sees, `dimension` the length of its vectors, and
-    `checkpoint` has its revision, whether or not the given one had.
+    `model` is what sentence-transformers loaded. `lens` and `batches` let a regions method run another network over
+    the views. `input_size` is the side in pixels of the square that the network sees. `dimension` is the vectors'
+    length. `checkpoint` always has its revision, even if the given one had none.
     """
 
     def __init__(
         self, checkpoint: Checkpoint, device: str = "auto", batch_size: int = BATCH_SIZE, half: bool = True
     ) -> None:
-        """`half` allows half precision where the device computes it itself: on a GPU all of it, on a CPU the pictures.
+        """`half` allows half precision if the device has it natively: on a GPU for everything, on a CPU for images.
 
-        Raises ModelError where the checkpoint cannot be loaded, or does not encode both texts and pictures.
+        Raises ModelError if the checkpoint cannot be loaded, or does not encode both texts and images.
         """
         self.checkpoint = pinned(checkpoint)
         self.model = open_model(self.checkpoint, pick_device(device), half)
@@ -60,7 +60,7 @@ class Encoder(TextEncoder):
         )
 
     def embed_texts(self, texts: Sequence[str]) -> Vector:
-        """Unit vectors, float32 of shape (len(texts), dimension); a text longer than the model reads is cut."""
+        """Unit vectors, float32 of shape (len(texts), dimension). Texts too long for the model are cut."""
         return self._unit(self.batches.run(lambda batch: self._forward(self._words.features(batch)), texts))
 
     def embed_views(self, views: Sequence[View]) -> Vector:
@@ -68,15 +68,15 @@ class Encoder(TextEncoder):
         return self._unit(self.batches.run(self._see, views))
 
     def view(self, photo: Image.Image, box: Box) -> View:
-        """What the network sees of a box of an upright RGB photo."""
+        """The network's view of a box of an upright RGB photo."""
         return self.lens.view(photo, box)
 
     def scaled(self, photo: Image.Image, width: int, height: int) -> View:
-        """An upright RGB photo at this size, to cut views out of."""
+        """An upright RGB photo scaled to this size, to cut views from."""
         return self.lens.scaled(photo, width, height)
 
     def _see(self, views: Sequence[View]) -> Tensor:
-        # Weights are cast anew for each batch: little beside the batch, and a cache would not be shared by threads.
+        # Each batch casts the weights again: that costs little, and threads would not share a cache.
         with torch.autocast("cpu", torch.bfloat16, enabled=self._half_on_cpu, cache_enabled=False):
             return self._forward(self.lens.features(views))
 
@@ -107,7 +107,7 @@ class Encoder(TextEncoder):
         try:
             texts, pictures = len(self.embed_texts(["a photo"])[0]), len(self.embed_views([grey])[0])
         except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
-            # Chat models and detectors have both kinds of input, too, but no vector of each by itself.
+            # Chat models and detectors also take both inputs, but give no separate vector for each.
             raise ModelError(
                 f"model '{self.checkpoint.name}' has no tower of its own for texts and for pictures; "
                 "choose a dual encoder such as google/siglip2-base-patch16-256."

@@ -1,4 +1,4 @@
-"""From a box of a photo to what a network sees of it."""
+"""Turns a box of a photo into the input of a network."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from sorce.mappings import Box
 View = NDArray[np.uint8]
 """What the network sees of a box: uint8 of shape (height, width, 3)."""
 Features = dict[str, Any]
-"""What sentence-transformers passes to a network: tensors, and the word `modality`."""
+"""What sentence-transformers passes to a network: tensors, and the key `modality`."""
 
-# From this many times the size on, Pillow averages blocks first: large photos shrink many times faster, and look alike.
+# Above this ratio of sizes, Pillow first averages blocks. Large photos then shrink many times faster and look alike.
 REDUCING_GAP = 3.0
-# Encoders that take any shape shrink a picture themselves, to far fewer pixels a side than this.
+# Encoders that take any shape shrink an image themselves, to far fewer pixels a side than this.
 LONGEST_VIEW = 2048
 USUAL_PATCHES, USUAL_PATCH = 256, 16
 CLOSE = 1e-5
 
 
 class ImageProcessor:
-    """The picture half of a processor: cutting and resizing in any thread, pixel values in the encoder's.
+    """The image half of a processor. It crops and resizes in any thread, and makes pixel values in the encoder's.
 
-    A network with a fixed square input sees a box squashed to that square. CLIP's processors would cut off what lies
-    outside the middle square instead, and then a region's box would not be what its vector shows.
+    For a network with a fixed square input, a box is squashed to that square. CLIP's own processors would crop to the
+    middle square instead, and then a region's vector would not show its whole box.
     """
 
     def __init__(self, model: SentenceTransformer) -> None:
@@ -44,7 +44,7 @@ class ImageProcessor:
 
     @property
     def input_size(self) -> int:
-        """Side in pixels of the square that the network sees, or of a square of as many patches as it takes."""
+        """Side in pixels of the network's square input, or of a square with the network's number of patches."""
         if self._side:
             return self._side
         patches = getattr(self._processor, "max_num_patches", None) or USUAL_PATCHES
@@ -53,13 +53,13 @@ class ImageProcessor:
 
     @property
     def backend(self) -> str:
-        """What resizes pictures, for the recipe."""
+        """What resizes images, for the recipe."""
         if self._side:
             return f"pillow-{self._resample.name.lower()}"
         return "torchvision" if "Torchvision" in str(type(self._processor).__mro__) else "pillow"
 
     def view(self, photo: Image.Image, box: Box) -> View:
-        """A box of an RGB photo, at the network's size."""
+        """A box of an RGB photo at the network's size."""
         if self._side:
             return np.asarray(photo.resize((self._side, self._side), self._resample, box.as_tuple(), REDUCING_GAP))
         crop = photo.crop((math.floor(box.x1), math.floor(box.y1), math.ceil(box.x2), math.ceil(box.y2)))
@@ -67,7 +67,7 @@ class ImageProcessor:
         return np.asarray(crop)
 
     def scaled(self, photo: Image.Image, width: int, height: int) -> View:
-        """An RGB photo at this size, to cut views out of."""
+        """An RGB photo scaled to this size, to cut views from."""
         return np.asarray(photo.resize((width, height), self._resample, reducing_gap=REDUCING_GAP))
 
     def features(self, views: Sequence[View]) -> Features:
@@ -75,7 +75,7 @@ class ImageProcessor:
         if self._line is None:
             return on_device(self._processed(views), self._model)
         scale, shift = self._line
-        # Bytes travel to the device, a quarter of what floats would be.
+        # Bytes go to the device: a quarter of the size of floats.
         pixels = torch.from_numpy(np.stack(views)).to(self._model.device).permute(0, 3, 1, 2)
         values = torch.addcmul(shift, pixels, scale).to(self._model.dtype).contiguous()
         return {"pixel_values": values, "modality": "image"}
@@ -86,9 +86,9 @@ class ImageProcessor:
         return features
 
     def _learn_line(self, side: int) -> tuple[torch.Tensor, torch.Tensor] | None:
-        """What the processor makes of a byte, as (scale, shift) of each channel; None where it is not that simple.
+        """How the processor maps a byte, as (scale, shift) for each channel; None if the mapping is not linear.
 
-        A processor takes longer over a small picture than a small network does, and holds the interpreter's lock.
+        For a small image, the processor takes longer than a small network, and it holds the interpreter's lock.
         """
         noise = np.random.default_rng(0).integers(0, 256, (side, side, 3), np.uint8)
         features = self._processed([np.zeros_like(noise), np.full_like(noise, 255), noise])
@@ -111,10 +111,10 @@ def _fixed_side(config: Any) -> int | None:
 
 
 def _settled(processor: Any, *, fits: bool) -> dict[str, Any]:
-    """What is not for the processor to decide.
+    """Options that the processor must not decide.
 
-    A view that fits is not resized or cropped once more. One of any shape is divided as the checkpoint says: SigLIP2's
-    processor would override the number and size of patches by its own.
+    A view that fits is not resized or cropped again. A view of any shape is divided as the checkpoint says: SigLIP2's
+    processor would override the number and size of patches with its own.
     """
     if fits:
         return {name: False for name in ("do_resize", "do_center_crop") if getattr(processor, name, None) is not None}
@@ -122,7 +122,7 @@ def _settled(processor: Any, *, fits: bool) -> dict[str, Any]:
 
 
 def on_device(features: Features, model: SentenceTransformer) -> Features:
-    """The same, with its tensors on the model's device and its pixels in the model's number format."""
+    """The same features, with tensors on the model's device and pixels in the model's number format."""
     placed = {}
     for name, value in features.items():
         if isinstance(value, torch.Tensor):

@@ -1,4 +1,4 @@
-"""Opens a checkpoint with sentence-transformers: quietly, wholly, or not at all."""
+"""Opens a checkpoint with sentence-transformers: without log output, and only if it is complete."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ MISSING_PART = "it is missing, damaged, or unknown to this version of transforme
 
 
 def pick_device(device: str) -> torch.device:
-    """`auto` is the best there is. Raises ModelError for a device that this machine lacks."""
+    """`auto` picks the best available device. Raises ModelError for a device that this machine lacks."""
     if device == "auto":
         return torch.device(
             "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
@@ -54,9 +54,9 @@ def pick_device(device: str) -> torch.device:
 
 
 def open_model(checkpoint: Checkpoint, device: torch.device, half: bool = True) -> SentenceTransformer:
-    """The checkpoint in float32, on a GPU in float16 (unit vectors then lie within 1e-3; bfloat16 has 3 bits less).
+    """Opens the checkpoint in float32, or on a GPU in float16: unit vectors then differ by at most 1e-3.
 
-    Raises ModelError where it cannot be had, is damaged, or lacks weights.
+    bfloat16 has 3 bits less. Raises ModelError if the checkpoint is unavailable or damaged, or lacks weights.
     """
     dtype = torch.float16 if half and device.type != "cpu" else torch.float32
     with quiet_loading(), _complete(checkpoint):
@@ -75,9 +75,9 @@ def open_model(checkpoint: Checkpoint, device: torch.device, half: bool = True) 
 
 
 def pinned(checkpoint: Checkpoint) -> Checkpoint:
-    """With the hub's commit where only a name is known, so that all files come from one state of the repository.
+    """Adds the hub's commit if only a name is known, so that all files come from one version of the repository.
 
-    Offline it is the newest that was fetched. Raises ModelError where the hub has no such model, or cannot be reached.
+    Offline it is the newest commit in the cache. Raises ModelError if the hub has no such model or is unreachable.
     """
     if checkpoint.revision is not None:
         return checkpoint
@@ -90,7 +90,7 @@ def pinned(checkpoint: Checkpoint) -> Checkpoint:
 
 
 def why(error: Exception, checkpoint: Checkpoint) -> str:
-    """The cause and the remedy, as half a sentence."""
+    """The cause and the remedy, for the end of an error message."""
     causes = [error]
     while (cause := causes[-1].__cause__ or causes[-1].__context__) is not None and isinstance(cause, Exception):
         causes.append(cause)
@@ -103,7 +103,7 @@ def why(error: Exception, checkpoint: Checkpoint) -> str:
         return "it is neither a folder nor on the hub, or it is private; check the name, or log in with `hf auth login`"
     if any(isinstance(cause, UNREACHABLE) for cause in causes):
         return "the hub cannot be reached and it was not fetched before; go online, or give a folder that holds it"
-    # The first sentence: what follows is advice for people who call transformers themselves.
+    # Only the first sentence: the rest is advice for people who call transformers themselves.
     said = " ".join(str(error).split()).split(". ")[0].rstrip(".") or type(error).__name__
     remedy = (
         "a folder needs config.json, weights, a tokenizer and preprocessor_config.json, as save_pretrained writes them"
@@ -114,18 +114,18 @@ def why(error: Exception, checkpoint: Checkpoint) -> str:
 
 
 def _wants_trust(error: Exception) -> bool:
-    """Whether transformers or sentence-transformers refused to run code that a checkpoint brings along.
+    """Whether transformers or sentence-transformers refused to run a checkpoint's own code.
 
-    Neither has an error class of its own for it. Both name the argument that they want, in every version so far.
+    Neither has a separate error class for this. In every version so far, both name the argument that they need.
     """
     return isinstance(error, ValueError) and "trust_remote_code=True" in str(error)
 
 
 def where(checkpoint: Checkpoint) -> dict[str, Any]:
-    """The arguments of transformers' `from_pretrained`, beside the place.
+    """The arguments of transformers' `from_pretrained`, besides the place.
 
-    `trust_remote_code` is never left out: transformers would ask on standard output, and read the answer from standard
-    input.
+    `trust_remote_code` is always given: otherwise transformers would ask on standard output, and read the answer from
+    standard input.
     """
     source = {"local_files_only": True} if checkpoint.is_folder else {"revision": checkpoint.revision}
     return {**source, "trust_remote_code": checkpoint.trust_remote_code}
@@ -133,13 +133,16 @@ def where(checkpoint: Checkpoint) -> dict[str, Any]:
 
 @contextmanager
 def opening(checkpoint: Checkpoint, part: str) -> Iterator[None]:
-    """Opens a part of a checkpoint with transformers: quietly, wholly, or a ModelError that names the part."""
+    """Opens a part of a checkpoint with transformers, without log output.
+
+    Raises a ModelError that names the part if it cannot be loaded completely.
+    """
     with quiet_loading(), _complete(checkpoint):
         try:
             yield
         except REFUSALS as error:
-            # Of a folder the libraries say in many sentences only that; but a package that a family needs, such as
-            # timm, is not for a folder to hold.
+            # For a folder, the libraries' long messages say only that. An ImportError says more: a package that a
+            # family needs, such as timm, is not installed.
             generic = checkpoint.is_folder and not isinstance(error, ImportError) and not _wants_trust(error)
             cause = MISSING_PART if generic else why(error, checkpoint)
             raise ModelError(f"the {part} of model '{checkpoint.name}' cannot be loaded: {cause}.") from error
@@ -147,7 +150,7 @@ def opening(checkpoint: Checkpoint, part: str) -> Iterator[None]:
 
 @contextmanager
 def _complete(checkpoint: Checkpoint) -> Iterator[None]:
-    """Raises ModelError at the end where weights were missing: transformers would fill them with random numbers."""
+    """Raises ModelError at the end if weights were missing: transformers would fill them with random numbers."""
     with recorded() as missing:
         yield
     if missing:
@@ -160,7 +163,7 @@ def _complete(checkpoint: Checkpoint) -> Iterator[None]:
 
 @contextmanager
 def _changed_bars() -> Iterator[None]:
-    """No bar while weights are read; a terminal still shows the progress of a download."""
+    """Shows no progress bar while weights are read. A terminal still shows the progress of a download."""
     loading, download = progress.is_progress_bar_enabled(), not are_progress_bars_disabled()
     _show_bars(loading=False, download=download and sys.stderr.isatty())
     try:
@@ -174,13 +177,13 @@ def _show_bars(*, loading: bool, download: bool) -> None:
     (enable_progress_bars if download else disable_progress_bars)()
 
 
-# transformers swaps functions of its classes while it makes a network (`no_tie_weights`, `no_init_weights`). Two
-# threads that do so at once leave them swapped, and later networks get random weights.
+# transformers replaces functions of its classes while it makes a network (`no_tie_weights`, `no_init_weights`). If two
+# threads do so at once, the functions stay replaced and later networks get random weights.
 _one_at_a_time = RLock()
 
 
 @contextmanager
 def quiet_loading() -> Iterator[None]:
-    """One load at a time. Nothing that the libraries say reaches the screen, but the progress of a download."""
+    """Allows one load at a time. Of the libraries' output, only a download's progress reaches the screen."""
     with _one_at_a_time, quiet(), _changed_bars():
         yield

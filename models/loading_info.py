@@ -1,8 +1,8 @@
-"""Which weights a checkpoint lacked. transformers fills them with random numbers and only logs it.
+"""Records which weights a checkpoint lacked. transformers fills them with random numbers and only logs it.
 
-`from_pretrained` says so to a caller that asks with `output_loading_info=True`. sentence-transformers is the caller
-when it loads a model, and does not pass the answer on. So `from_pretrained` is wrapped once: inside of `recorded()` it
-is always asked, and elsewhere it does what it did.
+`from_pretrained` returns the missing weights if called with `output_loading_info=True`. When sentence-transformers
+loads a model, it makes this call and does not pass the result on. So `from_pretrained` is wrapped once. Inside
+`recorded()` the wrapper always requests the information; elsewhere nothing changes.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _original = _class.from_pretrained.__func__
 
 @contextmanager
 def recorded() -> Iterator[list[str]]:
-    """The names of weights that checkpoints loaded by this thread lack; complete at the end of the block."""
+    """The names of weights missing from checkpoints that this thread loads; complete at the end of the block."""
     missing: list[str] = []
     token = _recording.set(missing)
     try:

@@ -1,4 +1,4 @@
-"""The regions methods, by name; nothing heavy is imported before one is used."""
+"""The regions methods, by name. Heavy packages are imported only when a method is used."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ DEFAULT_REGIONS = "tiles"
 
 @dataclass(frozen=True, slots=True)
 class Runtime:
-    """What a model runs on: `auto`, cpu, cuda or mps, so many pictures or texts at a time."""
+    """What a model runs on: the device (`auto`, cpu, cuda or mps), and the number of images or texts in a batch."""
 
     device: str = "auto"
     batch_size: int = 64
@@ -29,9 +29,9 @@ class Runtime:
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """A regions method: its parameters with their defaults, how to load its model, and what a search needs of that.
+    """A regions method: its parameters with defaults, and how to load its model or the text part that a search needs.
 
-    `per_photo` is the most regions that it makes of a photo by default.
+    `per_photo` is the maximum number of regions of a photo by default.
     """
 
     name: str
@@ -59,7 +59,7 @@ def _tiles(checkpoint: Checkpoint, run: Runtime, parameters: Mapping[str, Any]) 
     from sorce.models.encoder import Encoder
     from sorce.models.tiles import Tiles
 
-    # The settings first: what is out of range is refused before a model is fetched.
+    # Settings first: values out of range are refused before a model is fetched.
     settings = tiling.TileSettings(**parameters)
     return Tiles(Encoder(checkpoint, run.device, run.batch_size), settings)
 
@@ -166,11 +166,10 @@ def load_model(
     batch_size: int = 64,
     trust_remote_code: bool = False,
 ) -> Model[Any]:
-    """A model by its weights (`mini`, a folder, a name on the hub, or what was found of them) and its regions method.
+    """Loads a model by its weights (`mini`, a folder, a name on the hub, or a found checkpoint) and regions method.
 
-    Parameters that are not given have the method's defaults. `trust_remote_code` lets Python code that the model or its
-    detector brings along run. Raises ModelError where the weights cannot be loaded, or the method or a parameter is
-    unknown.
+    Missing parameters have the method's defaults. `trust_remote_code` allows the model's or detector's own Python code
+    to run. Raises ModelError if the weights cannot be loaded, or the method or a parameter is unknown.
     """
     method = _method(regions)
     given = dict(parameters or {})
@@ -183,7 +182,7 @@ def load_model(
 
 
 def parse_parameters(regions: str, texts: Iterable[str]) -> dict[str, Plain]:
-    """Parameters of a regions method as a person writes them, `name=value`. Raises ModelError."""
+    """Reads parameters of a regions method that a user wrote as `name=value`. Raises ModelError."""
     known = _method(regions).parameters
     given: dict[str, Plain] = {}
     for text in texts:
@@ -202,11 +201,10 @@ def parse_parameters(regions: str, texts: Iterable[str]) -> dict[str, Plain]:
 def load_encoder(
     model: Recipe | str, device: str = "auto", folder: str | None = None, trust_remote_code: bool = False
 ) -> TextEncoder:
-    """The part of a model that a search needs: of the very weights that made an index, or by the weights' name.
+    """Loads the part of a model that a search needs, by an index's recipe or by the name of the weights.
 
-    `folder` says where the weights of an index lie that were read from a folder. `trust_remote_code` lets Python code
-    that the model brings along run. Raises ModelError where the weights cannot be loaded, or are others than the
-    recipe's.
+    If an index's weights came from a folder, `folder` is its path. `trust_remote_code` allows the model's own Python
+    code to run. Raises ModelError if the weights cannot be loaded, or differ from the recipe's.
     """
     found = find(model) if isinstance(model, str) else find_again(model, folder)
     checkpoint = replace(found, trust_remote_code=trust_remote_code)

@@ -1,4 +1,4 @@
-"""What every regions method offers: two verbs, `embed_texts` and `embed_photos`."""
+"""The interface of every regions method: `embed_texts` and `embed_photos`."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ Prepared = TypeVar("Prepared")
 
 
 class TextEncoder(ABC):
-    """Texts to vectors: all that a search needs of a model.
+    """Turns texts into vectors: the only part of a model that a search needs.
 
-    What other libraries log or warn of while one of QUIET runs reaches no user.
+    While a method in QUIET runs, logs and warnings of other libraries are hidden from the user.
     """
 
     QUIET = ("embed_texts", "prepare", "encode")
@@ -32,9 +32,9 @@ class TextEncoder(ABC):
 
 
 class Model(TextEncoder, Generic[Prepared]):
-    """Texts and photos to vectors of one space, by one regions method.
+    """Turns texts and photos into vectors of one space, by one regions method.
 
-    The work on photos has two halves, so that ingest can run them side by side: `prepare` (cutting and resizing; any
+    The work on photos has two halves, so that ingest can run them in parallel: `prepare` (cropping and resizing; any
     thread, one photo) and `encode` (the network; one thread, many photos).
     """
 
@@ -42,18 +42,18 @@ class Model(TextEncoder, Generic[Prepared]):
 
     @abstractmethod
     def prepare(self, picture: Picture) -> Prepared:
-        """What the network will see of a photo."""
+        """The network's input for a photo."""
 
     @abstractmethod
     def encode(self, prepared: Sequence[Prepared]) -> list[list[Region]]:
         """The regions of each photo; region 0 is the whole photo."""
 
     def pictures(self, prepared: Prepared) -> int:  # noqa: ARG002
-        """How many pictures the network sees of a photo: what it takes to hold and to encode it."""
+        """Number of images that the network sees of a photo: a measure of its memory and computing time."""
         return 1
 
     def note(self, width: int, height: int) -> str | None:  # noqa: ARG002
-        """What a user should know of photos of this size, in pixels, as a sentence; None where there is nothing."""
+        """A sentence that users should read about photos of this size in pixels; None if there is nothing to say."""
         return None
 
     def embed_photos(self, pictures: Sequence[Picture]) -> list[list[Region]]:

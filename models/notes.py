@@ -1,4 +1,4 @@
-"""What a user should know of a model, whoever uses it."""
+"""What every user of a model should know."""
 
 from __future__ import annotations
 
@@ -12,5 +12,5 @@ ON_MINI = (
 
 
 def note_of(recipe: Recipe) -> str | None:
-    """A sentence for everyone who ingests or searches by this recipe; None where there is nothing to say."""
+    """A sentence for everyone who ingests or searches with this recipe; None if there is nothing to say."""
     return ON_MINI if recipe.model == MINI else None

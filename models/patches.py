@@ -1,4 +1,4 @@
-"""Into how many patches a photo is divided, and what becomes of them: plain values, to be had without a model."""
+"""The settings of `clusters`, and the number of patches of a photo. Needs no model."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from sorce.models.tiling import MIN_OBJECT_SIZE, MIN_PHOTO_PIXELS
 CLUSTERS = 128
 AGGREGATIONS = ("ward", "kmeans", "grid")
 
-# The smallest object covers so many patches a side: one of them then lies wholly in it.
+# Patches along a side of the smallest object: at least one of them then lies completely inside it.
 PATCHES_ACROSS = 2
-# 40,000 patches at most, whose clusters take seconds.
+# At most 40,000 patches; clustering them takes seconds.
 FINEST = 0.01
 
 
 @dataclass(frozen=True, slots=True)
 class ClusterSettings:
-    """Of the regions method `clusters`, all part of the recipe.
+    """Settings of the regions method `clusters`; all are part of the recipe.
 
-    `min_object_size` is the side of the smallest object to find, as a share of the photo's longer side, `clusters` the
-    most clusters of a photo, beside the whole photo. `features` and `positions` are those of `dense.open_dense`.
+    `min_object_size` is the side of the smallest object to find, as a share of the photo's longer side. `clusters` is
+    the most clusters of a photo, without the whole photo. `features` and `positions` are those of `dense.open_dense`.
     """
 
     min_object_size: float = MIN_OBJECT_SIZE
@@ -47,7 +47,7 @@ class ClusterSettings:
 
 
 def divide(width: int, height: int, smallest: float) -> tuple[int, int]:
-    """Rows and columns of patches, as square as the photo allows."""
+    """Numbers of rows and columns of patches; the patches are as square as the photo allows."""
     # Smaller patches would only enlarge blur.
     side = max(MIN_PHOTO_PIXELS, smallest * max(width, height)) / PATCHES_ACROSS
     return max(1, round(height / side)), max(1, round(width / side))

@@ -1,13 +1,13 @@
-"""Hubness: how near a region lies to texts whatever they say (Querybank Normalisation, arXiv 2112.12777).
+"""Hubness: how similar a region is to texts in general (Querybank Normalisation, arXiv 2112.12777).
 
-Some regions are near to any text and so come up in every answer. Of a region r and a bank of texts t,
+Some regions are similar to every text and so appear in every result. For a region r and a bank of texts t,
 
     hubness = T * ln(mean over t of exp(cos(r, t) / T))
 
-is a soft maximum of its cosines with the bank: their mean for a large temperature T, their greatest for a small one.
-The cosine less the hubness is T times the logarithm of the paper's normalised similarity; the mean is what taking the
-mean text vector from the query would subtract. The number is stored with the region, and weighted when it is asked for
-(`sorce.mappings.ranking`).
+is a soft maximum of its cosines with the bank: their mean for a large temperature T, their maximum for a small one.
+The cosine minus the hubness is T times the logarithm of the paper's normalised similarity. Subtracting the mean text
+vector from the query would subtract the mean of the cosines. The hubness is stored with the region, and weighted in a
+search that requests it (`sorce.mappings.ranking`).
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from sorce.models.model import TextEncoder
 
 FOLDER = Path(__file__).parent
 NEWEST = "querybank.txt"
-"""The bank of new indices: plain names of things, one a line.
+"""The bank of new indices: plain names of things, one per line.
 
-An index keeps the bank that it was made with. So before these texts are changed, the file is copied to
-`querybank-N.txt`, where N counts up: old indices are then written with the old texts.
+An index keeps the bank that it was made with. So before changing these texts, copy the file to `querybank-N.txt` with
+the next number N: old indices then still use the old texts.
 """
 
 TEMPERATURE = 0.05
@@ -44,15 +44,15 @@ def digest(of: Sequence[str]) -> str:
 
 
 def banked(recipe: Recipe) -> Recipe:
-    """The recipe of a new index, with the newest bank in it."""
+    """The recipe of a new index, with the newest bank."""
     return replace(recipe, bank={"texts": digest(texts()), "temperature": TEMPERATURE})
 
 
 class Querybank:
-    """A bank in an encoder's space; its texts are encoded when the first region comes."""
+    """A bank in an encoder's space. Its texts are encoded when the first region arrives."""
 
     def __init__(self, encoder: TextEncoder, of: Sequence[str] | None = None, temperature: float = TEMPERATURE) -> None:
-        """`of` are the bank's texts; the newest bank's where they are left out."""
+        """`of` are the bank's texts; default: those of the newest bank."""
         self._encoder = encoder
         self._texts = texts() if of is None else of
         self._temperature = temperature
@@ -68,9 +68,9 @@ class Querybank:
 
 
 def querybank(encoder: TextEncoder, index: Recipe | None) -> Querybank | None:
-    """The bank for new regions of an index of that recipe: its own, or the newest where there is no index yet.
+    """The bank for new regions of an index with this recipe: its own, or the newest if there is no index yet.
 
-    None where the index was made without hubness, or by a bank that this sorce does not have (`note_on_bank`).
+    None if the index was made without hubness, or with a bank that this sorce does not have (`note_on_bank`).
     """
     if index is None:
         return Querybank(encoder)
@@ -79,7 +79,7 @@ def querybank(encoder: TextEncoder, index: Recipe | None) -> Querybank | None:
 
 
 def note_on_bank(index: Recipe) -> str | None:
-    """What a user should know where new regions cannot have the hubness that the index's other regions have."""
+    """A sentence for users if new regions cannot get a hubness like the index's other regions; else None."""
     if not index.bank or _texts_of(index) is not None:
         return None
     return (
@@ -89,7 +89,7 @@ def note_on_bank(index: Recipe) -> str | None:
 
 
 def _texts_of(index: Recipe) -> Sequence[str] | None:
-    """The texts of the index's bank; None where this sorce does not have them."""
+    """The texts of the index's bank; None if this sorce does not have them."""
     wanted = index.bank.get("texts")
     if wanted == digest(texts()):
         return texts()
@@ -98,7 +98,7 @@ def _texts_of(index: Recipe) -> Sequence[str] | None:
 
 
 def hubness(regions: Vector, bank: Vector, temperature: float) -> Vector:
-    """Of regions (n, dimension) with a bank (texts, dimension), all unit vectors: float32 (n,), -1..1."""
+    """Hubness of regions (n, dimension) with a bank (texts, dimension), all unit vectors: float32 (n,), -1..1."""
     heights = regions @ bank.T / temperature
     top = heights.max(axis=1, keepdims=True)
     found: Vector = temperature * (top[:, 0] + np.log(np.exp(heights - top).mean(axis=1)))

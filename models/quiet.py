@@ -1,7 +1,7 @@
-"""Keeps what other libraries log and warn of away from the user while sorce loads or runs a model.
+"""Hides logs and warnings of other libraries from the user while sorce loads or runs a model.
 
-What matters of it becomes an error of sorce. Threads share the change: the first makes it and the last undoes it, so
-that no thread can undo it for another, and afterwards all is as before.
+What matters becomes an error of sorce. Threads share the change: the first makes it and the last undoes it. So no
+thread can undo it for another, and afterwards everything is as before.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Result = TypeVar("Result")
 
 
 class Shared:
-    """A change of global state that lasts from the first thread's entry to the last one's exit."""
+    """A change of global state that lasts from the first thread's entry to the last thread's exit."""
 
     def __init__(self, change: Callable[[], AbstractContextManager[None]]) -> None:
         self._change = change
@@ -54,12 +54,12 @@ class _WithoutLibraries(logging.Filter):
 
 @contextmanager
 def _muted() -> Iterator[None]:
-    """Each handler that could show what a library logs gets a filter; handlers, levels and `propagate` stay."""
+    """Adds a filter to each handler that could show a library's logs. Handlers, levels and `propagate` are kept."""
     without = _WithoutLibraries()
     handlers = _handlers()
     for handler in handlers:
         handler.addFilter(without)
-    # Last in the list: what the user, or a test, wants of warnings comes first.
+    # Last in the list: warning filters of the user or a test come first.
     ignored = ("ignore", None, Warning, None, 0)
     is_new = ignored not in warnings.filters
     warnings.simplefilter("ignore", append=True)
@@ -69,7 +69,7 @@ def _muted() -> Iterator[None]:
         for handler in handlers:
             handler.removeFilter(without)
         if is_new:
-            with suppress(ValueError):  # Somebody replaced the list meanwhile.
+            with suppress(ValueError):  # Other code may have replaced the list meanwhile.
                 warnings.filters.remove(ignored)  # type: ignore[attr-defined]
 
 
@@ -86,7 +86,7 @@ quiet = Shared(_muted)
 
 
 def quietly(function: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
-    """The function, without what other libraries say meanwhile."""
+    """The function, without logs and warnings of other libraries while it runs."""
 
     @wraps(function)
     def called(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:

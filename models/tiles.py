@@ -15,7 +15,7 @@ from sorce.models.tiling import TileSettings, all_grids, fit, plan, smallest_fou
 
 
 class Tiles(CropModel):
-    """The whole photo, and tiles in which an object of the smallest size still shows."""
+    """The whole photo, and tiles in which an object of the smallest size is still visible."""
 
     def __init__(self, encoder: Encoder, settings: TileSettings | None = None) -> None:
         super().__init__(encoder)
@@ -44,9 +44,9 @@ class Tiles(CropModel):
         ]
 
     def note(self, width: int, height: int) -> str | None:
-        """The smallest object that `max_regions` lets one find in a photo of this size, as a sentence.
+        """A sentence about the smallest object that `max_regions` allows to find in a photo of this size.
 
-        None where it is no larger than with all tiles.
+        None if it is no larger than with all tiles.
         """
         input_size, settings = self.encoder.input_size, self.settings
         wanted = all_grids(width, height, settings.min_object_size, input_size)

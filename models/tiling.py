@@ -1,4 +1,4 @@
-"""Where tiles lie: a pure function of a photo's size, so that neither a model nor a photo is needed."""
+"""Positions of tiles: a pure function of a photo's size. It needs neither a model nor a photo."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ MIN_OBJECT_SIZE = 0.025
 MAX_REGIONS = 250
 """Most regions of a photo that are encoded, the whole photo included."""
 MAX_STORED = 114
-"""Most of them that are stored: with `mini`, on 100 choosing scenes, this half finds as much as all (300 queries)."""
+"""Most of them that are stored. With `mini`, on 100 choosing scenes, this half finds as much as all (300 queries)."""
 
-# Smallest side of an object in the photo's own pixels. Fewer pixels show too little, whatever they are enlarged to.
+# Smallest side of an object in the photo's own pixels. Fewer pixels show too little, even when enlarged.
 MIN_PHOTO_PIXELS = 22
 # Smallest side of an object in pixels of the encoder's input. With `mini`, on choosing scenes, 30 gave a mAP of .45,
 # and 22 gave .34.
 MIN_INPUT_PIXELS = 30
-# Largest side of a tile, in sides of the smallest object, however many pixels the encoder takes.
+# Largest side of a tile, in sides of the smallest object, for any input size of the encoder.
 MAX_TILE_TO_OBJECT = 5
-# Step between neighbours, in sides of a tile. An object of up to half a tile's side is whole in one of them.
+# Step between neighbours, in sides of a tile. One tile then contains all of an object of up to half its side.
 STRIDE = 0.5
-# Side of a tile of the next coarser scale, in sides of this one.
+# Side of a tile of the next coarser scale, relative to this scale.
 SCALE_FACTOR = 2
 # A tile that spans more of the photo's longer side than this would only repeat the photo.
 MAX_SPAN = 0.9
@@ -83,7 +83,7 @@ class Grid:
         return max(self.across, self.down)
 
     def overlap(self, width: int, height: int) -> float:
-        """Pixels that neighbours share, across or down, whichever is less; all where there is one tile to that side."""
+        """Overlap of neighbours in pixels, the smaller of both directions. A single tile has the full length."""
         shared = [
             tile - _step(length, tile, count) if count > 1 else float(length)
             for length, tile, count in ((width, self.across, self.columns), (height, self.down, self.rows))
@@ -91,7 +91,7 @@ class Grid:
         return min(shared)
 
     def sheet(self, width: int, height: int, input_size: int) -> Sheet:
-        """The photo scaled so that a tile is as large as what the network sees."""
+        """The photo scaled so that a tile has the network's input size."""
         return Sheet(
             width=round(width * input_size / self.across),
             height=round(height * input_size / self.down),
@@ -105,7 +105,7 @@ class Grid:
 class Sheet:
     """A photo scaled to `width` x `height` pixels, and the square windows in it.
 
-    Tiles overlap: scaling the photo once takes a quarter of the time that scaling each tile would, and gives the same.
+    Tiles overlap: scaling the photo once takes a quarter of the time of scaling each tile, and gives the same result.
     """
 
     width: int
@@ -120,8 +120,8 @@ class Sheet:
         return [(left, top) for top in tops for left in lefts]
 
     def boxes(self, width: int, height: int) -> list[Box]:
-        """The windows in pixels of the photo, which has this width and height."""
-        # Multiplied first: then the last window ends exactly where the photo does.
+        """The windows in pixels of a photo of this width and height."""
+        # Multiply before dividing: then the last window ends exactly at the photo's edge.
         return [
             Box(
                 left * width / self.width,
@@ -134,13 +134,13 @@ class Sheet:
 
 
 def plan(width: int, height: int, min_object_size: float, max_regions: int, input_size: int) -> list[Sheet]:
-    """The tiles of a photo, coarsest scale first: at most `max_regions` less one, for the photo itself."""
+    """The tiles of a photo, coarsest scale first: at most `max_regions` - 1, since the photo itself is one region."""
     grids = fit(all_grids(width, height, min_object_size, input_size), width, height, max_regions - 1)
     return [grid.sheet(width, height, input_size) for grid in reversed(grids)]
 
 
 def all_grids(width: int, height: int, min_object_size: float, input_size: int) -> list[Grid]:
-    """Every scale, finest first, as if there were no limit; none for a photo no larger than a tile."""
+    """The grids of all scales without a limit, finest first; none for a photo no larger than a tile."""
     longer, shorter = max(width, height), min(width, height)
     # Smaller tiles would only enlarge blur.
     smallest_object = max(MIN_PHOTO_PIXELS, min_object_size * longer)
@@ -155,15 +155,15 @@ def all_grids(width: int, height: int, min_object_size: float, input_size: int) 
 
 
 def smallest_found(grids: Sequence[Grid], width: int, height: int, input_size: int) -> int:
-    """Side in pixels of the smallest object that shows well in some tile or in the whole photo, wherever it lies.
+    """Side in pixels of the smallest object that, at any position, is visible in some tile or in the whole photo.
 
-    An object shows well in a tile that holds the whole of it, or as many of its pixels as make a whole object show.
+    An object is visible in a tile that contains all of it, or as many of its pixels as the smallest visible object has.
     """
     ratio = _tile_to_object(input_size)
     sides = [max(width, height) / ratio]
     for grid in grids:
         needed = grid.side / ratio
-        # An object across the edge of two tiles that overlap by less shows to (side + overlap) / 2 in one of them.
+        # Two tiles may overlap by less than an object's side. One of them still shows (side + overlap) / 2 of it.
         sides.append(max(needed, 2 * needed - grid.overlap(width, height)))
     return math.ceil(max(MIN_PHOTO_PIXELS, min(sides)))
 
@@ -176,8 +176,8 @@ def _tile_to_object(input_size: int) -> float:
 def fit(grids: Sequence[Grid], width: int, height: int, room: int) -> list[Grid]:
     """At most `room` tiles, finest first.
 
-    Small objects come first: scales above the finest are left out, the nearest first, where it could not even cover the
-    photo beside them. Then the finest is thinned evenly; where too few tiles are left to cover the photo, they grow.
+    Small objects have priority. While the finest scale cannot cover the photo beside the coarser ones, the next coarser
+    scale is removed. Then the finest is thinned evenly. If too few tiles remain to cover the photo, they grow.
     """
     if not grids:
         return []
@@ -197,7 +197,7 @@ def _grid(width: int, height: int, side: int, stride: float) -> Grid:
 
 
 def _thinned(grid: Grid, width: int, height: int, room: int) -> Grid:
-    """At most `room` tiles, spread as evenly over the width as over the height, and grown to cover both."""
+    """At most `room` tiles, spread evenly over width and height, and enlarged to cover both."""
 
     def gap(columns: int) -> float:
         rows = min(grid.rows, room // columns)
@@ -207,15 +207,15 @@ def _thinned(grid: Grid, width: int, height: int, room: int) -> Grid:
     rows = max(1, min(grid.rows, room // columns))
     side = max(grid.side, -(-width // columns), -(-height // rows))
     across, down = min(side, width), min(side, height)
-    # Tiles that grew may have fewer places to start from than there were columns.
+    # Enlarged tiles may have fewer possible start positions than there were columns.
     return Grid(across, down, min(columns, width - across + 1), min(rows, height - down + 1))
 
 
 def _step(length: int, tile: int, count: int) -> float:
-    """Distance between neighbours; a lone tile would have to grow to the full length."""
+    """Distance between neighbours. A single tile would have to grow to the full length."""
     return (length - tile) / (count - 1) if count > 1 else float(length if length > tile else 0)
 
 
 def _starts(room: int, count: int) -> list[int]:
-    # Floored, not rounded: then no step is more than a pixel longer than the others, and none leaves a gap.
+    # Floored, not rounded: so steps differ by at most a pixel, and none leaves a gap.
     return [number * room // max(1, count - 1) for number in range(count)]

@@ -1,4 +1,4 @@
-"""From a person's text to what a network reads of it."""
+"""Turns a user's text into the input of a network."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sorce.models.image_processor import Features, on_device
 
 SIGLIP_TOKENS = 64
 LONGEST_TEXT = 2000
-"""Most characters of a text that a chat model reads; SORCE's captions have 42 words at most."""
+"""Most characters of a text that a chat model reads. SORCE's captions have at most 42 words."""
 
 
 class Tokenizer:
@@ -27,8 +27,8 @@ class Tokenizer:
         self._is_siglip = str(config.model_type).startswith("siglip")
         self._options: dict[str, Any] = {"truncation": True} | ({"max_length": limit} if limit else {})
         if self._is_siglip:
-            # SigLIP was trained on 64 tokens without a mask, and reads its answer off the last one: with the padding
-            # and the mask that sentence-transformers adds, a vector is 0.5 and more off.
+            # SigLIP was trained on 64 tokens without a mask, and its vector is read at the last one. With the padding
+            # and mask that sentence-transformers adds, a vector is off by 0.5 and more.
             self._options |= {
                 "max_length": min(limit or SIGLIP_TOKENS, SIGLIP_TOKENS),
                 "padding": "max_length",
@@ -36,21 +36,21 @@ class Tokenizer:
             }
 
     def features(self, texts: Sequence[str]) -> Features:
-        """Tokens of a batch, on the network's device; a text longer than the network reads is cut."""
-        # Half of a surrogate pair is no text, and tokenizers refuse it.
+        """Tokens of a batch, on the network's device. Texts too long for the network are cut."""
+        # Tokenizers refuse half of a surrogate pair.
         plain = [text.encode(errors="replace").decode() for text in texts]
         if self._is_siglip:
             plain = [text.lower() for text in plain]
-        # Wrapped, since a bare string that looks like a path or an address would be opened as a picture.
+        # Wrapped: otherwise a string that looks like a path or a URL would be opened as an image.
         wrapped = [{"text": text} for text in plain]
-        # A fast tokenizer keeps padding and truncation as state, and fails when a second thread comes.
+        # A fast tokenizer stores padding and truncation as state, and fails if a second thread uses it.
         with self._one_at_a_time:
             features = self._model.preprocess(wrapped, processing_kwargs={"text": self._options})
         return on_device(features, self._model)
 
 
 class PlainText:
-    """A person's text in a chat model's turn: it does not end the turn, nor hold half of a surrogate pair."""
+    """Makes a user's text safe in a chat turn: it cannot end the turn, and has no half of a surrogate pair."""
 
     def __init__(self, tokenizer: Any) -> None:
         self._control = re.compile("|".join(map(re.escape, tokenizer.get_added_vocab())) or r"\b\B")
@@ -61,6 +61,6 @@ class PlainText:
 
 
 def has_tokenizer(tokenizer: Any, config: Any) -> bool:
-    """Whether there is a tokenizer for the network: without its files, transformers makes one that knows no word."""
+    """Whether the network has a tokenizer. Without its files, transformers makes one that knows no words."""
     words = getattr(getattr(config, "text_config", None), "vocab_size", None) or 0
     return len(tokenizer) > words // 2

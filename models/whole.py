@@ -8,7 +8,7 @@ from sorce.models.encoder import Encoder
 
 
 class Whole(CropModel):
-    """What a search has without regions: small things are lost in it."""
+    """Embeds the photo without regions. Small objects are lost in this vector."""
 
     def __init__(self, encoder: Encoder) -> None:
         super().__init__(encoder)

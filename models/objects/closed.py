@@ -1,4 +1,4 @@
-"""Any object detector of transformers that knows a closed set of classes: DETR, RT-DETR, D-FINE, YOLOS and so on."""
+"""Any object detector of transformers with a closed set of classes: DETR, RT-DETR, D-FINE, YOLOS and so on."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from sorce.models.objects.loading import config_of, named, open_images, open_net
 from sorce.models.objects.proposals import Detector, Found
 from sorce.models.objects.windows import Look, Window, windows
 
-# DETR's sizes, for a processor that names none.
+# DETR's sizes, for a processor without sizes.
 SHORTEST, LONGEST = 800, 1333
 
 
 class ClosedSet(Detector):
-    """Its score of the likeliest class is the quality; which class that is is forgotten."""
+    """A closed-set detector. The score of the most likely class is the quality; the class itself is dropped."""
 
     def __init__(self, checkpoint: Checkpoint, device: torch.device) -> None:
-        """Raises ModelError where the checkpoint is no such detector, or cannot be had whole."""
+        """Raises ModelError if the checkpoint is no such detector, or is unavailable or incomplete."""
         self.name = named(checkpoint)
         config = config_of(checkpoint)
         refuse_others(config, checkpoint)
@@ -40,7 +40,7 @@ class ClosedSet(Detector):
         self._sizes = _sizes(self._images)
         self.side = min(self._sizes)
         self.backend = "torchvision" if "Torchvision" in str(type(self._images).__mro__) else "pillow"
-        # One at a time: views differ in shape, and some networks see the padding that a batch would need.
+        # One at a time: views differ in shape, and some networks do not ignore the padding that a batch needs.
         self._batches = Batches(device, 1)
 
     def look(self, photo: Image.Image) -> Look:
@@ -54,7 +54,7 @@ class ClosedSet(Detector):
         return Found(joined[:, :4], joined[:, 4], numbers, joined[:, 5:])
 
     def _see(self, photo: Image.Image, window: Window) -> View:
-        """No larger than what the processor will make of it, so that a photo's views take little memory."""
+        """The window, no larger than the processor will make it, so that a photo's views need little memory."""
         size = self._shrunk(window)
         if size == (window.width, window.height):
             return np.asarray(window.cut(photo))
@@ -71,7 +71,7 @@ class ClosedSet(Detector):
 
     @torch.inference_mode()
     def _forward(self, batch: Sequence[tuple[View, Window]]) -> Tensor:
-        """(n, 5): corners in pixels of the photo, and quality; on the CPU."""
+        """(n, 5), on the CPU: corners in pixels of the photo, and quality."""
         [(view, window)] = batch
         device = self._network.device
         features = self._images(images=[Image.fromarray(view)], return_tensors="pt")
@@ -83,7 +83,7 @@ class ClosedSet(Detector):
 
 
 def _sizes(processor: Any) -> tuple[int, int]:
-    """Height and width of a fixed input, or the lengths that the shorter and the longer side are scaled to."""
+    """Height and width of a fixed input, or else the target lengths of the shorter and the longer side."""
     size = processor.size
     if size.get("height"):
         return int(size.get("height")), int(size.get("width"))

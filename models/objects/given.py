@@ -1,4 +1,4 @@
-"""Boxes that somebody else has found, from a file of JSON lines."""
+"""Boxes from a file of JSON lines."""
 
 from __future__ import annotations
 
@@ -18,29 +18,29 @@ from sorce.pictures.names import composed, spellings
 
 SUFFIX = ".jsonl"
 GIVEN = "file"
-"""What a recipe says of such boxes: which file they came from says nothing about the vectors."""
+"""The recipe's entry for such boxes. The file's name is left out: it says nothing about the vectors."""
 SHAPE = '{"image": "a.jpg", "boxes": [[x1, y1, x2, y2], ...], "quality": [0.9, ...]}'
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BoxLine:
-    """A photo's boxes, float64 (n, 4), and their quality, (n,), in the order of the file."""
+    """A photo's boxes, float64 (n, 4), and their quality, (n,), in the file's order."""
 
     boxes: np.ndarray[Any, np.dtype[np.float64]]
     quality: np.ndarray[Any, np.dtype[np.float64]]
 
 
 class GivenBoxes(Proposer[Proposals]):
-    """Boxes of each photo as they are given, the best first; without a quality they keep their order, and have 1.
+    """The given boxes of each photo, best first. Boxes without a quality get 1 and keep their order.
 
-    A line names its photo by the end of its path, in whole parts: "a.jpg" or "2024/a.jpg".
+    A line names its photo by the last parts of its path: "a.jpg" or "2024/a.jpg".
     """
 
     name = GIVEN
     backend = None
 
     def __init__(self, file: Path, limits: ProposalLimits) -> None:
-        """Raises ModelError for a file that cannot be read, or a line that is not as expected."""
+        """Raises ModelError if the file cannot be read or a line has the wrong form."""
         self._file, self._limits = file, limits
         self._lines: Mapping[str, BoxLine] = dict(_read(file))
 
@@ -72,7 +72,7 @@ class GivenBoxes(Proposer[Proposals]):
         raise BadPhoto(f"photo '{name}' is not in '{self._file.name}'; add a line for it, which may have no boxes.")
 
     def _refuse_outside(self, line: BoxLine, picture: Picture) -> None:
-        # As they are stored: two numbers that the file tells apart may be one in float32.
+        # In float32, as stored: two different numbers of the file may then be equal.
         with np.errstate(over="ignore"):
             stored = line.boxes.astype(np.float32)
         for number, (x1, y1, x2, y2) in enumerate(stored, 1):

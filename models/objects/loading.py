@@ -18,14 +18,14 @@ from sorce.models.objects.settings import USUAL_DETECTOR
 from sorce.models.tokenizer import has_tokenizer
 
 OWL = "owlv2"
-# How a configuration names the class, in code of its own, that detects objects.
+# The key in a configuration's `auto_map` for a detector class in the checkpoint's own code.
 DETECTORS = "AutoModelForObjectDetection"
 
 
 def find_detector(name: str) -> Checkpoint:
-    """A folder, a name on the hub, or one at a commit as a recipe has it (`owner/name@commit`), pinned.
+    """Finds and pins a folder, a name on the hub, or a name at a commit as in a recipe (`owner/name@commit`).
 
-    Raises ModelError for what is none of them.
+    Raises ModelError for any other name.
     """
     plain, at, revision = name.rpartition("@")
     if Path(name).is_dir() or not at:
@@ -39,19 +39,19 @@ def find_detector(name: str) -> Checkpoint:
 
 
 def named(checkpoint: Checkpoint) -> str:
-    """For a recipe: `owner/name@commit`, or `folder@sha256:...`."""
+    """The name in a recipe: `owner/name@commit`, or `folder@sha256:...`."""
     return f"{checkpoint.model}@{checkpoint.revision}"
 
 
 def config_of(checkpoint: Checkpoint) -> Any:
-    """Its configuration. Raises ModelError where there is none that transformers knows."""
+    """The checkpoint's configuration. Raises ModelError if there is none that transformers knows."""
     with opening(checkpoint, "configuration (config.json)"):
         config: Any = AutoConfig.from_pretrained(checkpoint.place, **where(checkpoint))
     return config
 
 
 def is_owl(checkpoint: Checkpoint) -> bool:
-    """Whether it is an OWLv2; a checkpoint that has no configuration of its own is none."""
+    """Whether the checkpoint is an OWLv2. False if it has no configuration of its own."""
     try:
         with quiet_loading():
             said, _ = PreTrainedConfig.get_config_dict(checkpoint.place, **where(checkpoint))
@@ -61,7 +61,7 @@ def is_owl(checkpoint: Checkpoint) -> bool:
 
 
 def refuse_others(config: Any, checkpoint: Checkpoint) -> None:
-    """Raises ModelError for a network that cannot say, unasked, where objects are."""
+    """Raises ModelError for a network that cannot find objects without a query."""
     brings_code = checkpoint.trust_remote_code and DETECTORS in (getattr(config, "auto_map", None) or {})
     if config.model_type != OWL and config.model_type not in CLOSED_SETS and not brings_code:
         raise ModelError(
@@ -78,7 +78,7 @@ def open_images(checkpoint: Checkpoint) -> Any:
 
 
 def open_tokenizer(checkpoint: Checkpoint, config: Any) -> Any:
-    """The tokenizer. Raises ModelError where it is missing, too."""
+    """The tokenizer. Raises ModelError also if it is missing."""
     with opening(checkpoint, "tokenizer"):
         tokenizer: Any = AutoTokenizer.from_pretrained(checkpoint.place, **where(checkpoint))
     if not has_tokenizer(tokenizer, config):
@@ -89,7 +89,7 @@ def open_tokenizer(checkpoint: Checkpoint, config: Any) -> Any:
 
 
 def open_network(checkpoint: Checkpoint, config: Any, device: torch.device) -> Any:
-    """In float32, also on a GPU: in half precision a box of a large photo would be pixels off."""
+    """The network in float32, also on a GPU: in half precision a large photo's box would be off by pixels."""
     with opening(checkpoint, "weights"):
         family: Any = OwlNetwork if config.model_type == OWL else AutoModelForObjectDetection
         return family.from_pretrained(checkpoint.place, dtype=torch.float32, **where(checkpoint)).to(device).eval()

@@ -1,4 +1,4 @@
-"""The regions method `objects`: boxes that may hold an object, found before anyone asks for one."""
+"""The regions method `objects`: boxes that may contain an object, found without a query."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from sorce.models.objects.proposals import Found, Proposals, Proposer, inside, p
 from sorce.models.objects.settings import ObjectsSettings
 from sorce.models.objects.windows import Look
 
-# Crops are cut once the boxes are known, from a photo that waits for it: of more pixels only these are kept.
+# A photo waits in memory until its boxes are known and crops are cut. Larger photos are shrunk to this many pixels.
 MOST_KEPT = 16_000_000
 WHOLE_BY_OWL = "the class embedding of the box that overlaps the photo most"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Cut:
-    """A photo's size in pixels, what the encoder sees of the whole, what the proposer needs, and pixels to cut from."""
+    """A photo's size in pixels, the encoder's view of the whole, the proposer's input, and the photo to cut from."""
 
     width: int
     height: int
@@ -37,15 +37,15 @@ class Cut:
 
 
 class CroppedObjects(Model[Cut]):
-    """Any proposer's boxes, each embedded by a dual encoder with some of what is around it.
+    """Any proposer's boxes. A dual encoder embeds each with a margin around it.
 
-    The box of a region is the object's, without the margin.
+    A region's box is the object's, without the margin.
     """
 
     def __init__(self, encoder: Encoder, proposer: Proposer[Any], settings: ObjectsSettings) -> None:
         self.encoder, self.proposer = encoder, proposer
         self._margin = settings.margin
-        # The proposer's name and revision, not what was typed.
+        # The proposer's name and revision, not the user's input.
         parameters = asdict(replace(settings, detector=proposer.name))
         recipe = encoder.recipe("objects", parameters)
         self.recipe = replace(recipe, backend="+".join(filter(None, (recipe.backend, proposer.backend))))
@@ -58,7 +58,7 @@ class CroppedObjects(Model[Cut]):
         return Cut(picture.width, picture.height, whole, self.proposer.prepare(picture), kept(picture.image))
 
     def encode(self, prepared: Sequence[Cut]) -> list[list[Region]]:
-        # A photo at a time: its hundred crops fill batches of their own.
+        # One photo at a time: its hundred crops already fill batches.
         return [self._regions(cut) for cut in prepared]
 
     def _regions(self, cut: Cut) -> list[Region]:
@@ -76,11 +76,11 @@ class CroppedObjects(Model[Cut]):
 class OwlObjects(Model[Look]):
     """OWLv2's boxes and its class embeddings, from one pass.
 
-    They are ranked by cosine with OWLv2's own texts. The class head also shifts and scales each region's cosine by two
-    numbers that it computes for the region; these are left out, since they are no part of a unit vector.
+    They are ranked by cosine with OWLv2's own texts. The class head also computes a shift and a scale of each region's
+    cosine; these are left out, since a unit vector cannot hold them.
 
-    Region 0 has the class embedding of the box that overlaps the whole photo most, as OWL-ViT takes it of an example
-    picture. The pooled picture of the CLIP that OWLv2 began as lies in another space, and has no trained projection.
+    Region 0 has the class embedding of the box that overlaps the whole photo most, as OWL-ViT does for an example
+    image. The pooled embedding of OWLv2's original CLIP is in another space, and has no trained projection.
     """
 
     def __init__(self, owl: Owl, words: OwlWords, settings: ObjectsSettings) -> None:
@@ -91,7 +91,7 @@ class OwlObjects(Model[Look]):
             regions="objects",
             dimension=owl.dimension,
             backend=owl.backend,
-            # Nothing is cut out, so that a margin decides nothing.
+            # Nothing is cropped, so the margin has no effect.
             parameters=asdict(replace(settings, margin=0.0)),
             prompts={"whole": WHOLE_BY_OWL},
         )
@@ -116,9 +116,9 @@ class OwlObjects(Model[Look]):
 
 
 def regions(width: int, height: int, proposals: Proposals, vectors: Vector) -> list[Region]:
-    """The whole photo, whose vector is the first, and a region of each box.
+    """A region for the whole photo, with the first vector, and one for each box.
 
-    The whole photo's quality is 0: it is the box of no object, and has no place in a ranking of objects by product.
+    The whole photo's quality is 0: it is no object's box, and must not count in a ranking of objects by product.
     """
     whole = Region(Box(0, 0, width, height), vectors[0], "whole", 0.0)
     return [
@@ -131,13 +131,13 @@ def regions(width: int, height: int, proposals: Proposals, vectors: Vector) -> l
 
 
 def widened(box: Box, margin: float, width: int, height: int) -> Box:
-    """The box with a margin on each side, as far as the photo goes; one of its longer side, so that poles get some."""
+    """The box with a margin on each side, clipped to the photo. It is a share of the longer side, for narrow boxes."""
     more = margin * max(box.x2 - box.x1, box.y2 - box.y1)
     return Box(max(0.0, box.x1 - more), max(0.0, box.y1 - more), min(width, box.x2 + more), min(height, box.y2 + more))
 
 
 def kept(photo: Image) -> Image:
-    """The photo, shrunk where it has more than MOST_KEPT pixels."""
+    """The photo, shrunk if it has more than MOST_KEPT pixels."""
     scale = (MOST_KEPT / (photo.width * photo.height)) ** 0.5
     if scale >= 1:
         return photo
@@ -146,7 +146,7 @@ def kept(photo: Image) -> Image:
 
 
 def _most_like_the_whole(found: Found, look: Look) -> torch.Tensor:
-    """The number of a row."""
+    """The row number of the whole view's box that overlaps the photo most."""
     whole = torch.tensor([[0, 0, look.width, look.height]], dtype=torch.float32)
     of_the_whole = found.windows == 0
     overlap: torch.Tensor = box_iou(inside(found, look)[of_the_whole], whole)[:, 0]

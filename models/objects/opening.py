@@ -1,4 +1,4 @@
-"""Opens the regions method `objects`, and what a search needs of it."""
+"""Opens the regions method `objects`, or only its text part for a search."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def open_objects(
 ) -> Model[Any]:
     """`checkpoint` is the encoder's, or with vectors=owl the OWLv2's. `parameters` are those of ObjectsSettings.
 
-    Raises ModelError where one of the networks cannot be had, is of another family, or does not fit the settings.
+    Raises ModelError if a network is unavailable, of another family, or does not fit the settings.
     """
     settings = ObjectsSettings(**parameters)
     checkpoint = pinned(checkpoint)
@@ -34,15 +34,15 @@ def open_objects(
             f"model '{checkpoint.name}' is an OWLv2, which does not encode crops; choose vectors=owl, "
             "or name it as the detector and an encoder as the model."
         )
-    # The proposer first: it is the one that a user is more likely to misname, and the encoder takes longer to open.
+    # The proposer first: users more often misspell its name, and the encoder takes longer to open.
     proposer = open_proposer(settings.proposer, settings.limits, device, checkpoint.trust_remote_code)
     return CroppedObjects(Encoder(checkpoint, device, batch_size), proposer, settings)
 
 
 def open_texts(checkpoint: Checkpoint, vectors: str, device: str = "auto", batch_size: int = BATCH_SIZE) -> TextEncoder:
-    """The texts of the space that the photos are in, by a recipe's `vectors`: OWLv2's own, or an encoder's.
+    """The text encoder for the photos' space, by a recipe's `vectors`: OWLv2's own, or an encoder's.
 
-    Raises ModelError where the network cannot be had, or is of another family.
+    Raises ModelError if the network is unavailable, or of another family.
     """
     if vectors == "owl":
         return OwlWords(Owl(pinned(checkpoint), pick_device(device)), batch_size)

@@ -1,4 +1,4 @@
-"""OWLv2 (arXiv 2306.09683): where objects are, without being asked for any, and what they are in its texts' space."""
+"""OWLv2 (arXiv 2306.09683): finds objects without a query, and embeds them in the space of its texts."""
 
 from __future__ import annotations
 
@@ -25,23 +25,23 @@ from sorce.models.objects.proposals import Detector, Found
 from sorce.models.objects.settings import USUAL_DETECTOR
 from sorce.models.objects.windows import Look, Window, windows
 
-# A view is 3,600 patches or more: a few fill a GPU, and one fills a core.
+# A view has 3,600 patches or more: a few views fill a GPU, and one fills a CPU core.
 VIEWS_AT_ONCE = 4
 BATCH_SIZE = 64
 Head = Callable[[Tensor, Tensor], Tensor]
 
 
 class Owl(Detector):
-    """Boxes with their objectness, and class embeddings of them on request.
+    """Boxes with their objectness, and their class embeddings on request.
 
-    A window is scaled so that its longer side is the network's, and padded with black on the right and below, as
-    transformers' processor does; Pillow does it, in a tenth of the time.
+    A window's longer side is scaled to the network's input, and black padding is added on the right and below, as in
+    transformers' processor. Pillow does it in a tenth of the time.
     """
 
     backend = "pillow-bilinear"
 
     def __init__(self, checkpoint: Checkpoint, device: torch.device) -> None:
-        """Raises ModelError where the checkpoint is no OWLv2, or cannot be had whole."""
+        """Raises ModelError if the checkpoint is no OWLv2, or is unavailable or incomplete."""
         self.checkpoint, self.name = checkpoint, named(checkpoint)
         self.config = config_of(checkpoint)
         if self.config.model_type != OWL:
@@ -63,7 +63,7 @@ class Owl(Detector):
         return self._found(look, self._boxes)
 
     def found_with_vectors(self, look: Look) -> Found:
-        """With the class embedding of each box, normalised."""
+        """What `found` returns, with the normalised class embedding of each box."""
         return self._found(look, self._boxes_and_vectors)
 
     def _found(self, look: Look, head: Head) -> Found:
@@ -81,7 +81,7 @@ class Owl(Detector):
         scale, shift = self._line
         device = scale.device
         values = torch.addcmul(shift, pixels.to(device), scale)
-        # The tower is nearly all of the work, and half precision does not harm it; the heads stay exact, for the boxes.
+        # The tower is nearly all of the work, and tolerates half precision. The heads stay in float32 for exact boxes.
         with torch.autocast(device.type, torch.float16, enabled=device.type == "cuda"):
             grid, _ = self.network.image_embedder(values)
         grid = grid.float()
@@ -94,17 +94,17 @@ class Owl(Detector):
         return torch.cat([corners, objectness[..., None]], 2).flatten(0, 1)
 
     def _boxes_and_vectors(self, patches: Tensor, grid: Tensor) -> Tensor:
-        """(views * patches, 5 + dimension)."""
+        """(views * patches, 5 + dimension): as `_boxes`, then unit vectors."""
         _, embeddings = self.network.class_predictor(patches)
         unit = normalised(embeddings)
         return torch.cat([self._boxes(patches, grid), unit.flatten(0, 1)], 1)
 
 
 class OwlWords(TextEncoder):
-    """OWLv2's own text tower. It reads 16 tokens, about a dozen words, and a longer text is cut."""
+    """OWLv2's own text tower. It reads 16 tokens, about a dozen words; longer texts are cut."""
 
     def __init__(self, owl: Owl, batch_size: int = BATCH_SIZE) -> None:
-        """Raises ModelError where the checkpoint has no tokenizer."""
+        """Raises ModelError if the checkpoint has no tokenizer."""
         self._owl = owl
         self._tokenizer = open_tokenizer(owl.checkpoint, owl.config)
         self._batches = Batches(owl.network.device, batch_size)
@@ -124,10 +124,10 @@ class OwlWords(TextEncoder):
         return normalised(features)
 
     def _tokens(self, texts: Sequence[str]) -> Any:
-        # Half of a surrogate pair is no text, and tokenizers refuse it.
+        # Tokenizers refuse half of a surrogate pair.
         plain = [text.encode(errors="replace").decode() for text in texts]
         longest = self._owl.config.text_config.max_position_embeddings
-        # A fast tokenizer keeps padding and truncation as state, and fails when a second thread comes.
+        # A fast tokenizer stores padding and truncation as state, and fails if a second thread uses it.
         with self._one_at_a_time:
             return self._tokenizer(
                 plain, padding="max_length", truncation=True, max_length=longest, return_tensors="pt"
@@ -137,7 +137,7 @@ class OwlWords(TextEncoder):
 def see(photo: Image.Image, window: Window, side: int) -> View:
     """A window with its longer side at `side` pixels, uint8 of shape (up to side, up to side, 3), not yet padded.
 
-    Both sides are scaled by the very same factor, so that boxes are exact; a fraction of a last row is left out.
+    Both sides are scaled by exactly the same factor, so that boxes are exact. A fractional last row is left out.
     """
     scale = side / window.longer
     across, down = (max(1, math.floor(length * scale + 1e-9)) for length in (window.width, window.height))
@@ -148,14 +148,14 @@ def see(photo: Image.Image, window: Window, side: int) -> View:
 
 
 def placed(shares: Tensor, places: Sequence[Window], numbers: Tensor) -> Tensor:
-    """Corners as shares of the padded squares, float32 (n, 4), in pixels of the photo."""
+    """Converts corners, float32 (n, 4), from shares of the padded squares to pixels of the photo."""
     longer = torch.tensor([window.longer for window in places], dtype=torch.float32)
     corner = torch.tensor([(window.left, window.top) * 2 for window in places], dtype=torch.float32)
     return shares * longer[numbers, None] + corner[numbers]
 
 
 def _learn_line(processor: Any, side: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """What the processor makes of a byte, as (scale, shift) of each channel, both (3, 1, 1)."""
+    """How the processor maps a byte, as (scale, shift) for each channel, both (3, 1, 1)."""
     black = np.zeros((side, side, 3), np.uint8)
     values = processor(images=[black, black + 255], size={"height": side, "width": side}, return_tensors="pt")
     low, high = values["pixel_values"][:, :, :1, :1]

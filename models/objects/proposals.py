@@ -1,4 +1,4 @@
-"""Boxes that may hold an object, before anyone asks for one."""
+"""Boxes that may contain an object, proposed without a query."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from sorce.models.objects.windows import Look, Window
 
 Prepared = TypeVar("Prepared")
 
-# Boxes that overlap more are one object's; search leaves such a box out, too.
+# Boxes with a higher IoU belong to one object. Search omits such boxes, too.
 SAME = 0.5
-# A box that ends so close to where a tile was cut, as a share of the tile, holds a part of an object.
+# A box that ends this close to a tile's cut edge, as a share of the tile, shows only part of an object.
 CUT = 0.01
-SMALLEST = 1.0  # pixel a side; there is nothing to see in less
+SMALLEST = 1.0  # pixel a side; smaller boxes show nothing
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Proposals:
-    """Boxes float32 of shape (n, 4): x1, y1, x2, y2 in pixels of the upright photo and inside it.
+    """`boxes` is float32 of shape (n, 4): x1, y1, x2, y2 in pixels of the upright photo and inside it.
 
-    `quality` is float32 of shape (n,), 0..1: how sure the proposer is that a box holds an object. The best come first.
+    `quality` is float32 of shape (n,), 0..1: the proposer's confidence that a box contains an object. Best first.
     """
 
     boxes: Vector
@@ -41,10 +41,10 @@ class Proposals:
 
 
 class Proposer(ABC, Generic[Prepared]):
-    """Boxes of a photo, whatever is then embedded of them.
+    """Proposes boxes of a photo, however they are embedded later.
 
-    Like a model's, the work has two halves. `name` is what a recipe says of the proposer, and `backend` what resizes
-    pictures for it, if anything does.
+    Like a model's, the work has two halves. `name` is the proposer's entry in a recipe. `backend` is what resizes
+    images for it, if anything does.
     """
 
     name: str
@@ -52,11 +52,11 @@ class Proposer(ABC, Generic[Prepared]):
 
     @abstractmethod
     def prepare(self, picture: Picture) -> Prepared:
-        """What it takes to propose boxes of a photo; any thread. Raises BadPhoto."""
+        """The input for `proposals`; runs in any thread. Raises BadPhoto."""
 
     @abstractmethod
     def proposals(self, prepared: Prepared) -> Proposals:
-        """The boxes of one photo; the encoder's thread."""
+        """The boxes of one photo; runs in the encoder's thread."""
 
     def propose(self, picture: Picture) -> Proposals:
         """The boxes of a photo. Raises BadPhoto."""
@@ -65,10 +65,10 @@ class Proposer(ABC, Generic[Prepared]):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Found:
-    """What a detector found in all windows of a photo, in no order.
+    """A detector's boxes from all windows of a photo, unordered.
 
-    `boxes` is float32 (n, 4) in pixels of the photo, `quality` (n,), `windows` (n,) the number of the window: all on
-    the CPU. `vectors` is (n, dimension) on the detector's device, or has no columns where it was not asked for any.
+    `boxes` is float32 (n, 4) in pixels of the photo, `quality` is (n,), `windows` (n,) is the window's number: all on
+    the CPU. `vectors` is (n, dimension) on the detector's device; it has no columns if none were requested.
     """
 
     boxes: Tensor
@@ -78,9 +78,9 @@ class Found:
 
 
 class Detector(ABC):
-    """A network that finds objects nobody named.
+    """A network that finds objects without a query.
 
-    `side` is that of its input in pixels; `name` its checkpoint and revision for a recipe.
+    `side` is that of its input in pixels; `name` is its checkpoint and revision for a recipe.
     """
 
     name: str
@@ -89,11 +89,11 @@ class Detector(ABC):
 
     @abstractmethod
     def look(self, photo: Image) -> Look:
-        """What it sees of an upright RGB photo; any thread."""
+        """The detector's views of an upright RGB photo; runs in any thread."""
 
     @abstractmethod
     def found(self, look: Look) -> Found:
-        """All that it takes for an object."""
+        """All boxes that the detector finds."""
 
 
 class Detected(Proposer[Look]):
@@ -113,18 +113,18 @@ class Detected(Proposer[Look]):
 
 
 def inside(found: Found, look: Look) -> Tensor:
-    """The boxes, without what of them is outside the photo."""
+    """The boxes, clipped to the photo."""
     clipped: Tensor = clip_boxes_to_image(found.boxes, (look.height, look.width))
     return clipped
 
 
 def taken(found: Found, look: Look, rows: Tensor) -> Proposals:
-    """These rows of what was found."""
+    """The given rows as proposals."""
     return Proposals(inside(found, look)[rows].numpy(), found.quality[rows].numpy())
 
 
 def picked(found: Found, look: Look, limits: ProposalLimits) -> Tensor:
-    """Numbers of the best rows, best first: nothing twice, no parts of objects, and none without a pixel."""
+    """Numbers of the best rows, best first: no duplicates, no cut-off objects, no boxes smaller than a pixel."""
     boxes = inside(found, look)
     fit = (found.quality >= limits.least) & ((boxes[:, 2:] - boxes[:, :2]) >= SMALLEST).all(1)
     rows = torch.nonzero(fit & ~cut_off(found.boxes, found.windows, look)).flatten()
@@ -133,7 +133,7 @@ def picked(found: Found, look: Look, limits: ProposalLimits) -> Tensor:
 
 
 def cut_off(boxes: Tensor, numbers: Tensor, look: Look) -> Tensor:
-    """Whether each box ends where its tile was cut: a neighbour has all of the object, or the whole photo has."""
+    """Whether each box ends at its tile's cut edge. A neighbour or the whole photo then shows the full object."""
     if not len(boxes):
         return torch.zeros(0, dtype=torch.bool)
     edges = _edges(look.windows)[numbers]
@@ -149,9 +149,9 @@ def _edges(windows: Sequence[Window]) -> Tensor:
 
 
 def _distinct(boxes: Tensor, quality: Tensor, most: int) -> Tensor:
-    """The first `most` that non-maximum suppression leaves of boxes in falling order.
+    """The first `most` boxes that non-maximum suppression keeps, from boxes in order of falling quality.
 
-    What it leaves of the first boxes does not depend on the others, and the first hundred are soon found: of all boxes
+    Its result for the first boxes does not depend on later ones, so the first hundred are found quickly. For all boxes
     of 20 tiles it would take seconds.
     """
     first = 4 * most
@@ -163,7 +163,7 @@ def _distinct(boxes: Tensor, quality: Tensor, most: int) -> Tensor:
 
 
 def refuse_nonsense(found: Found, name: str) -> None:
-    """Raises ModelError for a box or a quality that is no number."""
+    """Raises ModelError if a box or a quality is not a finite number."""
     if not (found.boxes.isfinite().all() and found.quality.isfinite().all()):
         raise ModelError(
             f"detector '{name}' gave a box that is not a number; "

@@ -1,4 +1,4 @@
-"""Whatever proposes boxes, by its name."""
+"""Opens a proposer of boxes by its name."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def open_proposer(
 ) -> Proposer[Any]:
     """A detector (a folder, a name on the hub, or `owner/name@commit`), or boxes from a file of JSON lines (`*.jsonl`).
 
-    Raises ModelError where it cannot be had, or finds no objects unasked.
+    Raises ModelError if it is unavailable, or cannot find objects without a query.
     """
     if name == GIVEN:
         raise ModelError("the boxes came from a file, and a recipe does not know which; name it as the detector.")

@@ -1,4 +1,4 @@
-"""What a user can choose of the regions method `objects`, known without a model."""
+"""The user's settings of the regions method `objects`. Needs no model."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ VECTORS = ("crops", "owl")
 MAX_REGIONS = 100
 """Most regions of a photo, the whole photo included."""
 MIN_QUALITY = 0.0
-"""Least quality of a box: by default none, since no two detectors mean the same by it."""
+"""Least quality of a box. The default is 0, since the quality of different detectors is not comparable."""
 MARGIN = 0.15
 """Context around a box on each side, as a share of its longer side."""
 
@@ -22,7 +22,7 @@ WIDEST_MARGIN = 2.0
 
 @dataclass(frozen=True, slots=True)
 class ProposalLimits:
-    """At most so many boxes of a photo, and none of less quality."""
+    """The most boxes of a photo, and the least quality of a box."""
 
     most: int
     least: float = 0.0
@@ -30,11 +30,11 @@ class ProposalLimits:
 
 @dataclass(frozen=True, slots=True)
 class ObjectsSettings:
-    """What a user can choose.
+    """The user's settings.
 
     `detector` proposes the boxes (`auto`: the usual OWLv2, or with vectors=owl the model itself). `vectors` is `crops`
-    (an encoder embeds what is cut out, with a `margin`) or `owl` (OWLv2's own class embeddings). `max_regions` counts
-    the whole photo, too. Raises ModelError where one of them makes no sense.
+    (an encoder embeds crops with a `margin`) or `owl` (OWLv2's own class embeddings). `max_regions` includes the whole
+    photo. Raises ModelError for an invalid value.
     """
 
     detector: str = AUTO
@@ -66,10 +66,10 @@ class ObjectsSettings:
 
     @property
     def proposer(self) -> str:
-        """What to open for vectors=crops."""
+        """The proposer to open for vectors=crops."""
         return USUAL_DETECTOR if self.detector == AUTO else self.detector
 
     @property
     def limits(self) -> ProposalLimits:
-        """Of the boxes: the whole photo is none of them."""
+        """Limits of the boxes, without the whole photo."""
         return ProposalLimits(self.max_regions - 1, self.min_quality)

@@ -1,4 +1,4 @@
-"""Where a detector looks: the whole photo, and tiles of a large one."""
+"""The windows of a detector: the whole photo, and tiles of a large photo."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from PIL import Image
 
 from sorce.models.image_processor import View
 
-# Up to so many times the detector's input, shrinking the photo costs no object that a tile would show.
+# Up to this ratio of the photo's to the detector's input size, the shrunk photo loses no object that a tile would show.
 ENOUGH = 1.5
-# As SAHI does: an object of up to a fifth of a tile is whole in one of two neighbours; a larger one in the whole photo.
+# As in SAHI. Objects up to a fifth of a tile are complete in one of two neighbours; larger ones in the whole photo.
 OVERLAP = 0.2
-# Beyond so many the tiles grow, so that a panorama's time and memory stay those of a photo of 12 megapixels.
+# Above this number the tiles grow. So a panorama needs no more time and memory than a photo of 12 megapixels.
 MOST_TILES = 24
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """A rectangle of whole pixels of a photo. It is a square, or as high or as wide as the photo."""
+    """A rectangle of whole pixels of a photo. It is square, or as high or as wide as the photo."""
 
     left: int
     top: int
@@ -43,7 +43,7 @@ class Window:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Look:
-    """A photo's size in pixels, and what a detector sees of each of its windows; window 0 is the whole photo."""
+    """A photo's size in pixels, its windows, and the detector's view of each; window 0 is the whole photo."""
 
     width: int
     height: int
@@ -52,7 +52,7 @@ class Look:
 
 
 def windows(width: int, height: int, side: int) -> list[Window]:
-    """The whole photo, and overlapping tiles of `side` pixels where it is much larger than a detector's input."""
+    """The whole photo, and overlapping tiles of `side` pixels if it is much larger than the detector's input."""
     whole = Window(0, 0, width, height)
     if whole.longer <= ENOUGH * side:
         return [whole]
@@ -72,6 +72,6 @@ def _count(length: int, tile: int) -> int:
 
 
 def _starts(length: int, tile: int) -> list[int]:
-    """Evenly spread from edge to edge, so that all tiles keep their size."""
+    """Start positions, evenly spread from edge to edge, so that all tiles have the same size."""
     count = _count(length, tile)
     return [number * (length - tile) // (count - 1) for number in range(count)] if count > 1 else [0]

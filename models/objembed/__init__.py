@@ -1,1 +1,1 @@
-"""Objects embedded where they stand in the photo, each with its predicted IoU (ObjEmbed, arXiv 2602.01753)."""
+"""Objects embedded in the context of the photo, each with its predicted IoU (ObjEmbed, arXiv 2602.01753)."""

@@ -20,7 +20,7 @@ USUAL = "fushh7/ObjEmbed-2B"
 
 
 def open_objembed(checkpoint: Checkpoint, device: torch.device) -> Opened:
-    """Raises ModelError where the checkpoint is no ObjEmbed, lacks a part of it, or cannot be had."""
+    """Raises ModelError if the checkpoint is no ObjEmbed, lacks a part, or is unavailable."""
     checkpoint = pinned(checkpoint)
     config = config_of(checkpoint)
     if config.model_type != FAMILY:
@@ -40,7 +40,7 @@ def open_objembed(checkpoint: Checkpoint, device: torch.device) -> Opened:
 
 
 def use_two_tokens(config: Any) -> Any:
-    """How many tokens tell of the whole photo, and where; the released code takes 0 where a checkpoint does not say."""
+    """The layout of the whole photo's tokens: number and position. Like the released code, 0 if not configured."""
     return getattr(config, "use_two_tokens", 0)
 
 
@@ -65,7 +65,7 @@ def _open_network(checkpoint: Checkpoint, dtype: torch.dtype) -> Any:
             output_loading_info=True,
             **where(checkpoint),
         )
-        # Within, since what follows would only say that something is missing.
+        # Checked inside `opening`: its own check only says that weights are missing.
         if missing := sorted(said["missing_keys"]):
             more = f" and {len(missing) - 1} more" if missing[1:] else ""
             raise ModelError(

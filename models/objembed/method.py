@@ -1,9 +1,9 @@
-"""The regions method `objembed`: a proposer's boxes, all embedded in one pass over the photo that they are in.
+"""The regions method `objembed`: a proposer's boxes, all embedded in one pass over their photo.
 
 Source: ObjEmbed (arXiv 2602.01753) and its released evaluation. An object's vector is the final hidden state at the
-first token of its pair, and its quality the IoU that is predicted at the second. Region 0 is the first global token,
-which is read before all boxes, and so is the same whatever boxes there are. An object's vector depends on the boxes
-listed before it: they are listed by the proposer's falling quality, as in the released evaluation.
+first token of its pair. Its quality is the IoU predicted at the second. Region 0 is the first global token; it comes
+before all boxes, so boxes do not change it. An object's vector depends on the boxes listed before it: boxes are listed
+by the proposer's falling quality, as in the released evaluation.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ MOST_TOKENS = 8192
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sight:
-    """A photo's size in pixels, what the network sees of it, and what the proposer needs."""
+    """A photo's size in pixels, the network's view of it, and the proposer's input."""
 
     width: int
     height: int
@@ -53,14 +53,14 @@ class Sight:
 class ObjEmbedTexts(TextEncoder):
     """ObjEmbed's local texts (`<local_text>`), one vector each.
 
-    They were trained to match objects, and rank photos by their best box in the published retrieval. The global text
-    token was trained to match whole photos, and would find no small object. Region 0 is compared with the local text,
-    too: that is not a published protocol, but global and object vectors share a space, in which the released image
-    search compares them with each other by the local scale and bias.
+    They were trained to match objects; the published retrieval ranks photos by their best box with them. The global
+    text token was trained to match whole photos, and would find no small objects. Region 0 is also compared with the
+    local text. No publication does that. But global and object vectors share a space: the released image search
+    compares them with each other, using the local scale and bias.
     """
 
     def __init__(self, opened: Opened, turn: str = LOCAL, batch_size: int = BATCH_SIZE) -> None:
-        """`turn` has SENTENCE where a text goes."""
+        """`turn` has SENTENCE at the place of the text."""
         self._opened, self._turn, self._batch_size = opened, turn, batch_size
         self._plain = PlainText(opened.tokenizer)
         self._end = opened.tokenizer.get_vocab()[LOCAL_TEXT]
@@ -75,13 +75,13 @@ class ObjEmbedTexts(TextEncoder):
         return vectors
 
     def _tokens(self, text: str) -> list[int]:
-        """Up to the token that is read: attention is causal, so that what follows it changes nothing."""
+        """Tokens up to the one that is read. Attention is causal, so later tokens change nothing."""
         ids: list[int] = self._opened.tokenizer(self._turn.replace(SENTENCE, self._plain(text)))["input_ids"]
         return ids[: ids.index(self._end) + 1]
 
 
 class ObjEmbed(Model[Sight]):
-    """The whole photo and a proposer's boxes, from one pass a photo."""
+    """The whole photo and a proposer's boxes, embedded in one pass per photo."""
 
     def __init__(
         self, opened: Opened, proposer: Proposer[Any], settings: ObjEmbedSettings, batch_size: int = BATCH_SIZE
@@ -97,12 +97,12 @@ class ObjEmbed(Model[Sight]):
 
     def prepare(self, picture: Picture) -> Sight:
         refuse_narrow(picture.image)
-        # Pixels as bytes, an eighth of the numbers that the network takes: some photos wait for their turn.
+        # Photos may wait in memory, so pixels are kept as bytes: an eighth of the size of the network's input.
         view = fitted(picture.image, self._side)
         return Sight(picture.width, picture.height, view, self._proposer.prepare(picture))
 
     def encode(self, prepared: Sequence[Sight]) -> list[list[Region]]:
-        # A photo at a time: about 2,000 tokens are enough for a network of this size.
+        # One photo at a time: its 2,000 or so tokens are enough for a network of this size.
         return [self._regions(sight) for sight in prepared]
 
     def _regions(self, sight: Sight) -> list[Region]:
@@ -121,7 +121,7 @@ class ObjEmbed(Model[Sight]):
             regions="objembed",
             dimension=width_of(self._opened),
             backend="+".join(filter(None, (BACKEND, self._proposer.backend))),
-            # The proposer's name and revision, not what was typed.
+            # The proposer's name and revision, not the user's input.
             parameters=asdict(replace(settings, detector=self._proposer.name)),
             prompts={"photo": self._turn, "object": PAIR, "text": LOCAL},
             matching=self._opened.network.matching(),
@@ -131,8 +131,8 @@ class ObjEmbed(Model[Sight]):
 def open_regions(
     checkpoint: Checkpoint, settings: ObjEmbedSettings, device: str = "auto", batch_size: int = BATCH_SIZE
 ) -> ObjEmbed:
-    """Raises ModelError where one of the networks cannot be had, lacks a part, or is of another family."""
-    # The proposer first: it is the one that a user is more likely to misname, and the network takes longer to open.
+    """Raises ModelError if a network is unavailable, lacks a part, or is of another family."""
+    # The proposer first: users more often misspell its name, and the network takes longer to open.
     proposer = open_proposer(settings.proposer, settings.limits, device, checkpoint.trust_remote_code)
     return ObjEmbed(open_objembed(checkpoint, pick_device(device)), proposer, settings, batch_size)
 
@@ -140,13 +140,13 @@ def open_regions(
 def open_texts(
     checkpoint: Checkpoint, recipe: Recipe, device: str = "auto", batch_size: int = BATCH_SIZE
 ) -> ObjEmbedTexts:
-    """The texts of an index, with the very words that made it. Raises ModelError where the network cannot be had."""
+    """The text encoder of an index, with its recipe's exact prompt. Raises ModelError if the network is unavailable."""
     return ObjEmbedTexts(open_objembed(checkpoint, pick_device(device)), recipe.prompts["text"], batch_size)
 
 
 @torch.inference_mode()
 def read(opened: Opened, prompt: str, view: View, boxes: Tensor) -> States:
-    """A pass over a photo. `boxes` are float32 (n, 4) in pixels of the view, and `prompt` names each of them once."""
+    """Runs one pass over a photo. `boxes` are float32 (n, 4) in pixels of the view; `prompt` names each box once."""
     network, known = opened.network, opened.tokenizer.get_vocab()
     pixels, grid = patches(opened.images, view)
     rows, columns = network.shape(grid)
@@ -168,10 +168,10 @@ def read(opened: Opened, prompt: str, view: View, boxes: Tensor) -> States:
 
 
 def unit(states: Tensor, checkpoint: Checkpoint) -> Vector:
-    """Each row at length 1, float32. Raises ModelError for one that is zero or no number."""
+    """Rows scaled to length 1, float32. Raises ModelError if one is zero or not a number."""
     return unit_vectors(states, checkpoint.name)
 
 
 def width_of(opened: Opened) -> int:
-    """Numbers of a vector."""
+    """Dimension of a vector."""
     return int(opened.config.text_config.hidden_size)

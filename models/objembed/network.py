@@ -1,6 +1,6 @@
-"""ObjEmbed's network (arXiv 2602.01753): transformers' Qwen3-VL, and the parts that let it read boxes.
+"""ObjEmbed's network (arXiv 2602.01753): transformers' Qwen3-VL, with additional parts to read boxes.
 
-Parameters have their published names. Below, h is the language model's width, and an image has rows x columns tokens.
+Parameters have their published names. Below, h is the language model's width. An image has rows x columns tokens.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ SINGLE = ["logit_log_scale", "logit_bias", "logit_image_log_scale", "logit_image
 class ObjEmbedInput:
     """A photo and its prompt.
 
-    `ids` (1, length) has the image token once for each token of the image. `pixels` and `grid` are the image
-    processor's, and `boxes` float32 (n, 4) in pixels of the resized photo. `pairs` and `globals` (length,) say where
-    the tokens of the boxes, two each, and of the whole photo are.
+    `ids` (1, length) has the image token once for each token of the image. `pixels` and `grid` come from the image
+    processor. `boxes` is float32 (n, 4) in pixels of the resized photo. `pairs` and `globals` (length,) mark the tokens
+    of the boxes, two each, and of the whole photo.
     """
 
     ids: Tensor
@@ -38,7 +38,7 @@ class ObjEmbedInput:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class States:
-    """Final hidden states, not normalised: `objects` (n, h), `globals` (1 or 2, h); and `iou_logits` (n,)."""
+    """Final hidden states, not normalised: `objects` (n, h) and `globals` (1 or 2, h). Also `iou_logits` (n,)."""
 
     objects: Tensor
     globals: Tensor
@@ -46,7 +46,7 @@ class States:
 
 
 def sines(shares: Tensor, width: int) -> Tensor:
-    """Sine embedding, float32 (n, width), of (n, k) numbers: width / k waves each, sine and cosine by turns."""
+    """Sine embedding, float32 (n, width), of (n, k) numbers: width / k waves each, alternating sine and cosine."""
     waves = width // shares.shape[1]
     places = torch.arange(waves, device=shares.device)
     lengths = TEMPERATURE ** (2 * (places // 2) / waves)
@@ -59,7 +59,7 @@ def mlp(wide: int, width: int, out: int) -> nn.Sequential:
 
 
 class BoxReader(Qwen3VLModel):  # type: ignore[no-untyped-call]
-    """Qwen3-VL, with features of boxes on three scales, and terms for where boxes and image tokens are."""
+    """Qwen3-VL, with box features on three scales, and position terms of boxes and image tokens."""
 
     def __init__(self, config: Any) -> None:
         super().__init__(config)
@@ -77,30 +77,30 @@ class BoxReader(Qwen3VLModel):  # type: ignore[no-untyped-call]
         self.post_init()  # type: ignore[no-untyped-call]
 
     def cells(self, first: Tensor, second: Tensor, third: Tensor, boxes: Tensor) -> Tensor:
-        """(n, 7, 7, h): what is in each cell of each box.
+        """Features of each cell of each box: (n, 7, 7, h).
 
-        `first`, `second` and `third` (1, h, rows, columns) are the last deepstack map but one, the last, and the final
-        map; they are scaled up fourfold, twofold, and not.
+        `first`, `second` and `third` (1, h, rows, columns) are the second-last deepstack map, the last deepstack map,
+        and the final map. They are upscaled by 4, 2 and 1.
         """
         inner = self.first_scale_conv1(first).permute(0, 2, 3, 1)
         inner = nn.functional.gelu(self.first_scale_norm(inner)).permute(0, 3, 1, 2)
         scales = (self.first_scale_conv2(inner), 4), (self.second_scale_conv(second), 2), (third, 1)
-        # As released: as many samples of a cell as it has pixels, and no shift by half of one.
+        # As released: as many samples of a cell as it has pixels, and no half-pixel shift.
         aligned = [roi_align(each.float(), [boxes], CELLS, times / self.token_side) for each, times in scales]
         merged: Tensor = self.merge(torch.cat(aligned, 1).permute(0, 2, 3, 1).to(third.dtype))
         return merged
 
     def box_terms(self, boxes: Tensor, rows: int, columns: int) -> Tensor:
-        """(n, h): where each box is, and how large."""
+        """Embedding of each box's position and size: (n, h)."""
         size = self.token_side * torch.tensor([columns, rows], device=boxes.device)
         x, y = ((boxes[:, :2] + boxes[:, 2:]) / 2 / size).unbind(1)
         width, height = ((boxes[:, 2:] - boxes[:, :2]) / size).unbind(1)
         return self._projected(self.object_pos_projector, torch.stack([y, x, width, height], 1))
 
     def image_terms(self, rows: int, columns: int) -> Tensor:
-        """(rows * columns, h): where each token of the image is.
+        """Embedding of each image token's position: (rows * columns, h).
 
-        The half is added to the share, and not to the row and column, as released and trained.
+        The 0.5 is added to the share, not to the row and column, as released and trained.
         """
         down, across = (torch.arange(count, device=self.device) / count + 0.5 for count in (rows, columns))
         return self._projected(self.image_pos_projector, torch.cartesian_prod(down, across))
@@ -111,9 +111,9 @@ class BoxReader(Qwen3VLModel):  # type: ignore[no-untyped-call]
 
 
 class Network(Qwen3VLPreTrainedModel):  # type: ignore[no-untyped-call]
-    """A pass over a photo and all of its boxes."""
+    """Runs one pass over a photo and all its boxes."""
 
-    # Half precision would round the numbers that a recipe holds.
+    # Half precision would round these numbers, which the recipe contains.
     _keep_in_fp32_modules_strict = SINGLE
 
     def __init__(self, config: Any) -> None:
@@ -137,7 +137,7 @@ class Network(Qwen3VLPreTrainedModel):  # type: ignore[no-untyped-call]
         embeds = model.get_input_embeddings()(ids)
         embeds[images] = final + model.image_terms(rows, columns)
         embeds[0, asked.pairs] = self.pairs([*deepstack[-2:], final], asked.boxes, rows, columns).to(embeds.dtype)
-        # Given only embeddings, the language model would count positions in one dimension.
+        # Without these, the language model would count positions in one dimension, since it gets only embeddings.
         positions, _ = model.get_rope_index(ids, images.int(), image_grid_thw=asked.grid)
         [states] = model.language_model(
             inputs_embeds=embeds,
@@ -150,21 +150,21 @@ class Network(Qwen3VLPreTrainedModel):  # type: ignore[no-untyped-call]
         return States(pairs[0::2], states[asked.globals], self.logit_iou_proj(pairs[1::2])[:, 0])
 
     def pairs(self, maps: list[Tensor], boxes: Tensor, rows: int, columns: int) -> Tensor:
-        """(2 n, h): for each box what is in it and where it is, and a learned vector with where it is."""
+        """(2 n, h): for each box, its features plus position, then a learned vector plus position."""
         first, second, third = (each.T.reshape(1, -1, rows, columns) for each in maps)
         where = self.model.box_terms(boxes, rows, columns)
         what = self.model.object_vision_projector(self.model.cells(first, second, third, boxes).flatten(1))
         return torch.stack([what + where, self.logit_pos_embedding.weight + where], 1).flatten(0, 1)
 
     def shape(self, grid: Tensor) -> tuple[int, int]:
-        """Rows and columns of an image's tokens, by its grid (1, 3) of patches."""
+        """Rows and columns of an image's tokens, from its grid (1, 3) of patches."""
         _, rows, columns = (grid[0] // self.merge_size).tolist()
         return rows, columns
 
     def matching(self) -> dict[str, float]:
-        """The trained numbers of a matching score, sigmoid(scale * cosine + bias).
+        """The trained numbers of the matching score, sigmoid(scale * cosine + bias).
 
-        Nine digits tell float32 numbers apart; more of the exponential would differ from one machine to another.
+        Nine digits distinguish float32 numbers. More digits of the exponential would differ between machines.
         """
         scale, bias = math.exp(self.logit_log_scale.item()), self.logit_bias.item()
         return {"scale": float(f"{scale:.9g}"), "bias": float(f"{bias:.9g}")}

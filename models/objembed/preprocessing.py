@@ -1,6 +1,6 @@
-"""From a photo and its boxes to what ObjEmbed's network takes: 900 to 1,200 image tokens of 32 x 32 pixels.
+"""Turns a photo and its boxes into the input of ObjEmbed's network: 900 to 1,200 image tokens of 32 x 32 pixels.
 
-The two limits are the released code's (`vision_process.py`), as is Pillow's bicubic resizing.
+The two limits and Pillow's bicubic resizing come from the released code (`vision_process.py`).
 """
 
 from __future__ import annotations
@@ -21,24 +21,24 @@ BACKEND = "pillow-bicubic"
 
 
 def fitted(photo: Image.Image, side: int, fewest: int = FEWEST_TOKENS, most: int = MOST_TOKENS) -> View:
-    """The photo in multiples of `side` pixels, with about so many tokens of `side` x `side`; its shape is kept nearly.
+    """Scales the photo to multiples of `side` pixels: `fewest` to `most` tokens of `side` x `side`.
 
-    A long and narrow photo may have some tokens more, since its sides are rounded up.
+    The shape is nearly kept. A narrow photo may have a few more tokens, since its sides are rounded up.
     """
     size = smart_resize(photo.height, photo.width, side, fewest * side**2, most * side**2)
     return np.asarray(photo.resize(size[::-1], Image.Resampling.BICUBIC))
 
 
 def patches(images: Any, view: View) -> tuple[Tensor, Tensor]:
-    """Pixel values (patches, numbers of a patch) and the grid (1, 3) of one picture, by its image processor."""
+    """Pixel values (patches, values of a patch) and the grid (1, 3) of one image, from the image processor."""
     features = images(images=[Image.fromarray(view)], do_resize=False, return_tensors="pt")
     return features["pixel_values"], features["image_grid_thw"]
 
 
 def scaled(boxes: Vector, width: int, height: int, view: View) -> Tensor:
-    """Boxes (n, 4) in pixels of the photo as those of the view, float32.
+    """Converts boxes (n, 4) from pixels of the photo to pixels of the view, float32.
 
-    Never in half precision: in bfloat16 the pixels beyond 2,048 are 16 apart, and small boxes would lose their area.
+    Never in half precision: bfloat16 rounds pixels beyond 2,048 to steps of 16, and small boxes would lose their area.
     """
     down, across = view.shape[:2]
     ratio = torch.tensor([width, height] * 2, dtype=torch.float32) / torch.tensor([across, down] * 2)

@@ -1,4 +1,4 @@
-"""What a user can choose of the regions method `objembed`, known without a model."""
+"""The user's settings of the regions method `objembed`. Needs no model."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sorce.errors import ModelError
 from sorce.models.objects.settings import AUTO, MIN_QUALITY, USUAL_DETECTOR, ProposalLimits
 
 MOST_BOXES = 100
-"""ObjEmbed is published with at most 100 boxes of a photo; each adds to what is read before the next one's vector."""
+"""ObjEmbed is published with at most 100 boxes of a photo. Each box changes the vectors of all later boxes."""
 MAX_REGIONS = 1 + MOST_BOXES
 """Most regions of a photo, the whole photo included."""
 
@@ -23,12 +23,12 @@ INSTRUCTIONS: Mapping[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class ObjEmbedSettings:
-    """What a user can choose.
+    """The user's settings.
 
-    `detector` proposes the boxes (`auto`: the usual OWLv2; a detector, or a file of boxes). Of a detector's boxes the
-    best are kept, at most `max_regions` regions with the whole photo; `min_quality` is the proposer's own quality,
-    not the IoU that ObjEmbed predicts. `instruction` is `referring` (texts that describe one object; the published
-    retrieval) or `detection` (names of classes). Raises ModelError where one of them makes no sense.
+    `detector` proposes the boxes (`auto`: the usual OWLv2; a detector, or a file of boxes). A detector's best boxes are
+    kept, at most `max_regions` regions with the whole photo. `min_quality` limits the proposer's own quality, not the
+    IoU that ObjEmbed predicts. `instruction` is `referring` (texts that describe one object; the published retrieval)
+    or `detection` (class names). Raises ModelError for an invalid value.
     """
 
     detector: str = AUTO
@@ -51,10 +51,10 @@ class ObjEmbedSettings:
 
     @property
     def proposer(self) -> str:
-        """What to open."""
+        """The proposer to open."""
         return USUAL_DETECTOR if self.detector == AUTO else self.detector
 
     @property
     def limits(self) -> ProposalLimits:
-        """Of the boxes: the whole photo is none of them."""
+        """Limits of the boxes, without the whole photo."""
         return ProposalLimits(self.max_regions - 1, self.min_quality)

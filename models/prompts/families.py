@@ -1,4 +1,4 @@
-"""What differs between the families of chat models: how a photo becomes tokens."""
+"""The difference between the families of chat models: how a photo becomes tokens."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from sorce.mappings.recipe import Plain
 QWEN_VL = ("qwen2_vl", "qwen2_5_vl", "qwen3_vl")
 FAMILIES = ("llava_next", *QWEN_VL)
 
-# SORCE gives Qwen2-VL 256 to 1800 tokens a photo; a token is a square of patch times merge pixels a side.
+# SORCE gives Qwen2-VL 256 to 1800 tokens per photo. A token is a square with a side of patch * merge pixels.
 FEWEST_TOKENS, MOST_TOKENS = 256, 1800
-# What all Qwen-VL checkpoints ship with: a limit that nobody chose.
+# The default limit in all Qwen-VL checkpoints; nobody chose it deliberately.
 SHIPPED_TOKENS = 16384
 LONGEST_TO_SHORTEST = 200
 
 Pixels = Mapping[str, torch.Tensor]
-"""What the vision tower takes; tensors of several photos are joined along the first dimension."""
+"""The input of the vision tower. Tensors of several photos are joined along the first dimension."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EncodedPhoto:
-    """A photo as the network sees it: its size in pixels, its number of image tokens, and its pixel values."""
+    """The network's view of a photo: size in pixels, number of image tokens, and pixel values."""
 
     width: int
     height: int
@@ -39,14 +39,14 @@ class EncodedPhoto:
 
 @dataclass(frozen=True, slots=True)
 class PixelLimits:
-    """Pixels that a photo is scaled up or down to; 0 where the checkpoint or the publication decides."""
+    """Limits of pixels to which a photo is scaled up or down; 0: the checkpoint or the publication decides."""
 
     min_pixels: int = 0
     max_pixels: int = 0
 
 
 class Family(ABC):
-    """The picture half of a chat model's processor. Any thread."""
+    """The image half of a chat model's processor. Runs in any thread."""
 
     def __init__(self, images: Any, config: Any) -> None:
         self.images = images
@@ -54,25 +54,25 @@ class Family(ABC):
 
     @property
     def backend(self) -> str:
-        """What resizes pictures, for the recipe."""
+        """What resizes images, for the recipe."""
         return f"pillow-{Image.Resampling(int(self.images.resample)).name.lower()}"
 
     @property
     @abstractmethod
     def parameters(self) -> Mapping[str, Plain]:
-        """What of the limits belongs into a recipe."""
+        """The limits that belong in a recipe."""
 
     @abstractmethod
     def see(self, photo: Image.Image) -> EncodedPhoto:
-        """What the network will see of an RGB photo. Raises BadPhoto for one that it cannot take."""
+        """The network's view of an RGB photo. Raises BadPhoto if the network cannot take the photo."""
 
 
 class LlavaNext(Family):
-    """LLaVA-NeXT: tiles on the best of a few grids, beside a thumbnail; E5-V and E5-V-ReP are such."""
+    """LLaVA-NeXT: tiles on the best of a few grids, and a thumbnail. E5-V and E5-V-ReP belong to it."""
 
     def __init__(self, images: Any, tokenizer: Any, config: Any) -> None:
         super().__init__(images, config)
-        # By the network's configuration, since published processors lack these fields, or say otherwise.
+        # From the network's configuration: published processors lack these fields or contradict it.
         processor: Any = LlavaNextProcessor
         self._processor = processor(
             images,
@@ -94,7 +94,7 @@ class LlavaNext(Family):
 
 
 class QwenVL(Family):
-    """Qwen2-VL, Qwen2.5-VL and Qwen3-VL: the whole photo, scaled to a number of tokens."""
+    """Qwen2-VL, Qwen2.5-VL and Qwen3-VL: the whole photo, scaled to a limited number of tokens."""
 
     def __init__(self, images: Any, config: Any, limits: PixelLimits) -> None:
         super().__init__(images, config)
@@ -126,7 +126,7 @@ class QwenVL(Family):
 
 
 def refuse_narrow(photo: Image.Image) -> None:
-    """Raises BadPhoto for what Qwen-VL's resizing refuses."""
+    """Raises BadPhoto for a photo too narrow for Qwen-VL's resizing."""
     if max(photo.size) > LONGEST_TO_SHORTEST * min(photo.size):
         raise BadPhoto(
             f"a photo of {photo.width} x {photo.height} px is too narrow for this model; "
@@ -135,7 +135,7 @@ def refuse_narrow(photo: Image.Image) -> None:
 
 
 def family_of(images: Any, tokenizer: Any, config: Any, limits: PixelLimits) -> Family:
-    """The family of a configuration. Raises ModelError where the limits make no sense for it."""
+    """The family of a configuration. Raises ModelError if the limits are invalid for it."""
     if config.model_type in QWEN_VL:
         return QwenVL(images, config, limits)
     if limits != PixelLimits():

@@ -18,7 +18,7 @@ LLAVA_IMAGE = "<image>"
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A chat model without its vocabulary's head, what reads texts and photos for it, and the revision of all three."""
+    """A chat model without its language-model head, its tokenizer and image processor, and the revision of all."""
 
     checkpoint: Checkpoint
     config: Any
@@ -28,7 +28,7 @@ class Opened:
 
 
 def open_chat(checkpoint: Checkpoint, device: torch.device) -> Opened:
-    """Raises ModelError where the checkpoint is of another family, or cannot be had whole."""
+    """Raises ModelError if the checkpoint is of another family, or is unavailable or incomplete."""
     checkpoint = pinned(checkpoint)
     with opening(checkpoint, "config.json"):
         config: Any = AutoConfig.from_pretrained(checkpoint.place, **where(checkpoint))
@@ -42,7 +42,7 @@ def open_chat(checkpoint: Checkpoint, device: torch.device) -> Opened:
         model: Any = AutoModelForImageTextToText.from_pretrained(
             checkpoint.place,
             dtype=number_format(config, device),
-            # Masks of four dimensions are needed, which other kernels take in other forms.
+            # Four-dimensional masks are needed; other kernels take them in other forms.
             attn_implementation="sdpa",
             **where(checkpoint),
         )
@@ -50,9 +50,9 @@ def open_chat(checkpoint: Checkpoint, device: torch.device) -> Opened:
 
 
 def number_format(config: Any, device: torch.device) -> torch.dtype:
-    """Float32 on a CPU; on a GPU float16, as SORCE evaluates, unless the checkpoint is in bfloat16.
+    """Float32 on a CPU. On a GPU float16, as in SORCE's evaluation, unless the checkpoint is in bfloat16.
 
-    What was trained in bfloat16 may overflow in float16.
+    A model trained in bfloat16 may overflow in float16.
     """
     if device.type == "cpu":
         return torch.float32
@@ -61,13 +61,13 @@ def number_format(config: Any, device: torch.device) -> torch.dtype:
 
 def open_processors(checkpoint: Checkpoint, config: Any) -> tuple[Any, Any]:
     """The tokenizer and the image processor."""
-    # Apart, since AutoProcessor asks for a video processor too, of which there is none that resizes with Pillow.
+    # Opened separately: AutoProcessor also needs a video processor, and none of those resizes with Pillow.
     with opening(checkpoint, "image processor (preprocessor_config.json)"):
         opener: Any = AutoImageProcessor
         images = opener.from_pretrained(checkpoint.place, backend="pil", **where(checkpoint))
     with opening(checkpoint, "tokenizer"):
         tokenizer: Any = AutoTokenizer.from_pretrained(checkpoint.place, **where(checkpoint))
     if config.model_type == "llava_next" and LLAVA_IMAGE not in tokenizer.get_vocab():
-        # lmms-lab/llama3-llava-next-8b and its fine-tunes count on it as the first token after Llama 3's own.
+        # lmms-lab/llama3-llava-next-8b and its fine-tunes expect it as the first token after Llama 3's own.
         tokenizer.add_tokens(AddedToken(LLAVA_IMAGE, normalized=False))
     return tokenizer, images

@@ -1,4 +1,4 @@
-"""The regions method `prompts`: a chat model is asked for one word about the photo and about each of its corners.
+"""The regions method `prompts`: a chat model is asked for one word about the photo and each of its corners.
 
 Source: Regional Prompts, SORCE (arXiv 2505.24441). A vector is the final hidden state at the last token, normalised.
 """
@@ -25,16 +25,16 @@ from sorce.models.tokenizer import PlainText
 AUTO = "auto"
 BATCH_SIZE = 64
 MOST_TOKENS = 8192
-"""Most tokens of a batch, padding included; keys and values of 8 billion parameters then take 1 GiB."""
+"""Most tokens of a batch, padding included. Keys and values of an 8-billion-parameter model then take 1 GiB."""
 
 
 @dataclass(frozen=True, slots=True)
 class PromptSettings:
-    """What a user can choose.
+    """The user's settings.
 
     `prompts` is `positional` (the photo and four corners) or `semantic` (the photo, its main component, background and
-    detail). `template` is one, or the name of one; `auto` is that of the checkpoint's family. Pixel limits are for
-    Qwen-VL, and 0 is SORCE's, or the checkpoint's own where it was given one.
+    detail). `template` is a Template or its name; `auto` is that of the checkpoint's family. Pixel limits are for
+    Qwen-VL; 0 means the checkpoint's own limit if it sets one, else SORCE's.
     """
 
     prompts: str = "positional"
@@ -44,7 +44,7 @@ class PromptSettings:
 
     @classmethod
     def of(cls, recipe: Recipe) -> PromptSettings:
-        """Those of an index, with the very words that made it."""
+        """The settings of an index, with exactly its prompts."""
         given = recipe.parameters
         return cls(
             prompts=str(given["prompts"]),
@@ -71,7 +71,7 @@ PUBLISHED = PromptSettings()
 
 
 class RegionalPrompts(Model[EncodedPhoto]):
-    """A vector for the whole photo and one for each prompt, whose box is nominal: the corner that it names."""
+    """A vector for the whole photo and one for each prompt. A prompt's box is nominal: the corner that it names."""
 
     def __init__(
         self,
@@ -82,7 +82,7 @@ class RegionalPrompts(Model[EncodedPhoto]):
     ) -> None:
         """At most `batch_size` photos or texts run together, and no more than MOST_TOKENS tokens.
 
-        Raises ModelError where the checkpoint cannot be loaded, is of another family, or does not fit the settings.
+        Raises ModelError if the checkpoint cannot be loaded, is of another family, or does not fit the settings.
         """
         self._asks = settings.asks()
         opened = open_chat(checkpoint, pick_device(device))
@@ -98,7 +98,7 @@ class RegionalPrompts(Model[EncodedPhoto]):
         self.recipe = self._recipe(opened.checkpoint, settings.prompts)
 
     def embed_texts(self, texts: Sequence[str]) -> Vector:
-        """Unit vectors, float32 of shape (len(texts), dimension); no more than LONGEST_TEXT characters are read."""
+        """Unit vectors, float32 of shape (len(texts), dimension). At most LONGEST_TEXT characters are read."""
         tokens = [self._tokens(self._template.about(self._plain(text))) for text in texts]
         vectors = np.zeros((len(texts), self.recipe.dimension), np.float32)
         for batch in batches([len(row) for row in tokens], MOST_TOKENS, self._batch_size):
@@ -123,7 +123,7 @@ class RegionalPrompts(Model[EncodedPhoto]):
         ]
 
     def _tokens(self, prompt: str) -> list[int]:
-        # Neither padded nor cut: a tokenizer keeps both as state, and fails when a second thread comes.
+        # Not padded or cut: a tokenizer stores both as state, and fails if a second thread uses it.
         ids: list[int] = self._tokenizer(prompt)["input_ids"]
         return ids
 

@@ -1,7 +1,7 @@
 """Passes through a chat model: hidden states at the last token of texts, and of the prompts about a photo.
 
-A photo's prompts differ after its image only, and attention is causal. So keys and values of the image are computed
-once. The endings then run as one sequence in which none sees another, so these keys and values are not held five times.
+A photo's prompts differ only after its image, and attention is causal. So keys and values of the image are computed
+once. The endings then run as one sequence in which none sees another, so keys and values are not stored five times.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Ids = Sequence[int]
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """Prompts as tokens: what all begin with, the single image token included, and how each ends."""
+    """Prompts as tokens: the shared start, with a single image token, and the ending of each prompt."""
 
     start: tuple[int, ...]
     endings: tuple[tuple[int, ...], ...]
@@ -29,7 +29,7 @@ class Split:
     @classmethod
     def of(cls, prompts: Sequence[Ids]) -> Split:
         shared = 0
-        # The last token of a prompt is where its vector is read: it always belongs to an ending.
+        # A prompt's vector is read at its last token, so that always belongs to an ending.
         most = min(len(prompt) for prompt in prompts) - 1
         while shared < most and len({prompt[shared] for prompt in prompts}) == 1:
             shared += 1
@@ -62,7 +62,7 @@ def photo_states(network: Any, split: Split, photos: Sequence[EncodedPhoto]) -> 
     ids, mask = left_padded(starts, network.device)
     pixels = joined(photos, network)
     positions = _positions(network, ids, mask, pixels)
-    # A plain one: no published checkpoint has a sliding window that is shorter than its photos.
+    # A plain cache: no published checkpoint has a sliding window shorter than its photos.
     cache = DynamicCache()
     network(
         input_ids=ids,
@@ -71,7 +71,7 @@ def photo_states(network: Any, split: Split, photos: Sequence[EncodedPhoto]) -> 
         **keeping(network, cache),
         **pixels,
     )
-    # Time, height and width may differ, and text goes on after the largest.
+    # Positions in time, height and width may differ. Text continues after the largest.
     furthest = positions if positions.ndim == 2 else positions.amax(0)
     return _ending_states(network, split.endings, cache, mask, furthest.amax(1) + 1)
 
@@ -79,7 +79,7 @@ def photo_states(network: Any, split: Split, photos: Sequence[EncodedPhoto]) -> 
 def _ending_states(
     network: Any, endings: Sequence[Ids], cache: DynamicCache, mask: torch.Tensor, following: torch.Tensor
 ) -> torch.Tensor:
-    """`mask` is that of the photos' starts, (photos, tokens); `following` the position after each, (photos,)."""
+    """`mask` is that of the photos' starts, (photos, tokens). `following` is the position after each, (photos,)."""
     device, photos = mask.device, len(mask)
     ids = torch.tensor([token for ending in endings for token in ending], device=device)
     steps = torch.tensor([step for ending in endings for step in range(len(ending))], device=device)
@@ -108,7 +108,7 @@ def keeping(network: Any, cache: DynamicCache) -> dict[str, Any]:
 
 
 def left_padded(rows: Sequence[Ids], device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
-    """Token ids and their mask (0 at padding), both (rows, longest): the last token is read, so it stays last."""
+    """Token ids and mask (0 at padding), both (rows, longest). Padding is on the left: the last token is read."""
     longest = max(len(row) for row in rows)
     ids = torch.tensor([[0] * (longest - len(row)) + list(row) for row in rows], device=device)
     mask = torch.tensor([[0] * (longest - len(row)) + [1] * len(row) for row in rows], device=device)
@@ -116,16 +116,16 @@ def left_padded(rows: Sequence[Ids], device: torch.device) -> tuple[torch.Tensor
 
 
 def counted(mask: torch.Tensor) -> torch.Tensor:
-    """Positions (rows, tokens) that count from 0 at the first token of each row that is no padding."""
+    """Positions (rows, tokens); each row counts from 0 at its first token after the padding."""
     return (mask.cumsum(1) - 1).clamp(min=0)
 
 
 def _positions(network: Any, ids: torch.Tensor, mask: torch.Tensor, pixels: Pixels) -> torch.Tensor:
-    """For rotary embedding: (rows, tokens), or in time, height and width (3, rows, tokens)."""
+    """Positions for rotary embedding: (rows, tokens), or (3, rows, tokens) for time, height and width."""
     grids = pixels.get("image_grid_thw")
     if grids is None:
         return counted(mask)
-    # In Qwen-VL an image takes only as many steps as it is tokens high or wide.
+    # In Qwen-VL an image advances the position only by its height or width in tokens.
     kinds = (ids == network.config.image_token_id).int()
     positions: torch.Tensor
     positions, _ = network.get_rope_index(ids, mm_token_type_ids=kinds, image_grid_thw=grids, attention_mask=mask)
@@ -142,13 +142,13 @@ def joined(photos: Sequence[EncodedPhoto], network: Any) -> Pixels:
 
 
 def batches(lengths: Sequence[int], most_tokens: int, most_items: int) -> Iterator[list[int]]:
-    """Numbers of items to run together: alike in length, and no more tokens than given, padding included.
+    """Indices of items to run together: of similar length, and at most `most_tokens` tokens, padding included.
 
-    An item that is longer by itself is a batch of its own.
+    An item that exceeds this alone is a separate batch.
     """
     batch: list[int] = []
     for number in sorted(range(len(lengths)), key=lengths.__getitem__):
-        # The newest is the longest.
+        # Items are sorted, so the newest is the longest.
         if batch and (len(batch) == most_items or (len(batch) + 1) * lengths[number] > most_tokens):
             yield batch
             batch = []

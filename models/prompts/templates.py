@@ -1,7 +1,7 @@
-"""The words that ask a chat model for one word about a photo, a part of it, or a text.
+"""The prompts that ask a chat model for one word about a photo, a part of it, or a text.
 
-Source: SORCE (arXiv 2505.24441) and its released `eval_sorce.py`; E5-V (arXiv 2407.12580) for its own wording. White
-space is part of a prompt: nothing here is ever stripped.
+Source: SORCE (arXiv 2505.24441) and its released `eval_sorce.py`; for E5-V's own wording, E5-V (arXiv 2407.12580).
+White space is part of a prompt: never strip it.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from dataclasses import dataclass
 from sorce.mappings import Box
 
 SENTENCE = "<sent>"
-"""Where a template takes a text."""
+"""The placeholder for a text in a template."""
 PHOTO = "above image"
-"""The words of a template that name the photo, and that a regional prompt replaces."""
+"""The words in a template for the photo. A regional prompt replaces them."""
 CONTROL = re.compile(r"<\|[^|<>]+\|>|<image>")
 
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """A chat turn about a photo (`image`, with the image's token) and one about a text (`text`, with `<sent>`)."""
+    """A chat turn about a photo (`image`, with the image token) and one about a text (`text`, with `<sent>`)."""
 
     name: str
     image: str
@@ -37,20 +37,20 @@ class Template:
 
     @property
     def control_tokens(self) -> list[str]:
-        """What must be a token of its own."""
+        """The strings that must be single tokens."""
         return sorted(set(CONTROL.findall(self.image + self.text)))
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What a prompt asks for, and where that nominally is: (x1, y1, x2, y2) as shares of width and height."""
+    """What a prompt asks for, and its nominal box: (x1, y1, x2, y2) as shares of width and height."""
 
     name: str
     words: str
     share: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0)
 
     def box(self, width: int, height: int) -> Box:
-        """In pixels of a photo; nominal, since the network was asked for a corner and never cut it out."""
+        """The box in pixels of a photo. It is nominal: the network was asked about a corner, but saw no crop of it."""
         x1, y1, x2, y2 = self.share
         return Box(x1 * width, y1 * height, x2 * width, y2 * height)
 
@@ -65,7 +65,7 @@ ASKS: Mapping[str, Sequence[Question]] = {
         Question("right upper", f"the right upper corner in the {PHOTO}", (0.5, 0.0, 1.0, 0.5)),
         Question("right lower", f"the right lower corner in the {PHOTO}", (0.5, 0.5, 1.0, 1.0)),
     ),
-    # These name no place.
+    # These prompts name no position.
     "semantic": (
         WHOLE,
         Question("main component", f"the main component in the {PHOTO}"),
