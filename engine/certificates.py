@@ -1,4 +1,4 @@
-"""Certificates for a local engine and its tests, signed by a certificate authority that is made for them."""
+"""Certificates for a local engine and its tests, signed by a new certificate authority made for them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Pair(NamedTuple):
 
 
 class Authority:
-    """Signs certificates. Its private key is only in memory, so nobody can sign another certificate later."""
+    """Signs certificates. Its private key exists only in memory, so nobody can sign another certificate later."""
 
     def __init__(self, name: str = "authority") -> None:
         self._key = ec.generate_private_key(ec.SECP256R1())
@@ -47,12 +47,14 @@ class Authority:
 
     @property
     def certificate(self) -> bytes:
-        """The authority's own certificate, PEM. A client that trusts it trusts all certificates that it signed."""
+        """The authority's own certificate, as PEM. A client that trusts it trusts every certificate it signed."""
         return self._signed.public_bytes(Encoding.PEM)
 
     def issue(self, name: str, until: datetime | None = None, host: str = "localhost") -> Pair:
-        """A certificate of `CN=name,O=sorce`, for a client and for a server at this host. It is valid for a year,
-        or `until` then."""
+        """A certificate of `CN=name,O=sorce`, for a client and for a server at this host.
+
+        It is valid until `until`, by default for a year.
+        """
         key = ec.generate_private_key(ec.SECP256R1())
         purposes = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
         hosts: list[x509.GeneralName] = [x509.DNSName(host)]
@@ -67,14 +69,14 @@ class Authority:
             .add_extension(issuer, critical=False)
             .sign(self._key, hashes.SHA256())
         )
-        # OpenSearch reads no other form than PKCS 8.
+        # OpenSearch reads only PKCS 8.
         pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
         return Pair(signed.public_bytes(Encoding.PEM), pem)
 
     def _draft(self, name: x509.Name, key: ec.EllipticCurvePublicKey, until: datetime) -> x509.CertificateBuilder:
         return (
             x509.CertificateBuilder(self._subject, name, key, x509.random_serial_number())
-            # A day early, for clients whose clock is slow. An expired certificate must begin before it ends.
+            # Starts a day early, for clients whose clock is slow. An expired certificate must start before it ends.
             .not_valid_before(min(until, datetime.now(UTC)) - timedelta(days=1))
             .not_valid_after(until)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)

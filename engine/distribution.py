@@ -1,4 +1,4 @@
-"""OpenSearch with its plugins, fetched and unpacked once. All engines of a line run from the same folder."""
+"""OpenSearch with its plugins, downloaded and unpacked once. All engines of a release line run from the same folder."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from sorce.errors import EngineError
 
 
 def distribution(line: ReleaseLine, cache: Path, java: Java, say: Say) -> Path:
-    """The folder of the unpacked OpenSearch. The first call makes it; nothing is written to it afterwards."""
+    """The folder of the unpacked OpenSearch. The first call creates it; later nothing is written to it."""
     home = cache / f"opensearch-{line.version}"
     if not home.is_dir():
         with locked(cache / "lock", lambda: say("Another process prepares OpenSearch: waiting for it ...")):
-            # The other process may have made it.
+            # Another process may have created it meanwhile.
             if not home.is_dir():
                 _make(line, home, java, say)
     account = Account.current()
@@ -47,9 +47,9 @@ def _make(line: ReleaseLine, home: Path, java: Java, say: Say) -> None:
         _install(unpacked, sorted(fetched.glob("[0-9]*.zip")), java)
         for path in (unpacked, *unpacked.rglob("*")):
             mode = path.stat().st_mode
-            # OpenSearch's user must be able to read it, whatever the umask is.
+            # OpenSearch's user must be able to read it, whatever the umask.
             path.chmod(mode | (0o555 if stat.S_ISDIR(mode) or mode & stat.S_IXUSR else 0o444))
-        # At the end, and in one step: if the folder is there, it is complete.
+        # Last and in one step: if the folder exists, it is complete.
         unpacked.rename(home)
 
 
@@ -63,7 +63,7 @@ def _unpack(archive: Path, folder: Path) -> None:
 
 
 def _build_module(module: Module, line: ReleaseLine, jars: Path, home: Path) -> None:
-    """Make a module as the full distribution has it: its jars, its description, and the permissions of its code."""
+    """Create a module as in the full distribution: its jars, its description and the permissions of its code."""
     shutil.copytree(jars, home)
     description = {
         "name": module.name,

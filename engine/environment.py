@@ -1,7 +1,7 @@
-"""Which environment variables the programs that this room starts may see.
+"""Which environment variables the programs started by this room can see.
 
-Each gets only what it needs: a shell's environment often holds secrets (AWS_*, HF_TOKEN, SORCE_API_KEY), and the
-environment of a process can be read by whatever runs inside it.
+Each program gets only what it needs: a shell's environment often holds secrets (AWS_*, HF_TOKEN, SORCE_API_KEY), and
+any code inside a process can read its environment.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _SETTINGS = Path(".m2") / "settings.xml"
 
 
 def common_environment() -> dict[str, str]:
-    """For OpenSearch, its tools, Java and the shell: where programs lie, the language and the time zone."""
+    """For OpenSearch, its tools, Java and the shell: the program paths, the language and the time zone."""
     return _passed_on(_COMMON)
 
 

@@ -1,7 +1,7 @@
 """Folders and files that no other account can tamper with.
 
 Root starts OpenSearch as another user, and several accounts may share `/tmp`. So nothing here follows a link that
-another account can lay, and a folder is used only if no other account can change what lies in it.
+another account can create. A folder is used only if no other account can change its contents.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from sorce.errors import EngineError
 
 
 def make_folder(folder: Path, mode: int, remedy: str) -> None:
-    """Make the folder with this mode, whatever the umask is. A folder that exists keeps its mode, and is checked.
+    """Create the folder with this mode, whatever the umask. An existing folder keeps its mode and is checked.
 
-    Raises EngineError, which ends with the remedy, if it cannot be made or if another account can change it.
+    Raises EngineError, which ends with the remedy, if it cannot be created or another account can change it.
     """
     try:
         folder.mkdir(parents=True)
@@ -34,7 +34,7 @@ def make_folder(folder: Path, mode: int, remedy: str) -> None:
 
 
 def check_owner(folder: Path, remedy: str) -> None:
-    """Raise EngineError, which ends with the remedy, if another account can change what lies in this folder."""
+    """Raise EngineError, which ends with the remedy, if another account can change the contents of this folder."""
     facts = folder.stat()
     if facts.st_uid not in (0, os.geteuid()):
         raise EngineError(f"{folder} belongs to user '{user_name(facts.st_uid)}', who could change it: {remedy}")
@@ -44,10 +44,10 @@ def check_owner(folder: Path, remedy: str) -> None:
 
 
 def check_parents(path: Path, remedy: str) -> None:
-    """Raise EngineError if another account can put something else in the place of this path. It need not exist."""
-    # The parents of the name as it is written, too: their owner could lay another link there.
+    """Raise EngineError if another account can replace this path. The path need not exist."""
+    # Also check the parents of the path as written: their owner could put another link there.
     for parent in (*path.absolute().parents, *path.resolve().parents):
-        # `/` is left out: who owns it owns the machine, and in some containers its owner has no name.
+        # `/` is skipped: its owner owns the machine, and in some containers its owner has no name.
         if parent == Path("/") or not parent.exists():
             continue
         facts = parent.stat()
@@ -61,10 +61,10 @@ def check_parents(path: Path, remedy: str) -> None:
 
 
 def write_file(path: Path, content: bytes, mode: int = 0o600) -> None:
-    """Put a new file in the place of this one, in one step. A link of that name is replaced, and never followed."""
+    """Replace this file by a new one, in one step. If the name is a link, the link is replaced and never followed."""
     new = path.with_name(f".{path.name}.new")
     new.unlink(missing_ok=True)
-    # O_EXCL makes the file itself: it follows no link, and the content is never readable for others.
+    # O_EXCL creates the file itself: it follows no link, and others can never read the content.
     with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600), "wb") as file:
         os.fchmod(file.fileno(), mode)
         file.write(content)
@@ -72,7 +72,7 @@ def write_file(path: Path, content: bytes, mode: int = 0o600) -> None:
 
 
 def read_file(path: Path) -> str:
-    """The text of a plain file. Raises OSError for a link and for anything else that is not a plain file."""
+    """The text of a regular file. Raises OSError for a link and for anything else that is not a regular file."""
     # O_NONBLOCK: opening a pipe would otherwise wait for a writer.
     with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
@@ -84,9 +84,9 @@ def read_file(path: Path) -> str:
 def locked(path: Path, wait: Callable[[], None] = lambda: None) -> Iterator[None]:
     """Hold this lock while the block runs. `wait` is called if another process holds it.
 
-    The system gives the lock back when the process ends, however it ends.
+    The system releases the lock when the process ends, however it ends.
     """
-    import fcntl  # Windows has none, and the other commands must be importable there.
+    import fcntl  # Windows has no fcntl, and the other commands must be importable there.
 
     try:
         file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600), "w")
@@ -104,7 +104,7 @@ def locked(path: Path, wait: Callable[[], None] = lambda: None) -> Iterator[None
 
 
 def user_name(uid: int) -> str:
-    """The name of an account, or its number where it has no name."""
+    """The name of an account, or its number if it has no name."""
     try:
         return pwd.getpwuid(uid).pw_name
     except KeyError:

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 def ask(
     url: str, path: str, context: ssl.SSLContext | None, method: str = "GET", body: dict[str, Any] | None = None
 ) -> dict[str, Any] | None:
-    """The JSON answer, or None if the node does not answer, or answers with an error.
+    """The JSON answer, or None if the node does not answer or answers with an error.
 
     `http.client` is used because `urllib` would send the request through a proxy.
     """

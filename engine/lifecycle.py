@@ -15,16 +15,16 @@ from sorce.engine.process import end, engine_pid
 from sorce.engine.progress import Say, logged, repeated, silent
 from sorce.errors import EngineError
 
-START_LIMIT = 600.0  # seconds; 14 on two idle cores, 200 on two that eight others share
+START_LIMIT = 600.0  # seconds; a start takes 14 on two idle cores, 200 on two cores shared by eight others
 
 
 def start(engine: Engine, say: Say = silent) -> Node:
-    """Start the engine's node and wait until it is healthy. A node that already runs is returned as it is.
+    """Start the engine's node and wait until it is healthy. A node that already runs is returned unchanged.
 
-    `say` is given a sentence for each step; `start.log` in the engine's folder gets the same.
-    Raises EngineError (a busy port, a node that dies or is not healthy in time) or MissingTool (Java, Maven).
+    `say` gets a sentence for each step; the same goes to `start.log` in the engine's folder. Raises EngineError (a busy
+    port, a node that dies or is not healthy in time) or MissingTool (Java, Maven).
     """
-    # OpenSearch's user enters this folder, and cannot list it.
+    # OpenSearch's user can enter this folder but not list it.
     remedy = f"{SET_CACHE} (for a temporary engine: TMPDIR)"
     make_folder(engine.home, 0o711 if Account.current().in_place_of_root else 0o700, remedy)
     say = logged(say, engine.home / "start.log")
@@ -40,7 +40,7 @@ def start(engine: Engine, say: Say = silent) -> Node:
     try:
         return _wait_until_healthy(engine, node, say)
     except BaseException:
-        # Interrupted or failed: a node that this call has started does not stay behind.
+        # Interrupted or failed: stop the node if this call started it.
         if fresh:
             stop(engine)
         raise
@@ -59,7 +59,7 @@ def stop(engine: Engine) -> bool:
 
 
 def status(engine: Engine) -> Node | None:
-    """The engine's node, if one runs. A pid file that a killed node has left does not count."""
+    """The engine's node, if one runs. A pid file left by a killed node does not count."""
     pid = engine_pid(engine.home)
     return None if pid is None else Node.recorded(engine.home, pid)
 
@@ -79,7 +79,7 @@ def _wait_until_healthy(engine: Engine, node: Node, say: Say) -> Node:
 
 
 def _with_port(engine: Engine, node: Node) -> Node:
-    """The node with the port that OpenSearch has chosen, as soon as it has."""
+    """The node with the port that OpenSearch has chosen, once it has chosen one."""
     port = None if node.port else chosen_port(engine.home)
     if port is None:
         return node
@@ -89,14 +89,14 @@ def _with_port(engine: Engine, node: Node) -> Node:
 
 
 def _plugins_are_ready(engine: Engine, node: Node) -> bool:
-    """ML Commons is ready later than the cluster. So is the security plugin, which then gets its administrator."""
+    """ML Commons is ready later than the cluster. So is the security plugin, whose administrator is then created."""
     if node.ask("/_plugins/_ml/stats") is None:
         return False
     return engine.security is None or node.ask(*engine.security.administrator()) is not None
 
 
 def _cause_of_death(engine: Engine) -> str:
-    """The line of the log that names the cause, or else the last one."""
+    """The line of the log that names the cause, or else the last line."""
     try:
         log = read_file(engine.log)
     except OSError:

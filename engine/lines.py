@@ -1,4 +1,4 @@
-"""The lines of OpenSearch that can be started: the newest, without users, and the oldest supported one, secured."""
+"""The release lines of OpenSearch that can be started: the newest, without users, and the oldest supported, secured."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Module:
-    """A module that the distribution lacks: its class, and the Java runtime permissions that its code needs."""
+    """A module that the distribution lacks: its class, and the Java runtime permissions its code needs."""
 
     name: str
     classname: str
@@ -38,7 +38,7 @@ class ReleaseLine:
         return f"Java {self.java.start} " + ("or newer" if self.java.stop > 99 else f"to {self.java.stop - 1}")
 
 
-# Each permission is copied from the `plugin-security.policy` that OpenSearch's own distribution has for the module.
+# Each permission is copied from the module's `plugin-security.policy` in OpenSearch's own distribution.
 PAINLESS = Module("lang-painless", "org.opensearch.painless.PainlessPlugin", ("createClassLoader", "getClassLoader"))
 MUSTACHE = Module("lang-mustache", "org.opensearch.script.mustache.MustachePlugin", ("accessDeclaredMembers",))
 REINDEX = Module("reindex", "org.opensearch.index.reindex.ReindexPlugin", ())

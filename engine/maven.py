@@ -1,4 +1,4 @@
-"""Fetch OpenSearch with Maven, and check what comes. `pom.xml` names every file, `checksums.txt` its SHA-256."""
+"""Download OpenSearch with Maven and verify it. `pom.xml` names every file, `checksums.txt` its SHA-256."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ CHECKSUMS = Path(__file__).with_name("checksums.txt")
 
 
 def fetch(line: ReleaseLine, folder: Path, say: Say) -> None:
-    """Fetch the line's files to this folder.
+    """Download the line's files to this folder.
 
-    Raises MissingTool without Maven, and EngineError if Maven fails or if a file is not the one that was pinned.
+    Raises MissingTool without Maven, and EngineError if Maven fails or a file is not the pinned one.
     """
     if shutil.which("mvn") is None:
         raise MissingTool(
@@ -42,8 +42,8 @@ def fetch(line: ReleaseLine, folder: Path, say: Say) -> None:
 def verify(line: ReleaseLine, folder: Path) -> None:
     """Raise EngineError unless the folder holds exactly the pinned files.
 
-    Maven's own check only compares a file with the SHA-1 that lies beside it on the same server, and it does not check
-    again what is in the local repository.
+    Maven itself only compares a file with the SHA-1 from the same server, and does not check files in the local
+    repository again.
     """
     expected = pinned(line.version)
     found = {str(path.relative_to(folder)): path for path in folder.rglob("*") if path.is_file()}

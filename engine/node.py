@@ -20,9 +20,9 @@ from sorce.errors import EngineError
 class Engine:
     """A place for one node: `home` holds its configuration, logs and pid file, `data` its indices.
 
-    Port 0 is any free port: OpenSearch chooses it, so no two engines can get the same one. With `quick_start` Java
-    uses its fast compiler only. Then a start takes half the CPU time, but searches in large indices are slower:
-    right for tests, wrong for measurements.
+    Port 0 means any free port: OpenSearch chooses it, so two engines never get the same one. With `quick_start` Java
+    uses only its fast compiler. Then a start takes half the CPU time, but searches in large indices are slower: right
+    for tests, wrong for measurements.
     """
 
     home: Path
@@ -49,7 +49,7 @@ class Engine:
         line: str = NEWEST,
         quick_start: bool = False,
     ) -> Engine:
-        """The engine of that name in the cache folder. Its data lies there too, if no other folder is given."""
+        """The engine with this name in the cache folder. Its data is there too, unless another folder is given."""
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
             raise EngineError(f"'{name}' cannot name an engine: use letters, digits, dots and dashes")
         engines = cache_folder() / "nodes"
@@ -93,7 +93,7 @@ class Node:
         return str((self.ask("/_cluster/health") or {}).get("status", "starting"))
 
     def ask(self, path: str, method: str = "GET", body: dict[str, Any] | None = None) -> dict[str, Any] | None:
-        """The JSON answer to a request that is made with all rights. None if the node does not answer it yet."""
+        """The JSON answer to a request made with all rights. None if the node does not answer it yet."""
         context = None if self.security is None else Security(Path(self.security)).context()
         return ask(self.url, path, context, method, body)
 
@@ -104,12 +104,12 @@ class Node:
         return {"OPENSEARCH_URL": self.url, **secured}
 
     def record(self, home: Path) -> None:
-        """Write down in the engine's folder what runs there: `node.json`, and then `pid`."""
+        """Record in the engine's folder what runs there: `node.json`, and then `pid`."""
         facts = {name: value for name, value in asdict(self).items() if name != "pid"}
         write_file(home / "node.json", json.dumps(facts).encode())
         write_file(home / "pid", f"{self.pid}\n".encode())
 
     @classmethod
     def recorded(cls, home: Path, pid: int) -> Node:
-        """The node that was written down."""
+        """The node that was recorded."""
         return cls(pid=pid, **json.loads(read_file(home / "node.json")))

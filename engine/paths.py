@@ -21,7 +21,7 @@ SET_CACHE = "set SORCE_CACHE to a folder that is yours"
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """The user that OpenSearch runs as: the caller. For root it is `nobody`, since OpenSearch does not run as root."""
+    """The user that OpenSearch runs as: the caller, or `nobody` for root, since OpenSearch does not run as root."""
 
     name: str
     uid: int
@@ -42,23 +42,23 @@ class Account:
         return cls(entry.pw_name, entry.pw_uid, entry.pw_gid, in_place_of_root=True)
 
     def popen(self) -> dict[str, Any]:
-        """Arguments for `subprocess`: the child runs as this user, and sees only the common environment."""
+        """Arguments for `subprocess`: the child runs as this user and sees only the common environment."""
         shared = {"env": common_environment()}
         if not self.in_place_of_root:
             return shared
-        # From `/`: this user may be unable to enter the current folder, and Java does not start in such a folder.
+        # Start in `/`: this user may be unable to enter the current folder, and Java does not start in such a folder.
         return shared | {"user": self.uid, "group": self.gid, "extra_groups": [], "cwd": "/"}
 
     def can(self, permission: str, path: Path) -> bool:
         """Whether this user may read ("r"), write ("w") or enter ("x") the path and enter its parents."""
-        # A process of that user is asked: os.access answers for root, who may do everything.
+        # Asks a process of that user, because os.access answers for root, who may do everything.
         command = ["sh", "-c", f'test -{permission} "$1"', "sh", str(path)]
         return subprocess.run(command, check=False, **self.popen()).returncode == 0
 
     def own_folder(self, folder: Path) -> None:
-        """Make the folder and close it to all but this user. A folder that exists must be the caller's or this user's.
+        """Create the folder and close it to all other users. Only the caller or this user may own an existing folder.
 
-        What lies in it is not touched: this user could replace it by a link to a foreign file.
+        Its contents are not touched: this user could replace them by a link to somebody else's file.
         """
         remedy = "name another folder with --data"
         folder = folder.resolve()
@@ -80,7 +80,7 @@ class Account:
             )
 
     def give(self, folder: Path) -> None:
-        """Give this user all that lies in a folder that only the caller can open, and at last the folder itself."""
+        """Give this user everything in a folder that only the caller can open, and last the folder itself."""
         for parent, _, names in os.walk(folder, topdown=False):
             for path in (*(Path(parent) / name for name in names), Path(parent)):
                 path.chmod(0o700 if path.is_dir() else 0o600)
@@ -110,7 +110,7 @@ def cache_folder() -> Path:
 
 @contextmanager
 def temporary_folder(prefix: str, parent: Path) -> Iterator[Path]:
-    """A folder that everyone can read, unlike those of `tempfile`. It is removed afterwards, with all in it."""
+    """A folder that everyone can read, unlike those of `tempfile`. It is removed at the end with its contents."""
     with tempfile.TemporaryDirectory(prefix=prefix, dir=parent, ignore_cleanup_errors=True) as name:
         folder = Path(name)
         folder.chmod(0o755)

@@ -1,4 +1,4 @@
-"""Ports of this machine's loopback."""
+"""Ports on this machine's loopback interface."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def is_busy(port: int) -> bool:
 
 
 def wait_until_closed(port: int) -> None:
-    """Wait for the port of a process that is gone: the system closes it when the last thread has ended."""
+    """Wait for the port of an ended process: the system closes it when the last thread has ended."""
     deadline = time.monotonic() + CLOSE_LIMIT
     while is_busy(port) and time.monotonic() < deadline:
         time.sleep(0.1)

@@ -1,7 +1,7 @@
-"""The process of an engine: which one it is, and how it is ended.
+"""The process of an engine: how to find it and how to end it.
 
-`HOME/pid` holds its number. A number alone proves nothing: after a crash it may be another program's. So before each
-use the process must run as the engine's user, and its command line must name this engine's folder.
+`HOME/pid` holds its number. The number alone proves nothing: after a crash another program may have it. So before each
+use two things are checked: the process runs as the engine's user, and its command line names this engine's folder.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from sorce.engine.files import read_file
 from sorce.engine.paths import Account
 from sorce.errors import EngineError
 
-STOP_LIMIT = 60.0  # seconds; less than 1 on two idle cores
+STOP_LIMIT = 60.0  # seconds; a stop takes less than 1 on two idle cores
 
 
 class Process(NamedTuple):
@@ -30,12 +30,12 @@ class Process(NamedTuple):
 
 
 def proof(home: Path) -> str:
-    """The argument that no process has but the OpenSearch of this engine."""
+    """An argument that only this engine's OpenSearch process has."""
     return f"-Epath.logs={home / 'logs'}"
 
 
 def engine_pid(home: Path) -> int | None:
-    """The number of the engine's process. None if there is none, or if the number belongs to another program.
+    """The number of the engine's process. None if there is none, or if another program has the number.
 
     Raises EngineError if another user started the engine.
     """
@@ -52,7 +52,7 @@ def engine_pid(home: Path) -> int | None:
 
 
 def look_up(pid: int) -> Process | None:
-    """The process of that number. None if there is none, and for one that has ended but is not yet waited for."""
+    """The process with that number. None if there is none, or if it has ended but nobody has waited for it yet."""
     if not Path("/proc/self/stat").exists():
         return _ask_ps(pid)
     folder = Path("/proc") / str(pid)
@@ -72,7 +72,7 @@ def look_up(pid: int) -> Process | None:
 
 
 def _ask_ps(pid: int) -> Process | None:
-    """For systems without /proc, such as macOS. No path of an engine holds a space, so words can be split there."""
+    """For systems without /proc, such as macOS. No engine path contains a space, so splitting at spaces is safe."""
     command = ["ps", "-ww", "-o", "uid=,stat=,command=", "-p", str(pid)]
     answer = subprocess.run(command, capture_output=True, text=True, check=False, env=common_environment())
     uid, state, *words = answer.stdout.split() or ["0", "Z"]
@@ -80,7 +80,7 @@ def _ask_ps(pid: int) -> Process | None:
 
 
 def end(home: Path) -> bool:
-    """End the engine's process and wait until it is gone; after a minute by force. False if none was running."""
+    """End the engine's process and wait until it is gone; after a minute kill it. False if none was running."""
     if not _signal(home, signal.SIGTERM):
         return False
     if not _is_gone(home) and _signal(home, signal.SIGKILL):
@@ -89,7 +89,7 @@ def end(home: Path) -> bool:
 
 
 def _signal(home: Path, number: signal.Signals) -> bool:
-    """Send the signal to the engine's process, and to no other. False if there is none."""
+    """Send the signal to the engine's process and to no other. False if there is none."""
     pid = engine_pid(home)
     if pid is None:
         return False
@@ -97,7 +97,7 @@ def _signal(home: Path, number: signal.Signals) -> bool:
         if sys.platform == "linux":
             opened = os.pidfd_open(pid)
             try:
-                # As long as it is open, no other process gets this number. So what is proved now holds.
+                # While it is open, no other process gets this number. So the check below stays true.
                 if engine_pid(home) != pid:
                     return False
                 signal.pidfd_send_signal(opened, number)

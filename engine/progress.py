@@ -1,4 +1,4 @@
-"""Say what is being done, also while nothing seems to happen."""
+"""Tell the user what is being done, also while nothing seems to happen."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def silent(_: str) -> None:
 
 
 def logged(say: Say, log: Path) -> Say:
-    """Say each sentence, and also append it to this file, with the time."""
+    """Say each sentence, and also append it to this file with the time."""
 
     def say_and_log(sentence: str) -> None:
         say(sentence)
@@ -33,7 +33,7 @@ def logged(say: Say, log: Path) -> Say:
 
 @contextmanager
 def repeated(say: Say, sentence: str, every: float = REPEAT) -> Iterator[None]:
-    """While the block runs, say this sentence every so many seconds, with the time that has passed."""
+    """While the block runs, repeat this sentence every `every` seconds, with the time that has passed."""
     done = threading.Event()
     began = time.monotonic()
 

@@ -1,4 +1,4 @@
-"""TLS and users of a secured engine: its own certificates, an administrator, and the settings of its node."""
+"""TLS and users of a secured engine: its own certificates, an administrator and the settings of its node."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sorce.errors import EngineError, MissingTool
 
 ADMINISTRATOR = "admin"
 
-# In place of the plugin's examples, which have users with well-known passwords.
+# These replace the plugin's example files, whose users have well-known passwords.
 _FILES: dict[str, dict[str, Any]] = {
     "internal_users": {"_meta": {"type": "internalusers", "config_version": 2}},
     "roles_mapping": {
@@ -43,7 +43,7 @@ NODE_SETTINGS: dict[str, Any] = {
 
 @dataclass(frozen=True, slots=True)
 class Security:
-    """The folder of the certificates and the password. Only the user who starts the engine can open it."""
+    """The folder with the certificates and the password. Only the user who starts the engine can open it."""
 
     folder: Path
 
@@ -53,7 +53,7 @@ class Security:
 
     @property
     def certificate(self) -> Path:
-        """The client certificate of the owner, who may do everything, security settings included."""
+        """The client certificate of the owner, who may do everything, including changes to the security settings."""
         return self.folder / "owner.pem"
 
     @property
@@ -89,14 +89,14 @@ class Security:
 
     @staticmethod
     def check_packages() -> None:
-        """Raise MissingTool if the package is missing that makes certificates."""
+        """Raise MissingTool if the package that makes certificates is missing."""
         if importlib.util.find_spec("cryptography") is None:
             raise MissingTool("a secured engine needs the package cryptography: run pip install 'sorce[engine]'")
 
     def prepare(self, config: Path) -> None:
-        """Make new certificates and security files, and a password if there is none yet.
+        """Create new certificates and security files, and a password if there is none yet.
 
-        What the node reads goes to its configuration, a new folder that only the caller can open.
+        The files that the node reads go to its configuration, a new folder that only the caller can open.
         """
         from sorce.engine.certificates import Authority  # Needs an optional package.
 
@@ -114,14 +114,13 @@ class Security:
             write_file(config / "opensearch-security" / f"{name}.yml", json.dumps(content).encode())
 
     def administrator(self) -> tuple[str, str, dict[str, Any]]:
-        """The request that makes the user `admin`: path, method and body."""
+        """The request that creates the user `admin`: path, method and body."""
         body = {"password": self.password_file.read_text(), "backend_roles": [ADMINISTRATOR]}
         return f"/_plugins/_security/api/internalusers/{ADMINISTRATOR}", "PUT", body
 
 
 def _authentication() -> dict[str, Any]:
-    """How users prove who they are: a client certificate whose common name is the user, a password, or a token that the
-    cluster gave."""
+    """How users authenticate: a client certificate (common name: the user), a password, or a token of the cluster."""
     basic = {
         "order": 1,
         "http_enabled": True,

@@ -1,4 +1,4 @@
-"""An OpenSearch that lives as long as a block of code."""
+"""An OpenSearch that runs while a block of code runs."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from sorce.engine.progress import Say, silent
 def running(
     port: int = 0, data: Path | None = None, heap: str = "1g", *, quick_start: bool = False, say: Say = silent
 ) -> Iterator[str]:
-    """The URL of an OpenSearch that lives as long as the block, on a free port and with data of its own.
+    """The URL of an OpenSearch that runs while the block runs, on a free port and with its own data.
 
-    It is stopped however the block or this process ends. Nothing stays behind, except in a `data` that was given.
+    It is stopped however the block or this process ends. Nothing remains, except in a given `data` folder.
     `quick_start` is explained at `Engine`, `say` at `start`.
     """
     with running_node(port, data, heap, quick_start=quick_start, say=say) as node:
@@ -39,11 +39,11 @@ def running_node(
     quick_start: bool = False,
     say: Say = silent,
 ) -> Iterator[Node]:
-    """Like `running`, of any line; gives the node instead of its URL."""
+    """Like `running`, but for any release line. Gives the node instead of its URL."""
     home = Path(tempfile.mkdtemp(prefix="sorce-engine-")).resolve()
     if Account.current().in_place_of_root:
         home.chmod(0o711)
-    # When this process is gone, even by SIGKILL, the watcher's input ends, and it cleans up.
+    # When this process ends, even by SIGKILL, the watcher's input ends and the watcher cleans up.
     with subprocess.Popen(watcher(home), stdin=subprocess.PIPE, start_new_session=True):
         engine = Engine(home, data.resolve() if data else home / "data", port, heap, line, quick_start)
         try:
@@ -54,5 +54,5 @@ def running_node(
 
 def watcher(home: Path) -> list[str]:
     """The command that waits for the end of its input, then ends the engine and removes its folder."""
-    # -P: the current folder may be another account's, and nothing is imported from there.
+    # -P: nothing is imported from the current folder, which may belong to another account.
     return [sys.executable, "-P", "-m", "sorce.engine.watcher", str(home)]

@@ -1,6 +1,6 @@
-"""Ends a temporary engine and removes its folder, when the process that made it is gone.
+"""Ends a temporary engine and removes its folder when the process that created it is gone.
 
-Run as `python -m sorce.engine.watcher HOME`. Its standard input is a pipe from that process: the pipe ends with it.
+Run as `python -m sorce.engine.watcher HOME`. Its standard input is a pipe from that process, and ends with it.
 """
 
 from __future__ import annotations

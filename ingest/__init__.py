@@ -1,4 +1,4 @@
-"""Photos in: files -> compare -> decode -> encode -> write."""
+"""Ingests photos: files -> compare -> decode -> encode -> write."""
 
 from sorce.ingest.pipeline import Options, ingest_photos
 from sorce.ingest.prune import prune

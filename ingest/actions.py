@@ -1,4 +1,4 @@
-"""The changes of documents that a run makes, as lines of a bulk request."""
+"""The document changes that a run makes, as lines of a bulk request."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from sorce.mappings.lookup import DocumentState
 from sorce.mappings.update import merge
 
 TRIES = 10
-"""How often OpenSearch itself repeats an update that another one came in between of."""
+"""How often OpenSearch itself repeats an update that conflicts with another update."""
 
 Counted = Literal["new", "changed", "unchanged", "pruned"]
-"""What a photo counts as in the report."""
+"""How the report counts a photo."""
 
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """A change of one document on its way. Each kind says what to send first, and what where the document has changed.
+    """A pending change of one document. Each subclass says what to send first, and what to send after a conflict.
 
-    `name` is for a person, `photo_id` the document's id, `counted` what the photo counts as when it is done. `version`
-    is the state of the document that was seen; None where there was no document.
+    `name` is shown to the user, `photo_id` is the document's id, `counted` is how the report counts the photo when it
+    is done. `version` is the document state that was read; None if there was no document.
     """
 
     name: str
@@ -39,17 +39,17 @@ class Write:
 
     @property
     def size(self) -> int:
-        """Bytes, about."""
+        """Approximate size in bytes."""
         return 100
 
     @property
     def lines(self) -> bytes:
-        """Lines of a bulk request that are refused (409) unless the document is in the state that was seen."""
+        """Lines of a bulk request that is refused (409) unless the document is in the state that was read."""
         raise NotImplementedError
 
     @property
     def lines_after_conflict(self) -> bytes | None:
-        """Lines that do the same to a document in any state; None where it is to be left alone then."""
+        """Lines that make the same change to a document in any state; None if it must then be left alone."""
         raise NotImplementedError
 
 
@@ -83,7 +83,7 @@ class WriteDocument(Write):
 
 @dataclass(frozen=True, slots=True)
 class WriteFields(Write):
-    """An update by a script, as JSON: of attributes, and of fields that older documents lack."""
+    """An update by a script, as JSON: sets attributes, and fields that older documents lack."""
 
     update: bytes
 
@@ -104,7 +104,7 @@ class WriteFields(Write):
 
 @dataclass(frozen=True, slots=True)
 class Deletion(Write):
-    """A document that goes, unless it has changed."""
+    """Deletes a document unless it has changed."""
 
     @property
     def lines(self) -> bytes:
@@ -117,7 +117,7 @@ class Deletion(Write):
 
 
 def document_json(document: Mapping[str, object]) -> bytes:
-    """A document with numpy arrays for vectors, each number as precise as it is."""
+    """A document as JSON. Vectors are numpy arrays, and each number keeps its precision."""
     return orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY)
 
 

@@ -1,4 +1,4 @@
-"""An alias moves to a new recipe: its new index is written beside the old one, and the switch is a single step."""
+"""Moves an alias to a new recipe: the new index is built beside the old one, and the switch is one atomic request."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ DEFAULT_PIPELINE = "index.search.default_pipeline"
 
 @dataclass(frozen=True)
 class Alias:
-    """An alias as it was found: by rights it names one index, or none yet."""
+    """An alias as it was found: it should name one index, or none yet."""
 
     client: OpenSearch
     name: str
@@ -42,7 +42,7 @@ class Alias:
 
     @classmethod
     def look_up(cls, client: OpenSearch, name: str) -> Alias:
-        """Raises SorceError where the name is an index's own."""
+        """Raises SorceError if the name is the name of an index."""
         found = look_up_all(client, check_index_name(name))
         if any(index.name == name for index in found):
             raise SorceError(
@@ -52,16 +52,16 @@ class Alias:
 
     @property
     def recipe(self) -> Recipe | None:
-        """That of the index that it names."""
+        """The recipe of the index that the alias names."""
         return self.behind[0].recipe if self.behind else None
 
     def target(self, recipe: Recipe) -> str:
-        """The index for photos by this recipe: the one that the alias names, or else one named after the recipe.
+        """The index for photos of this recipe: the one that the alias names, or else one named after the recipe.
 
-        The same recipe gives the same name, so that an ingest which was cut short goes on where it was. Raises
-        SorceError where the cluster would go on encoding searches of the alias by another model.
+        The same recipe gives the same name, so an interrupted ingest continues in the same index. Raises SorceError if
+        the cluster would still encode searches of the alias with another model.
         """
-        # As a new index will have it: with the bank that its regions' hubness comes from.
+        # As a new index will store it: with the querybank that the hubness of its regions is computed from.
         recipe = banked(recipe)
         going_on = next((index for index in self.behind if goes_on(index, recipe)), None)
         if going_on is not None:
@@ -80,16 +80,17 @@ class Alias:
 
 
 def target(client: OpenSearch, alias: str, recipe: Recipe) -> str:
-    """As `Alias.target`, of an alias that has not been looked up."""
+    """Like `Alias.target`, for an alias that has not been looked up."""
     return Alias.look_up(client, alias).target(recipe)
 
 
 def switch(client: OpenSearch, alias: str, index: str, files: Files | None, retry: Retry | None = None) -> str | None:
-    """Has the alias name this index and no other, in one step; the one that it named before, which stays.
+    """Makes the alias name only this index, in one step. Returns the index that it named before, which is kept.
 
-    None where there is nothing to do, or no index before. Attributes that only the old index has are carried over.
-    `files` are those whose absence from the disk excuses their absence from the index. Raises SorceError, and leaves
-    all as it is, where the new index lacks other photos; Interrupted where the run is asked to stop before the step.
+    Returns None if there is nothing to do, or there was no index before. Attributes that only the old index has are
+    copied to the new one. Photos may be missing in the new index only if they are missing on the disk, too: `files`
+    says where to look. Raises SorceError, and changes nothing, if the new index lacks other photos. Raises Interrupted
+    if the run is asked to stop before the switch.
     """
     retry = retry or Retry()
     with translate_errors(address(client)):
@@ -109,7 +110,7 @@ def switch(client: OpenSearch, alias: str, index: str, files: Files | None, retr
 
 
 def _first(client: OpenSearch, alias: str, index: str, retry: Retry) -> None:
-    """Makes the alias. Raises SorceError where somebody else has made it at the same moment, for another index."""
+    """Creates the alias. Raises SorceError if somebody else created it at the same moment for another index."""
     add = {"add": {"index": index, "alias": alias}}
     retry.insist(partial(client.indices.update_aliases, body={"actions": [add]}))
     others = [found.name for found in retry.insist(partial(look_up_all, client, alias)) if found.name != index]
@@ -129,20 +130,20 @@ def as_target(client: OpenSearch, found: FoundIndex) -> TargetIndex:
 
 
 def exchange(client: OpenSearch, alias: str, old: Sequence[str], new: str) -> None:
-    """The step itself. Raises NotFoundError, and nothing is done, if somebody has moved the alias meanwhile."""
+    """The switch itself. Raises NotFoundError, and changes nothing, if somebody has moved the alias meanwhile."""
     removes = [{"remove": {"index": name, "alias": alias, "must_exist": True}} for name in old]
     add = {"add": {"index": new, "alias": alias}}
     try:
         client.indices.update_aliases(body={"actions": [*removes, add]})
     except exceptions.NotFoundError:
         there = look_up_all(client, alias)
-        # Otherwise it was done by a request whose answer was lost.
+        # Otherwise an earlier request did it and its answer was lost.
         if [found.name for found in there] != [new]:
             raise
 
 
 def _keep_pipeline(client: OpenSearch, old: FoundIndex, new: TargetIndex, retry: Retry) -> None:
-    """So that the cluster goes on encoding searches of the alias."""
+    """So that the cluster still encodes searches of the alias."""
     if old.default_pipeline is None or new.found is None or not same_encoder(old.recipe, new.found.recipe):
         return
     body = {DEFAULT_PIPELINE: old.default_pipeline}
@@ -150,8 +151,8 @@ def _keep_pipeline(client: OpenSearch, old: FoundIndex, new: TargetIndex, retry:
 
 
 def carry_over(alias: str, old: TargetIndex, new: TargetIndex, files: Files | None, retry: Retry) -> None:
-    """Sets in the new index the attributes that only the old one has. Raises SorceError where photos are missing."""
-    # Otherwise what was written just now, or where an index never refreshes by itself, would not be missed.
+    """Sets in the new index the attributes that only the old one has. Raises SorceError if photos are missing."""
+    # Without a refresh, photos written just now, or in an index that never refreshes by itself, would be overlooked.
     retry.insist(old.refresh)
     retry.insist(new.refresh)
     excused = set() if files is None else {photo.photo_id for photo in find_gone(old, files, retry).files}
@@ -172,7 +173,7 @@ def carry_over(alias: str, old: TargetIndex, new: TargetIndex, files: Files | No
 def compared_pages(
     old: TargetIndex, new: TargetIndex, retry: Retry
 ) -> Iterator[tuple[list[Listed], dict[str, Stored], dict[str, Stored]]]:
-    """The photos of the old index by the page, and what both hold of them. Raises Interrupted."""
+    """The photos of the old index page by page, and what both indices hold of them. Raises Interrupted."""
     photos = old.listed("", relative=False, retry=retry)
     while page := list(islice(photos, AT_ONCE)):
         ids = [photo.photo_id for photo in page]
@@ -180,7 +181,7 @@ def compared_pages(
 
 
 def _carried(photo: Listed, here: Stored, there: Stored) -> WriteFields | None:
-    """The update that sets what is missing there."""
+    """The update that sets the attributes missing in the new index."""
     missing = {name: value for name, value in here.attributes.items() if name not in there.attributes}
     if not missing:
         return None
@@ -201,7 +202,7 @@ def _send(new: TargetIndex, old: TargetIndex, writes: Sequence[WriteFields], ret
 
 
 def goes_on(found: FoundIndex, here: Recipe) -> bool:
-    """Whether an index may take more photos by this recipe."""
+    """Whether an index can take more photos of this recipe."""
     try:
         refuse_mismatch(found.name, found.recipe, here)
     except RecipeMismatch:
@@ -210,7 +211,7 @@ def goes_on(found: FoundIndex, here: Recipe) -> bool:
 
 
 def same_encoder(one: Recipe, other: Recipe) -> bool:
-    """Whether a text has the same vector by both."""
+    """Whether a text has the same vector under both recipes."""
     return (one.model, one.revision, one.dimension, one.prompts) == (
         other.model,
         other.revision,
@@ -220,7 +221,7 @@ def same_encoder(one: Recipe, other: Recipe) -> bool:
 
 
 def template_is_outdated(client: OpenSearch, alias: Alias, index: str) -> bool:
-    """Whether the cluster encodes searches of the alias by a template that was made for the index before."""
+    """Whether the cluster encodes searches of the alias with a template made for the previous index."""
     [now] = look_up_all(client, index)
     if now.default_pipeline not in server_side(alias.name):
         return False
@@ -228,11 +229,11 @@ def template_is_outdated(client: OpenSearch, alias: Alias, index: str) -> bool:
 
 
 def server_side(alias: str) -> tuple[str, str]:
-    """The default search pipeline of an index whose searches the cluster encodes, by its alias: now, and by 0.1.0."""
+    """Names of an index's default search pipeline for `neural`: the current name, and that of 0.1.0."""
     names = Names(alias)
     return names.default, names.old_default
 
 
 def in_template(recipe: Recipe) -> tuple[object, ...]:
-    """What `sorce.plugin.cluster.template` makes of a recipe."""
+    """The parts of a recipe that `sorce.plugin.cluster.template` uses."""
     return (recipe.matching, recipe.has_quality, bool(recipe.bank))

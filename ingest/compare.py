@@ -1,4 +1,4 @@
-"""The first stage: each photo beside what the index holds of it."""
+"""The first stage: compares each photo with what the index holds of it."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from sorce.mappings.lookup import Stored
 from sorce.pictures.source import Source
 
 AT_ONCE = 500
-"""Photos that the index is asked about at once."""
+"""How many photos one request asks the index about."""
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A photo whose turn has come, and what the index holds of it.
+    """A photo to be processed, and what the index holds of it.
 
-    `inherited` is what the index before holds of it, where an alias moves: its attributes come along.
+    When an alias moves, `inherited` is what the previous index holds of the photo: its attributes are copied.
     """
 
     source: Source
@@ -31,7 +31,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Compare:
-    """A batch of sources becomes jobs. `before` is the index that an alias moves away from."""
+    """Turns a batch of sources into jobs. `before` is the index that an alias moves away from."""
 
     index: TargetIndex
     before: TargetIndex | None = None
@@ -49,14 +49,14 @@ class Compare:
         ]
 
     def refresh(self) -> None:
-        """What a run wrote that was killed need not be found by itself: an index may refresh seldom, or never."""
+        """Makes the writes of a killed run visible: an index may refresh rarely, or never."""
         for index in filter(None, (self.index, self.before)):
             if index.found is not None:
                 index.refresh()
 
 
 def compared(compare: Compare, sources: Iterable[Source | Rejected], retry: Retry) -> Iterator[Job | Rejected]:
-    """All sources as jobs, by the batch. Ends early where the run is asked to stop while it waits for the cluster."""
+    """All sources as jobs, batch by batch. Ends early if the run is asked to stop while it waits for the cluster."""
     retry.ask(compare.refresh)
     sources = iter(sources)
     while batch := list(islice(sources, AT_ONCE)):

@@ -1,4 +1,4 @@
-"""From the bytes of a file to what the network will see: the part of the work that runs in many threads."""
+"""From the bytes of a file to the network's input: the part of the work that runs in many threads."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ PIXELS_OF_A_WORKER = 50_000_000
 
 @dataclass(frozen=True, slots=True)
 class Unchanged:
-    """The index holds this photo as it is."""
+    """The index already holds this photo unchanged."""
 
     source: Source
 
@@ -37,7 +37,7 @@ class Unchanged:
 class Ready(Generic[Prepared]):
     """A photo that is ready for the network.
 
-    `version` is the state of its document that was seen, if there is one; `seconds` is what decoding took.
+    `version` is the state of its document that was read, if there is one; `seconds` is the time that decoding took.
     """
 
     source: Source
@@ -48,7 +48,7 @@ class Ready(Generic[Prepared]):
 
 
 class PixelBudget:
-    """So many pixels may be in memory at once; a photo waits for its own before it is decoded."""
+    """Limits how many pixels are in memory at once. A photo waits for its share before it is decoded."""
 
     def __init__(self, pixels: int) -> None:
         self._free = pixels
@@ -69,24 +69,24 @@ class PixelBudget:
 
 @dataclass(frozen=True)
 class Wanted:
-    """What a run wants of each photo: made by this recipe (its hash), with these attributes; `force`: made again."""
+    """What each photo needs: vectors of this recipe (its hash) and these attributes. `force` encodes again."""
 
     recipe_hash: str
     attributes: Mapping[str, Attribute]
     force: bool = False
 
     def is_encoded(self, file: PhotoFile, stored: Stored | None) -> bool:
-        """Whether the index holds the vectors of this content by this recipe."""
+        """Whether the index holds the vectors of this content for this recipe."""
         return (
             not self.force
             and stored is not None
             and stored.content_hash == file.content_hash
-            # Documents of schema 1 do not say their recipe: it is that of their index.
+            # Documents of schema 1 do not name their recipe: it is that of their index.
             and stored.recipe_hash in (None, self.recipe_hash)
         )
 
     def update(self, job: Job, file: PhotoFile, stored: Stored) -> WriteFields | Unchanged:
-        """What is left to do for a photo whose vectors are there: nothing, or an update without a vector."""
+        """The remaining work for a photo whose vectors exist: nothing, or an update without vectors."""
         lacks = stored.lacks(self.attributes)
         if not lacks and stored.recipe_hash is not None:
             return Unchanged(job.source)
@@ -99,9 +99,9 @@ Decoded = Ready[Prepared] | WriteFields | Unchanged | Rejected
 
 
 class Decoder(Generic[Prepared]):
-    """One photo at a time, in any of `workers` threads.
+    """Decodes one photo at a time, in any of `workers` threads.
 
-    A context, since it has pictures opened by processes of its own, within `limits`.
+    Used as a context manager, because separate processes open the pictures, within `limits`.
     """
 
     def __init__(
@@ -126,7 +126,7 @@ class Decoder(Generic[Prepared]):
         if isinstance(job, Rejected):
             return job
         try:
-            # Read once, so that what is decoded is what was hashed, even of a file that is being written.
+            # Read once, so that the hash and the decoded picture agree even if the file is being written.
             content = job.source.read()
             file = job.source.file(content)
             if job.stored is not None and self._wanted.is_encoded(file, job.stored):

@@ -1,4 +1,4 @@
-"""The stage in the middle: batches of decoded photos to regions, by the network."""
+"""The middle stage: the network turns batches of decoded photos into regions."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from sorce.models.querybank import Querybank
 Item = TypeVar("Item")
 
 PICTURES_AT_ONCE = 128
-"""What the network is given in one call, about: two of its batches."""
+"""About how many pictures the network gets in one call: two of its batches."""
 
 
 class Pace:
     """How many photos go to the network at once, and how many are decoded ahead of it.
 
-    Methods differ by hundreds in the pictures that they cut out of a photo, or in the regions that they find in it, and
-    only the network's answer tells how many those are.
+    Methods differ by a factor of hundreds in how many pictures they cut out of a photo, or how many regions they find.
+    Only the network's result tells these numbers.
     """
 
     def __init__(self, workers: int) -> None:
@@ -35,17 +35,17 @@ class Pace:
 
     @property
     def ahead(self) -> int:
-        """Enough to decode the next batch while this one is encoded."""
+        """Enough photos to decode the next batch while this one is encoded."""
         return self.photos + 2 * self._workers
 
     def learn(self, photos: int, pictures: int) -> None:
-        # At most doubled, because a folder may begin with icons and go on with panoramas.
+        # At most doubled, because a folder may begin with icons and continue with panoramas.
         self.photos = max(1, min(PICTURES_AT_ONCE * photos // max(pictures, 1), 2 * self.photos))
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Photos that were encoded together. `pictures` is how many pictures the network saw, `note` what to tell of it."""
+    """Photos encoded together. `pictures` is how many pictures the network saw, `note` a message for the user."""
 
     writes: list[WriteDocument]
     pictures: int
@@ -56,7 +56,7 @@ class Batch:
 
 @dataclass(frozen=True)
 class Encode(Generic[Prepared]):
-    """A batch of decoded photos becomes documents. `bank` measures hubness, where the index holds it."""
+    """Turns a batch of decoded photos into documents. `bank` is used to compute hubness, if the index stores it."""
 
     model: Model[Prepared]
     bank: Querybank | None
@@ -94,7 +94,7 @@ class Encode(Generic[Prepared]):
 def encoded(
     encode: Encode[Prepared], outcomes: Iterable[Decoded[Prepared]], pace: Pace, watch: Watch
 ) -> Iterator[Batch | WriteFields | Unchanged | Rejected]:
-    """Photos by the batch through the network; other outcomes pass by at once. Ends when the run is asked to stop."""
+    """Encodes photos in batches; passes other outcomes on at once. Ends when the run is asked to stop."""
     batch: list[Ready[Prepared]] = []
     for outcome in until(watch, outcomes):
         if not isinstance(outcome, Ready):

@@ -1,4 +1,4 @@
-"""Keeps what a run writes in the very index that it looked up."""
+"""Makes sure that a run writes only to the index that it looked up."""
 
 from __future__ import annotations
 
@@ -12,29 +12,29 @@ from sorce.errors import ClusterError
 from sorce.mappings.found import FoundIndex
 
 NOBODY = "sorce-guard"
-"""The id of no document."""
+"""An id that no document has."""
 
 NEVER = {"if_seq_no": 2**62, "if_primary_term": 1}
-"""A state that no document is ever in: what names it is refused."""
+"""A state that no document ever has: an action that names it is refused."""
 
 DECISIVE = ("version_conflict_engine_exception", "index_not_found_exception", "illegal_argument_exception")
-"""The errors that say where a request went. The last is that of an alias of several indices."""
+"""The errors that tell where a request went. The last one is for an alias of several indices."""
 
 Item = Mapping[str, Any]
 
 
 class IndexReplaced(ClusterError):
-    """The name no longer stands for the index that the run began with."""
+    """The name now stands for another index than at the start of the run."""
 
 
 @dataclass(frozen=True)
 class Guard:
-    """Two or three actions in front of each bulk request. They change nothing, and their answers say where it went.
+    """Two or three actions at the start of each bulk request. They change nothing; their answers tell where it went.
 
-    An update with `require_alias` fails, since the name is no alias; and because it is there, OpenSearch creates no
-    index for this request where there is none. A deletion of a state that no document has fails with the UUID of the
-    index, by the same cluster state that the whole request is resolved by. Where the run was given an alias, a second
-    such deletion tells what the alias stands for. This needs no right that writing does not need.
+    An update with `require_alias` fails, since the name is no alias. It also stops OpenSearch from creating a missing
+    index for this request. A deletion with a state that no document has fails with the UUID of the index. It is
+    resolved with the same cluster state as the whole request. If the run was given an alias, a second such deletion
+    tells which index the alias names. No right is needed beyond the right to write.
     """
 
     asked: str
@@ -66,7 +66,7 @@ class Guard:
         return any(item["error"].get("index_uuid") != self.uuid for item in self._probes(items))
 
     def replaced(self, taken_back: int, overwritten: int) -> IndexReplaced:
-        """The error to raise then. Some documents may have been written to the other index, and taken back."""
+        """The error to raise then. Some documents may have been written to the other index and removed again."""
         what = f"index '{self.name}'" if self.asked == self.name else f"alias '{self.asked}' or its index '{self.name}'"
         said = f"{what} was deleted, made again or moved while this run wrote to it; the run has stopped"
         if taken_back:

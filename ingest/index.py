@@ -1,4 +1,4 @@
-"""The one index that a run writes to: looked up once, made when its first photo is written."""
+"""The one index that a run writes to: looked up once, created when its first photo is written."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from sorce.mappings.lookup import DocumentState, Stored, by_ids, uri_of, uris_be
 from sorce.models.querybank import banked
 
 PAGE = MAX_CANDIDATES
-"""Photos that are listed by one request: as many as OpenSearch allows."""
+"""Photos listed per request: the most that OpenSearch allows."""
 
 Types = Mapping[str, object]
 """The mapping of each attribute, by its name."""
@@ -28,7 +28,7 @@ Types = Mapping[str, object]
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A photo in a list of all below a folder. `version` is the state of its document that was seen."""
+    """A photo in the list of all photos below a folder. `version` is the state of its document that was read."""
 
     photo_id: str
     uri: str
@@ -37,24 +37,24 @@ class Listed:
 
 @dataclass(frozen=True)
 class NewIndex:
-    """What an index gets when it is made, beside its recipe: index settings, and the root of relative paths."""
+    """What a new index gets besides its recipe: index settings, and the root of relative paths."""
 
     settings: Mapping[str, Any] = field(default_factory=dict)
     root: str | None = None
 
 
 class TargetIndex:
-    """An index, found by its own name or by an alias. Look it up once; then all requests go to the index itself."""
+    """An index, found by its own name or an alias. Look it up once; then all requests go to the index itself."""
 
     def __init__(self, client: OpenSearch, asked: str, new: NewIndex | None = None) -> None:
-        """`new` says how the index is made, if there is none."""
+        """`new` says how to create the index if there is none."""
         self.client, self.asked, self.new = client, asked, new or NewIndex()
         self.found: FoundIndex | None = None
-        """What the look-up found; None where there is no index yet."""
+        """The result of the look-up; None if there is no index yet."""
 
     @property
     def name(self) -> str:
-        """Of the index itself; of the index to be, where there is none."""
+        """The name of the index itself, or of the index to be created."""
         return self.found.name if self.found else self.asked
 
     def look_up(self) -> FoundIndex | None:
@@ -65,14 +65,14 @@ class TargetIndex:
         return self.found
 
     def refuse_other(self, recipe: Recipe) -> None:
-        """Raises RecipeMismatch where the index holds vectors of another recipe."""
+        """Raises RecipeMismatch if the index holds vectors of another recipe."""
         if self.found is not None:
             refuse_mismatch(self.asked, self.found.recipe, banked(recipe))
 
     def prepare(self, recipe: Recipe, types: Types) -> None:
-        """Gives an index that is there what it lacks: the fields of this schema, the root, attributes of these types.
+        """Adds what an existing index lacks: the fields of this schema, the root, attributes of these types.
 
-        Raises RecipeMismatch, and ClusterError where it has an attribute of another type.
+        Raises RecipeMismatch, and ClusterError if it has an attribute of another type.
         """
         self.refuse_other(recipe)
         if self.found is None:
@@ -87,7 +87,7 @@ class TargetIndex:
             self._add_attributes(missing)
 
     def make(self, recipe: Recipe, types: Types | None = None) -> None:
-        """Creates the index where there is none. Raises RecipeMismatch where there is another."""
+        """Creates the index if there is none. Raises RecipeMismatch if one with another recipe exists."""
         if self.found is None:
             body = index_body(banked(recipe), self.new.settings, self.new.root, dict(types or {}))
             try:
@@ -95,7 +95,7 @@ class TargetIndex:
             except exceptions.RequestError as error:
                 if error.error != "resource_already_exists_exception":
                     raise
-            # Another ingest may have been first; and its UUID is needed.
+            # Another ingest may have created it first, and its UUID is needed.
             if self.look_up() is None:
                 raise IndexMissing(
                     f"index '{self.asked}' was deleted just after it was made; run the same command again."
@@ -116,34 +116,34 @@ class TargetIndex:
             ) from error
 
     def stored(self, photo_ids: Sequence[str]) -> dict[str, Stored]:
-        """What is there of these photos, as of the last refresh; nothing where there is no index."""
+        """What the index holds of these photos, as of the last refresh. Empty if there is no index."""
         if self.found is None:
             return {}
         return {hit["_id"]: Stored.of(hit) for hit in self._hits(by_ids(photo_ids))}
 
     def listed(self, prefix: str, relative: bool, retry: Retry) -> Iterator[Listed]:
-        """The photos whose URI begins so, as of the last refresh; `relative` leaves out `file:`.
+        """The photos whose URI starts with `prefix`, as of the last refresh. `relative` leaves out `file:` URIs.
 
-        Raises Interrupted where the run ends first.
+        Raises Interrupted if the run ends first.
         """
         body = uris_below(prefix, relative=relative) | {"size": PAGE, "sort": ["uri"]}
-        # By pages: a scroll would not outlive a restart of the cluster.
+        # In pages, because a scroll does not survive a restart of the cluster.
         while self.found is not None and (hits := retry.insist(partial(self._hits, body))):
             yield from (Listed(hit["_id"], uri_of(hit), DocumentState.of(hit)) for hit in hits)
             body["search_after"] = hits[-1]["sort"]
 
     def has_absolute_paths(self) -> bool:
-        """Whether a photo is named by its absolute path."""
+        """Whether any photo is named by its absolute path."""
         return bool(self._hits(uris_below("file:", relative=False) | {"size": 1}))
 
     def _hits(self, body: Mapping[str, Any]) -> list[dict[str, Any]]:
-        # With a part of the answer missing, a photo would look new, and lose the attributes that it has.
+        # If part of the answer were missing, a photo would look new and lose its attributes.
         whole = {"allow_partial_search_results": "false"}
         found: list[dict[str, Any]] = self.client.search(index=self.name, body=body, params=whole)["hits"]["hits"]
         return found
 
     def refresh(self) -> None:
-        """What was written is found from now on. Nothing where there is no index."""
+        """Makes all writes searchable. Does nothing if there is no index."""
         self.client.indices.refresh(index=self.name, params={"ignore_unavailable": "true"})
 
 

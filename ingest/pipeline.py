@@ -1,8 +1,8 @@
-"""The way of a photo: compare -> decode -> encode -> write.
+"""The stages of a run: compare -> decode -> encode -> write.
 
-Decoding runs in `workers` threads, encoding in the caller's, writing in two. Each stage holds only so much, and whoever
-is ahead waits, so that memory does not grow with the number of photos. Photos go on as they are ready: one that is slow
-to decode does not hold back those behind it.
+Decoding runs in `workers` threads, encoding in the caller's thread, writing in two threads. Each stage holds a limited
+number of photos, and a faster stage waits. So memory does not grow with the number of photos. Each photo moves on as
+soon as it is ready: one that is slow to decode does not delay the others.
 """
 
 from __future__ import annotations
@@ -41,15 +41,15 @@ Result = TypeVar("Result")
 
 
 def default_workers() -> int:
-    """As many as this process may use: in a container, that is fewer than the machine has."""
+    """As many as this process may use: in a container, fewer than the machine has."""
     return int(cpu_count())
 
 
 @dataclass(frozen=True)
 class Options:
-    """How a run goes about it. `attributes` are set on each photo; `force` encodes unchanged photos again.
+    """How a run works. `attributes` are set on each photo; `force` encodes unchanged photos again.
 
-    `retry_timeout` is how many seconds a cluster that takes nothing is waited for.
+    `retry_timeout` is how many seconds to wait for a cluster that accepts nothing.
     """
 
     attributes: Mapping[str, Attribute] = field(default_factory=dict)
@@ -66,11 +66,11 @@ def ingest_photos(
     options: Options | None = None,
     watch: Watch | None = None,
 ) -> Report:
-    """Brings the photos into the index, and returns when all can be found. The first photo makes it if there is none.
+    """Ingests the photos and returns when all are searchable. The first photo creates the index if there is none.
 
-    Photos that the index holds with the same content and attributes are only read. Raises IndexNameError,
-    RecipeMismatch before any is read, ClusterError where the cluster refuses, IndexReplaced where the name comes to
-    stand for another index meanwhile.
+    Photos that the index holds with the same content and attributes are only read. Raises IndexNameError;
+    RecipeMismatch before any photo is read; ClusterError if the cluster refuses; IndexReplaced if the name comes to
+    stand for another index during the run.
     """
     with translate_errors(address(client)):
         target = TargetIndex(client, index)
@@ -86,7 +86,7 @@ def bring_in(
     watch: Watch | None = None,
     before: TargetIndex | None = None,
 ) -> Report:
-    """As `ingest_photos`, into an index that has been looked up. `before` is the one that an alias moves away from."""
+    """Like `ingest_photos`, with an index already looked up. `before` is the index that an alias moves away from."""
     run = Run(target, model.recipe, options or Options(), watch or Watch())
     target.prepare(model.recipe, run.types(before))
     found = target.found
@@ -145,7 +145,7 @@ class Run:
 
     @contextmanager
     def writing(self, before: TargetIndex | None) -> Iterator[Callable[[Write], None]]:
-        """Takes each write; with the first, it makes the index, if there is none."""
+        """Accepts each write; the first one creates the index, if there is none."""
         writer: Writer | None = None
 
         def write(what: Write) -> None:
@@ -170,7 +170,7 @@ class Run:
 def as_ready(
     pool: ThreadPoolExecutor, work: Callable[[Item], Result], items: Iterable[Item], pace: Pace
 ) -> Iterator[Result]:
-    """The results of `work` as they come, whichever item was first. No more than so many are under way."""
+    """The results of `work` as they become ready, in any order. `pace` limits how many are in progress."""
     done: SimpleQueue[Future[Result]] = SimpleQueue()
     under_way = 0
     for item in items:
@@ -190,7 +190,7 @@ def only_decode(picture: Picture) -> None:
 
 @contextmanager
 def threads(workers: int) -> Iterator[ThreadPoolExecutor]:
-    """Where the run ends early, what is not begun is left."""
+    """A thread pool. If the run ends early, tasks that have not started are cancelled."""
     pool = ThreadPoolExecutor(workers, thread_name_prefix="decode")
     try:
         yield pool

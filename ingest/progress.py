@@ -1,4 +1,4 @@
-"""What a person sees of a run: the bar, the rejects, and what Ctrl-C does."""
+"""What the user sees of a run: the bar, the rejects, and the effect of Ctrl-C."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ INTERRUPTED = 130
 """The exit code."""
 
 ENDS = (signal.SIGINT, signal.SIGTERM)
-"""SIGTERM is what a service manager, a container and a batch queue send."""
+"""Service managers, containers and batch queues send SIGTERM."""
 
 PAUSE = 10.0
-"""Seconds between two lines of progress where there is no terminal to show a bar on."""
+"""Seconds between two lines of progress if there is no terminal for a bar."""
 
 
 class Progress(Watch):
-    """Progress and rejects on stderr, and the rejects in a file as JSON lines, too, if there is one.
+    """Shows progress and rejects on stderr, and also writes the rejects to a file as JSON lines, if one is given.
 
-    On a terminal progress is a bar; else, as in a log, it is a line every some seconds.
+    On a terminal, progress is a bar; elsewhere, as in a log, it is a line every few seconds.
     """
 
     def __init__(self, photos: int, rejects: str | None, quiet: bool) -> None:
-        """Raises SorceError where the file of the rejects cannot be written."""
+        """Raises SorceError if the file for rejects cannot be written."""
         super().__init__()
         self._photos, self._done, self._quiet = photos, 0, quiet
         self._rejects = None if rejects is None else RejectsFile(rejects)
-        # `None` shows a bar on a terminal only.
+        # `None` shows a bar only on a terminal.
         self._bar = tqdm(total=photos, unit=" photos", file=sys.stderr, disable=True if quiet else None, smoothing=0.1)
         self._started = self._told = time.monotonic()
 
@@ -80,7 +80,7 @@ class Progress(Watch):
 
 
 class RejectsFile:
-    """One JSON object a line. Unbuffered, so that each is there after a power cut."""
+    """One JSON object per line. Unbuffered, so that no line is lost in a power cut."""
 
     def __init__(self, path: str) -> None:
         """Raises SorceError."""
@@ -110,7 +110,7 @@ class RejectsFile:
 
 @contextmanager
 def interruptible(progress: Progress) -> Iterator[None]:
-    """The first Ctrl-C, or SIGTERM, ends the run in good order, the second at once."""
+    """The first Ctrl-C or SIGTERM ends the run in good order, the second ends it at once."""
 
     def stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
         for each in ENDS:
@@ -127,6 +127,6 @@ def interruptible(progress: Progress) -> Iterator[None]:
 
 
 def stop_at_once(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
-    """Waits for no thread: what each has under way, a photo or a request, can be repeated."""
+    """Waits for no thread: the photo or request that a thread is working on can be repeated."""
     end_all()
     os._exit(INTERRUPTED)

@@ -1,4 +1,4 @@
-"""Takes out of an index the photos whose file is gone from the disk."""
+"""Removes from an index the photos whose file no longer exists."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ from sorce.pictures.files import Files, is_gone
 AT_ONCE = 1000
 
 SHARE = 0.1
-"""A larger share of photos that are gone is confirmed first: a disk may not be mounted, or a folder be moved."""
+"""A larger share of missing photos must be confirmed: a disk may not be mounted, or a folder may have been moved."""
 
 
 @dataclass(frozen=True)
 class Gone:
     """The photos whose file is gone, and the file of each.
 
-    `photos` counts all in the index below the folders that were named. `kept` are photos whose folder is there and
-    empty, as one is whose disk is not mounted: they stay in the index.
+    `photos` counts all photos in the index below the given folders. `kept` are photos whose folder exists but is empty,
+    as for a disk that is not mounted: they stay in the index.
     """
 
     files: dict[Listed, Path] = field(default_factory=dict)
@@ -58,11 +58,11 @@ def refuse_many(gone: Gone) -> bool:
 def prune(
     client: OpenSearch, index: str, files: Files, retry: Retry | None = None, confirm: Confirm = refuse_many
 ) -> int:
-    """Removes the documents whose file is gone from the folders given, and from only those; how many.
+    """Removes the documents whose file is gone, only below the given folders. Returns how many were removed.
 
-    What counts is whether the file is there: one that is ignored now, or beyond a limit, stays. `confirm` is asked
-    where more than a tenth is gone. Ends early where the run is asked to stop. Raises SorceError for a folder without
-    any photo, as a disk that is not mounted looks; OtherRoot where the index was made below another root.
+    Only the existence of the file counts: a photo that is now ignored, or exceeds a limit, stays. `confirm` is asked if
+    more than a tenth is gone. Ends early if the run is asked to stop. Raises SorceError for a folder without any photo,
+    as a disk that is not mounted looks; OtherRoot if the index uses another root.
     """
     with translate_errors(address(client)):
         target = TargetIndex(client, index)
@@ -72,7 +72,7 @@ def prune(
 
 
 def prune_target(target: TargetIndex, files: Files, retry: Retry, confirm: Confirm = refuse_many) -> int:
-    """As `prune`, of an index that has been looked up."""
+    """Like `prune`, for an index that has been looked up."""
     removed = 0
     with suppress(Interrupted):
         gone = find_gone(target, files, retry)
@@ -82,7 +82,7 @@ def prune_target(target: TargetIndex, files: Files, retry: Retry, confirm: Confi
         sender = Sender(target.client, Guard.of(target.found), retry)
         left = iter(gone.files.items())
         while batch := list(islice(left, AT_ONCE)):
-            # Looked at once more: a file may have come back since.
+            # Checked again: a file may have come back since.
             still = [photo for photo, file in batch if is_gone(file)]
             sent = sender.send([Deletion(photo.uri, photo.photo_id, "pruned", photo.version) for photo in still])
             removed += len(sent.written)
@@ -99,7 +99,7 @@ def count_gone(target: TargetIndex, files: Files, retry: Retry | None = None) ->
 
 
 def find_gone(target: TargetIndex, files: Files, retry: Retry) -> Gone:
-    """The photos whose file is gone. Raises Interrupted where the run ends first."""
+    """The photos whose file is gone. Raises Interrupted if the run ends first."""
     folders = files.folders()
     for folder in folders:
         refuse_empty(folder, files)
@@ -117,26 +117,26 @@ def find_gone(target: TargetIndex, files: Files, retry: Retry) -> Gone:
 
 
 def _below(target: TargetIndex, folder: Path, files: Files, retry: Retry) -> Iterator[tuple[Listed, Path]]:
-    """The photos of the index that lie below a folder, each with its file."""
+    """The photos of the index that are below a folder, each with its file."""
     naming = files.naming
     for photo in target.listed(naming.uris_below(folder), naming.root is not None, retry):
         file = naming.file(photo.uri)
-        # Named in another way, it is no file's: `s3://bucket/a.jpg` is no path below the root.
+        # Other names belong to no file: `s3://bucket/a.jpg` is no path below the root.
         if file is not None and is_inside(file, folder) and naming.uri(file) == photo.uri:
             yield photo, file
 
 
 def is_inside(file: Path, folder: Path) -> bool:
-    """Whether a path from the index is one of a photo below the folder: whoever wrote it could have written anything.
+    """Whether a path from the index is a valid photo path below the folder. Anything may be written in an index.
 
-    A path with `..` would tell, by what is pruned, which files there are elsewhere.
+    With `..` in a path, what is pruned would reveal which files exist elsewhere.
     """
-    # Path drops `.` and doubled slashes; NUL is in no file's name.
+    # Path drops `.` and doubled slashes; no file name contains NUL.
     return "\0" not in str(file) and ".." not in file.parts and file.is_relative_to(folder) and file.is_absolute()
 
 
 def empty_folder(file: Path, folder: Path) -> Path | None:
-    """The folder that holds nothing at all, and would hold the file or its folder; None where there is none."""
+    """The completely empty folder that would contain the file or its folder; None if there is none."""
     for above in file.parents:
         if above == folder:
             return None

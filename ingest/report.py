@@ -1,4 +1,4 @@
-"""What a run did, and what it tells while it runs."""
+"""What a run did, and what it reports while it runs."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from sorce.mappings import Rejected
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """The sum of a run.
+    """The totals of a run.
 
-    `others` are the files in the given folders that are no photos, or ignored. `decode`, `encode` and `write` are the
-    seconds that each stage worked, by the clock and on average over its threads: the others wait for the one that comes
-    closest to `seconds`. `stopped` says that the run ended early because it was asked to.
+    `others` are the files in the given folders that are no photos, or are ignored. `decode`, `encode` and `write` are
+    the seconds that each stage worked: clock time, averaged over its threads. The stage closest to `seconds` is the one
+    that the others wait for. `stopped` says that the run ended early because it was asked to.
     """
 
     new: int = 0
@@ -32,7 +32,7 @@ class Report:
 
     @property
     def photos(self) -> int:
-        """All that were looked at."""
+        """All photos that were looked at."""
         return self.new + self.changed + self.unchanged + self.rejected
 
     @property
@@ -56,22 +56,22 @@ class Report:
 
 
 class Watch:
-    """Told how a run goes, and asked whether to go on. This one says nothing; override what should be heard.
+    """Receives the progress of a run, and says whether to go on. This one does nothing; override what you need.
 
-    Set `stop` (from any thread, or a signal's handler) and the run ends early: what is encoded is still written.
+    Set `stop` (from any thread or a signal handler) to end the run early: photos already encoded are still written.
     """
 
     def __init__(self) -> None:
         self.stop = Event()
 
     def done(self, photos: int) -> None:
-        """So many more photos are written, or need no work, or are rejected."""
+        """So many more photos are written, need no work, or are rejected."""
 
     def rejected(self, reject: Rejected) -> None:
         """A file could not become a document."""
 
     def noted(self, note: str) -> None:
-        """Something that the model does with such photos and a person should know; told once."""
+        """What the model does with such photos, if the user should know it. Reported once."""
 
     def waiting(self, reason: str, seconds: float) -> None:
-        """The cluster takes nothing for now; it is asked again for so long. Called in a writer's thread."""
+        """The cluster accepts nothing now; it is asked again for so many seconds. Called in a writer's thread."""

@@ -59,7 +59,7 @@ class Request:
 
     @property
     def name(self) -> str:
-        """What the photos are found by. Raises IndexNameError."""
+        """The name under which the photos are searched. Raises IndexNameError."""
         return check_index_name((self.index if self.alias is None else self.alias) or "")
 
     @property
@@ -68,28 +68,28 @@ class Request:
 
     @property
     def comes_from_a_list(self) -> bool:
-        """Whether the paths are a list on stdin, which may well be empty."""
+        """Whether the paths are a list on stdin, which may be empty."""
         return "-" in self.paths
 
     def files(self) -> Files:
-        """Raises SorceError where a path is outside the root."""
+        """Raises SorceError if a path is outside the root."""
         root = None if self.root is None else absolute_path(self.root)
         paths = [path for given in self.paths for path in (listed_on_stdin() if given == "-" else [absolute(given)])]
         return Files(named(paths, ()), Naming(root), self.ignore)
 
     def new_index(self) -> NewIndex:
-        """How the index is made, if there is none. Raises SorceError."""
+        """How to create the index if there is none. Raises SorceError."""
         settings: dict[str, Any] = {} if self.settings_file is None else settings_of(Path(self.settings_file))
         settings |= {full_name(name): value for name, value in self.settings}
         counts = {"index.number_of_shards": self.shards, "index.number_of_replicas": self.replicas}
         return NewIndex(settings | {name: value for name, value in counts.items() if value is not None})
 
     def load_model(self, there: Recipe | None) -> Model[Any]:
-        """What the command line leaves open the index decides, or else the defaults. Raises ModelError."""
+        """Options not on the command line come from the index, or else are the defaults. Raises ModelError."""
         regions = self.regions or (DEFAULT_REGIONS if there is None else there.regions)
         parameters = self.given_parameters(regions)
         if there is not None and there.regions == regions and regions in METHODS:
-            # A recipe may say more than a user can set, such as a detector's revision.
+            # A recipe may hold parameters that a user cannot set, such as a detector's revision.
             known = {name: there.parameters[name] for name in METHODS[regions].parameters if name in there.parameters}
             parameters = {**known, **parameters}
         return load_model(
@@ -97,7 +97,7 @@ class Request:
         )
 
     def checkpoint(self, there: Recipe | None) -> Checkpoint:
-        """The very weights of the index, where no others are named: what a name on the hub stands for changes."""
+        """The exact weights of the index, unless others are named: the weights behind a hub name can change."""
         if there is None or self.model not in (None, there.model):
             return find(self.model or DEFAULT_MODEL)
         if there.model == FOLDER:
@@ -105,14 +105,14 @@ class Request:
         return find_again(there)
 
     def given_parameters(self, regions: str) -> dict[str, Plain]:
-        """Those of the command line."""
+        """The parameters given on the command line."""
         usual: dict[str, Plain] = {"min_object_size": self.min_object_size, "max_regions": self.max_regions}
         given = {name: value for name, value in usual.items() if value is not None}
         return {**given, **(parse_parameters(regions, self.parameters) if self.parameters else {})}
 
 
 def listed_on_stdin() -> Iterator[str]:
-    """The absolute paths of a list: a path a line, or separated by NUL where the list holds one (`find -print0`)."""
+    """The absolute paths of a list: one per line, or separated by NUL if the list contains one (`find -print0`)."""
     content = sys.stdin.buffer.read()
     listed = content.split(b"\0") if b"\0" in content else [line.rstrip(b"\r") for line in content.split(b"\n")]
     return (absolute(os.fsdecode(path)) for path in listed if path)
@@ -133,7 +133,7 @@ def settings_of(file: Path) -> dict[str, Any]:
 
 
 def full_name(name: str) -> str:
-    """Settings of an index begin with `index.`, which may be left out."""
+    """Adds `index.` to the name of an index setting if it is left out."""
     return name if name.startswith("index.") else f"index.{name}"
 
 

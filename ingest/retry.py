@@ -1,4 +1,4 @@
-"""What passes by itself is waited for: a cluster that is busy, restarts, or has a full disk."""
+"""Waits for temporary problems to end: a cluster that is busy, restarts, or has a full disk."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ SECONDS = 300.0
 FIRST_DELAY = 0.5
 LONGEST_DELAY = 30.0
 LOOK_UP = 0.2
-"""Seconds after which one who waits looks whether the run has ended."""
+"""A waiting thread checks after so many seconds whether the run has ended."""
 
 BUSY = frozenset({408, 429})
 DISK_FULL = "FORBIDDEN/12/"
-"""A full disk makes an index read-only for a while, which is 429 by most versions and 403 by others."""
+"""A full disk makes an index read-only for a while. Most versions answer 429 then, others 403."""
 
 
 class Interrupted(SorceError):
@@ -37,22 +37,22 @@ class Interrupted(SorceError):
 
 @dataclass(frozen=True)
 class Retry:
-    """How long a run waits for a cluster that takes or answers nothing. Any thread."""
+    """How long a run waits for a cluster that accepts or answers nothing. For use from any thread."""
 
     seconds: float = SECONDS
     watch: Watch = field(default_factory=Watch)
     ended: Event = field(default_factory=Event)
-    """Set when the run has failed: nobody waits any longer."""
+    """Set when the run has failed: then nothing waits any longer."""
 
     def ask(self, request: Callable[[], Answer]) -> Answer | None:
-        """The answer to a request that does no harm twice; None where the run ends first. Raises ClusterError."""
+        """The answer to a request that is safe to repeat; None if the run ends first. Raises ClusterError."""
         try:
             return self._ask(request)
         except Interrupted:
             return None
 
     def insist(self, request: Callable[[], Answer]) -> Answer:
-        """As `ask`, for what must not be taken for done. Raises Interrupted where the run ends first, or has ended."""
+        """Like `ask`, for a request that must not be skipped. Raises Interrupted if the run ends or has ended."""
         if self.watch.stop.is_set():
             raise Interrupted
         return self._ask(request)
@@ -70,7 +70,7 @@ class Retry:
                     raise Interrupted from error
 
     def pause(self, seconds: float) -> bool:
-        """False where the run ends meanwhile."""
+        """False if the run ends meanwhile."""
         until = time.monotonic() + seconds
         while not (self.ended.is_set() or self.watch.stop.is_set()):
             left = until - time.monotonic()
@@ -81,18 +81,18 @@ class Retry:
 
 
 class Backoff:
-    """For one thing, which is tried again after longer and longer pauses."""
+    """For one request, which is repeated after longer and longer pauses."""
 
     def __init__(self, retry: Retry) -> None:
         self._retry = retry
         self.progress()
 
     def progress(self) -> None:
-        """Some of it went well."""
+        """Part of it succeeded."""
         self._attempt, self._since = 0, time.monotonic()
 
     def again(self, why: str) -> bool:
-        """Whether to try again; True comes after a pause. Raises ClusterError where the retry timeout is over."""
+        """Whether to try again; True comes after a pause. Raises ClusterError when the retry timeout is over."""
         most = self._retry.seconds
         left = self._since + most - time.monotonic()
         if left <= 0:
@@ -102,24 +102,24 @@ class Backoff:
             )
         if self._attempt:
             self._retry.watch.waiting(why, left)
-        # Jitter, so that writers that failed together do not come back together.
+        # Jitter, so that writers that failed together do not retry together.
         delay = min(FIRST_DELAY * 2**self._attempt, LONGEST_DELAY, left) * random.uniform(0.5, 1)
         self._attempt += 1
         return self._retry.pause(delay)
 
 
 def passing(error: exceptions.TransportError | exceptions.SerializationError) -> str | None:
-    """Why a request that failed may do better later; None where it will not."""
-    # A cluster that restarts breaks off handshakes, too.
+    """Why a failed request may succeed later; None if it will not."""
+    # A restarting cluster breaks off TLS handshakes, too.
     if isinstance(error, exceptions.SSLError) and distrusted(error) is not None:
         return None
     if isinstance(error, (exceptions.ConnectionError, exceptions.SerializationError)):
-        # The second is an answer that broke off.
+        # A SerializationError is an answer that broke off.
         return f"no answer: {type(error).__name__}"
     said = reason(error)
     return f"{error.status_code}, {said}" if passes(error.status_code, said) else None
 
 
 def passes(status: int | str, said: str) -> bool:
-    """Whether it may do better later, by the status and the server's reason."""
+    """Whether the request may succeed later, judged by the status and the server's reason."""
     return DISK_FULL in said or (isinstance(status, int) and (status in BUSY or status >= 500))

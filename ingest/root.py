@@ -1,4 +1,4 @@
-"""The root of an index: the folder that the relative paths of its photos were read below."""
+"""The root of an index: the folder that its relative photo paths start from."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from sorce.ingest.index import TargetIndex
 
 
 class OtherRoot(SorceError):
-    """The index names its photos by paths below another folder."""
+    """The paths in the index are relative to another folder."""
 
 
 def refuse_other_root(target: TargetIndex, root: Path | None, *, moved: bool = False) -> None:
-    """Raises OtherRoot where photos below this root would be taken for those of another.
+    """Raises OtherRoot if photos below this root would be mistaken for photos of another root.
 
-    `moved` says that the photos of the index's root lie below this one now. The index's own root is only compared and
-    shown: what is opened is decided by `root` alone.
+    `moved` says that the photos of the index's root are now below this one. The index's own root is only compared and
+    shown: `root` alone decides which files are opened.
     """
     there = None if target.found is None else target.found.root
     if there is not None and root is None:
@@ -33,7 +33,7 @@ def refuse_other_root(target: TargetIndex, root: Path | None, *, moved: bool = F
 
 
 def agree_on_root(target: TargetIndex, root: Path | None, *, moved: bool = False) -> None:
-    """As `refuse_other_root`, before photos come in; then the index gets this root. Raises OtherRoot."""
+    """Like `refuse_other_root`, before photos come in; then stores this root in the index. Raises OtherRoot."""
     refuse_other_root(target, root, moved=moved)
     found = target.found
     if found is not None and found.root is None and root is not None and target.has_absolute_paths():

@@ -1,4 +1,4 @@
-"""A whole run of `sorce ingest`: look up, load, bring in, prune, switch the alias."""
+"""A whole run of `sorce ingest`: look up, load, ingest, prune, switch the alias."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from sorce.pictures.files import Files
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run works on: the index that it writes to, and, where an alias moves, the alias as it was found."""
+    """What a run works on: the index that it writes to, and the alias as it was found, if one moves."""
 
     request: Request
     files: Files
@@ -44,7 +44,7 @@ class Plan:
 
 
 def run(request: Request) -> tuple[str, Report]:
-    """The index that the photos went to, and what was done. Raises SorceError."""
+    """The index that the photos went to, and the report. Raises SorceError."""
     _ = request.name
     new, files = request.new_index(), request.files()
     if request.prune and not files.folders():
@@ -109,7 +109,7 @@ def work(plan: Plan, model: Model[object], progress: Progress) -> Report:
 
 
 def confirmation(request: Request) -> Callable[[Gone], bool]:
-    """Who decides where many photos are gone: the option, else a person at the terminal, else nobody."""
+    """Who decides if many photos are gone: the option, else the user at the terminal, else nobody."""
     if request.prune_anyway:
         return lambda _: True
     return ask if sys.stdin.isatty() and sys.stderr.isatty() else refuse_many
@@ -124,7 +124,7 @@ def ask(gone: Gone) -> bool:
 
 
 def moved(plan: Plan, progress: Progress) -> str:
-    """Switches the alias, if all is there; what to tell of it. Raises Interrupted where that is asked to stop."""
+    """Switches the alias if all photos are in. Returns a message. Raises Interrupted if asked to stop."""
     request, index, alias = plan.request, plan.target.name, plan.alias
     assert alias is not None
     if request.limit is not None:

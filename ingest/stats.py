@@ -1,4 +1,4 @@
-"""Counts and times of a run: a fold over what the stages give."""
+"""Counts and times of a run, summed over the results of the stages."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Outcome = Unchanged | Rejected | Batch | Sent | Ready[Any] | WriteFields
 
 
 class Stats:
-    """Told of each outcome once, always in the thread that runs the ingest."""
+    """Gets each outcome once, always in the thread that runs the ingest."""
 
     def __init__(self, watch: Watch, workers: int) -> None:
         self.watch = watch
@@ -29,7 +29,7 @@ class Stats:
         self._started = time.perf_counter()
 
     def add(self, outcome: Outcome) -> None:
-        """A batch only adds its times: its photos count when they are sent. Of a rehearsal, nothing is ever sent."""
+        """A batch only adds its times: its photos count when they are sent. A rehearsal sends nothing."""
         match outcome:
             case Unchanged():
                 self._settled("unchanged")
@@ -69,7 +69,7 @@ class Stats:
         self.watch.done(1)
 
     def _note(self, notes: Iterable[str]) -> None:
-        """Once a run: of photos of many sizes it would be said again and again with other numbers."""
+        """Once per run: with photos of many sizes the note would be repeated with other numbers."""
         for note in notes:
             if not self._noted:
                 self._noted = True

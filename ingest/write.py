@@ -1,4 +1,4 @@
-"""Documents to the cluster: bounded by bytes, decided one by one, sent again where that can help."""
+"""Sends documents to the cluster: requests of limited bytes, one result per document, retries where they can help."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from sorce.mappings.lookup import DocumentState
 THREADS = 2
 MOST_BYTES = 10_000_000
 MOST_SECONDS = 10.0
-"""After so long a request is sent though it is not full, so that little is done twice after a power cut."""
+"""After this time a request is sent even if it is not full, so that a power cut costs little repeated work."""
 
 FATAL = frozenset({401, 403, 404})
 TOO_LARGE = 413
@@ -33,7 +33,7 @@ CONFLICT = "version_conflict_engine_exception"
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """What became of some writes. What is in no list was given up because the run was asked to stop.
+    """The result of some writes. Writes in no list were given up because the run was asked to stop.
 
     `left_alone` are those whose document had changed meanwhile, so that nothing was done.
     """
@@ -53,7 +53,7 @@ class Fate(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The cluster's word on one write."""
+    """The cluster's answer to one write."""
 
     fate: Fate
     reason: str = ""
@@ -69,10 +69,10 @@ class _Pending:
 
 @dataclass(frozen=True)
 class Sender:
-    """Sends writes until each is written or rejected. Any thread.
+    """Sends writes until each is written or rejected. For use from any thread.
 
-    Writing is repeated freely: a document's id is its photo's, so that a second copy replaces the first. `guard` sees
-    to it that nothing goes to another index.
+    A write is safe to repeat: a document's id is its photo's id, so a second copy replaces the first. `guard` makes
+    sure that nothing goes to another index.
     """
 
     client: OpenSearch
@@ -80,9 +80,9 @@ class Sender:
     retry: Retry = field(default_factory=Retry)
 
     def send(self, writes: Sequence[Write]) -> Sent:
-        """Raises ClusterError where the cluster refuses all, or takes nothing until the retry timeout.
+        """Raises ClusterError if the cluster refuses everything, or accepts nothing until the retry timeout.
 
-        Raises IndexReplaced where the name no longer stands for the index.
+        Raises IndexReplaced if the name no longer stands for the index.
         """
         if self.retry.ended.is_set():
             return Sent([], [], [], 0.0)
@@ -101,12 +101,12 @@ class Sender:
             left, why = self._sorted(answers, sent)
             if len(left) < len(answers):
                 waiting.progress()
-            # What met another's change is sent at once, in its other form.
+            # Writes with a version conflict are sent again at once, in their other form.
             if not left or (why is not None and not waiting.again(why)):
                 return Sent(sent.written, sent.rejected, sent.left_alone, time.perf_counter() - started)
 
     def _sorted(self, answers: Sequence[tuple[_Pending, Answer]], sent: Sent) -> tuple[list[_Pending], str | None]:
-        """Adds to `sent` what is decided; gives what is to be sent again, and why the cluster did not take it."""
+        """Adds the decided writes to `sent`. Returns those to send again, and why the cluster did not accept them."""
         left: list[_Pending] = []
         why: str | None = None
         for pending, answer in answers:
@@ -127,7 +127,7 @@ class Sender:
         return left, why
 
     def _ask(self, writes: Sequence[_Pending]) -> list[Answer]:
-        """One request; several where it is too large for the cluster."""
+        """Sends one request, or several if it is too large for the cluster."""
         try:
             items = self._bulk(self.guard.lines + b"".join(pending.lines for pending in writes))
         except (exceptions.TransportError, exceptions.SerializationError) as error:
@@ -143,7 +143,7 @@ class Sender:
         undecided = self.guard.undecided(items)
         if undecided is not None:
             answer = self._answer(undecided)
-            # What was written all the same is met again as a conflict, and found to be the same.
+            # Writes that succeeded anyway come back as conflicts, and are found to be identical.
             return [Answer(Fate.AGAIN, answer.reason)] * len(writes)
         written = [next(iter(item.values())) for item in items[self.guard.actions :]]
         if self.guard.is_elsewhere(items):
@@ -151,7 +151,7 @@ class Sender:
         return [self._answer(item) for item in written]
 
     def _bulk(self, body: bytes) -> list[Any]:
-        # Not by the client itself, which would send all of it again, three times and at once.
+        # Without the client's own retries: it would send everything again, three times and at once.
         connection = self.client.transport.get_connection()
         kept = ("status", "error", "result", "_seq_no", "_primary_term")
         params = {"filter_path": ",".join(f"items.*.{name}" for name in kept)}
@@ -162,7 +162,7 @@ class Sender:
             raise exceptions.SerializationError(answer, error) from error
 
     def _stop(self, writes: Sequence[_Pending], items: Sequence[Item]) -> ClusterError:
-        """Takes back what went to another index, as far as it was new there; the error that ends the run."""
+        """Removes what went to another index, if it was new there. Returns the error that ends the run."""
         done = [(pending.write, item) for pending, item in zip(writes, items, strict=True) if item["status"] < 300]
         new = [(write, item) for write, item in done if item.get("result") == "created"]
         changed = [item for _, item in done if item.get("result") in ("updated", "deleted")]
@@ -198,9 +198,9 @@ class Sender:
 
 
 class Writer:
-    """Gathers writes into requests and sends them in threads of its own; `add` waits where they cannot keep up.
+    """Collects writes into requests and sends them in its own threads. `add` waits if they cannot keep up.
 
-    `on_sent` is called in the thread that adds.
+    `on_sent` is called in the thread that calls `add`.
     """
 
     def __init__(self, sender: Sender, on_sent: Callable[[Sent], None], most_bytes: int = MOST_BYTES) -> None:
@@ -222,7 +222,7 @@ class Writer:
         self.close(complete=kind is None)
 
     def close(self, *, complete: bool) -> None:
-        """Sends what is left, if the run is `complete`. What a failed run has under way is still finished."""
+        """Sends what is left, if the run is `complete`. Requests in progress are finished even if the run failed."""
         done = False
         try:
             if complete:
@@ -230,13 +230,13 @@ class Writer:
                 self._collect(0)
                 done = True
         finally:
-            # What waits behind it, or for the cluster, is not.
+            # Requests that wait behind it, or for the cluster, are not finished.
             if not done:
                 self._sender.retry.ended.set()
             self._pool.shutdown(cancel_futures=True)
 
     def add(self, write: Write) -> None:
-        """Raises whatever stopped an earlier request."""
+        """Raises any error that stopped an earlier request."""
         if self._bytes + write.size > self._most_bytes:
             self._send()
         if not self._gathered:
@@ -249,13 +249,13 @@ class Writer:
 
     def _send(self) -> None:
         if self._gathered:
-            # One request waits for each that is being sent, so that no writer is ever idle for long.
+            # One request waits for each that is being sent, so that no writer is idle for long.
             self._collect(2 * THREADS - 1)
             self._under_way.add(self._pool.submit(self._sender.send, self._gathered))
             self._gathered, self._bytes = [], 0
 
     def _collect(self, most: int) -> None:
-        """Takes what is finished, and waits until no more than so many requests are under way."""
+        """Takes finished requests, and waits until no more than `most` are in progress."""
         while self._under_way:
             enough = len(self._under_way) <= most
             finished, self._under_way = wait(self._under_way, 0 if enough else None, FIRST_COMPLETED)

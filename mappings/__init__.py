@@ -1,4 +1,4 @@
-"""The contract: how a photo is stored and how it is asked for. The only room that knows field names."""
+"""The contract: how a photo is stored and how it is searched. No other room knows the field names."""
 
 from sorce.mappings.recipe import Recipe, refuse_mismatch
 from sorce.mappings.values import (

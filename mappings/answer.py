@@ -1,7 +1,7 @@
-"""OpenSearch's answer to a search as hits.
+"""Turns OpenSearch's answer to a search into hits.
 
-Whoever may write to an index decides what a document holds, so what comes back is checked: a photo that cannot be shown
-is left out and named, and the others are shown.
+Anyone who may write to an index decides what its documents hold, so the answer is checked. A photo that cannot be shown
+is left out and named; the others are shown.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from sorce.mappings.ranking import Ranking
 from sorce.mappings.values import Box, Hit, Hits, LeftOut, Match
 
 TOO_ALIKE = 0.5
-"""Boxes of a photo that overlap a better one by this IoU or more are left out of what is shown."""
+"""Boxes of a photo that overlap a better one by this IoU or more are not shown."""
 
 _ROUNDED = 1e-3
-"""A cosine of float32 vectors of unit length is above 1 by less."""
+"""By rounding, a cosine of float32 unit vectors exceeds 1 by less than this."""
 
 _NO_VECTOR = "the vector of one of its regions is missing, or not of unit length"
 
 
 class OtherRanking(Exception):
-    """Something else ranked the answer than was asked for."""
+    """The answer was not ranked as requested."""
 
 
 class _Malformed(Exception):
@@ -47,7 +47,7 @@ def read_hits(answer: Mapping[str, Any], query: Query) -> Hits:
 
 
 def shortfall(answer: Mapping[str, Any]) -> str | None:
-    """Why an answer to a search does not cover the whole index; None where it does."""
+    """Why an answer does not cover the whole index; None if it does."""
     shards = answer["_shards"]
     # A shard without a copy counts as neither successful nor failed.
     missing = shards["total"] - shards["successful"]
@@ -64,7 +64,7 @@ def _hit(found: Mapping[str, Any], query: Query) -> Hit:
         tuple(apart((_match(each, query.ranking) for each in inner[name]["hits"]["hits"]), query.request.boxes))
         for name in sorted(inner)
     )
-    # A document of schema 1 does not say by which recipe it was made.
+    # A document of schema 1 does not name its recipe.
     if query.recipe_hash is not None and fields.get("recipe_hash", [query.recipe_hash]) != [query.recipe_hash]:
         raise _Malformed("it was made by another recipe than the index's")
     if not all(matches):
@@ -103,7 +103,7 @@ def _match(region: Mapping[str, Any], ranking: Ranking) -> Match:
 def _similarity(region: Mapping[str, Any], fields: Mapping[str, Any], ranking: Ranking) -> float:
     if ranking.is_plain:
         score = region["_score"]
-        # Exactly 0 is what a region without a vector gets.
+        # A region without a vector gets exactly 0.
         cosine = score - 1 if isinstance(score, float | int) and score else None
     elif COSINE not in fields:
         raise OtherRanking

@@ -1,4 +1,4 @@
-"""Conditions as clauses on `regions.*`, and what an index's mapping says of user attributes."""
+"""Conditions as clauses on `regions.*`, and the user attributes in an index's mapping."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sorce.errors import QueryError
 
 Json = dict[str, Any]
 Properties = Mapping[str, Any]
-"""Of the regions in an index's mapping: types by field name."""
+"""The types of the region fields in an index's mapping, by field name."""
 
 _WORDS = {"long": "whole numbers", "double": "numbers", "date": "dates"}
 _PARSERS: Mapping[str, Callable[[str], object]] = {"long": int, "double": float, "date": datetime.fromisoformat}
@@ -21,7 +21,7 @@ _PARSERS: Mapping[str, Callable[[str], object]] = {"long": int, "double": float,
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """A clause, and the words that name it for a person."""
+    """A clause, and the words that describe it to the user."""
 
     label: str
     clause: Json
@@ -51,7 +51,7 @@ class Where:
         return Condition(label, {"term": {field: forms[0]}} if len(forms) == 1 else {"terms": {field: forms}})
 
     def check(self, regions: Properties, index: str) -> None:
-        """Raises QueryError where the index has no such attribute, or one of another type."""
+        """Raises QueryError if the index has no such attribute, or one of another type."""
         known = attributes_of(regions)
         if self.key not in known:
             names = f"it has {', '.join(sorted(known))}" if known else "it has none"
@@ -79,12 +79,12 @@ def attributes_of(regions: Properties) -> dict[str, str]:
 
 
 def spellings(text: str) -> list[str]:
-    """The text as given, then its other Unicode forms: what a disk holds in one form may be typed in another."""
+    """The text as given, then its other Unicode forms: a disk may hold another form than the user types."""
     return list(dict.fromkeys([text, normalize("NFC", text), normalize("NFD", text)]))
 
 
 def in_folder(folder: str) -> Json:
-    """Photos in the folder and below."""
+    """Photos in the folder and its subfolders."""
     places = spellings(folder.rstrip("/"))
     below = [
         each
@@ -95,9 +95,9 @@ def in_folder(folder: str) -> Json:
 
 
 def on_days(since: str | None, until: str | None, regions: Properties) -> Json:
-    """Photos taken on these days, both included, as the camera's clock showed them.
+    """Photos taken on these days, both included, by the camera's clock.
 
-    Where a document has no local day yet (it was written by schema 1), its instant counts, in UTC.
+    If a document has no local day yet (it was written by schema 1), its UTC time counts.
     """
     by_instant = between("regions.taken_at", since, until)
     if "taken_on" not in regions:

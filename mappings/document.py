@@ -14,7 +14,7 @@ def document(
 ) -> dict[str, Any]:
     """The document of one photo. Vectors stay numpy arrays: orjson writes them without a Python loop.
 
-    `recipe_hash` says by which recipe the regions were made; None in an index that has no field for it (schema 1).
+    `recipe_hash` is the hash of the recipe that made the regions; None if the index has no field for it (schema 1).
     """
     file = photo.file
     shared: dict[str, Any] = {"folder": file.folder}
@@ -47,7 +47,7 @@ def attributes_json(attributes: Mapping[str, Attribute]) -> dict[str, str | int 
 
 
 def file_fields(file: PhotoFile) -> dict[str, str]:
-    """What schema 2 adds that is known of a file without decoding it."""
+    """The fields that schema 2 adds and that are known without decoding the file."""
     fields = {"etag": file.etag, "modified_at": None if file.modified_at is None else file.modified_at.isoformat()}
     return {name: value for name, value in fields.items() if value is not None}
 

@@ -1,4 +1,4 @@
-"""What may be found: conditions on the region and on its photo."""
+"""Filters: conditions on the region and on its photo."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ KINDS: tuple[str, ...] = get_args(Kind)
 class Filter:
     """All conditions must hold for the region that is shown. Areas are shares of the photo, 0..1.
 
-    `folder` takes in the folders below it, and each `exclude_folder` leaves out the folders below it, too. `since` and
-    `until` are days (YYYY-MM-DD) as the camera's clock showed them, both included. `where` are conditions on user
-    attributes: `key=value`, `key>=3`, `key<=2026-01-31`. A text where a list is meant is taken for a list of one.
-    Raises QueryError for what no index can hold.
+    `folder` includes its subfolders, and each `exclude_folder` excludes its subfolders, too. `since` and `until` are
+    days (YYYY-MM-DD) by the camera's clock, both included. `where` are conditions on user attributes: `key=value`,
+    `key>=3`, `key<=2026-01-31`. A single text is accepted as a list of one. Raises QueryError for a condition that no
+    index can meet.
     """
 
     kinds: Sequence[str] = option(
@@ -61,12 +61,12 @@ class Filter:
             raise QueryError(f"a condition of more than {MOST_BYTES} bytes is too long; name a folder above it.")
 
     def check(self, regions: Properties, index: str) -> None:
-        """Raises QueryError for a condition that this index cannot meet, by the regions of its mapping."""
+        """Raises QueryError for a condition that this index cannot meet, according to the regions in its mapping."""
         for text in self.where:
             Where.parse(text).check(regions, index)
 
     def conditions(self, regions: Properties) -> list[Condition]:
-        """On regions that are mapped so; empty where there is no condition."""
+        """The conditions on regions with this mapping; empty if there is none."""
         found: list[Condition] = []
         if self.kinds:
             found.append(Condition(f"kind {', '.join(self.kinds)}", {"terms": {"regions.kind": list(self.kinds)}}))

@@ -1,4 +1,4 @@
-"""What is known of an index that exists: read from one answer of the cluster, and passed on for the whole command."""
+"""What is known of an existing index: read from one answer of the cluster and used for the whole command."""
 
 from __future__ import annotations
 
@@ -12,18 +12,17 @@ from sorce.mappings.recipe import Recipe
 Json = dict[str, Any]
 
 SCHEMA = 2
-"""The number of the contract that this sorce writes. Indices of 0.1.0 have no number: they are schema 1."""
+"""The schema version that this sorce writes. Indices of 0.1.0 have no number: they are schema 1."""
 
 
 @dataclass(frozen=True, slots=True)
 class FoundIndex:
     """A concrete index, found by its own name or by an alias.
 
-    `asked` is the name that was given, `name` the concrete index, and `uuid` tells it from another index that later has
-    the same name. `properties` are those of its mapping, and `default_pipeline` its default search pipeline. `root` is
-    the absolute folder that relative paths were read below, if the index knows it. `alias_filter` and `search_routing`
-    are those of the alias: they must hold for every search through it.
-    `meta` is the mapping's `_meta` as it is stored.
+    `asked` is the given name, `name` the concrete index. `uuid` distinguishes it from a later index with the same name.
+    `properties` are those of its mapping, and `default_pipeline` is its default search pipeline. `root` is the absolute
+    folder that relative paths start from, if the index records it. `alias_filter` and `search_routing` belong to the
+    alias and apply to every search through it. `meta` is the mapping's `_meta` as stored.
     """
 
     asked: str
@@ -44,14 +43,14 @@ class FoundIndex:
         return self.asked != self.name
 
     def by_its_own_name(self) -> FoundIndex:
-        """The same index, as if its own name had been given: no filter of an alias holds then."""
+        """The same index as if found by its own name: then no alias filter applies."""
         return replace(self, asked=self.name, alias_filter=None, search_routing=None)
 
     @classmethod
     def of(cls, asked: str, answer: Mapping[str, Any]) -> FoundIndex:
-        """Reads the answer to `GET /asked?flat_settings=true`. Raises IndexMissing where it is not one of sorce's.
+        """Reads the answer to `GET /asked?flat_settings=true`. Raises IndexMissing if it is not one of sorce's indices.
 
-        A newer schema than this sorce knows is refused, too: its documents may hold what this one would damage.
+        A newer schema than this sorce knows is refused, too: this sorce could damage its documents.
         """
         if len(answer) != 1:
             raise IndexMissing(

@@ -1,4 +1,4 @@
-"""The body of an index, and of the additions that user attributes need."""
+"""The body of an index, and the additions that user attributes need."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ PHOTO_OF_SCHEMA_2 = {
     "modified_at": DATE,
     "etag": KEYWORD,
     "recipe_hash": KEYWORD,
-    # Base64. This type is in `_source` only: not indexed, and without doc values.
+    # Base64. This type is only in `_source`: not indexed, and without doc values.
     "thumbnail": {"type": "binary"},
     "location": {"type": "geo_point"},
 }
-"""The fields of a photo that schema 1 does not have."""
+"""The photo fields that schema 1 does not have."""
 
 REGION_OF_SCHEMA_2 = {"taken_on": DATE}
-"""The fields of a region that schema 1 does not have."""
+"""The region fields that schema 1 does not have."""
 
 PARSERS: dict[str | None, Callable[[str], Attribute]] = {
     None: str,
@@ -49,8 +49,8 @@ def index_body(
 ) -> Json:
     """Settings and mapping of a new index.
 
-    `settings` adds to or overrides the index's settings, `root` is the absolute folder that relative paths are read
-    below, and `attributes` are the mappings of the attributes that the first documents have (see `attribute_type`).
+    `settings` adds to or overrides the index's settings. `root` is the absolute folder that relative paths start from.
+    `attributes` are the mappings of the attributes in the first documents (see `attribute_type`).
     """
     typed = {"properties": dict(attributes or {})}
     photo = {
@@ -90,7 +90,7 @@ def region_fields(dimension: int, attributes: Json) -> Json:
         "quality": FLOAT,
         "coherence": FLOAT,
         "hubness": FLOAT,
-        # Copies of the photo's fields: what filters together with a region must be in the region.
+        # Copies of the photo's fields: a filter that is combined with region conditions needs its field in the region.
         "folder": KEYWORD,
         "taken_at": DATE,
         "camera": KEYWORD,
@@ -100,7 +100,7 @@ def region_fields(dimension: int, attributes: Json) -> Json:
 
 
 def vector_mapping(dimension: int) -> Json:
-    """Engine, space and compression are written out: OpenSearch's defaults for them have changed and will again."""
+    """Engine, space and compression are explicit: OpenSearch's defaults for them have changed and will change again."""
     return {
         "type": "knn_vector",
         "dimension": dimension,
@@ -111,13 +111,13 @@ def vector_mapping(dimension: int) -> Json:
 
 
 def index_meta(meta: Mapping[str, Any], root: str | None) -> Json:
-    """The `_meta` of an index, with this schema's number, and with the root where there is one."""
+    """The `_meta` of an index, with this schema's number, and with the root if there is one."""
     rooted = {} if root is None else {"root": root}
     return {**meta, "sorce": {**meta["sorce"], "schema": SCHEMA, **rooted}}
 
 
 def upgrade(found: FoundIndex, root: str | None) -> Json | None:
-    """What to add to the mapping of an index before it is written to; None where nothing is missing.
+    """What to add to the mapping of an index before writing to it; None if nothing is missing.
 
     An index of an older schema gets the fields that it lacks; its documents stay as they are. Its `root` is recorded.
     """
@@ -136,12 +136,12 @@ def attribute_types(attributes: Mapping[str, Attribute]) -> Json:
 
 
 def attributes_mapping(attributes: Mapping[str, Attribute]) -> Json:
-    """What to add to the mapping, in the photo and in its regions, before documents carry these attributes."""
+    """What to add to the mapping of the photo and of its regions before documents have these attributes."""
     return types_mapping(attribute_types(attributes))
 
 
 def types_mapping(types: Mapping[str, object]) -> Json:
-    """As `attributes_mapping`, by the mapping of each attribute."""
+    """Like `attributes_mapping`, from the mapping of each attribute."""
     typed = {"properties": dict(types)}
     return {"properties": {"attributes": typed, "regions": {"type": "nested", "properties": {"attributes": typed}}}}
 
@@ -172,7 +172,7 @@ def parse_attribute(text: str) -> tuple[str, Attribute]:
 
 
 def refuse_unstorable(shown: str, value: Attribute) -> None:
-    """Raises SorceError for what no document can hold: it would be refused with each photo."""
+    """Raises SorceError for a value that no document can hold: OpenSearch would reject every photo with it."""
     if isinstance(value, str):
         if not _is_utf8(value):
             raise SorceError(f"attribute '{shown}' is not UTF-8; write it in UTF-8.")

@@ -1,4 +1,4 @@
-"""What ingest asks of an index: what it holds of some photos, and which photos lie below a folder."""
+"""What ingest asks an index: what it holds of some photos, and which photos are below a folder."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ATTRIBUTES = "attributes."
 
 @dataclass(frozen=True, slots=True)
 class DocumentState:
-    """One state of a document. A write names the state that was seen, and is refused if there is a later one."""
+    """One version of a document. A write names the version that was read, and is rejected if there is a later one."""
 
     seq_no: int
     primary_term: int
@@ -26,15 +26,15 @@ class DocumentState:
         return cls(hit["_seq_no"], hit["_primary_term"])
 
     def to_action(self) -> dict[str, int]:
-        """As a line of a bulk request names it."""
+        """The version as parameters for a line of a bulk request."""
         return {"if_seq_no": self.seq_no, "if_primary_term": self.primary_term}
 
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """What an index already holds of a photo. A date among the attributes is text here, as the index takes it again.
+    """What an index already holds of a photo. Dates among the attributes are text here, in the form the index accepts.
 
-    `content_hash` is empty in a document without one, and `recipe_hash` None in a document of schema 1.
+    `content_hash` is empty if the document has none; `recipe_hash` is None in a document of schema 1.
     """
 
     version: DocumentState
@@ -51,17 +51,17 @@ class Stored:
         return cls(DocumentState.of(hit), fields.get("content_hash", [""])[0], recipe_hash, attributes)
 
     def lacks(self, given: Mapping[str, Attribute]) -> bool:
-        """Whether one of these attributes is not there, or has another value."""
+        """Whether one of these attributes is missing or has another value."""
         return any(self.attributes.get(name) != value for name, value in as_stored(given).items())
 
     def with_attributes(self, given: Mapping[str, Attribute]) -> dict[str, Attribute]:
-        """The attributes after a run that sets the given ones: what it does not name stays."""
+        """The attributes after a run that sets the given ones: all others stay."""
         return {**self.attributes, **as_stored(given)}
 
 
 def by_ids(photo_ids: Sequence[str]) -> Json:
-    """The search for what is held of these photos."""
-    # By doc values: a get would read whole documents, vectors and all, to answer with two of their fields.
+    """The search for what the index holds of these photos."""
+    # With doc values: a get would read whole documents with all vectors, only to return two of their fields.
     return {
         "size": len(photo_ids),
         "query": {"ids": {"values": list(photo_ids)}},
@@ -72,7 +72,7 @@ def by_ids(photo_ids: Sequence[str]) -> Json:
 
 
 def uris_below(prefix: str, *, relative: bool) -> Json:
-    """The search for photos whose URI begins so; `relative` leaves out those that say `file:`."""
+    """The search for photos whose URI starts with `prefix`; `relative` leaves out `file:` URIs."""
     query: Json = {"filter": [{"prefix": {"uri": prefix}}]}
     if relative:
         query["must_not"] = [{"prefix": {"uri": "file:"}}]
@@ -90,13 +90,13 @@ def uri_of(hit: Mapping[str, Any]) -> str:
 
 
 def as_stored(attributes: Mapping[str, Attribute]) -> dict[str, Attribute]:
-    """Attributes as an index gives them back: dates as text, in UTC."""
+    """Attributes as an index returns them: dates as text, in UTC."""
     return {name: _as_stored(value) for name, value in attributes.items()}
 
 
 def _as_stored(value: Attribute) -> Attribute:
     if not isinstance(value, datetime):
         return value
-    # OpenSearch takes a date without a zone as UTC, and counts in milliseconds.
+    # OpenSearch treats a date without a time zone as UTC, and stores milliseconds.
     exact = value.replace(tzinfo=value.tzinfo or UTC).astimezone(UTC)
     return exact.strftime("%Y-%m-%dT%H:%M:%S.") + f"{exact.microsecond // 1000:03}Z"

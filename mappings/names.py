@@ -1,4 +1,4 @@
-"""The names of what sorce installs in a cluster."""
+"""The names of the objects that sorce installs in a cluster."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Literal
 from sorce.errors import IndexNameError
 
 User = Literal["template", "neural"]
-"""Who has texts encoded by a model."""
+"""Which part of OpenSearch uses a model to encode texts."""
 
 
 _FORBIDDEN = re.compile(r"[\x00-\x20\x7f\\/*?\"<>|,#:%]")
@@ -17,10 +17,10 @@ _MOST_BYTES = 255
 
 
 def check_index_name(name: str) -> str:
-    """The name, if it can be that of one index or alias. Raises IndexNameError.
+    """The name, if it is valid for one index or alias. Raises IndexNameError.
 
-    Checked before a cluster is asked: OpenSearch reads wildcards, lists (a,b), exclusions (-a) and dates (<a-{now/d}>)
-    in the place of a name, and `_all`.
+    Checked before the cluster is asked: in place of a name, OpenSearch accepts wildcards, lists (a,b), exclusions (-a),
+    dates (<a-{now/d}>) and `_all`.
     """
     wrong = None
     if not name:
@@ -42,14 +42,14 @@ def check_index_name(name: str) -> str:
 
 @dataclass(frozen=True)
 class Names:
-    """They hold the name of the index (or alias), since indices may have different models. For `photos`:
+    """They contain the name of the index (or alias), since indices may have different models. For `photos`:
 
     sorce-photos          search pipeline, stored template, model group; model (with its connector) of the template
     sorce-photos:neural   model (with its connector) of `neural`
-    sorce-photos:default  the index's default pipeline: `neural` without a model id. It also keeps the record of the
+    sorce-photos:default  the index's default pipeline: `neural` without a model id. It also stores the record of the
                           cluster's settings.
 
-    No index name can hold a colon, so no other index has the same names. sorce 0.1.0 wrote a hyphen instead:
+    No index name can contain a colon, so no other index has the same names. sorce 0.1.0 used a hyphen instead:
     `sorce-photos-default` was also the search pipeline of an index `photos-default`.
     """
 
@@ -57,24 +57,24 @@ class Names:
 
     @property
     def search(self) -> str:
-        """Of the template, its pipeline and the model group."""
+        """Name of the template, its pipeline and the model group."""
         return f"sorce-{self.index}"
 
     @property
     def default(self) -> str:
-        """Of the index's default pipeline."""
+        """Name of the index's default pipeline."""
         return f"{self.search}:default"
 
     @property
     def old_default(self) -> str:
-        """Of the index's default pipeline as 0.1.0 made it."""
+        """Name of the index's default pipeline made by 0.1.0."""
         return f"{self.search}-default"
 
     @property
     def old_neural(self) -> str:
-        """Of the model of `neural` as 0.1.0 made it."""
+        """Name of the model of `neural` made by 0.1.0."""
         return f"{self.search}-neural"
 
     def model(self, user: User) -> str:
-        """Of a model and its connector."""
+        """Name of a model and its connector."""
         return self.search if user == "template" else f"{self.search}:{user}"

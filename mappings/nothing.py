@@ -1,4 +1,4 @@
-"""Why nothing was found: which condition left no region, asked of the cluster by one request."""
+"""Explains an empty result: one request finds which condition left no region."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any
 from sorce.mappings.conditions import Condition, Json
 
 _SHOWN = 5
-"""Kinds and folders that are named as examples."""
+"""How many kinds and folders are named as examples."""
 
 
 def nothing_body(conditions: Sequence[Condition]) -> Json:
-    """Counts the regions that meet each condition, and those that meet it and all before it."""
+    """Counts the regions that meet each condition, and those that also meet all conditions before it."""
     clauses = [each.clause for each in conditions]
     alone = {str(place): clause for place, clause in enumerate(clauses)}
     together = {str(place): {"bool": {"filter": clauses[: place + 1]}} for place in range(len(clauses))}
@@ -32,7 +32,7 @@ def nothing_body(conditions: Sequence[Condition]) -> Json:
 def why_nothing(
     answer: Mapping[str, Any], conditions: Sequence[Condition], index: str, min_similarity: float | None
 ) -> str:
-    """A sentence that says what left nothing, from the answer to `nothing_body`."""
+    """A sentence that names the cause of the empty result, from the answer to `nothing_body`."""
     regions = answer["aggregations"]["regions"]
     if not regions["doc_count"]:
         return f"'{index}' holds no photos"

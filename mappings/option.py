@@ -1,6 +1,6 @@
-"""How a field of a search is given, and which values it takes: said once, beside the field.
+"""How a search field is given, and which values it accepts: defined once, beside the field.
 
-The command's options, the template's parameters and the checks of values are made from it.
+The command's options, the template's parameters and the value checks are generated from it.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from typing import Any
 from sorce.errors import QueryError
 
 MOST_BYTES = 990
-"""Of one text of a condition, in UTF-8: OpenSearch 2.19 takes no longer prefix, and the memory for one grows fast."""
+"""UTF-8 bytes of one condition text: OpenSearch 2.19 accepts no longer prefix, and its memory use grows fast."""
 
 _OPTION = "option"
 _MOST_SHOWN = 80
 
 
 class Placeholder(str):
-    """What the stored template writes where the client has a value; it is never checked."""
+    """What the stored template writes in place of the client's value; it is never checked."""
 
 
 def is_placeholder(value: object) -> bool:
@@ -31,9 +31,9 @@ def is_placeholder(value: object) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """`kind` is str, int, float, bool or date; a `repeated` option holds several. Bounds are part of the range.
+    """`kind` is str, int, float, bool or date; a `repeated` option holds several. The bounds are inclusive.
 
-    `in_template` says that the stored template takes it as a parameter of the field's name.
+    `in_template` says that the stored template accepts it as a parameter with the field's name.
     """
 
     flag: str
@@ -47,11 +47,11 @@ class Option:
     in_template: bool = False
 
     def checked(self, name: str, value: Any) -> Any:
-        """The value as it is kept: several as a tuple, a day as YYYY-MM-DD. Raises QueryError."""
+        """The value as stored: several values as a tuple, a day as YYYY-MM-DD. Raises QueryError."""
         if value is None or isinstance(value, Placeholder):
             return value
         if self.repeated:
-            # A text alone would be taken for a list of its letters.
+            # A single text would be split into its letters.
             several = (value,) if isinstance(value, str) else tuple(value)
             return tuple(self._one(name, each) for each in several)
         return self._one(name, value)
@@ -66,7 +66,7 @@ class Option:
         wanted, word = (Integral, "a whole number") if self.kind is int else (Real, "a number")
         if isinstance(value, bool) or not isinstance(value, wanted):
             raise QueryError(f"{name} is {_shown(value)}; give {word}.")
-        # Written so that a NaN fails too.
+        # Written so that NaN fails, too.
         if not self.least <= self.kind(value) <= self.most:
             raise QueryError(f"{name} is {value}, which is out of range; choose {self.least:g} to {self.most:g}.")
         return value
@@ -83,25 +83,25 @@ class Option:
 
 
 def option(default: Any, flag: str, text: str, kind: type = str, **more: Any) -> Any:
-    """A field of a dataclass that is an option, too; `more` is as in `Option`."""
+    """A dataclass field that is also an option; `more` holds fields of `Option`."""
     return field(default=default, metadata={_OPTION: Option(flag, text, kind, **more)})
 
 
 def options_of(kind: Any) -> Iterator[tuple[Field[Any], Option]]:
-    """The fields of a dataclass (or of one's instance) that are options, in their order."""
+    """The fields of a dataclass (or of an instance) that are options, in their order."""
     for each in fields(kind):
         if _OPTION in each.metadata:
             yield each, each.metadata[_OPTION]
 
 
 def check_options(values: Any) -> None:
-    """Checks the options of a frozen dataclass when it is made, and keeps them in one form. Raises QueryError."""
+    """Checks the options of a new frozen dataclass, and normalises them. Raises QueryError."""
     for each, said in options_of(values):
         object.__setattr__(values, each.name, said.checked(each.name, getattr(values, each.name)))
 
 
 def refuse_reversed(values: Any, least: str, most: str) -> None:
-    """Raises QueryError where both bounds are given and nothing lies between them."""
+    """Raises QueryError if both bounds are given and the lower one exceeds the upper one."""
     low, high = getattr(values, least), getattr(values, most)
     if low is not None and high is not None and low > high:
         raise QueryError(f"{least} is {low} and {most} is {high}, and nothing lies between; exchange them.")
@@ -116,14 +116,14 @@ def refuse_half(what: str, text: str) -> None:
 
 
 def refuse_unless_texts(name: str, values: Sequence[Any]) -> None:
-    """Raises QueryError for what is no text."""
+    """Raises QueryError for a value that is not text."""
     for value in values:
         if not isinstance(value, str):
             raise QueryError(f"{name} holds {_shown(value)}; give texts.")
 
 
 def _shown(value: object) -> str:
-    """The value for a message, the beginning of it if it is long."""
+    """The value for a message, shortened if it is long."""
     text = repr(value)
     return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]} ..."
 

@@ -1,14 +1,14 @@
-"""How a photo is asked for: one shape for every search.
+"""The query: one structure for every search.
 
-Candidates come from nested k-NN, which only proposes photos; then all regions of those photos are scored exactly, in
-the same request. So the score shown is the exact score of the box shown, on a quantised index too. With phrases p and
-"but not" phrases n, cos being the best cosine among a photo's regions, OpenSearch ranks by
+Nested k-NN only proposes candidate photos. Then all regions of those photos are scored exactly, in the same request. So
+the score shown is the exact score of the box shown, on a quantised index, too. Let p be the phrases, n the "but not"
+phrases, and cos the best cosine among a photo's regions. OpenSearch ranks by
 
     sum over p of (1 + cos p)  +  sum over n of (1 - cos n) / 2
 
-which is the score of a hit (sum of cos p less half of each cos n) plus a constant, and never negative, as OpenSearch
-demands of a score. Instead of the cosine something else may rank the regions (`sorce.mappings.ranking`); the candidates
-still come by cosine.
+This is the score of a hit (the sum of cos p minus half of each cos n) plus a constant. It is never negative: OpenSearch
+requires that of a score. Regions can also be ranked by something else than the cosine (`sorce.mappings.ranking`); the
+candidates are still found by cosine.
 """
 
 from __future__ import annotations
@@ -24,32 +24,32 @@ from sorce.mappings.values import Vector
 
 Json = dict[str, Any]
 
-# The stored template asks with placeholders where the client has values.
+# The stored template has placeholders where the client has values.
 QueryVector = Vector | str
 Clauses = Sequence[Json] | str
 
-# By the cosine alone, in fewer words than `Ranking.script` has.
-# A region without a vector, or with one that is not of unit length, gets no score that OpenSearch refuses: the whole
-# search would fail with it. Such a hit is left out when the answer is read.
+# Ranking by cosine alone, in a shorter script than `Ranking.script`. A region without a vector, or without a unit
+# vector, must not get a score that OpenSearch rejects: the whole search would fail. Such a hit is left out when the
+# answer is read.
 CLOSENESS = "_score >= 1 ? _score : Math.max(0, 2 - 1 / _score)"
 DISTANCE = "_score >= 1 ? Math.max(0, 1 - _score / 2) : Math.min(1, 0.5 / _score)"
 WITH_MINIMUM = f"double closeness = {CLOSENESS}; closeness - 1 < params.min_similarity ? 0 : closeness"
 
 PHOTO_FIELDS = ["photo_id", "uri", "file_name", "folder", "width", "height", "recipe_hash"]
 NO_COSINE = 9
-"""Stands where a region has no vector, so that no cosine is known; a cosine is at most 1."""
+"""Used if a region has no vector, so that no cosine is known; a real cosine is at most 1."""
 COSINE = "similarity"
-"""The field of a shown region's cosine, where something else ranks."""
+"""The field with a shown region's cosine, if something else ranks."""
 COSINE_SCRIPT = f"doc['regions.vec'].size() == 0 ? {NO_COSINE} : innerProduct(params.vector, doc['regions.vec'])"
 MATCH_FIELDS = [f"regions.{name}" for name in ("id", "kind", "x1", "y1", "x2", "y2", "area", "quality")]
 
 
 @dataclass(frozen=True)
 class Query:
-    """A request bound to one index: its texts as vectors, its conditions as clauses, and what ranks a region.
+    """A request for one index: its texts as vectors, its conditions as clauses, and the ranking of regions.
 
-    `clauses` are on `regions.*` (`sorce.mappings.filters`). `recipe_hash` is that of the index's recipe: a document
-    that was made by another holds vectors that cannot be compared.
+    `clauses` apply to `regions.*` (`sorce.mappings.filters`). `recipe_hash` is that of the index's recipe: vectors made
+    with another recipe cannot be compared.
     """
 
     request: SearchRequest
@@ -61,7 +61,7 @@ class Query:
 
     @property
     def candidates(self) -> int:
-        """`k`, or by default enough for the photos asked for."""
+        """`k`, or by default enough for the number of photos asked for."""
         asked = self.request
         if asked.k is not None:
             return asked.k
@@ -72,8 +72,9 @@ class Query:
 
 
 def default_k(size: int, texts: int, *, by_cosine: bool) -> int:
-    """For one text the graph's order is the cosine's, and more candidates find nothing: `ef_search` decides. What
-    another ranking puts first may be further down, and what is good for several texts far down the list of each.
+    """For one text the graph orders by cosine, so more candidates find nothing new: `ef_search` decides.
+
+    Another ranking may prefer regions further down, and good photos for several texts may be far down each list.
     """
     if texts > 1:
         return max(size, CANDIDATES_OF_SEVERAL)
@@ -94,7 +95,7 @@ class Version:
 
 
 def search_body(query: Query, version: Version) -> Json:
-    """The whole request of a search, for client and stored template alike."""
+    """The complete search request, for the client and the stored template."""
     phrases = [exact(vector, f"p{i}", query) for i, vector in enumerate(query.phrases)]
     nots = [without(vector, query.ranking) for vector in query.nots]
     proposals = [] if query.request.exact else [candidates(vector, query, version) for vector in query.phrases]
@@ -108,21 +109,21 @@ def search_body(query: Query, version: Version) -> Json:
 
 
 def among(body: Json, photo_ids: Sequence[str]) -> Json:
-    """The request of a search, for these photos alone."""
+    """The search request, restricted to these photos."""
     asked = body["query"]["bool"]
     only = {"ids": {"values": list(photo_ids)}}
     return {**body, "query": {"bool": {**asked, "filter": [*asked["filter"], only]}}}
 
 
 def last_candidate(vector: QueryVector, query: Query, version: Version) -> Json:
-    """The search whose only hit is the k-th candidate for one phrase, scored by k-NN; none where there are fewer."""
+    """The search whose only hit is the k-th candidate for one phrase, scored by k-NN; no hit if there are fewer."""
     k = query.candidates
     found = {"from": k - 1, "size": 1, "track_total_hits": False, "_source": False}
     return {**found, "query": candidates(vector, query, version)}
 
 
 def unbent(score: float) -> float:
-    """The cosine, from k-NN's score."""
+    """Converts k-NN's score to the cosine."""
     return score - 1 if score >= 1 else 1 - 1 / score
 
 
@@ -131,7 +132,7 @@ def any_of(clauses: Sequence[Any]) -> Json:
 
 
 def candidates(vector: QueryVector, query: Query, version: Version) -> Json:
-    """The photos with a region near the vector, by the graph."""
+    """The photos with a region near the vector, found with the graph."""
     knn: Json = {"vector": vector, "k": query.candidates, "method_parameters": {"ef_search": query.request.width}}
     if query.clauses:
         knn["filter"] = region_filter(query.clauses, version)
@@ -139,15 +140,15 @@ def candidates(vector: QueryVector, query: Query, version: Version) -> Json:
 
 
 def region_filter(clauses: Clauses, version: Version) -> Json:
-    """Clauses on regions, as k-NN's pre-filter understands them: before 3.1 bare, since then nested (k-NN 2641)."""
+    """Clauses on regions as a k-NN pre-filter: plain before 3.1, nested since then (k-NN 2641)."""
     bare = {"bool": {"filter": clauses}}
     return bare if version < Version(3, 1) else {"nested": {"path": "regions", "query": bare}}
 
 
 def exact(vector: QueryVector, name: str, query: Query) -> Json:
-    """Every region's exact score for one phrase; the best counts, and is shown."""
+    """Every region's exact score for one phrase; the best one counts and is shown."""
     scored: Json = {"query": compared(vector, query.clauses), "script": {"source": CLOSENESS}}
-    # Doc values, since `_source` of a photo with hundreds of regions would be read and cut up for every hit.
+    # Doc values, because otherwise the `_source` of a photo with hundreds of regions would be parsed for every hit.
     shown: Json = {
         "name": name,
         "size": query.request.boxes_to_fetch,
@@ -170,7 +171,7 @@ def exact(vector: QueryVector, name: str, query: Query) -> Json:
 
 
 def without(vector: QueryVector, ranking: Ranking) -> Json:
-    """Less the more any region resembles the vector: the least 1 - cos among regions is 1 - the greatest cos."""
+    """The score falls with the most similar region: the minimum of 1 - cos over regions is 1 - the maximum cos."""
     script: Json = {"source": DISTANCE}
     if not ranking.is_plain:
         script = {"source": ranking.script_of_not, "params": ranking.params}
@@ -179,12 +180,12 @@ def without(vector: QueryVector, ranking: Ranking) -> Json:
 
 
 def cosine(vector: QueryVector) -> Json:
-    """The script of a shown region's cosine, where its score is something else."""
+    """The script for a shown region's cosine, if its score is something else."""
     return {"source": COSINE_SCRIPT, "params": {"vector": vector}}
 
 
 def compared(vector: QueryVector, clauses: Clauses) -> Json:
-    """Each region (that the clauses let through) with its likeness to the vector, as knn_score gives it."""
+    """Each region (that passes the clauses) with its similarity to the vector, as knn_score returns it."""
     params = {"field": "regions.vec", "query_value": vector, "space_type": "innerproduct"}
     return {
         "script_score": {

@@ -1,11 +1,12 @@
-"""What ranks a region: its similarity, alone or less its hubness, or its product of similarity and quality.
+"""What ranks a region: its similarity, optionally minus its hubness, or the product of similarity and quality.
 
     similarity   cos - debias * hubness          (hubness: Querybank Normalisation, arXiv 2112.12777)
-    product      sigmoid(scale * cos + bias) * quality where the checkpoint was trained with a scale and a bias
+    product      sigmoid(scale * cos + bias) * quality if the checkpoint was trained with a scale and a bias
                  (ObjEmbed, arXiv 2602.01753), else cos * quality
 
-The best of a photo's regions counts for each phrase. A photo's score is the sum over the phrases, less half of that for
-each "not"; by product a "not" below 0 counts as 0. Whatever ranks, the number shown as similarity is the cosine.
+For each phrase the best of the photo's regions counts. A photo's score is the sum over the phrases, minus half of the
+score of each "not"; with product, a "not" below 0 counts as 0. Whatever ranks, the number shown as similarity is the
+cosine.
 """
 
 from __future__ import annotations
@@ -23,16 +24,16 @@ Json = dict[str, Any]
 SIMILARITY, PRODUCT = RANKS = ("similarity", "product")
 MOST_DEBIAS = 2
 
-# OpenSearch takes no score below 0. A region below the least similarity is dropped by a score of 0. Raised by `base`,
-# no score is below LEAST; a sigmoid is never below 0, and as it is keeps all of float32's digits. `most` is above every
-# value.
+# OpenSearch accepts no score below 0. A region below the minimum similarity gets a score of 0, which drops it. After
+# adding `base`, no score is below LEAST. A sigmoid is never below 0; without an offset it keeps all digits of float32.
+# `most` is an upper bound of all values.
 LEAST = 1e-30
 ABOVE_MINIMUM = 1e-35
 NO_MINIMUM = -2
 
-# knn_score compares natively, four times faster than Painless does, but bends what is below zero: it gives 1 + cos, and
-# for a negative cos 1 / (1 - cos). Of these sums would not be sums of cosines; Painless only has to unbend the number.
-# A vector that is missing or not of unit length, and a missing number, must not make the whole search fail.
+# knn_score computes natively, four times faster than Painless. But it maps cos to 1 + cos, and a negative cos to
+# 1 / (1 - cos). Sums of these would not be sums of cosines, so Painless inverts the mapping. A vector that is missing
+# or not of unit length, or a missing number, must not make the whole search fail.
 _COSINE = "double cos = Math.max(-1, Math.min(2, _score >= 1 ? _score - 1 : 1 - 1 / _score)); "
 _QUALITY = "(doc['regions.quality'].size() == 0 ? 0 : doc['regions.quality'].value)"
 _HUBNESS = "(doc['regions.hubness'].size() == 0 ? 1 : doc['regions.hubness'].value)"
@@ -50,9 +51,9 @@ NO_HUBNESS = "this index was made without hubness; leave debias out, or bring it
 
 @dataclass(frozen=True)
 class Ranking:
-    """How a cosine becomes what ranks. In the stored template `rank` and `debias` are placeholders.
+    """How the ranking value is computed from a cosine. In the stored template `rank` and `debias` are placeholders.
 
-    `matching` is the recipe's; with `has_quality` false, whoever ranks by product is refused by the script.
+    `matching` is that of the recipe. If `has_quality` is false, the script refuses to rank by product.
     """
 
     rank: str = SIMILARITY
@@ -62,22 +63,22 @@ class Ranking:
 
     @property
     def is_plain(self) -> bool:
-        """By the cosine alone."""
+        """Ranks by the cosine alone."""
         return self.rank == SIMILARITY and self.debias == 0
 
     @property
     def params(self) -> Json:
-        """Of both scripts; that of phrases needs a `min_similarity`, too."""
+        """Parameters of both scripts; the script of phrases also needs `min_similarity`."""
         return {"rank": self.rank, "debias": self.debias, **self.matching}
 
     @property
     def script(self) -> str:
-        """Painless: what a region scores for a phrase, from its knn_score; 0 where it is below the min_similarity."""
+        """Painless: a region's score for a phrase, from its knn_score; 0 if it is below min_similarity."""
         return f"{self._value}return cos < params.min_similarity ? 0 : Math.max({LEAST}, value + base);"
 
     @property
     def script_of_not(self) -> str:
-        """Painless: the less, the more a region scores for a "not"."""
+        """Painless: the score falls as a region matches a "not" better."""
         return f"{self._value}return Math.max(0, most - (params.rank == 'product' ? Math.max(0, value) : value)) / 2;"
 
     @property
@@ -90,13 +91,13 @@ class Ranking:
         )
 
     def base(self, phrases: int, nots: int) -> float:
-        """What the scripts' scores of so many phrases and "not" add up to more than the photo's score."""
+        """The constant that the scripts add to a photo's score, for this many phrases and "not"."""
         if self.rank == PRODUCT and self.matching:
             return nots * self.bound(1) / 2
         return (phrases + nots / 2) * (1 + float(self.debias))
 
     def bound(self, cosine: float) -> float:
-        """The most that a region of no greater cosine scores by product, since no quality is above 1."""
+        """The highest score by product of a region with at most this cosine, since no quality is above 1."""
         if self.matching:
             return 1 / (1 + exp(-self.matching["scale"] * cosine - self.matching["bias"]))
         return max(0.0, cosine)
@@ -106,7 +107,7 @@ PLAIN = Ranking()
 
 
 def ranking(recipe: Recipe, rank: str, debias: float) -> Ranking:
-    """The ranking of an index of that recipe. Raises QueryError where it holds nothing to rank by so."""
+    """The ranking for an index of that recipe. Raises QueryError if the index lacks the numbers for it."""
     if rank == PRODUCT and debias:
         raise QueryError("rank by product takes no debias; leave one of them out.")
     if rank == PRODUCT and not recipe.has_quality:

@@ -1,4 +1,4 @@
-"""The recipe: all that decides an index's vectors."""
+"""The recipe: everything that determines an index's vectors."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sorce.errors import IndexMissing, RecipeMismatch
 Plain = str | int | float | bool | None
 
 WITH_QUALITY = ("objects", "objembed")
-"""The regions methods whose boxes have a quality; of all others it is 1."""
+"""The regions methods whose boxes have a quality; for all others it is 1."""
 
 NAMES_OF_0_1 = {
     "smallest": "min_object_size",
@@ -22,25 +22,25 @@ NAMES_OF_0_1 = {
     "least": "min_quality",
     "floor": "min_similarity",
 }
-"""What parameters were called in 0.1.0: its indices hold the same recipes under these names."""
+"""Names of parameters in 0.1.0: its indices store the same recipes under these names."""
 
 
 _PLAIN = (str, int, float, bool, type(None))
 _VALUES = {"parameters": _PLAIN, "prompts": (str,), "matching": (int, float), "bank": _PLAIN}
-"""What the values of a recipe's mappings may be."""
+"""The allowed types of values in a recipe's mappings."""
 
 
 @dataclass(frozen=True)
 class Recipe:
     """Two indices with equal recipes hold comparable vectors, whatever device or number format made them.
 
-    `model` is the name on the hub, `mini`, or `folder`; `revision` the hub's commit, or `sha256:...` over a folder's
-    files (its path says nothing about the vectors). `parameters` are those of the regions method, `prompts` the
-    templates that wrap a text or ask for a region, `backend` the library that resizes pictures. `matching` holds the
-    checkpoint's own `scale` and `bias`, by which a cosine becomes a matching score; empty where it has none.
+    `model` is the name on the hub, `mini`, or `folder`. `revision` is the hub's commit, or `sha256:...` over a folder's
+    files (its path says nothing about the vectors). `parameters` are those of the regions method. `prompts` are the
+    templates that wrap a text or ask for a region. `backend` is the library that resizes pictures. `matching` holds the
+    checkpoint's own `scale` and `bias`, which turn a cosine into a matching score; empty if it has none.
 
-    `bank` says by which texts the regions' hubness was computed (`sorce.models.querybank`), and is empty where it was
-    not. It decides no vector, so that recipes are equal without it.
+    `bank` says which texts the regions' hubness was computed from (`sorce.models.querybank`); empty if it was not
+    computed. It affects no vector, so it does not count when recipes are compared.
     """
 
     model: str
@@ -63,7 +63,7 @@ class Recipe:
 
     @property
     def hash(self) -> str:
-        """16 hexadecimal digits over all that decides a vector: each document says by which recipe it was made."""
+        """16 hexadecimal digits over all that determines a vector. Each document stores the hash of its recipe."""
         decides = {key: value for key, value in self.to_meta().items() if key != "bank"}
         return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:16]
 
@@ -83,7 +83,7 @@ class Recipe:
 
     @classmethod
     def from_meta(cls, meta: Mapping[str, Any], index: str) -> Recipe:
-        """Read back from an index's mapping. Raises IndexMissing where the index is not sorce's, or it is malformed."""
+        """Reads the recipe from an index's mapping. Raises IndexMissing if it is malformed or not sorce's."""
         try:
             given = meta["sorce"]["recipe"]
             found = cls(**{**given, "parameters": _renamed(given["parameters"])})
@@ -99,7 +99,7 @@ class Recipe:
         return found
 
     def _malformed(self) -> str | None:
-        """Which field is of another type than it says; None where none is."""
+        """The name of a field with the wrong type; None if there is none."""
         for name in ("model", "revision", "regions", "backend"):
             if not isinstance(getattr(self, name), str):
                 return f"{name} is no text"
@@ -120,7 +120,7 @@ class Recipe:
 
 
 def refuse_mismatch(index: str, there: Recipe, here: Recipe) -> None:
-    """Raises RecipeMismatch unless both recipes are the same. The bank may differ: new regions get the index's own."""
+    """Raises RecipeMismatch unless both recipes are equal. The bank may differ: new regions use the index's own."""
     if there != here:
         raise RecipeMismatch(
             f"index '{index}' holds {there}; this run would write {here} ({'; '.join(there.differences(here))}). "

@@ -1,7 +1,7 @@
 """What is searched for: one object for the command, a Python program, the client and the stored template.
 
-A new option is a field here or in `sorce.mappings.filters.Filter`, with its flag, help and bounds beside it. What the
-body of a request must say for it stands in `sorce.mappings.query`.
+A new option is a field here or in `sorce.mappings.filters.Filter`, with its flag, help and bounds beside it. How it
+changes the body of a request is defined in `sorce.mappings.query`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from sorce.mappings.ranking import MOST_DEBIAS, RANKS, SIMILARITY
 MOST_PHRASES = 4
 MOST_NOTS = 2
 MOST_CHARACTERS = 2000
-"""Of one text, for any encoder."""
+"""Maximum characters of one text, for any encoder."""
 
 CANDIDATES_OTHERWISE = 10  # times the photos asked for
 CANDIDATES_OF_SEVERAL = 1000
@@ -26,20 +26,20 @@ EF_SEARCH = 300
 EF_SEARCH_TO_PROVE = 2000
 
 MAX_K = 4000
-"""Candidates at which the proof of a ranking by product gives up, unless told otherwise."""
+"""The number of candidates at which the proof of a ranking by product gives up by default."""
 
 
 @dataclass(frozen=True)
 class SearchRequest:
-    """What to look for: phrases that a photo must all show, "not" that count against it, and how to look.
+    """What to look for: phrases that a photo must all show, "not" that count against it, and how to search.
 
-    `size` is how many photos, `boxes` how many boxes of each per phrase, `min_similarity` the least similarity of a
-    box. `k` is how many candidate photos each shard proposes per phrase, and `ef_search` how widely the graph is
-    searched for them; `exact` compares every photo instead. `rank` is by similarity or product, and `debias` how much
-    of a region's hubness counts against it (`sorce.mappings.ranking`). `max_k` is where a ranking by product stops
-    raising `k` to prove its order. `allow_partial` takes an answer of which shards are missing, and marks it.
+    `size` is the number of photos, `boxes` the number of boxes per photo and phrase, `min_similarity` the minimum
+    similarity of a box. `k` is how many candidate photos each shard proposes per phrase, and `ef_search` how widely the
+    graph is searched for them; `exact` compares every photo instead. `rank` is similarity or product, and `debias` how
+    strongly a region's hubness counts against it (`sorce.mappings.ranking`). A ranking by product raises `k` up to
+    `max_k` to prove its order. `allow_partial` accepts an answer that lacks shards, and marks it.
 
-    A text where a list is meant is taken for a list of one. Raises QueryError for what cannot be asked.
+    A single text is accepted as a list of one. Raises QueryError for an invalid search.
     """
 
     phrases: Sequence[str]
@@ -124,7 +124,7 @@ class SearchRequest:
 
     @property
     def is_plain(self) -> bool:
-        """Ranked by similarity alone, as any index can."""
+        """Ranked by similarity alone, which any index supports."""
         return self.rank == SIMILARITY and self.debias == 0
 
     @property
@@ -136,12 +136,12 @@ class SearchRequest:
 
     @property
     def boxes_to_fetch(self) -> int:
-        """How many regions to ask for so that, overlapping ones left out, about `boxes` remain."""
+        """How many regions to request so that about `boxes` remain without the overlapping ones."""
         return self.boxes if is_placeholder(self.boxes) else boxes_to_fetch(self.boxes)
 
 
 def boxes_to_fetch(boxes: int) -> int:
-    """How many regions to ask for so that, overlapping ones left out, about `boxes` remain."""
+    """How many regions to request so that about `boxes` remain without the overlapping ones."""
     return boxes if boxes == 1 else min(4 * boxes, MAX_BOXES)
 
 

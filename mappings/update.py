@@ -1,4 +1,4 @@
-"""Changes to documents that are in the index: scripts, so that vectors stay as they are and nothing is read first."""
+"""Changes to existing documents, made by scripts: vectors stay as they are and nothing is read first."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sorce.mappings.values import Attribute, PhotoFile
 
 Json = dict[str, Any]
 
-# A `doc` update would replace `regions` as a whole: only a script can change what is inside of each.
+# A `doc` update would replace `regions` as a whole: only a script can change fields inside each region.
 _FUNCTIONS = """
 boolean put(Map to, Map given) {
   boolean changed = false;
@@ -49,7 +49,7 @@ if (params.content_hash.equals(photo.content_hash)) {
 if (!changed) { ctx.op = 'none'; }
 """
 )
-"""Sets attributes, and what the file is known to be; the latter only if the photo still has the content it had."""
+"""Sets attributes and known facts of the file; the latter only if the photo's content has not changed."""
 
 MERGE = (
     _FUNCTIONS
@@ -69,11 +69,11 @@ if (mine.content_hash.equals(photo.content_hash) && Objects.equals(mine.recipe_h
 }
 """
 )
-"""Writes a document over one that another run has written meanwhile, and keeps the attributes that this one set."""
+"""Overwrites a document that another run has written meanwhile. Attributes that this run does not set are kept."""
 
 
 def change(file: PhotoFile, recipe_hash: str, attributes: Mapping[str, Attribute]) -> Json:
-    """The update of a photo whose content is as it was: sets these attributes and all fields of schema 2."""
+    """The update of a photo with unchanged content: sets these attributes and all fields of schema 2."""
     params = {
         "attributes": attributes_json(attributes),
         "content_hash": file.content_hash,
@@ -89,9 +89,9 @@ def carry(attributes: Mapping[str, Attribute]) -> Json:
 
 
 def merge(document: object, attributes: Mapping[str, Attribute]) -> Json:
-    """The update that writes a document whatever has become of it meanwhile; `attributes` are those of this run.
+    """The update that writes a document whatever its state is now; `attributes` are those of this run.
 
-    `document` is what becomes its JSON.
+    `document` is an object that is serialised to the document's JSON.
     """
     params = {"attributes": attributes_json(attributes), "document": document}
     return {"scripted_upsert": True, "script": {"source": MERGE, "params": params}, "upsert": {}}

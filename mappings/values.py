@@ -1,4 +1,4 @@
-"""The value objects that travel between rooms."""
+"""The value objects that the rooms exchange."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Box:
     y2: float
 
     def __post_init__(self) -> None:
-        # Written so that a NaN fails too.
+        # Written so that NaN fails, too.
         if not (self.x1 < self.x2 and self.y1 < self.y2):
             raise ValueError(f"box has no area: {self}")
 
@@ -39,7 +39,7 @@ class Box:
         return (self.x2 - self.x1) * (self.y2 - self.y1)
 
     def share_of(self, width: int, height: int) -> float:
-        """Area as a share of the photo's, 0..1."""
+        """Area as a share of the photo's area, 0..1."""
         return self.area / (width * height)
 
     def iou(self, other: Box) -> float:
@@ -56,10 +56,10 @@ class Box:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Picture:
-    """A decoded photo: its pixels as a person sees them, and what its EXIF says.
+    """A decoded photo: its pixels as a person sees them, and its EXIF data.
 
-    `image` is RGB with EXIF's turn applied. `name` is the photo's path or URI; boxes that come from a file are found by
-    it. `taken_at` is local time: with a time zone where the camera wrote one, else without.
+    `image` is RGB with the EXIF rotation applied. `name` is the photo's path or URI; it is the key for boxes read from
+    a file. `taken_at` is local time: with a time zone if the camera wrote one, else without.
     """
 
     image: Image
@@ -88,8 +88,8 @@ class Region:
     """A box of a photo with its vector: the nested child.
 
     `vec` is float32 of shape (dimension,) and of unit length. `quality` says how well the box fits an object, 0..1 (1
-    where the method has no such number); `coherence` how alike the patches of a cluster are, 0..1; `hubness` how near
-    it is to any text at all, -1..1 (`sorce.models.querybank`).
+    if the method has no such number). `coherence` is how similar the patches of a cluster are, 0..1. `hubness` is how
+    near the region is to any text, -1..1 (`sorce.models.querybank`).
     """
 
     box: Box
@@ -104,7 +104,7 @@ class Region:
 class PhotoFile:
     """What is known of a photo without decoding it: identity, place and bytes.
 
-    `modified_at` is when its file was last changed, and `etag` what an object store calls this content, if known.
+    `modified_at` is when its file was last changed, and `etag` is an object store's tag for this content, if known.
     """
 
     photo_id: str
@@ -119,7 +119,7 @@ class PhotoFile:
 
 @dataclass(frozen=True, slots=True)
 class Photo:
-    """A photo as it is stored, its regions aside. Width and height are those of the upright photo, in pixels."""
+    """A photo as stored, without its regions. Width and height are those of the upright photo, in pixels."""
 
     file: PhotoFile
     width: int
@@ -130,13 +130,13 @@ class Photo:
 
     @property
     def taken_on(self) -> date | None:
-        """The day it was taken, by the clock of the place where it was taken."""
+        """The day it was taken, by local time."""
         return None if self.taken_at is None else self.taken_at.date()
 
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """A region that a search found. `similarity` is the cosine of its vector with the phrase's, -1..1."""
+    """A region that a search found. `similarity` is the cosine between its vector and the phrase's, -1..1."""
 
     region_id: int
     box: Box
@@ -150,10 +150,10 @@ class Match:
 class Hit:
     """A photo that a search found, and where.
 
-    `matches` holds for each phrase its best regions, best first and at least one. `score` is what ranked the photo: the
-    similarity for one phrase; for several, the sum of their similarities less half the similarity to each "not"; or
-    what else the search was told to rank by (`sorce.mappings.ranking`). `unproved`, by product alone: a photo that was
-    no candidate might belong before this one.
+    `matches` holds for each phrase its best regions, best first and at least one. `score` is what ranked the photo. For
+    one phrase it is the similarity. For several it is the sum of their similarities minus half the similarity to each
+    "not". The search may use another ranking (`sorce.mappings.ranking`). `unproved` is set only for ranking by product:
+    a photo that was no candidate might belong before this one.
     """
 
     photo_id: str
@@ -186,7 +186,7 @@ class Hit:
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """A photo that a search found and cannot show, since its document is malformed."""
+    """A photo that a search found but cannot show, because its document is malformed."""
 
     photo_id: str
     reason: str
@@ -199,9 +199,9 @@ class LeftOut:
 class Hits(Sequence[Hit]):
     """What a search found, best first.
 
-    `left_out` names photos whose documents are malformed. `incomplete` says why photos may be missing, where the search
-    took a partial answer (`allow_partial`); else it is None. `notes` are sentences for a person, such as why nothing
-    was found.
+    `left_out` names photos with malformed documents. `incomplete` says why photos may be missing, if the search
+    accepted a partial answer (`allow_partial`); else it is None. `notes` are sentences for the user, such as why
+    nothing was found.
     """
 
     found: tuple[Hit, ...]

@@ -1,8 +1,9 @@
-"""The process that decodes pictures, for `sorce.pictures.sandbox`, which starts it and talks with it.
+"""The process that decodes pictures. `sorce.pictures.sandbox` starts it and talks with it.
 
-Each picture takes two messages and two answers: the bytes of the file, answered by its width and height; then any
-message, when the other side has room for so many pixels, answered by the size of the upright photo, its date and its
-camera, when the pixels lie in the shared memory. An answer that is a text is the reason why there is no picture.
+Each picture takes two messages and two answers. First the bytes of the file, answered by its width and height. Then any
+message, sent when the other side has room for that many pixels. The pixels are then in the shared memory, and the
+answer is the size of the upright photo, its date and its camera. An answer that is a text is the reason why there is no
+picture.
 """
 
 from __future__ import annotations
@@ -24,17 +25,17 @@ from sorce.pictures.limits import DecodeLimits
 from sorce.pictures.loading import opened, upright
 
 STRIP = 4_000_000
-"""Bytes of pixels that are copied at once, so that the process never holds a photo twice."""
+"""Bytes of pixels copied at a time, so that the process never holds a photo twice."""
 
 
 def main() -> None:
-    """Called with the numbers of a connection and of the shared memory, and the limits: seconds and bytes."""
+    """Arguments: the numbers of a connection and of the shared memory, and the limits in seconds and bytes."""
     connection, shared, seconds, memory = (int(word) for word in sys.argv[1:])
     serve(Connection(connection), shared, DecodeLimits(seconds, memory))
 
 
 def serve(connection: Connection, shared: int, limits: DecodeLimits) -> None:
-    """Answers until the other side is gone."""
+    """Answers until the other side closes the connection."""
     drop_capabilities()
     _limit(resource.RLIMIT_CORE, 0)
     _limit(resource.RLIMIT_DATA, limits.memory)
@@ -73,6 +74,6 @@ def _answer(connection: Connection, answer: object) -> None:
 
 
 def _limit(kind: int, most: int) -> None:
-    """Sets the soft limit, which may be set again, within what the system allows."""
+    """Sets the soft limit, which can be changed again, within the system's hard limit."""
     _, allowed = resource.getrlimit(kind)
     resource.setrlimit(kind, (most if allowed == resource.RLIM_INFINITY else min(most, allowed), allowed))

@@ -1,14 +1,15 @@
-"""Samples of more than 8 bits as 8, with the range that the file uses scaled to 0..255.
+"""Converts samples of more than 8 bits to 8 bits, with the range that the file uses scaled to 0..255.
 
-Pillow clips grey of 16 bits, takes the upper byte of colours of 16 bits, and reads planes of 16 bits as if they had 8.
+Pillow clips 16-bit grey, takes the upper byte of 16-bit colours, and reads 16-bit planes as if they had 8 bits.
 
-Which range a file uses is decided so:
+The range of a file is found like this:
 
-- A format that declares it is believed: TIFF with fewer than 16 bits a sample, PGM and PPM, JPEG 2000.
+- If the format declares it, that is used: TIFF with fewer than 16 bits per sample, PGM and PPM, JPEG 2000.
 - Else (PNG, and TIFF of 16 or 32 bits) it is the smallest power of two, 8 to 16 bits, that holds the brightest pixel:
-  cameras and scanners of 10, 12 or 14 bits write their numbers as they are. TIFF's MaxSampleValue is not read, since
+  cameras and scanners of 10, 12 or 14 bits write their numbers unscaled. TIFF's MaxSampleValue is not read, because
   its specification says that it must not change how a picture looks.
-- Fractions range from 0 to 1. Numbers outside these ranges, and negative ones, are taken to span their own range.
+- Fractions range from 0 to 1. Numbers outside these ranges, and negative ones, are scaled by their own minimum and
+  maximum.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ BITS_PER_SAMPLE, PLANAR_CONFIGURATION, APART = 258, 284, 2
 LOWEST, HIGHEST = 8, 16
 
 DECLARED = frozenset({"PPM", "JPEG2000"})
-"""Formats whose range Pillow has already scaled to 16 bits."""
+"""Formats whose samples Pillow has already scaled to 16 bits."""
 
 NATIVE = "L" if sys.byteorder == "little" else "B"
 
@@ -37,7 +38,7 @@ def is_deep_grey(image: Image.Image) -> bool:
 
 
 def eight_bit_grey(image: Image.Image) -> Image.Image:
-    """A loaded picture for which `is_deep_grey` holds, as one of mode L. What is not a number is black."""
+    """Converts a loaded picture for which `is_deep_grey` holds to mode L. NaN becomes black."""
     values = np.nan_to_num(np.asarray(image, np.float32), nan=0.0, posinf=0.0, neginf=0.0)
     least, most = float(values.min()), float(values.max())
     low, high = 0.0, 1.0 if image.mode == "F" else float(2 ** _bits_used(image, most) - 1)
@@ -47,7 +48,7 @@ def eight_bit_grey(image: Image.Image) -> Image.Image:
 
 
 def load(image: ImageFile.ImageFile) -> Image.Image:
-    """Loads a picture that was opened; its own object, or another where colours of 16 bits use a part of their range.
+    """Loads an opened picture. Returns the same object, or a new one if 16-bit colours use only a part of their range.
 
     Raises BadPhoto, and what Pillow raises.
     """
@@ -56,7 +57,7 @@ def load(image: ImageFile.ImageFile) -> Image.Image:
     image.load()
     if not (_is_deep_colour(tiles) and image.mode in ("RGB", "RGBA", "LA")) or image.format in DECLARED:
         return image
-    # The upper bytes tell that all bits are used: nothing is to be done, as for most pictures.
+    # If the upper bytes show that all bits are used, nothing is to be done, as for most pictures.
     if _brightest(image) > 127:
         return image
     low = _lower_bytes(image, stream, tiles)
@@ -66,9 +67,9 @@ def load(image: ImageFile.ImageFile) -> Image.Image:
 
 
 def _correct_planes(image: ImageFile.ImageFile) -> None:
-    """Tells Pillow that uncompressed planes of 16 bits have 16: it reads one byte a sample.
+    """Tells Pillow that uncompressed 16-bit planes have 16 bits: it reads one byte per sample.
 
-    Raises BadPhoto for planes that it reads wrongly in another way.
+    Raises BadPhoto for planes that Pillow reads wrongly in another way.
     """
     if not isinstance(image, TiffImageFile):
         return
@@ -92,13 +93,13 @@ def _raw_mode(tile: Any) -> str:
 
 
 def _brightest(image: Image.Image) -> int:
-    """Of the colours, transparency aside."""
+    """The brightest value of the colours, without transparency."""
     bands = image.getextrema()[: 3 if image.mode.startswith("RGB") else 1]
     return int(max(most for _, most in bands))  # type: ignore[misc]
 
 
 def _lower_bytes(image: ImageFile.ImageFile, stream: Any, tiles: list[Any]) -> Image.Image | None:
-    """The same picture read with its bytes swapped; None where Pillow knows no such way, and only shades are lost."""
+    """The same picture read with its bytes swapped. None if Pillow cannot do that; then only fine shades are lost."""
     stream.seek(0)
     try:
         again = Image.open(stream, formats=[str(image.format)])
@@ -124,14 +125,14 @@ def _scaled(values: NDArray[np.uint16], image: Image.Image) -> NDArray[np.uint8]
     colours = 3 if image.mode.startswith("RGB") else 1
     most = 2 ** _bits_used(image, int(values[..., :colours].max())) - 1
     scaled = _table(most)[values]
-    # Transparency is of the colours' range, unless it needs more.
+    # Transparency has the same range as the colours, unless it needs more.
     if values.shape[-1] > colours and values[..., colours:].max() > most:
         scaled[..., colours:] = values[..., colours:] >> 8
     return scaled
 
 
 def _table(most: int) -> NDArray[np.uint8]:
-    """For each of 65,536 numbers its byte, where `most` is 255. Numbers of floating point would take more memory."""
+    """Maps each of 65,536 numbers to a byte; `most` becomes 255. Floating-point numbers would need more memory."""
     return np.asarray(np.minimum(np.arange(65536) * (255 / most) + 0.5, 255), np.uint8)
 
 

@@ -1,4 +1,4 @@
-"""Photos with what was found in them, as files: each photo with its boxes, and pages of all with boxes enlarged."""
+"""Writes hits as image files: each photo with its boxes, and pages of all photos with enlarged boxes."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ from sorce.pictures.uris import path_of
 from sorce.terminal import printable
 
 PAGE = 2000
-"""Pixels of the longest side of a page for a photo that cannot be opened."""
+"""Longest side, in pixels, of the page that replaces a photo that cannot be opened."""
 
 CELLS = 100
-"""Hits on a sheet. More would not fit into a JPEG."""
+"""Maximum hits per sheet. More would not fit into a JPEG."""
 
 MOST_NAMED = 3
-"""Photos that a warning names."""
+"""Maximum number of photos that a warning names."""
 
 MOST_NAME = 100
-"""Bytes of a photo's name in the name of a file: a file system takes 255 in all."""
+"""Maximum bytes of a photo's name in a file name: file systems allow 255 in all."""
 
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """What was written: a file for each hit, the sheets, and which photos could not be opened, with the reason."""
+    """What was written: a file for each hit, the sheets, and the photos that could not be opened, with the reason."""
 
     files: tuple[Path, ...]
     sheets: tuple[Path, ...]
@@ -42,7 +42,7 @@ class Drawn:
 
     @property
     def warning(self) -> str | None:
-        """A sentence about the photos that could not be opened; None where all were."""
+        """A sentence about the photos that could not be opened; None if all were."""
         if not self.missing:
             return None
         shown = "; ".join(printable(f"{photo.path} {photo.reason}") for photo in self.missing[:MOST_NAMED])
@@ -57,13 +57,13 @@ def save(
     phrases: Sequence[str],
     truth: Mapping[str, Sequence[Box]] | None = None,
 ) -> Drawn:
-    """Writes `01-name.jpg`, ... and `sheet.jpg`, `sheet-2.jpg`, ... Raises SorceError where that cannot be done.
+    """Writes `01-name.jpg`, ... and `sheet.jpg`, `sheet-2.jpg`, ... Raises SorceError if that fails.
 
-    `phrases` are the title, in the order of each hit's matches. `truth` has by photo_id the boxes that are known to be
-    right; they are drawn in white. A photo that cannot be opened has a grey page in its place that says why.
+    `phrases` are the title, in the order of each hit's matches. `truth` maps photo_id to the boxes known to be right;
+    they are drawn in white. A photo that cannot be opened is replaced by a grey page with the reason.
 
-    Whoever may write to the index chooses what is opened here (`path_of`): only regular files, as pictures, in a
-    process of its own and within its limits.
+    Anyone who may write to the index chooses what is opened here (`path_of`). So only regular files are opened, as
+    pictures, in a separate process with limits.
     """
     phrases = [phrases] if isinstance(phrases, str) else phrases
     files: list[Path] = []
@@ -77,7 +77,7 @@ def save(
                 photo = _opened(hit, root, decoders)
                 if isinstance(photo, Rejected):
                     missing.append(photo)
-                    # Nor does it show where something is.
+                    # Without the photo there is no place to mark.
                     photo, hit = _page(hit, photo.reason), replace(hit, matches=())
                 right = (truth or {}).get(hit.photo_id, ())
                 files.append(folder / f"{rank:02}-{_stem(hit.file_name)}.jpg")
@@ -89,7 +89,7 @@ def save(
 
 
 def marked(photo: Image.Image, hit: Hit, rank: int, truth: Sequence[Box] = ()) -> Image.Image:
-    """A copy, of a size that suits its labels, with every box outlined and labelled."""
+    """A copy, resized if its labels need it, with every box outlined and labelled."""
     drawn = drawable(photo)
     mark(drawn, hit, rank, truth)
     return drawn
@@ -113,7 +113,7 @@ def _opened(hit: Hit, root: Path | None, decoders: DecoderPool) -> Image.Image |
 
 
 def _page(hit: Hit, reason: str) -> Image.Image:
-    """In place of a photo that cannot be opened."""
+    """The page that replaces a photo that cannot be opened."""
     page = Image.new("RGB", (min(max(hit.width, 1), PAGE), min(max(hit.height, 1), PAGE)), "#777777")
     text = f"{printable(hit.uri)}\n{printable(reason)}"
     ImageDraw.Draw(page).multiline_text((10, 10), text, "white", font(max(1, max(page.size) / 40)))
@@ -121,7 +121,7 @@ def _page(hit: Hit, reason: str) -> Image.Image:
 
 
 def _stem(name: str) -> str:
-    """A photo's name as part of a file's: what may stand in one, and no more than MOST_NAME bytes."""
+    """A photo's name as part of a file name: only allowed characters, and at most MOST_NAME bytes."""
     stem = PurePosixPath(name).stem
     stem = "".join(each if each.isprintable() and each not in '\\/:*?"<>|' else "_" for each in stem)
     return stem.encode()[:MOST_NAME].decode(errors="ignore")

@@ -1,4 +1,4 @@
-"""What EXIF says of a photo: when it was taken, and with what."""
+"""EXIF data of a photo: when it was taken, and with which camera."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from PIL import ExifTags, Image
 
-# What Pillow's decoders are known to raise on files that lie about themselves.
+# Exceptions that Pillow's decoders are known to raise on malformed files.
 DAMAGED = (
     OSError,
     SyntaxError,
@@ -24,13 +24,13 @@ DAMAGED = (
 )
 
 DATES = ((0x9003, 0x9011), (0x9004, 0x9012))
-"""When the photo was taken, or else digitised, each with its time zone: tags of EXIF's own directory."""
+"""Tags of EXIF's own directory: when the photo was taken or else digitised, each with its time zone."""
 
 WESTERNMOST, EASTERNMOST, MINUTE = timedelta(hours=-12), timedelta(hours=14), timedelta(minutes=1)
 
 
 def orientation(image: Image.Image) -> int:
-    """EXIF's orientation, 1 to 8; 1 where there is none, or none that can be read."""
+    """EXIF's orientation, 1 to 8; 1 if there is none, or it cannot be read."""
     try:
         said = image.getexif().get(ExifTags.Base.Orientation, 1)
     except DAMAGED:
@@ -39,9 +39,9 @@ def orientation(image: Image.Image) -> int:
 
 
 def taken_at(image: Image.Image) -> datetime | None:
-    """EXIF's date in local time, or None where there is no date that makes sense.
+    """EXIF's date in local time, or None if there is no plausible date.
 
-    It has a time zone where the camera wrote one that there is on Earth: OpenSearch refuses documents with others.
+    It has a time zone if the camera wrote one that exists on Earth: OpenSearch rejects documents with others.
     """
     try:
         tags = image.getexif().get_ifd(ExifTags.IFD.Exif)
@@ -65,12 +65,12 @@ def _is_on_earth(offset: timedelta | None) -> bool:
 
 
 def camera(image: Image.Image) -> str | None:
-    """Maker and model, as EXIF has them; many models name their maker themselves."""
+    """Maker and model, as EXIF has them. Many models contain the maker's name."""
     try:
         exif = image.getexif()
         maker, model = (f"{exif.get(tag) or ''}".strip("\0 ") for tag in (ExifTags.Base.Make, ExifTags.Base.Model))
     except DAMAGED:
         return None
     name = model if model.lower().startswith(maker.lower()) else f"{maker} {model}".strip()
-    # What is not printable would reach the terminal of whoever lists cameras.
+    # Characters that are not printable would reach the terminal of anyone who lists cameras.
     return "".join(letter if letter.isprintable() else " " for letter in name[:200]).strip() or None

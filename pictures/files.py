@@ -22,11 +22,11 @@ from sorce.pictures.source import Source
 
 @dataclass(frozen=True, slots=True)
 class Naming:
-    """How a file's place becomes a photo's identity.
+    """How a photo's identity is made from the path of its file.
 
-    Without a root the URI is `file:///...` and the folder an absolute path; with one, both are relative to it, so that
-    the same photos are the same on another machine. URIs are percent-encoded and keep the file's own spelling; folders
-    and file names are as a person types them (`composed`).
+    Without a root the URI is `file:///...` and the folder an absolute path. With a root both are relative to it, so
+    that the same photos have the same identity on another machine. URIs are percent-encoded and keep the file's own
+    spelling; folders and file names are as a person types them (`composed`).
     """
 
     root: Path | None = None
@@ -39,11 +39,11 @@ class Naming:
         return composed(folder.as_posix() if self.root is None else folder.relative_to(self.root).as_posix())
 
     def uris_below(self, folder: Path) -> str:
-        """What the URIs of all photos below a folder begin with; nothing for the root, below which all are."""
+        """The prefix of the URIs of all photos below a folder; empty for the root, which contains them all."""
         return "" if folder == self.root else self.uri(folder).rstrip("/") + "/"
 
     def file(self, uri: str) -> Path | None:
-        """Where the photo of a URI lies; None for a URI that this naming does not make."""
+        """The file of the photo with this URI; None for a URI that this naming does not produce."""
         absolute = uri.startswith("file://")
         if self.root is None:
             return Path(unquote(uri.removeprefix("file://"))) if absolute else None
@@ -63,8 +63,8 @@ class Naming:
 class Files:
     """The photos of files and folders, given by absolute paths.
 
-    In folders, and those below them, files count whose name ends like a picture's and that match no `ignore` pattern;
-    a file that is named itself is always tried.
+    In folders and their subfolders, a file counts if its name ends like a picture's and no `ignore` pattern matches. A
+    file given by its own path is always tried.
     """
 
     paths: Sequence[str]
@@ -72,7 +72,7 @@ class Files:
     ignore: Sequence[str] = ()
 
     def __post_init__(self) -> None:
-        """Raises SorceError where a path is not below the root: it would have no identity."""
+        """Raises SorceError if a path is not below the root: it would have no identity."""
         root = self.naming.root
         for path in self.paths:
             if root is not None and not Path(path).is_relative_to(root):
@@ -95,9 +95,9 @@ class Files:
         return sorted(folder for folder in named if named.isdisjoint(folder.parents))
 
     def _all(self) -> Iterator[tuple[Path, bool]]:
-        """All files, each once, and whether they are wanted."""
+        """All files, each once, and whether each is wanted."""
         outermost = set(self.folders())
-        # A dict, for its order.
+        # A dict, because it keeps the order.
         inside = {
             path: None
             for path in map(Path, self.paths)
@@ -111,11 +111,11 @@ class Files:
                     left.pop(found, None)
             elif not is_folder(path) and path not in inside:
                 yield path, True
-        # Those that no walk came by, as their folder is ignored.
+        # Files that no folder walk reached, because their folder is ignored.
         yield from ((path, True) for path in left)
 
     def _below(self, folder: Path, above: frozenset[tuple[int, int]]) -> Iterator[tuple[Path, bool]]:
-        """Links to folders are followed, but not to one on the way here: that would have no end."""
+        """Links to folders are followed, but not to a folder that contains them: that would never end."""
         try:
             here = folder.stat()
             entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
@@ -142,7 +142,7 @@ class Files:
 
 
 def absolute(path: str) -> str:
-    """Absolute and without `..`, but with links as they were named: they are part of a photo's identity."""
+    """Absolute and without `..`, but links stay as given: they are part of a photo's identity."""
     return os.path.abspath(path)  # noqa: PTH100  (Path.resolve follows links)
 
 
@@ -160,7 +160,7 @@ def named(paths: Iterable[str], lines: Iterable[str]) -> list[str]:
 
 
 def is_folder(path: Path) -> bool:
-    """False, too, for what may not be looked at: Path.is_dir raises there before Python 3.14."""
+    """Also False for a path that may not be accessed: there Path.is_dir raises before Python 3.14."""
     try:
         return stat.S_ISDIR(path.stat().st_mode)
     except OSError:
@@ -168,7 +168,7 @@ def is_folder(path: Path) -> bool:
 
 
 def modified_at(path: Path) -> datetime | None:
-    """When the file was last changed; None where it cannot be looked at, or its clock is nonsense."""
+    """When the file was last changed; None if its status cannot be read, or its time is invalid."""
     try:
         return datetime.fromtimestamp(path.stat().st_mtime, UTC)
     except (OSError, ValueError, OverflowError):
@@ -176,7 +176,7 @@ def modified_at(path: Path) -> datetime | None:
 
 
 def is_gone(path: Path) -> bool:
-    """Whether nothing is there: true for a link without a target, false for what may not be looked at."""
+    """Whether nothing is there: true for a link without a target, false if access is denied."""
     try:
         path.stat()
     except (FileNotFoundError, NotADirectoryError):
@@ -190,7 +190,7 @@ def read(file: Path) -> bytes:
     """The bytes of a photo. Raises BadPhoto."""
     try:
         status = file.stat()
-        # Asked before it is opened: opening a FIFO would wait for ever.
+        # Checked before opening: opening a FIFO would block for ever.
         if not stat.S_ISREG(status.st_mode):
             folder = stat.S_ISDIR(status.st_mode)
             raise BadPhoto("is a folder that may not be read" if folder else "is not a regular file")
@@ -198,7 +198,7 @@ def read(file: Path) -> bytes:
             raise BadPhoto(f"is larger than {MOST_BYTES >> 20} MB")
         with open(file, "rb", opener=_without_waiting) as stream:  # Path.open takes no opener
             before = os.fstat(stream.fileno())
-            # No more than it had: a file that is being written must not grow without end here.
+            # No more than the size at opening: a file that is being written must not grow without limit here.
             content = stream.read(before.st_size)
             after = os.fstat(stream.fileno())
         if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
@@ -209,5 +209,5 @@ def read(file: Path) -> bytes:
 
 
 def _without_waiting(path: str, flags: int) -> int:
-    """For one that has become a FIFO by now."""
+    """Opens without blocking, in case the file has become a FIFO meanwhile."""
     return os.open(path, flags | os.O_NONBLOCK)

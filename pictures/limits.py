@@ -1,24 +1,24 @@
-"""What one picture may cost. A picture that exceeds a limit is rejected, and the reason names the limit."""
+"""Resource limits for one picture. A picture that exceeds a limit is rejected, and the reason names the limit."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 MOST_BYTES = 1 << 29
-"""Of a file: it is read into memory whole."""
+"""Maximum bytes of a file: it is read into memory whole."""
 
 MOST_PIXELS = 180_000_000
-"""Of a picture: more decode to over half a gigabyte, however small the file is."""
+"""Maximum pixels of a picture: more would decode to over half a gigabyte, however small the file is."""
 
 MOST_TEXT = 1 << 26
-"""Bytes of text and colour profile in a PNG: they are unpacked into memory."""
+"""Maximum bytes of text and colour profile in a PNG: they are unpacked into memory."""
 
 
 @dataclass(frozen=True, slots=True)
 class DecodeLimits:
-    """What one picture may cost the process that decodes it: seconds of CPU time, and bytes of memory.
+    """What one picture may use in the decoder process: seconds of CPU time, and bytes of memory.
 
-    A decoder that uses no CPU time is given up after `patience` times as many seconds by the clock: the machine may be
+    A decoder that uses no CPU time is stopped after `patience` times as many seconds by the clock: the machine may be
     busy, or asleep for a while.
     """
 

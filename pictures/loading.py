@@ -1,6 +1,6 @@
 """A picture file as a person sees it: turned by its EXIF, RGB, on white, the first frame.
 
-Whatever a file does, the answer is an image or a `BadPhoto` whose message is the reason in plain words.
+Whatever the file contains, the result is an image or a `BadPhoto` whose message gives the reason in plain words.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ with suppress(ImportError):
 
     register_heif_opener()
 
-# Pillow's own limit is 1 MB, and the texts and profiles that editors write are longer.
+# Pillow's own limit is 1 MB, but editors write longer texts and profiles.
 PngImagePlugin.MAX_TEXT_CHUNK = PngImagePlugin.MAX_TEXT_MEMORY = MOST_TEXT
 
-# Pillow warns of half as many pixels as it refuses.
+# Pillow warns at half the number of pixels at which it raises an error.
 Image.MAX_IMAGE_PIXELS = MOST_PIXELS // 2
 
-# Pillow warns on the screen of whoever runs this, of damage that it can live with; what it cannot, it raises.
+# Pillow warns the user about damage that it can handle; for other damage it raises an error.
 warnings.filterwarnings("ignore", module=r"PIL\.")
 
 # fmt: off
@@ -41,9 +41,9 @@ SUFFIXES = frozenset({
     ".webp",
 })
 # fmt: on
-"""File names that end so are photos."""
+"""Files with these suffixes are photos."""
 
-# Not all that Pillow knows: EPS starts Ghostscript, and PDF, WMF, HDF5 and their like are no photos.
+# Not all formats of Pillow: EPS starts Ghostscript, and PDF, WMF, HDF5 and similar formats are no photos.
 # fmt: off
 FORMATS = (
     "AVIF", "BMP", "DIB", "GIF", "HEIF", "JPEG", "JPEG2000", "MPO", "PNG", "PPM", "PSD", "QOI", "TGA", "TIFF", "WEBP",
@@ -62,7 +62,7 @@ TURNS = {
 
 
 def open_picture(file: Path) -> Picture:
-    """The photo of a file, decoded in this process: for files that are trusted. Raises BadPhoto."""
+    """The photo of a file, decoded in this process: only for trusted files. Raises BadPhoto."""
     try:
         with file.open("rb") as stream, opened(stream) as image:
             return Picture(upright(image), str(file), taken_at(image), camera(image))
@@ -90,17 +90,17 @@ def opened(stream: BinaryIO) -> Iterator[ImageFile]:
 
 
 def upright(image: ImageFile) -> Image.Image:
-    """An opened picture as upright RGB. Raises BadPhoto where its content is damaged, and MemoryError."""
+    """Converts an opened picture to upright RGB. Raises BadPhoto if its content is damaged, and MemoryError."""
     try:
         loaded = depth.load(image)
         coloured = _rgb(loaded)
     except DAMAGED as error:
         raise BadPhoto(_damage(error)) from error
-    # Asked for only now: reading a TIFF turns it, and a PNG may say it last.
+    # Read only now: reading a TIFF turns it, and a PNG may have its orientation at the end.
     turn = TURNS.get(orientation(image))
     if turn is not None:
         return coloured.transpose(turn)
-    # The file's own object would keep the file's other data in memory.
+    # The original object would keep the file's other data in memory.
     return coloured.copy() if coloured is image else coloured
 
 
@@ -111,7 +111,7 @@ def _rgb(image: Image.Image) -> Image.Image:
         layer = image.convert("RGBA")
         white = Image.new("RGBA", layer.size, "white")
         return Image.alpha_composite(white, layer).convert("RGB")
-    # Not copied to be turned then: a large photo would be in memory three times.
+    # No copy here, because the picture may be turned next: a large photo would be in memory three times.
     return image if image.mode == "RGB" else image.convert("RGB")
 
 
@@ -136,7 +136,7 @@ def unreadable(error: OSError) -> str:
 
 
 def _damage(error: Exception) -> str:
-    """The reason in plain words. Raises MemoryError where a decoder in C says that it had too little memory."""
+    """The reason in plain words. Raises MemoryError if a C decoder reports too little memory."""
     said = " ".join(str(error).split()).rstrip(".")
     if "truncated" in said.lower():
         return "is cut short"

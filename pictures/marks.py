@@ -1,4 +1,4 @@
-"""Boxes on a photo: outlines and labels."""
+"""Draws boxes on a photo: outlines and labels."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from sorce.mappings import Box, Hit
 
 COLOURS = ("#ff2d55", "#00c8ff", "#ffd60a", "#34e35a")
 LETTERS = "abcd"
-"""One for each phrase. The letters are for whoever does not tell the colours apart."""
+"""One colour per phrase. The letters are for people who cannot distinguish the colours."""
 
 LINES = 400
-"""A line is this part of the photo's longer side."""
+"""Line width as a fraction of the photo's longer side."""
 
 SMALLEST, LARGEST = 640, 16_000
-"""Pixels of the longer side of what is drawn: a label needs some room, and a JPEG has at most 65,535."""
+"""Limits, in pixels, of the longer side of a drawing: a label needs some room, and a JPEG has at most 65,535."""
 
 Area = tuple[float, float, float, float]
 """Left, top, right, bottom in pixels."""
@@ -25,7 +25,7 @@ Area = tuple[float, float, float, float]
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """What stands beside a box, in the colour of its phrase."""
+    """The text beside a box, in the colour of its phrase."""
 
     box: Box
     text: str
@@ -43,29 +43,29 @@ def drawable(photo: Image.Image) -> Image.Image:
 
 
 def mark(drawn: Image.Image, hit: Hit, rank: int, truth: Sequence[Box] = ()) -> None:
-    """Outlines and labels every box of the hit, on its photo of whatever size; boxes known to be right are white."""
+    """Outlines and labels every box of the hit, on its photo at any size; boxes known to be right are white."""
     scale, line = scale_of(drawn, hit), line_of(drawn)
     for box in truth:
         outline(drawn, scaled(box, scale), "white", line)
     labels = []
     for number, matches in enumerate(hit.matches):
-        # The best last, so that no other box lies on it.
+        # The best box last, so that no other box covers it.
         for match in reversed(matches):
             box = scaled(match.box, scale)
             outline(drawn, box, COLOURS[number % len(COLOURS)], line)
             text = f"{rank}{letter(number, hit)}: {match.similarity:.2f}"
             labels.append(Label(box, text, COLOURS[number % len(COLOURS)]))
-    # The best boxes choose their places first.
+    # The best boxes choose their label places first.
     place_labels(drawn, labels[::-1], line)
 
 
 def letter(number: int, hit: Hit) -> str:
-    """The letter of a phrase; none where there is one phrase only."""
+    """The letter of a phrase; empty if there is only one phrase."""
     return LETTERS[number % len(LETTERS)] if len(hit.matches) > 1 else ""
 
 
 def scale_of(drawn: Image.Image, hit: Hit) -> float:
-    """From pixels of the index to pixels of what is drawn: whoever may write to the index says how wide a photo is."""
+    """The scale from the index's pixels to the drawing's pixels: the photo width in the index may be wrong."""
     return drawn.width / max(hit.width, 1)
 
 
@@ -78,9 +78,9 @@ def scaled(box: Box, scale: float, left: float = 0, top: float = 0) -> Box:
 
 
 def outline(image: Image.Image, box: Box, colour: str, line: int) -> None:
-    """The colour between two dark lines, so that it stands out on any background.
+    """A coloured line between two dark lines, visible on any background.
 
-    They lie outside the box, which is small; at the edge of the photo, inside.
+    The lines are outside the box, which may be small; at the edge of the photo they are inside.
     """
     pen = ImageDraw.Draw(image)
     x1, y1 = max(box.x1, 4 * line), max(box.y1, 4 * line)
@@ -92,7 +92,7 @@ def outline(image: Image.Image, box: Box, colour: str, line: int) -> None:
 
 
 def place_labels(image: Image.Image, labels: Sequence[Label], line: int) -> list[Area]:
-    """Writes each label where it covers no other label and as little as may be of any box; returns where they are."""
+    """Writes each label where it covers no other label and as little as possible of any box. Returns their areas."""
     pen, letters = ImageDraw.Draw(image), font(12 * line)
     boxes = [label.box.as_tuple() for label in labels]
     placed: list[Area] = []
@@ -109,7 +109,7 @@ def place_labels(image: Image.Image, labels: Sequence[Label], line: int) -> list
 def _place(
     photo: tuple[int, int], box: Box, size: tuple[float, float], placed: Sequence[Area], boxes: Sequence[Area]
 ) -> Area:
-    """The first place that covers neither a label nor a box, else the one that covers least; labels count most."""
+    """The first place that covers no label and no box, else the one that covers least; covering labels weighs most."""
     best, least = (0.0, 0.0, *size), float("inf")
     for x, y in _places(photo, box, size):
         area = (x, y, x + size[0], y + size[1])
@@ -122,7 +122,7 @@ def _place(
 
 
 def _places(photo: tuple[int, int], box: Box, size: tuple[float, float]) -> Iterator[tuple[float, float]]:
-    """Above the box and below it, beside it, then farther and farther away; all inside the photo."""
+    """Above and below the box, beside it, then farther and farther away; all inside the photo."""
     (width, height), gap = size, size[1] / 3
     for away in range(1 + photo[1] // max(1, round(height))):
         step = away * (height + gap)
@@ -151,7 +151,7 @@ def font(size: float) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
 
 
 def fitting(text: str, width: int, letters: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> str:
-    """The text, cut at its end where it is wider than so many pixels."""
+    """The text, shortened at its end if it is wider than so many pixels."""
     if letters.getlength(text) <= width:
         return text
     while text and letters.getlength(f"{text}…") > width:

@@ -1,4 +1,4 @@
-"""File names as label files and people write them: in either Unicode form, with either separator."""
+"""File names as label files and people write them: in any Unicode form, with either separator."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ def composed(name: str) -> str:
 
 
 def spellings(name: str) -> tuple[str, ...]:
-    """The paths that a written name can stand for, most likely first: as written, then with backslashes as separators.
+    """The paths that a written name can mean, most likely first: as written, then with backslashes as separators.
 
-    As written comes first because a backslash may be part of a file's name on Linux and macOS.
+    The name as written comes first because a backslash may be part of a file name on Linux and macOS.
     """
     return tuple(dict.fromkeys((name, name.replace("\\", "/"))))

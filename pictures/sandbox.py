@@ -1,9 +1,9 @@
-"""Decodes pictures in processes of their own: a picture that crashes, hangs or bloats a decoder costs only itself.
+"""Decodes pictures in separate processes: a picture that crashes, blocks or bloats a decoder affects only itself.
 
-A thread would not do: it cannot be stopped, and has no memory of its own to limit. Pillow's own limits count pixels
-only, and a small file can ask for days of work or for gigabytes of tags.
+A thread is not enough: it cannot be stopped, and has no memory of its own to limit. Pillow's own limits count only
+pixels, but a small file can ask for days of work or for gigabytes of tags.
 
-This is the side that starts the processes. What they run is `sorce.pictures.decoder`.
+This module starts the processes. They run `sorce.pictures.decoder`.
 """
 
 from __future__ import annotations
@@ -33,26 +33,26 @@ START = """import sys
 sys.path = [folder for folder in sys.path if folder]
 from sorce.pictures.decoder import main
 main()"""
-"""Not `-m`, which would import from the current folder first: that may hold the pictures, and a `json.py`."""
+"""Not `-m`, which imports from the current folder first: the pictures may be there, with a file `json.py`."""
 
 STARTING = 120
-"""Seconds by the clock until a decoder must have started: it imports Pillow, from a slow disk and on a busy machine."""
+"""Seconds by the clock for a decoder to start: it imports Pillow, perhaps from a slow disk on a busy machine."""
 
 ENDING = 10
-"""Seconds by the clock until a decoder that closed its connection must have ended."""
+"""Seconds by the clock for a decoder to end after it closed its connection."""
 
 MOST_ANSWER = 1 << 16
-"""Bytes of an answer. A decoder that a picture has taken over may send anything."""
+"""Maximum bytes of an answer. A decoder that was exploited by a picture may send anything."""
 
 BY_OTHERS = frozenset({-signal.SIGKILL, -signal.SIGTERM})
-"""How a decoder ends that somebody else ended, such as a system that runs out of memory. No limit of ours does so."""
+"""Exit codes of a decoder killed from outside, as by a system short of memory. Our own limits cause neither."""
 
 
 class DecoderProcess:
-    """A process that decodes pictures, one at a time. To be used by one thread."""
+    """A process that decodes pictures, one at a time. Not thread-safe."""
 
     def __init__(self, limits: DecodeLimits) -> None:
-        """Raises SorceError where no process can be started."""
+        """Raises SorceError if no process can be started."""
         self._limits = limits
         self._content = b""
         self._pixels = -1
@@ -60,14 +60,14 @@ class DecoderProcess:
         self._start()
 
     def pixels(self, content: bytes) -> int:
-        """How many pixels a picture file says it has: only its header is read. Raises BadPhoto."""
+        """The number of pixels declared by a picture file: only its header is read. Raises BadPhoto."""
         self._content = content
         with self._checking():
             width, height = self._ask(content)
             return int(width * height)
 
     def picture(self, name: str = "") -> Picture:
-        """The picture whose pixels were asked for last. Raises BadPhoto."""
+        """The picture of the last `pixels` call. Raises BadPhoto."""
         with self._checking():
             (width, height), said, camera = self._ask(self._content, b"")
             taken_at = said and datetime.fromisoformat(said)
@@ -75,7 +75,7 @@ class DecoderProcess:
                 raise ValueError(f"{width} x {height} pixels")
         self._content = b""
         with mmap(self._pixels, 3 * width * height) as pixels:
-            # The stubs ask for bytes; anything with a buffer will do.
+            # The type stubs require bytes; any buffer works.
             image = Image.frombuffer("RGB", (width, height), pixels, "raw", "RGB", 0, 1)  # type: ignore[arg-type]
         os.ftruncate(self._pixels, 0)
         return Picture(image, name, taken_at, camera)
@@ -107,9 +107,9 @@ class DecoderProcess:
                 pass_fds=fds,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
-                # Some decoders in C print there what they think of a file.
+                # Some C decoders print messages about a file there.
                 stderr=subprocess.DEVNULL,
-                # Otherwise Ctrl-C would end it, too, and its picture would be rejected.
+                # Otherwise Ctrl-C would end the decoder, too, and its picture would be rejected.
                 start_new_session=True,
                 env=environment(),
             )
@@ -132,7 +132,7 @@ class DecoderProcess:
             ) from error
 
     def _ask(self, *requests: bytes) -> Any:
-        """The answer to the last request. If somebody ended the decoder, a new one gets all requests again."""
+        """The answer to the last request. If the decoder was killed from outside, a new one gets all requests again."""
         try:
             return self._answer(requests[-1])
         except _Ended as ended:
@@ -150,7 +150,7 @@ class DecoderProcess:
             if not self._connection.poll(self._limits.clock):
                 self.close()
                 raise BadPhoto(self._limits.stuck)
-            # Not unpickled: that could run code, and a decoder may have been made to say anything.
+            # Not unpickled: that could run code, and an exploited decoder may send anything.
             answer = json.loads(self._connection.recv_bytes(MOST_ANSWER))
         except (EOFError, OSError) as error:
             self._connection.close()
@@ -164,7 +164,7 @@ class DecoderProcess:
 
     @contextmanager
     def _checking(self) -> Iterator[None]:
-        """An answer that makes no sense comes from a decoder that a picture has taken over."""
+        """An answer that makes no sense comes from a decoder exploited by a picture."""
         try:
             yield
         except (ValueError, TypeError) as error:
@@ -172,7 +172,7 @@ class DecoderProcess:
             raise BadPhoto("makes its decoder give answers that make no sense") from error
 
     def _blame(self, ended: _Ended) -> BadPhoto:
-        """The reason where the picture ended the process."""
+        """The reason, if the picture ended the process."""
         if ended.code == -signal.SIGXCPU:
             return BadPhoto(self._limits.too_slow)
         return BadPhoto(f"crashes what opens it ({_ending(ended.code)})")
@@ -196,7 +196,7 @@ def end_all() -> None:
 
 
 class DecoderPool:
-    """As many decoders as threads use at once, each started when it is first needed. Any thread."""
+    """As many decoders as threads use at once, each started when first needed. For use from any thread."""
 
     def __init__(self, limits: DecodeLimits) -> None:
         self._limits = limits
@@ -204,7 +204,7 @@ class DecoderPool:
         self._lock = Lock()
 
     def close(self) -> None:
-        """To be called when no picture is being decoded."""
+        """Call this when no picture is being decoded."""
         while self._idle:
             self._idle.pop().close()
 
@@ -225,7 +225,7 @@ class DecoderPool:
         except BadPhoto:
             raise
         except BaseException:
-            # It still waits for a message, and would take the next picture for it.
+            # It still waits for a message, and would use the next picture as that message.
             decoder.close()
             raise
         finally:
@@ -235,7 +235,7 @@ class DecoderPool:
 
 
 def _shared_memory() -> int:
-    """The descriptor of a file without a name, in memory where the system has such files: a pipe would cost copies."""
+    """The descriptor of a nameless file, in memory if the system supports that: a pipe would need copies."""
     if hasattr(os, "memfd_create"):
         return os.memfd_create("sorce-photo")
     with TemporaryFile() as file:

@@ -1,4 +1,4 @@
-"""A page of hits: each photo, small, with its boxes, and beside it each phrase's best box, enlarged."""
+"""A page of hits: a small copy of each photo with its boxes, and beside it each phrase's best box, enlarged."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ COLUMNS = 2
 BACKGROUND, PAPER = "#dddddd", "white"
 
 SURROUNDINGS = 1.8
-"""An enlarged box shows this many times its longer side, so that one sees where it is."""
+"""An enlarged box shows this many times its longer side, so that its surroundings are visible."""
 
 
 def cell(photo: Image.Image, hit: Hit, rank: int, truth: Sequence[Box] = ()) -> Image.Image:
@@ -37,7 +37,7 @@ def cell(photo: Image.Image, hit: Hit, rank: int, truth: Sequence[Box] = ()) -> 
     small = ImageOps.contain(photo, (PHOTO_WIDTH, PHOTO_HEIGHT))
     mark(small, hit, rank, truth)
     page.paste(small, ((PHOTO_WIDTH - small.width) // 2, (PHOTO_HEIGHT - small.height) // 2))
-    # One phrase has all the room; of several, each has a quarter.
+    # One phrase gets all the space; with several, each gets a quarter.
     side = PHOTO_HEIGHT if len(hit.matches) == 1 else (PHOTO_HEIGHT - MARGIN) // 2
     for number, matches in enumerate(hit.matches[: len(COLOURS)]):
         crop = enlarged(photo, hit, matches[0].box, side, COLOURS[number])
@@ -49,9 +49,9 @@ def cell(photo: Image.Image, hit: Hit, rank: int, truth: Sequence[Box] = ()) -> 
 
 
 def enlarged(photo: Image.Image, hit: Hit, box: Box, side: int, colour: str) -> Image.Image:
-    """The box with some of its surroundings on a square of so many pixels.
+    """The box with some of its surroundings, on a square with sides of `side` pixels.
 
-    What is shown lies inside the photo: at an edge it is shifted, and a photo smaller than it is shown whole.
+    The area shown is inside the photo: at an edge it is shifted, and a smaller photo is shown whole.
     """
     box = _within(scaled(box, scale_of(photo, hit)), photo.size)
     reach = max(1.0, SURROUNDINGS * max(box.x2 - box.x1, box.y2 - box.y1))
@@ -60,7 +60,7 @@ def enlarged(photo: Image.Image, hit: Hit, box: Box, side: int, colour: str) -> 
     top = min(max(0.0, (box.y1 + box.y2 - height) / 2), photo.height - height)
     scale = side / max(width, height)
     size = max(1, round(width * scale)), max(1, round(height * scale))
-    # Resized out of the photo: Pillow refuses to cut out an area of more than 180 million pixels.
+    # Resized directly from the photo: Pillow refuses to crop an area of more than 180 million pixels.
     area = (left, top, left + width, top + height)
     crop = photo.resize(size, Image.Resampling.LANCZOS, area, reducing_gap=3)
     outline(crop, scaled(box, scale, left, top), colour, 2 if side == PHOTO_HEIGHT else 1)
@@ -83,13 +83,13 @@ def sheet(cells: Sequence[Image.Image], phrases: Sequence[str]) -> Image.Image:
 
 
 def _within(box: Box, size: tuple[int, int]) -> Box:
-    """The box, moved and cut to the photo: an index may say anything."""
+    """The box, moved and cut to fit the photo: the box in the index may be wrong."""
     x1, y1 = min(max(0.0, box.x1), size[0] - 1), min(max(0.0, box.y1), size[1] - 1)
     return Box(x1, y1, max(x1 + 1, min(box.x2, size[0])), max(y1 + 1, min(box.y2, size[1])))
 
 
 def _tag(image: Image.Image, text: str, colour: str, at: tuple[int, int] = (0, 0)) -> int:
-    """A phrase's letter on its colour; returns its width in pixels."""
+    """Draws a phrase's letter on its colour; returns the width in pixels."""
     if not text:
         return 0
     pen, side = ImageDraw.Draw(image), 24

@@ -1,4 +1,4 @@
-"""A photo before it is read: who it is, and how to get at its bytes."""
+"""A photo before it is read: its identity, and how to read its bytes."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from sorce.mappings import PhotoFile
 class Source:
     """A photo that may become a document.
 
-    `uri` is its identity and `name` what a person calls it. `read` gives the file's bytes, and raises BadPhoto where
-    there are none to be had; it is called in any thread, once, and only when the photo's turn has come.
-    `modified_at` is when the file was last changed, and `etag` what an object store calls its content, if known.
+    `uri` is its identity and `name` what a person calls it. `read` returns the file's bytes, and raises BadPhoto if it
+    cannot. It is called once, in any thread, only when the photo is processed. `modified_at` is when the file was last
+    changed, and `etag` is an object store's tag for its content, if known.
     """
 
     uri: str
@@ -32,7 +32,7 @@ class Source:
         return hashlib.sha256(self.uri.encode()).hexdigest()[:32]
 
     def file(self, content: bytes) -> PhotoFile:
-        """What is stored of the file, given its bytes."""
+        """What is stored about the file, given its bytes."""
         return PhotoFile(
             photo_id=self.photo_id,
             uri=self.uri,

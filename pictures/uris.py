@@ -1,4 +1,4 @@
-"""Where a photo of an index lies on this machine."""
+"""Where a photo of an index is on this machine."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from sorce.errors import BadPhoto
 
 
 def path_of(uri: str, root: Path | None) -> Path:
-    """The path of a `file:` URI, or of a relative one below the root (or below the current folder). Raises BadPhoto.
+    """The path of a `file:` URI, or of a relative one below the root (or the current folder). Raises BadPhoto.
 
-    With a root, a `file:` URI must lie below it when links are followed, while a relative URI may leave it by a link
-    that lies in it, as an ingest does. Without a root, a `file:` URI may name any place of this machine, since an index
-    does not say which folders were brought in.
+    With a root, a `file:` URI must be below it after links are followed. A relative URI may leave the root through a
+    link inside it, as in an ingest. Without a root, a `file:` URI may name any place on this machine, since an index
+    does not record which folders were ingested.
     """
     try:
         parts = urlsplit(uri)
@@ -38,5 +38,5 @@ def path_of(uri: str, root: Path | None) -> Path:
 def _real(path: Path) -> Path:
     try:
         return path.resolve()
-    except (OSError, RuntimeError) as error:  # links in a circle
+    except (OSError, RuntimeError) as error:  # a loop of links
         raise BadPhoto("lies behind links that have no end") from error

@@ -1,4 +1,4 @@
-"""Answers out: in the cluster, beside it, and the client."""
+"""Search: in the cluster, beside it, and in the client."""
 
 from sorce.mappings.request import SearchRequest
 from sorce.plugin.query.search import ClientSearch, Searcher

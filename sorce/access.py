@@ -29,10 +29,10 @@ AWS_SERVICE = "es"
 
 @dataclass(frozen=True)
 class Access:
-    """What a connection needs beside the address; secrets stay out of its repr.
+    """What a connection needs besides the address; secrets are not in its repr.
 
-    At most one of user, token and AWS region; a client certificate may come with each. `insecure` trusts any
-    certificate, and sends secrets unencrypted, too.
+    At most one of user, token and AWS region; a client certificate can be combined with each. `insecure` trusts any
+    certificate, and sends secrets even unencrypted.
     """
 
     ca_file: str | None = None
@@ -58,7 +58,7 @@ class Access:
 
     @classmethod
     def from_environment(cls, insecure: bool = False) -> Access:
-        """Raises ClusterError for what does not go together, or a password file that cannot be read."""
+        """Raises ClusterError for settings that conflict, or a password file that cannot be read."""
         return cls(
             ca_file=_variable("OPENSEARCH_CA_FILE"),
             client_cert=_variable("OPENSEARCH_CLIENT_CERT"),
@@ -71,7 +71,7 @@ class Access:
         )
 
     def arguments(self, url: str) -> dict[str, Any]:
-        """What the client library is told for a cluster at this address. Raises ClusterError, MissingTool."""
+        """Arguments of the client library for a cluster at this address. Raises ClusterError, MissingTool."""
         scheme, host = urlsplit(url).scheme, urlsplit(url).hostname or ""
         if scheme == "http" and self._has_secret and not self.insecure and not is_loopback(host):
             raise ClusterError(
@@ -89,7 +89,7 @@ class Access:
 
     @property
     def _has_secret(self) -> bool:
-        # A signature gives nothing away, but a session's token may travel beside it.
+        # A signature reveals nothing, but a session token may be sent with it.
         return any(value is not None for value in (self.password, self.token, self.aws_region))
 
     def _context(self) -> ssl.SSLContext:
@@ -104,7 +104,7 @@ class Access:
             ) from error
         if self.client_cert is not None:
             try:
-                # Without a password given here, a key that has one would be asked for at the terminal.
+                # Without a password here, a key that needs one would ask for it at the terminal.
                 context.load_cert_chain(self.client_cert, self.client_key, password="")
             except OSError as error:
                 raise ClusterError(
@@ -135,7 +135,7 @@ def _password() -> str | None:
 
 
 def _refuse_unreadable(variable: str, file: str | None) -> None:
-    """Raises ClusterError for a file that is named and not there, or not to be read."""
+    """Raises ClusterError if a file is named but missing or not readable."""
     if file is None:
         return
     try:
@@ -148,7 +148,7 @@ def _refuse_unreadable(variable: str, file: str | None) -> None:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host is this machine, under an address that no other can reach."""
+    """Whether a host is this machine, under an address that no other machine can reach."""
     if host == "localhost":
         return True
     try:

@@ -1,4 +1,4 @@
-"""The `sorce` command: its rooms' commands under one name, and how errors and exit codes reach a person."""
+"""The `sorce` command: all commands of the rooms, and how errors and exit codes reach the user."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ NEWLINE = "\n"
 
 
 class Rooms(click.Group):
-    """Commands are imported when they are asked for."""
+    """Imports a command only when it is needed."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
         return sorted(COMMANDS)
@@ -81,7 +81,7 @@ def run(what: click.Command, name: str) -> NoReturn:
 
 
 def _prepare_streams() -> None:
-    """What a terminal cannot show is escaped, and other libraries' warnings stay away from people."""
+    """Escapes what the terminal cannot show, and hides other libraries' warnings from the user."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
@@ -91,10 +91,10 @@ def _prepare_streams() -> None:
 
 
 def _exit_without_output(name: str, error: OSError) -> NoReturn:
-    """Ends where standard output takes nothing: a closed pipe, or a full disk. Any other OSError is a bug."""
+    """Ends the program if standard output fails: a closed pipe, or a full disk. Any other OSError is a bug."""
     if error.errno not in (EPIPE, ENOSPC, EIO) or error.filename is not None:
         raise error
-    # Python would flush what is left as it ends, and fail again.
+    # Otherwise Python would flush the rest at exit, and fail again.
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     if error.errno != EPIPE:
         click.echo(

@@ -1,4 +1,4 @@
-"""The connection to a cluster, and what every room asks of it first."""
+"""The connection to a cluster, and the first requests that every room needs."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ from sorce.mappings.query import Version
 
 DEFAULT_URL = "http://127.0.0.1:9200"
 TIMEOUT_SECONDS = 60
-"""How long a cluster may take to answer one request."""
+"""Seconds that a cluster may take to answer one request."""
 
 
-# What OpenSSL says, and what it means for a person.
+# OpenSSL's messages, and what they mean for the user.
 UNTRUSTED = {
     "certificate has expired": "its certificate has expired; have it renewed",
     "certificate is not yet valid": "its certificate is not valid yet; check this machine's clock",
@@ -40,7 +40,7 @@ UNTRUSTED = {
 }
 UNVERIFIED = "CERTIFICATE_VERIFY_FAILED"
 REFUSED = re.compile(r"ALERT_\w*(CERTIFICATE|UNKNOWN_CA|ACCESS_DENIED)")
-"""Alerts that speak of this client's certificate; others, such as `internal_error`, may be a restarting cluster's."""
+"""Alerts about this client's certificate. Others, such as `internal_error`, may come from a restarting cluster."""
 NO_RIGHT = "the cluster does not say which right is missing"
 WHO_ASKS = "OPENSEARCH_USERNAME and OPENSEARCH_PASSWORD_FILE (or OPENSEARCH_TOKEN, or OPENSEARCH_CLIENT_CERT)"
 
@@ -48,8 +48,8 @@ WHO_ASKS = "OPENSEARCH_USERNAME and OPENSEARCH_PASSWORD_FILE (or OPENSEARCH_TOKE
 def connect(url: str | None = None, access: Access | None = None) -> OpenSearch:
     """A client for the cluster at `url`, else at OPENSEARCH_URL, else on this machine.
 
-    `access` says who asks; else the environment does (`sorce.access`). Raises ClusterError where none answers or the
-    cluster is not to be trusted, UnsupportedVersion where it would answer wrongly.
+    `access` says who asks; else the environment does (`sorce.access`). Raises ClusterError if no cluster answers or it
+    is not trusted, UnsupportedVersion if its version would give wrong answers.
     """
     url = _plain(url or os.environ.get("OPENSEARCH_URL") or DEFAULT_URL)
     access = access or Access.from_environment()
@@ -62,8 +62,8 @@ def connect(url: str | None = None, access: Access | None = None) -> OpenSearch:
 
 
 def _plain(url: str) -> str:
-    """The URL with its scheme, and without a password, which would be shown in messages and in lists of processes."""
-    # Anywhere: behind a password with a / or a # in it, it is no longer in the part for users.
+    """The URL with its scheme. Raises an error for a password, which messages and process lists would show."""
+    # Checked anywhere: after a password with / or #, the @ is not in the URL's user part.
     if "@" in url:
         raise ClusterError(
             f"the cluster's URL (--url or OPENSEARCH_URL) holds a user or a password, for all to read; write it as "
@@ -76,7 +76,7 @@ def _plain(url: str) -> str:
     except ValueError:
         port = 0
     if port == 0:
-        # Not quoted, nor is the error, which quotes it: what looks like a port may be a password without its host.
+        # Neither the URL nor the error, which contains it, is quoted: the apparent port may be a password.
         raise ClusterError(
             "the cluster's URL (--url or OPENSEARCH_URL) is not understood; write it as https://host:port, with a port "
             "from 1 to 65535."
@@ -92,7 +92,7 @@ def _warn(url: str) -> None:
         "all that is sent, passwords too.",
         file=sys.stderr,
     )
-    # It would say the same once more, and in other words.
+    # It would only repeat the same warning in other words.
     warnings.simplefilter("ignore", InsecureRequestWarning)
 
 
@@ -100,9 +100,9 @@ _VERSIONS: WeakKeyDictionary[OpenSearch, Version] = WeakKeyDictionary()
 
 
 def version(client: OpenSearch) -> Version:
-    """The server's version, asked once per client.
+    """The server's version, requested once per client.
 
-    Raises ClusterError for what is no OpenSearch, UnsupportedVersion for what is too old or known to be wrong.
+    Raises ClusterError if it is no OpenSearch, UnsupportedVersion if it is too old or known to be wrong.
     """
     if client not in _VERSIONS:
         _VERSIONS[client] = _asked_version(client)
@@ -132,9 +132,10 @@ def _asked_version(client: OpenSearch) -> Version:
 
 
 def look_up(client: OpenSearch, name: str) -> FoundIndex | None:
-    """What there is to know of an index or alias, by one request; None where there is none.
+    """The facts about an index or alias, from one request; None if it does not exist.
 
-    Asked once per command, and passed on. Raises IndexNameError, and IndexMissing where it is not one index of sorce's.
+    Called once per command; the result is passed on. Raises IndexNameError, and IndexMissing if it is not exactly one
+    sorce index.
     """
     check_index_name(name)
     try:
@@ -145,7 +146,7 @@ def look_up(client: OpenSearch, name: str) -> FoundIndex | None:
 
 
 def look_up_all(client: OpenSearch, name: str) -> list[FoundIndex]:
-    """As `look_up`, of an alias that may name several indices by mistake."""
+    """Like `look_up`, for an alias that may name several indices by mistake."""
     check_index_name(name)
     try:
         answer = client.indices.get(index=name, params={"flat_settings": "true"})
@@ -155,7 +156,7 @@ def look_up_all(client: OpenSearch, name: str) -> list[FoundIndex]:
 
 
 def find_index(client: OpenSearch, name: str) -> FoundIndex:
-    """As `look_up`. Raises IndexMissing where there is none."""
+    """Like `look_up`. Raises IndexMissing if there is none."""
     found = look_up(client, name)
     if found is None:
         raise IndexMissing(f"there is no index '{name}'; make it with `sorce ingest --index {name} PHOTOS`.")
@@ -163,7 +164,7 @@ def find_index(client: OpenSearch, name: str) -> FoundIndex:
 
 
 def resolved(client: OpenSearch, index: str) -> tuple[str, Recipe]:
-    """The index that a name or alias stands for now, and its recipe, both of one moment. Raises IndexMissing."""
+    """The index that a name or alias stands for now, and its recipe, from the same moment. Raises IndexMissing."""
     found = find_index(client, index)
     return found.name, found.recipe
 
@@ -175,7 +176,7 @@ def recipe_of(client: OpenSearch, index: str) -> Recipe:
 
 @contextmanager
 def translate_errors(url: str) -> Iterator[None]:
-    """Turns what the client library raises into a ClusterError of one sentence."""
+    """Turns the client library's errors into a ClusterError of one sentence."""
     try:
         yield
     except exceptions.AuthenticationException as error:
@@ -216,7 +217,7 @@ def translate_errors(url: str) -> Iterator[None]:
 
 
 def distrusted(error: exceptions.SSLError) -> str | None:
-    """Why one side does not trust the other's certificate; None where the connection failed for another reason."""
+    """Why one side does not trust the other's certificate; None if the connection failed for another reason."""
     said = str(error.info)
     meaning = next((meaning for sign, meaning in UNTRUSTED.items() if sign in said), None)
     if meaning is None and REFUSED.search(said):
@@ -225,7 +226,7 @@ def distrusted(error: exceptions.SSLError) -> str | None:
 
 
 def reason(error: exceptions.TransportError, otherwise: str = "no reason is given") -> str:
-    """The server's own words, without the JSON around them; an answer to HEAD has none."""
+    """The server's own message, without the JSON around it; an answer to HEAD has none."""
     info: Any = error.info
     try:
         causes = info["error"]["root_cause"] or [info["error"]]
@@ -235,7 +236,7 @@ def reason(error: exceptions.TransportError, otherwise: str = "no reason is give
 
 
 def address(client: OpenSearch) -> str:
-    """For messages: where the client looks for the cluster."""
+    """For messages: the cluster's address that the client uses."""
     host = client.transport.hosts[0]
     scheme = "https" if host.get("use_ssl") else "http"
     return f"{scheme}://{host.get('host', 'localhost')}:{host.get('port', 9200)}"

@@ -4,12 +4,12 @@ SorceError
  +- ClusterError          the cluster cannot be reached, or refuses
  |   +- UnsupportedVersion
  |   +- IndexMissing
- +- IndexNameError        what is no name of one index or alias
+ +- IndexNameError        not a valid name of one index or alias
  +- RecipeMismatch        the index holds vectors of another recipe
  +- ModelError            a model cannot be loaded, or does not fit what is asked of it
  +- BadPhoto              a file that cannot become a document (ingest turns it into a reject)
- +- QueryError            a search that cannot be asked this way
- +- GroundTruthError            a benchmark's files cannot be read, or say nothing
+ +- QueryError            a search that is not possible in this form
+ +- GroundTruthError      a benchmark's files cannot be read, or say nothing
  +- EngineError           the local OpenSearch
  +- PluginError           what sorce installs in a cluster
  +- MissingTool           something beyond Python that a command needs (Maven, Java, Node)
@@ -17,7 +17,7 @@ SorceError
 
 
 class SorceError(Exception):
-    """A user's or the surroundings' fault; the message is for a person and needs no traceback."""
+    """An error caused by the user or the environment; the message is for the user and needs no traceback."""
 
 
 class ClusterError(SorceError):
@@ -33,7 +33,7 @@ class IndexMissing(ClusterError):
 
 
 class IndexNameError(SorceError):
-    """What is no name of one index or alias."""
+    """Not a valid name of one index or alias."""
 
 
 class RecipeMismatch(SorceError):
@@ -49,7 +49,7 @@ class BadPhoto(SorceError):
 
 
 class QueryError(SorceError):
-    """A search that cannot be asked this way."""
+    """A search that is not possible in this form."""
 
 
 class GroundTruthError(SorceError):

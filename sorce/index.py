@@ -1,4 +1,4 @@
-"""An index of photos, as a program uses it."""
+"""An index of photos, for use in a program."""
 
 from __future__ import annotations
 
@@ -31,9 +31,10 @@ class Index:
     """Photos in, hits out. Make one with `open_index`."""
 
     def __init__(self, client: OpenSearch, name: str, model: LoadModel, encoder: LoadEncoder = load_encoder) -> None:
-        """`model` gives the model that brings photos in, and is called when the first photo comes.
+        """`model` returns the model for ingest, and is called when the first photo comes.
 
-        `encoder` gives the text encoder of an index's recipe, and is called by the first search. Raises IndexNameError.
+        `encoder` returns the text encoder for an index's recipe, and is called by the first search. Raises
+        IndexNameError.
         """
         self.client, self.name = client, check_index_name(name)
         self._load, self._load_encoder = model, encoder
@@ -49,14 +50,14 @@ class Index:
         *,
         root_moved: bool = False,
     ) -> Report:
-        """Brings photos in: files, folders with all below them, or sources of any other kind.
+        """Ingests photos: files, folders with their subfolders, or sources of any other kind.
 
-        With `root`, photos are known by their path below it; `root_moved` says that the photos of the index's root lie
-        there now. What is there already, unchanged, is skipped. Raises RecipeMismatch before a photo is read where the
-        index was made by another recipe, OtherRoot where its paths are relative to another root, and ClusterError.
+        With `root`, a photo's identity is its path below it; `root_moved` says that the photos of the index's root are
+        there now. Unchanged photos in the index are skipped. Raises RecipeMismatch before any photo is read if the
+        index has another recipe, OtherRoot if its paths are relative to another root, and ClusterError.
         """
         self._model = self._model or self._load()
-        # A text alone would be taken for a list of its letters.
+        # A single text would be split into its letters.
         several = [photos] if isinstance(photos, str | Path | Source) else photos
         with translate_errors(address(self.client)):
             target = TargetIndex(self.client, self.name)
@@ -68,7 +69,7 @@ class Index:
     def search(self, request: str | SearchRequest) -> Hits:
         """The photos that show what the text says, best first, each with its box. Raises IndexMissing, QueryError."""
         asked = SearchRequest([request]) if isinstance(request, str) else request
-        # Kept: it notices when the name stands for another index, and looks that up.
+        # Kept: it notices if the name stands for another index, and looks that one up.
         self._searching = self._searching or ClientSearch(self.client, self.name, self._encoder_of)
         return self._searching.search(asked)
 
@@ -89,13 +90,13 @@ def open_index(
     batch_size: int = 64,
     **parameters: Plain,
 ) -> Index:
-    """The index of that name, which the first photo makes if there is none.
+    """The index with that name; the first photo creates it if it does not exist.
 
-    `url` is the cluster's, else OPENSEARCH_URL, else this machine's; `access` says who asks, else the environment does
-    (`sorce.access`). `model` is a name on the hub, a folder or `mini`. Without one, photos are brought in by the
-    default model, and searches use the index's own; with one, an index of another model is refused. `device` and
-    `batch_size` are what the model runs on, `trust_remote_code` lets Python code that it brings along run, and
-    `parameters` are those of the regions method. Raises IndexNameError, ClusterError, UnsupportedVersion.
+    `url` is the cluster's, else OPENSEARCH_URL, else this machine's. `access` says who asks, else the environment does
+    (`sorce.access`). `model` is a name on the hub, a folder or `mini`. Without it, ingest uses the default model, and
+    searches use the index's own. With it, an index of another model is refused. `device` and `batch_size` are what the
+    model runs with, `trust_remote_code` lets its own Python code run, and `parameters` are those of the regions method.
+    Raises IndexNameError, ClusterError, UnsupportedVersion.
     """
     check_index_name(name)
 

@@ -21,7 +21,7 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 @dataclass(frozen=True)
 class Cluster:
-    """What a command line says of the cluster; who asks it, and its authority, only the environment says."""
+    """The cluster options of a command line. The user and the certificate authority come only from the environment."""
 
     url: str | None
     insecure: bool
@@ -32,7 +32,7 @@ class Cluster:
 
     @contextmanager
     def client(self) -> Iterator[OpenSearch]:
-        """A client that is closed at the end; what it raises becomes a ClusterError of one sentence."""
+        """A client that is closed at the end; its errors become a ClusterError of one sentence."""
         with self.connect() as client, translate_errors(address(client)):
             yield client
 
@@ -50,7 +50,7 @@ def cluster(command: Callable[..., Result]) -> Callable[..., Result]:
 
 
 def several(*options: Callable[[Any], Any]) -> Callable[[Command], Command]:
-    """Options as one decorator, shown in this order."""
+    """Several options as one decorator, shown in this order."""
 
     def decorate(command: Command) -> Command:
         for option in reversed(options):
@@ -64,7 +64,7 @@ index = click.option(
     "--index",
     default="photos",
     show_default=True,
-    # Before a cluster is asked or a model loaded.
+    # Checked before a cluster is asked or a model loaded.
     callback=lambda _context, _option, name: check_index_name(name),
     help="The index, or an alias of one.",
 )

@@ -1,23 +1,23 @@
-"""Text that others wrote, made fit for a terminal.
+"""Makes text written by others safe for a terminal.
 
-File names, folders, a model's name in an index and the words of another server are data. Written raw, a control
-character in them moves the cursor, changes colours or hides what stands before it.
+File names, folders, a model's name in an index and the messages of another server are data. Unescaped control
+characters in them can move the cursor, change colours or hide earlier text.
 """
 
 from __future__ import annotations
 
 import unicodedata
 
-# Control, format, surrogate, line and paragraph separator.
+# Control, format, surrogate, line separator and paragraph separator.
 _UNSAFE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
-# Joiners are format characters, too, but Persian words and emoji of several people need them, and they do no harm.
+# Joiners are format characters, too, but Persian words and emoji of several people need them, and they are harmless.
 _HARMLESS = frozenset("\u200c\u200d")
 
 
 def printable(text: str, keep: str = "") -> str:
-    """The text with characters that would act on the terminal shown escaped, such as `\\x1b`.
+    """The text with characters that affect the terminal escaped, such as `\\x1b`.
 
-    `keep` holds characters that stay as they are, such as a newline in a message of several lines.
+    `keep` holds characters that stay as they are, such as newlines in a message of several lines.
     """
     if text.isprintable():
         return text

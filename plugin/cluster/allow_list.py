@@ -1,11 +1,11 @@
 """The cluster settings that let ML Commons call the encoder.
 
-OpenSearch keeps the trusted endpoints as one list, and changes it only as a whole: who reads, appends and writes can
-lose what another wrote in between. So each installation first writes down what it adds (its `Record`), and only then
-changes the list. Afterwards it reads both again, and repeats until the list holds what every record says. Whoever
-writes the list last has seen the records of all others, so no installation's entry is lost. An entry that an
-administrator adds by hand has no record: it is put back if it was seen once. It is lost only if it is written between a
-read and the write that follows at once.
+OpenSearch stores the trusted endpoints as one list that can only be replaced as a whole. A client that reads the list,
+appends and writes it can overwrite another client's change. So each installation first writes down what it adds (its
+`Record`), and only then changes the list. Afterwards it reads both again, and repeats until the list contains what
+every record says. The last one to write the list has seen all other records, so no installation's entry is lost. An
+entry that an administrator adds by hand has no record: it is put back if it was seen once. It is lost only if it is
+written between a read and the write directly after it.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ MAX_TRIES = 50
 
 
 class AllowList:
-    """The two settings of a cluster, changed for one installation. `own` are the names under which its record lies."""
+    """The two settings of a cluster, changed for one installation. `own` names the pipelines that hold its record."""
 
     def __init__(self, client: OpenSearch, own: Sequence[str] = ()) -> None:
         self._client, self._own = client, own
-        # The settings first: an entry that another installation adds has its record by then.
+        # Read the settings first: if another installation adds an entry, its record exists by then.
         self._read()
         self._first = records(client)
         self._seen: dict[str, None] = {}
@@ -39,19 +39,19 @@ class AllowList:
 
     @property
     def trusted(self) -> list[str]:
-        """The patterns in force."""
+        """The patterns that are in effect."""
         return list(self._in_force(TRUSTED) or [])
 
     @property
     def calls_private(self) -> bool:
-        """Whether addresses inside the network may be called."""
+        """Whether the cluster may call private addresses."""
         return str(self._in_force(PRIVATE)).lower() == "true"
 
     def record(self, endpoint: Endpoint) -> Record:
-        """The record of an installation that is about to trust the endpoint, whether or not it has one already."""
+        """The record of an installation that is about to trust the endpoint, whether or not it already has one."""
         known = self._first
         mine = next((known[name] for name in self._own if name in known), None)
-        # Where sorce is installed for another index, the settings are no longer what they were.
+        # If sorce is installed for another index, the settings have already changed.
         first = mine or next(iter(known.values()), None) or self._found()
         ours = {pattern for record in known.values() for pattern in record.added}
         added = set() if mine is None else set(mine.added)
@@ -60,16 +60,16 @@ class AllowList:
         return Record(first.trusted, first.trusted_was_set, first.private, sorted(added), INSTALLING)
 
     def add(self, endpoint: Endpoint) -> None:
-        """Lets the cluster call the encoder, and nothing else that it could not call before.
+        """Allows the cluster to call the encoder, and nothing else that it could not call before.
 
-        The installation's record must be written by now.
+        The installation's record must be written first.
         """
         self._settle(add=[endpoint.pattern])
         if endpoint.is_private and not self.calls_private:
             self._put(PRIVATE, True)
 
     def tidy(self, record: Record, addresses: Sequence[str]) -> list[str]:
-        """Takes back what the record answers for and nobody needs; returns the patterns that it still answers for.
+        """Removes what the record added and nobody else needs. Returns the patterns that the record must still list.
 
         `addresses` are those that the cluster's connectors call.
         """
@@ -82,9 +82,9 @@ class AllowList:
         return sorted(set(record.added) - idle)
 
     def _settle(self, add: Iterable[str] = (), drop: Iterable[str] = (), before: Record | None = None) -> None:
-        """Writes the list until it reads as it should. With `before`, a list as before any sorce is unset again."""
+        """Writes the list until it is correct. With `before`, a list that is as before any sorce is unset again."""
         for _ in range(MAX_TRIES):
-            # The records first: whoever finished between the two reads has its entry in the list that is read.
+            # Read the records first: an installation that finishes between the two reads has its entry in the list.
             known = records(self._client)
             self._read()
             wanted = self._wanted(known, add, drop)
@@ -101,7 +101,7 @@ class AllowList:
         self._seen |= dict.fromkeys(self.trusted)
         by_hand = [pattern for pattern in self._seen if pattern not in self._recorded]
         others = self._others(known)
-        # What older installations added is in the list, or an administrator has taken it out.
+        # Entries of older installations are in the list, unless an administrator has removed them.
         new = (it for name, it in others.items() if it.state == INSTALLING or self._first.get(name) != it)
         needed = {pattern for record in others.values() for pattern in record.added}
         left = [pattern for pattern in self.trusted if pattern not in set(drop) - needed]
@@ -122,7 +122,7 @@ class AllowList:
         return self._given[self._level(name)].get(name)
 
     def _level(self, name: str) -> str:
-        # What is set transiently outdoes what is persistent.
+        # Transient settings override persistent ones.
         return "transient" if name in self._given["transient"] else "persistent"
 
     def _put(self, name: str, value: Any) -> None:

@@ -1,4 +1,4 @@
-"""`sorce plugin`. Importing this is cheap: torch comes with the first model."""
+"""`sorce plugin`. Importing this is fast: torch is imported with the first model."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def status_(
     """Tries each step of what is installed, and says what is wrong and how to mend it."""
     with cluster.client() as client:
         there = find_index(client, index)
-        # Before the model is loaded, which takes a while.
+        # Before loading the model, which takes a while.
         refuse_missing(client, there)
         encoder = load_encoder(there.recipe, device, folder, trust_remote_code)
         steps = status(client, there, encoder, key_from_environment())

@@ -1,4 +1,4 @@
-"""The encoder service as a cluster and an installer see it: an address, and vectors that must be the right ones."""
+"""The encoder service as the cluster and the installer see it: an address, and vectors that must be correct."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ PATH = "/v1/embeddings"
 
 SECONDS = 30
 
-# Capitals, since a service that does not put texts in lower case for a model that wants it would go unnoticed.
+# With capitals, to detect a service that does not lower-case texts for a model that needs it.
 PROBES = ("a small RED umbrella, half hidden", "zebra")
 
 ENOUGH = 0.999
@@ -34,7 +34,7 @@ ENOUGH = 0.999
 
 @dataclass(frozen=True)
 class Endpoint:
-    """Where texts are encoded (the whole address), under which model's name, and the key that is sent along."""
+    """Where texts are encoded (the full URL), the model's name there, and the key that is sent."""
 
     url: str
     model: str
@@ -42,16 +42,16 @@ class Endpoint:
 
     @property
     def pattern(self) -> str:
-        """The regular expression that matches this address and no other."""
+        """The regular expression that matches only this address."""
         return f"^{re.escape(self.url)}$"
 
     @property
     def is_private(self) -> bool:
-        """Whether OpenSearch takes it for an address inside the network. Raises PluginError where it has none."""
+        """Whether OpenSearch treats it as a private address. Raises PluginError if the host has no address."""
         return is_private(self.url)
 
     def embed_texts(self, texts: Sequence[str]) -> Vector:
-        """Vectors as the service gives them, not normalised here. Raises PluginError."""
+        """Vectors as the service returns them, without normalisation here. Raises PluginError."""
         headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {self.key}"} if self.key else {})
         body = orjson.dumps({"input": list(texts), "model": self.model})
         pool = urllib3.PoolManager(retries=False, timeout=SECONDS)
@@ -74,7 +74,7 @@ class Endpoint:
 
 
 def key_from_environment() -> str | None:
-    """The key of the encoder service, if one is set. Raises PluginError for one that no header can hold."""
+    """The key of the encoder service, if one is set. Raises PluginError if it is not valid in an HTTP header."""
     key = os.environ.get(KEY_VARIABLE) or None
     if key is not None and not (key.isascii() and key.isprintable() and key == key.strip()):
         raise PluginError(f"{KEY_VARIABLE} holds what no header can; take a key of letters, digits and signs of ASCII.")
@@ -82,13 +82,13 @@ def key_from_environment() -> str | None:
 
 
 def parse(text: str, model: str, key: str | None) -> Endpoint:
-    """`http://host:port` (the path is then /v1/embeddings) or a whole address. Raises PluginError."""
+    """Accepts `http://host:port` (the path is then /v1/embeddings) or a full URL. Raises PluginError."""
     try:
         parts = urlsplit(text)
     except ValueError:
         parts = urlsplit("")
     if "@" in (parts.netloc or text):
-        # Not repeated: it may be a password.
+        # The URL is not quoted: it may contain a password.
         raise PluginError(
             f"the encoder's address holds a user or a password; write it as http://host:port and set {KEY_VARIABLE}."
         )
@@ -99,7 +99,7 @@ def parse(text: str, model: str, key: str | None) -> Endpoint:
 
 
 def is_private(url: str) -> bool:
-    """Whether the address of this URL is one that OpenSearch only calls with `connector.private_ip_enabled`."""
+    """Whether OpenSearch calls the address of this URL only with `connector.private_ip_enabled`."""
     host = urlsplit(url).hostname or ""
     try:
         found = {str(info[4][0]).partition("%")[0] for info in socket.getaddrinfo(host, None)}
@@ -109,7 +109,7 @@ def is_private(url: str) -> bool:
 
 
 def refuse_disagreement(there: Vector, encoder: TextEncoder, whose: str) -> None:
-    """Raises PluginError unless the vectors of PROBES are those of the local model."""
+    """Raises PluginError unless the vectors of PROBES equal those of the local model."""
     here = encoder.embed_texts(PROBES)
     if there.shape != here.shape:
         raise PluginError(

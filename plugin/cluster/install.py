@@ -1,6 +1,6 @@
-"""Makes what the cluster needs to encode the texts of one index's searches, and takes it away again.
+"""Creates what the cluster needs to encode the texts of one index's searches, and removes it again.
 
-`sorce.mappings.names` has the names of what is made.
+The names of the created objects are in `sorce.mappings.names`.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ from sorce.plugin.cluster.template import pipeline, template
 
 
 def install(client: OpenSearch, index: FoundIndex | str, endpoint: Endpoint, encoder: TextEncoder) -> None:
-    """Lets the cluster encode the texts of searches of this index; run again, it mends what is missing.
+    """Lets the cluster encode the texts of searches of this index. A second run repairs what is missing.
 
-    `index` is a name, or what was found by that name already. `encoder` is the index's own model, loaded here: the
-    endpoint must give the same vectors. What exists and works stays as it is, and what replaces something is tried
-    before anything is switched over. Names that 0.1.0 gave are replaced. Raises PluginError, IndexMissing.
+    `index` is a name, or the result of its look-up. `encoder` is the index's own model, loaded here: the endpoint must
+    give the same vectors. What exists and works is kept, and a replacement is tested before anything is switched over.
+    Objects with names from 0.1.0 are replaced. Raises PluginError, IndexMissing.
     """
     there = index if isinstance(index, FoundIndex) else find_index(client, index)
     names, installed = Names(there.asked), Installed(client, Names(there.asked))
@@ -59,7 +59,7 @@ def install(client: OpenSearch, index: FoundIndex | str, endpoint: Endpoint, enc
 
 
 def uninstall(client: OpenSearch, index: str) -> None:
-    """Takes away what `install` made and nothing else; what is not there, the index too, is no error.
+    """Removes what `install` created and nothing else. Missing objects, even a missing index, are no error.
 
     Raises IndexNameError.
     """
@@ -83,12 +83,12 @@ def uninstall(client: OpenSearch, index: str) -> None:
         AllowList(client, _holders(names)).tidy(record, ml.addresses())
     if old is not None:
         _delete_pipeline(client, names.old_default)
-    # Last, since it holds the record: an uninstall that was cut short can be run again.
+    # Last, because it holds the record: an interrupted uninstall can be run again.
     _delete_pipeline(client, names.default)
 
 
 def refuse_other_pipeline(client: OpenSearch, there: FoundIndex, names: Names) -> None:
-    """Raises PluginError where something of another index, or of somebody else, would be replaced."""
+    """Raises PluginError if an object of another index, or of somebody else, would be replaced."""
     other = there.default_pipeline
     if other not in (None, "_none", names.default, names.old_default):
         raise PluginError(
@@ -104,7 +104,7 @@ def refuse_other_pipeline(client: OpenSearch, there: FoundIndex, names: Names) -
 
 
 def refuse_rival(installed: Installed, names: Names, search: str, neural: str) -> None:
-    """Raises PluginError where another install for the same index has replaced these models, or deleted them."""
+    """Raises PluginError if a simultaneous install for the same index has replaced or deleted these models."""
     named = (installed.template_model, installed.default_model)
     if named != (search, neural) or {*installed.models(SEARCH), *installed.models(NEURAL)} != {search, neural}:
         raise PluginError(
@@ -118,13 +118,13 @@ def _holders(names: Names) -> tuple[str, str]:
 
 
 def _users(installed: Installed, names: Names, old: Record | None) -> list[str]:
-    """The indices whose default pipeline will be gone."""
-    # By the old name it may be another index's search pipeline: whoever made that their default keeps it.
+    """The indices that will lose their default pipeline."""
+    # The old name may be another index's search pipeline. An index that uses that one as its default keeps it.
     return [*installed.users(names.default), *(installed.users(names.old_default) if old is not None else ())]
 
 
 def _replace_old(client: OpenSearch, names: Names, installed: Installed) -> None:
-    """Takes away what 0.1.0 made, after what replaces it is there."""
+    """Removes what 0.1.0 created, after its replacement exists."""
     if installed.old_record is not None:
         for user in installed.users(names.old_default):
             set_default_pipeline(client, user, names.default)
@@ -145,14 +145,14 @@ def _delete_pipeline(client: OpenSearch, name: str) -> None:
 
 
 class _Making:
-    """Makes, or keeps, the models of one installation."""
+    """Creates, or keeps, the models of one installation."""
 
     def __init__(self, ml: MlCommons, names: Names, endpoint: Endpoint, encoder: TextEncoder) -> None:
         self._ml, self._names, self._endpoint, self._encoder = ml, names, endpoint, encoder
         self._installed = Installed(ml.client, names)
 
     def model(self, form: Form) -> str:
-        """The id of a model that gives the index's vectors: one that is there and works, else a new one."""
+        """The id of a model that gives the index's vectors: an existing one that works, else a new one."""
         return self._working(form) or self._new(form)
 
     def delete_others(self, keep: tuple[str, ...]) -> None:

@@ -1,4 +1,4 @@
-"""What is in a cluster for the searches of one index: by this sorce's names, and by those of 0.1.0."""
+"""What a cluster holds for the searches of one index: under this sorce's names, and under those of 0.1.0."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ DEFAULT_PIPELINE = "index.search.default_pipeline"
 
 
 class Installed:
-    """What is there now; each call asks the cluster."""
+    """What exists now; each call asks the cluster."""
 
     def __init__(self, client: OpenSearch, names: Names) -> None:
         self._client, self._names, self._ml = client, names, MlCommons(client)
 
     def models(self, form: Form) -> dict[str, Json]:
-        """Id and source of the models of a form.
+        """Ids and sources of the models of a form.
 
-        0.1.0 gave the model of `neural` of `photos` the name that the template's model of an index `photos-neural` has.
-        Their connectors tell them apart.
+        In 0.1.0, the model of `neural` for the index `photos` had the same name as the template's model for an index
+        `photos-neural`. Their connectors distinguish them.
         """
         other = NEURAL if form is SEARCH else SEARCH
         found = self._ml.find("models", self._names.model(form.user))
@@ -58,13 +58,13 @@ class Installed:
 
     @property
     def old_record(self) -> Record | None:
-        """What 0.1.0 wrote; None too where that name belongs to another index: such a pipeline holds no record."""
+        """What 0.1.0 wrote; also None if the name belongs to another index: such a pipeline holds no record."""
         found = self.pipeline(self._names.old_default)
         return None if found is None else parse_record(found)
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing is there, by no name."""
+        """Whether nothing exists under any of the names."""
         pipelines = (self.pipeline(name) for name in (self._names.search, self._names.default))
         return (
             all(found is None or is_of_another(found) for found in pipelines)
@@ -74,8 +74,8 @@ class Installed:
         )
 
     def users(self, pipeline: str) -> list[str]:
-        """All indices whose default search pipeline it is: more than one where an alias has moved."""
-        # The cluster's state, since a user of the install role may not ask for all indices' settings.
+        """All indices that have it as default search pipeline: more than one if an alias has moved."""
+        # From the cluster's state, because the install role may not read the settings of all indices.
         params: dict[str, Any] = {"flat_settings": "true", "filter_path": "metadata.indices.*.settings"}
         state = self._client.cluster.state(metric="metadata", params=params)
         indices = state.get("metadata", {}).get("indices", {})
@@ -83,7 +83,7 @@ class Installed:
 
 
 def get_pipeline(client: OpenSearch, name: str) -> Json | None:
-    """A search pipeline; None where there is none."""
+    """A search pipeline; None if there is none."""
     try:
         found: Json = client.search_pipeline.get(id=name)
     except exceptions.NotFoundError:
@@ -92,11 +92,11 @@ def get_pipeline(client: OpenSearch, name: str) -> Json | None:
 
 
 def is_of_another(pipeline: Json) -> bool:
-    """Whether a pipeline of an index's search name is another index's default pipeline, as 0.1.0 named it."""
+    """Whether the pipeline with an index's search name is another index's default pipeline, as 0.1.0 named it."""
     return parse_record(pipeline) is not None
 
 
 def set_default_pipeline(client: OpenSearch, index: str, pipeline: str | None) -> None:
-    """Sets or resets an index's default search pipeline; an index that is gone by now needs none."""
+    """Sets or resets an index's default search pipeline; an index deleted meanwhile is ignored."""
     params = {"ignore_unavailable": "true", "allow_no_indices": "true"}
     client.indices.put_settings(index=index, body={DEFAULT_PIPELINE: pipeline}, params=params)

@@ -1,4 +1,4 @@
-"""Remote models of ML Commons, by name, each with its own connector inside."""
+"""Remote models of ML Commons, by name, each with its own internal connector."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ DEPLOY_SECONDS = 60
 POLL_SECONDS = 0.2
 ANSWER_SECONDS = 10
 MAX_FOUND = 10_000
-"""As many as one search of OpenSearch gives."""
+"""As many as one OpenSearch search returns."""
 
 Json = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Form:
-    """How a connector words its call. The two users of a model, the search pipeline and `neural`, need two."""
+    """The form of a connector's call. The two users of a model, search pipeline and `neural`, need different ones."""
 
     user: User
     action: Json
 
 
-# No pre-processing: the texts are written into the body as they are, which is right for quotes too. Without a
-# parameter for the model's name, a text that says ${parameters.model} is refused and not filled in.
+# No pre-processing: the texts are written into the body unchanged, which is also correct for quotes. There is no
+# parameter for the model's name, so a text that contains ${parameters.model} is refused and not filled in.
 SEARCH = Form(
     user="template",
     action={"request_body": '{ "input": ${parameters.texts}, "model": %s }'},
@@ -60,9 +60,9 @@ def connector_body(name: str, form: Form, endpoint: Endpoint) -> Json:
         "description": "Has texts of searches encoded, made by sorce",
         "version": "1",
         "protocol": "http",
-        # It may not be empty, and is encrypted; without a key no header refers to it.
+        # It must not be empty, and is encrypted; without a key no header refers to it.
         "credential": {"key": endpoint.key or "none"},
-        # Written out, since the time-outs' defaults are 30,000 seconds from 2.15 to 3.3.
+        # Set explicitly, because the default time-outs are 30,000 seconds from 2.15 to 3.3.
         "client_config": {"max_connection": 30, "connection_timeout": 5, "read_timeout": 30},
         "actions": [
             {"action_type": "predict", "method": "POST", "url": endpoint.url, "headers": headers, **action},
@@ -71,7 +71,7 @@ def connector_body(name: str, form: Form, endpoint: Endpoint) -> Json:
 
 
 def call(model: Json) -> Json:
-    """What a model's own connector calls; empty where it has none, since sorce did not make it."""
+    """What a model's own connector calls; empty if it has none, since sorce did not create it."""
     found: Json = model.get("connector", {}).get("actions", [{}])[0]
     return found
 
@@ -83,13 +83,13 @@ def is_form(model: Json, form: Form) -> bool:
 
 
 class MlCommons:
-    """What sorce asks of ML Commons."""
+    """The ML Commons requests that sorce uses."""
 
     def __init__(self, client: OpenSearch) -> None:
         self.client, self._ml = client, client.plugins.ml
 
     def find(self, kind: str, name: str | None = None) -> dict[str, Json]:
-        """All `connectors`, `models` or `model_groups`, or those of this name: id to source."""
+        """All `connectors`, `models` or `model_groups`, or those with this name: id to source."""
         query: Json = {"match_all": {}} if name is None else {"term": {"name.keyword": name}}
         search = {
             "connectors": self._ml.search_connectors,
@@ -108,20 +108,21 @@ class MlCommons:
 
     def deploy(self, name: str, connector: Json, group: str) -> str:
         """The id of a new model, deployed. Raises PluginError."""
-        # The connector lies in the model. As a document of its own it would outlive it: up to 3.6 at least, it counts
-        # as used, and cannot be deleted, while any model's connector shares a word of its id, and a hyphen parts words.
+        # The connector is inside the model. A separate connector could not be deleted with it. Up to 3.6 at least, it
+        # counts as used while any model's connector shares a word of its id, and hyphens separate words.
         body = {"name": name, "function_name": "remote", "connector": connector, "model_group_id": group}
         model = str(self._finished(self._register(body), name)["model_id"])
         self._deployed(model, name)
         return model
 
     def _register(self, body: Json) -> str:
-        """The id of the task."""
+        """The id of the registration task."""
         params = {"deploy": "true"}
         try:
             answer = self._ml.register_model(body=body, params={**params, "request_timeout": ANSWER_SECONDS})
         except exceptions.ConnectionTimeout:
-            # 2.19 makes its key for credentials when the first of them comes; if that is in a model, it never answers.
+            # 2.19 creates its key for credentials with the first credential; if that is inside a model, it never
+            # answers.
             answer = self._ml.register_model(body=body, params=params)
         return str(answer["task_id"])
 
@@ -141,13 +142,13 @@ class MlCommons:
         return np.array([output["data"] for output in outputs], np.float32)
 
     def addresses(self) -> list[str]:
-        """What the cluster's connectors call, whoever made them."""
+        """The addresses that the cluster's connectors call, whoever created them."""
         inside = [source["connector"] for source in self.find("models").values() if "connector" in source]
         found = [*self.find("connectors").values(), *inside]
         return [_filled_in(connector, action["url"]) for connector in found for action in connector.get("actions", ())]
 
     def delete_model(self, model: str) -> None:
-        # Undeployed again at each try: a deployment that was under way may end after the first.
+        # Undeploy again at each try: a deployment in progress may end after the first try.
         def delete() -> None:
             self._ml.undeploy_model(model_id=model)
             self._ml.delete_model(model_id=model)
@@ -169,7 +170,7 @@ class MlCommons:
         raise PluginError(f"model '{name}' was not registered within {DEPLOY_SECONDS} s; see the cluster's log.")
 
     def _deployed(self, model: str, name: str) -> None:
-        """The task is complete before the model is deployed."""
+        """Waits until the model is deployed: the task completes earlier."""
         deadline = time.monotonic() + DEPLOY_SECONDS
         while time.monotonic() < deadline:
             found = self._ml.get_model(model_id=model)
@@ -188,7 +189,7 @@ class MlCommons:
         raise PluginError(f"model '{name}' was not deployed within {DEPLOY_SECONDS} s; see the cluster's log.")
 
     def _retried(self, delete: Callable[[], object]) -> None:
-        """A model may count as deployed for a moment after that has ended."""
+        """Retries, because a model may still count as deployed for a moment after it is undeployed."""
         deadline = time.monotonic() + DEPLOY_SECONDS
         while True:
             try:

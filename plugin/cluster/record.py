@@ -1,4 +1,4 @@
-"""What an installation writes down about the cluster's settings, so that whoever uninstalls can put them back."""
+"""What an installation records about the cluster's settings, so that uninstall can restore them."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ INSTALLING, INSTALLED, LEAVING = "installing", "installed", "leaving"
 
 @dataclass(frozen=True)
 class Record:
-    """The settings as they were before any sorce, the patterns that this installation added, and how far it is.
+    """The settings before any sorce, the patterns that this installation added, and its state.
 
-    It is kept in the description of the index's default search pipeline.
+    It is stored in the description of the index's default search pipeline.
     """
 
     trusted: Sequence[str]
@@ -27,7 +27,7 @@ class Record:
     private: str | None
     added: Sequence[str] = ()
     state: str = INSTALLED
-    """0.1.0 wrote none."""
+    """0.1.0 recorded no state."""
 
     def description(self) -> str:
         return MADE_BY + json.dumps(asdict(self))
@@ -44,7 +44,7 @@ def records(client: OpenSearch) -> dict[str, Record]:
 
 
 def parse_record(pipeline: Mapping[str, Any]) -> Record | None:
-    """The record in a search pipeline; None where it holds none, or one that somebody has changed by hand."""
+    """The record in a search pipeline; None if it holds none, or one that was edited by hand."""
     text = str(pipeline.get("description", ""))
     if not text.startswith(MADE_BY):
         return None

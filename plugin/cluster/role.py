@@ -1,4 +1,4 @@
-"""The least that a user must be allowed, as roles of OpenSearch's security plugin."""
+"""The minimum rights of a user, as roles of OpenSearch's security plugin."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from sorce.mappings.query import Json
 
 ROLES = ("alias", "ingest", "install", "search")
 
-# Of the files: they can be used as they are for an index of this name.
+# The index name in the files: they work unchanged for an index with this name.
 _INDEX = "photos"
 
 
 def role(name: str, index: str) -> Json:
-    """The body of `PUT _plugins/_security/api/roles/...`: what `ingest`, `install` or `search` needs for an index.
+    """The body of `PUT _plugins/_security/api/roles/...`: the rights that `ingest`, `install` or `search` needs.
 
-    `alias` is what `sorce ingest --alias` needs in addition to `ingest`. OpenSearch limits it to the index's own names
-    as targets, but not the alias: its user can add these indices to any alias, and receive what others write to it,
-    unless that alias has its own write index (`is_write_index`). Raises IndexNameError.
+    `sorce ingest --alias` needs `alias` in addition to `ingest`. OpenSearch limits the role to the index's own names as
+    targets, but does not limit the alias. So its user can add these indices to any alias, and receive what others write
+    to it. An alias with its own write index (`is_write_index`) is safe. Raises IndexNameError.
 
-    The index may be an alias, too: what `sorce ingest --alias` makes has its name with eight hexadecimal digits more.
+    The index may also be an alias: `sorce ingest --alias` creates indices named after it plus eight hexadecimal digits.
     """
     check_index_name(index)
     body: Json = json.loads(files("sorce.plugin.cluster").joinpath("roles", f"{name}.json").read_text())
@@ -32,5 +32,5 @@ def role(name: str, index: str) -> Json:
 
 
 def _renamed(pattern: str, index: str) -> str:
-    # Between slashes it is a regular expression, where a dot of the name would stand for any character.
+    # Between slashes it is a regular expression, in which a dot of the name would match any character.
     return pattern.replace(_INDEX, re.escape(index) if pattern.startswith("/") else index, 1)

@@ -1,4 +1,4 @@
-"""Whether what is installed for an index works, step by step, each proved with a real call."""
+"""Checks whether the installation for an index works, step by step, each with a real call."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ CLOSE = 1e-4
 
 @dataclass(frozen=True)
 class Step:
-    """One thing that must be so: what it is, and what is wrong with it (None: nothing)."""
+    """One condition that must hold: what it is, and what is wrong with it (None: nothing)."""
 
     name: str
     problem: str | None
@@ -39,10 +39,10 @@ class Step:
 
 
 def status(client: OpenSearch, index: FoundIndex | str, encoder: TextEncoder, key: str | None) -> list[Step]:
-    """All steps, in the order in which they need each other.
+    """All steps; each step needs those before it.
 
-    `index` is a name, or what was found by that name already. `encoder` is the index's own model, loaded here. Raises
-    PluginError where nothing is installed, or only what 0.1.0 named otherwise; IndexMissing.
+    `index` is a name, or the result of its look-up. `encoder` is the index's own model, loaded here. Raises PluginError
+    if nothing is installed, or only objects with names from 0.1.0; IndexMissing.
     """
     there = index if isinstance(index, FoundIndex) else find_index(client, index)
     refuse_missing(client, there)
@@ -60,7 +60,7 @@ def status(client: OpenSearch, index: FoundIndex | str, encoder: TextEncoder, ke
 
 
 def refuse_missing(client: OpenSearch, there: FoundIndex) -> None:
-    """Raises PluginError where there is nothing whose steps could be tried."""
+    """Raises PluginError if nothing is installed that could be checked."""
     names = Names(there.asked)
     installed, mend = Installed(client, names), f"`sorce plugin install --index {there.asked} --encoder URL`"
     if installed.is_empty:
@@ -83,7 +83,7 @@ def _problem(check: Callable[[], None]) -> str | None:
 
 
 class _Checks:
-    """Each raises, with a sentence, where something does not work."""
+    """Each check raises an error with a sentence if something does not work."""
 
     def __init__(self, client: OpenSearch, there: FoundIndex, encoder: TextEncoder, key: str | None) -> None:
         self._client, self._there, self._encoder, self._key = client, there, encoder, key
@@ -114,7 +114,7 @@ class _Checks:
         refuse_disagreement(self._ml.embed_texts(form, model, PROBES), self._encoder, whose)
 
     def template(self) -> None:
-        """The cluster's answer is the one that the client gets with the local model."""
+        """The cluster's answer must equal that of the client with the local model."""
         name = self._names.search
         stored = self._client.get_script(id=name, params={"filter_path": "script.source"}, ignore=404)
         if stored and stored["script"]["source"] != template(version(self._client), self._there.recipe):
@@ -126,7 +126,7 @@ class _Checks:
             raise PluginError(f"the cluster's answers are not those of the client; {self._mend}.")
 
     def default(self) -> None:
-        """`neural` under `nested`, without a model id."""
+        """Tests `neural` inside `nested`, without a model id."""
         name = self._there.default_pipeline
         if name != self._names.default:
             raise PluginError(f"the index's default search pipeline is {name or 'not set'}; {self._mend}.")
@@ -144,7 +144,7 @@ class _Checks:
         return Endpoint(url, self._there.recipe.model, self._key)
 
     def _model(self, form: Form) -> tuple[str, Json]:
-        """Id and source of the one model that there should be."""
+        """Id and source of the one model that should exist."""
         name = self._names.model(form.user)
         models = self._installed.models(form)
         if len(models) != 1:

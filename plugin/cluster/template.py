@@ -1,13 +1,12 @@
 """The stored search template and its search pipeline: the same search, with the text encoded by the cluster.
 
-A request gives `text` and, where wanted, more phrases (`and`, `and2`, `and3`), `not` and `not2`, `filter` (a list of
-clauses on `regions.*`), and the options of `sorce.mappings.request` that say `in_template`. The template renders it
-into the query of `sorce.mappings.query`, with a reference where the client has a vector. The pipeline has all texts
-encoded in one call and puts the vectors in.
+A request gives `text`. Optional are more phrases (`and`, `and2`, `and3`), `not` and `not2`, `filter` (a list of clauses
+on `regions.*`), and the options of `sorce.mappings.request` marked `in_template`. The template renders it into the
+query of `sorce.mappings.query`, with a reference in place of each of the client's vectors. The pipeline encodes all
+texts in one call and inserts the vectors.
 
-Mustache cannot see a name that it does not know, nor the type of a value: the string "false" is true for it. So all
-parameters go along as they were given, and a script that runs on each photo found refuses what is unknown or of another
-type.
+Mustache sees neither unknown names nor the type of a value: the string "false" is true for it. So all parameters are
+passed on unchanged. A script that runs on each photo found refuses parameters that are unknown or of a wrong type.
 """
 
 from __future__ import annotations
@@ -25,29 +24,29 @@ from sorce.mappings.query import Json, Query, Version, search_body
 from sorce.mappings.ranking import NO_HUBNESS, NO_MINIMUM, SIMILARITY, Ranking
 from sorce.mappings.request import CANDIDATES_OF_SEVERAL, EF_SEARCH, SearchRequest
 
-# Single texts instead of lists: mustache cannot ask for the length of a list, and OpenSearch's fails beyond its end.
+# Single texts instead of lists: mustache has no list length, and OpenSearch's version fails beyond a list's end.
 PHRASES = ("text", "and", "and2", "and3")
 NOTS = ("not", "not2")
 TEXTS = (*PHRASES, *NOTS)
 
 SETTINGS: dict[str, Option] = {each.name: said for each, said in options_of(SearchRequest) if said.in_template}
-"""Parameters beside the texts and `filter`."""
+"""Parameters besides the texts and `filter`."""
 
 _PARAMS = "ext.ml_inference.params"
 
-# The "not" come last in the list of texts, and backwards: counted from its end, each has a fixed place.
+# The "not" come last in the list of texts, in reverse order: counted from the end, each has a fixed index.
 _PLACES = {name: f"data[{i}].embedding" for i, name in enumerate(PHRASES)} | {
     name: f"data[-{i + 1}].embedding" for i, name in enumerate(NOTS)
 }
 
 
 def pipeline(model_id: str) -> Json:
-    """The search pipeline that has the texts of a request encoded by the model."""
+    """The search pipeline that encodes the texts of a request with the model."""
     encode = {
         "model_id": model_id,
         "input_map": [{"texts": f"{_PARAMS}.texts"}],
         "output_map": [{f"{_PARAMS}.{name}": place for name, place in _PLACES.items()}],
-        # A request with fewer texts leaves places empty, and refers to none of those.
+        # With fewer texts some places stay empty, and the request does not refer to them.
         "ignore_missing": True,
     }
     return {"request_processors": [{"ml_inference": encode}]}
@@ -55,14 +54,14 @@ def pipeline(model_id: str) -> Json:
 
 def template(version: Version, recipe: Recipe) -> str:
     """The mustache source of the stored template for an index of that recipe."""
-    # As `default_k`, by what mustache can do: ten times the size is a zero behind it.
+    # Like `default_k`, within mustache's limits: ten times the size is the size with a zero appended.
     size, several = _value("size", "10"), str(CANDIDATES_OF_SEVERAL)
     one = _either("rank", f"{size}0", _either("debias", f"{size}0", size))
     writer = _Writer()
     request = SearchRequest(
         PHRASES,
         NOTS,
-        # As text, which OpenSearch reads as a number or refuses: 2.19 passes over what follows "5}" unquoted.
+        # As text, which OpenSearch parses as a number or refuses: unquoted, 2.19 ignores what follows "5}".
         size=writer.mark(f'"{size}"'),
         boxes=writer.mark(_value("boxes", "1")),
         k=writer.mark(_value("k", _either("and", several, _either("not", several, one)))),
@@ -76,8 +75,8 @@ def template(version: Version, recipe: Recipe) -> str:
     filtered = replace(query, clauses=writer.mark("{{#toJson}}filter{{/toJson}}"))
     refusals = _REFUSALS + ("" if recipe.bank else _if("debias", _refusal(NO_HUBNESS)))
     given = json.dumps({"script": {"script": {"source": CHECK, "params": {"given": "given"}}}})
-    # Outside of the query, in which references would be filled in, in a person's text too; and outside of the sections
-    # below, in which `.` is no longer all parameters. Not `#filter`, which would render the body once for each clause.
+    # Outside the query, where references would be filled in, even in a user's text. Also outside the sections below,
+    # where `.` no longer means all parameters. Not `#filter`, which would render the body once per clause.
     return (
         refusals
         + '{"post_filter": '
@@ -89,18 +88,18 @@ def template(version: Version, recipe: Recipe) -> str:
 
 
 class _Writer:
-    """Writes JSON with mustache in it: what is not JSON stands in the body as a mark until the body is written."""
+    """Writes JSON that contains mustache: a mark replaces the mustache text until the body is written."""
 
     def __init__(self) -> None:
         self._marked: list[str] = []
 
     def mark(self, text: str) -> Any:
-        """Stands for a value of any type."""
+        """A mark that may replace a value of any type."""
         self._marked.append(text)
         return Placeholder(f"@{len(self._marked) - 1}@")
 
     def body(self, query: Query, ranking: Ranking, version: Version) -> str:
-        """The request, whose clauses are those of the ranking where `rank` or `debias` is given."""
+        """The request. If `rank` or `debias` is given, its clauses are those of the ranking."""
         body = search_body(query, version)
         ranked = search_body(replace(query, ranking=ranking), version)["query"]["bool"]["must"]
         clauses = body["query"]["bool"]
@@ -113,7 +112,7 @@ class _Writer:
         return self._write({**body, "query": {"template": body["query"]}, "ext": {"ml_inference": {"params": params}}})
 
     def _list(self, items: Sequence[Any], names: Sequence[str]) -> str:
-        """A JSON list of which all but the first item are there only if their text is."""
+        """A JSON list; each item after the first is included only if its text is given."""
         first, *others = [self._write(item) for item in items]
         return f"[{first}{''.join(_if(name, f',{item}') for name, item in zip(names[1:], others, strict=True))}]"
 
@@ -142,7 +141,7 @@ def _value(name: str, default: str) -> str:
 
 
 def _refusal(sentence: str) -> str:
-    """Not a search: OpenSearch answers 400 and quotes the sentence."""
+    """An invalid search body: OpenSearch answers 400 and quotes the sentence."""
     return json.dumps({f"sorce: {sentence}": True})
 
 
@@ -153,14 +152,14 @@ _PAINLESS = {int: ("Number", "a number"), float: ("Number", "a number"), bool: (
 
 
 def _typed(names: Sequence[str], kind: str, what: str) -> str:
-    """Painless: refuses a parameter of these names that is of another type. What is empty counts as absent."""
+    """Painless: refuses a parameter of these names with another type. An empty value counts as absent."""
     known = " || ".join(f"e.getKey() == '{name}'" for name in names)
     refused = f"throw new IllegalArgumentException('sorce: ' + e.getKey() + ' must be {what}');"
     return f"if ({known}) {{ if (!(e.getValue() instanceof {kind})) {{ {refused} }} }} else "
 
 
 def _check() -> str:
-    """Painless: refuses what mustache passes over."""
+    """Painless: refuses what mustache ignores."""
     texts = [*TEXTS, *(name for name, said in SETTINGS.items() if said.kind is str)]
     known = ", ".join((*TEXTS, "filter", *SETTINGS))
     typed = _typed(texts, "String", "one text")
@@ -177,7 +176,7 @@ CHECK = _check()
 
 _TEXTS = '["{{text}}"' + "".join(_if(name, f',"{{{{{name}}}}}"') for name in (*PHRASES[1:], *reversed(NOTS))) + "]"
 
-# A parameter that is given but not understood must not be passed over in silence.
+# A parameter that is given but not understood must not be ignored silently.
 _REFUSALS = (
     _unless("text", _refusal("give the parameter text"))
     + "".join(_if(f"{name}.size", _refusal(f"{name} must be one text")) for name in TEXTS)

@@ -1,4 +1,4 @@
-"""A search sent to the cluster: whole answers by default, and part of one only where that is allowed."""
+"""Sends a search to the cluster: accepts only complete answers, unless partial ones are allowed."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ _REMEDY = "try again when they are back, or take what there is with --allow-part
 
 
 def ask(client: OpenSearch, index: str, body: Json, allow_partial: bool) -> Any:
-    """The answer to a search. Raises ClusterError where it would not cover the whole index."""
-    # Written by orjson: float32 with as few digits as keep it, and no list of Python numbers in between.
+    """The answer to a search. Raises ClusterError if it would not cover the whole index."""
+    # orjson writes float32 with the fewest digits that keep the value, without a list of Python numbers in between.
     encoded = orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY)
     return send(client, index, "_search", encoded, {}, allow_partial)
 
 
 def send(client: OpenSearch, index: str, way: str, body: Any, params: Json, allow_partial: bool) -> Any:
-    """As `ask`, by `_search` or `_search/template`. The index is sent as it is given: an alias keeps its filter."""
+    """Like `ask`, by `_search` or `_search/template`. The index name is sent as given: an alias keeps its filter."""
     params = {**params, "allow_partial_search_results": "true" if allow_partial else "false"}
     try:
         answer = client.transport.perform_request("POST", f"/{index}/{way}", params=params, body=body)
@@ -42,10 +42,10 @@ def _shards_are_missing(error: exceptions.TransportError) -> bool:
 
 
 def _cause(error: exceptions.TransportError) -> str:
-    """Missing shards stand in the cause, where `reason` does not look."""
+    """The message about missing shards is in the cause, which `reason` does not read."""
     info: Any = error.info
     try:
-        # What follows names a setting of OpenSearch's own, which sorce sets for each request.
+        # The rest names an OpenSearch setting that sorce sets for each request.
         return str(info["error"]["caused_by"]["reason"]).split(". Consider")[0].rstrip(".")
     except (KeyError, TypeError):
         return reason(error)

@@ -1,4 +1,4 @@
-"""`sorce search`. Importing this is cheap: torch comes with the first model."""
+"""`sorce search`. Importing this is fast: torch is imported with the first model."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from sorce.plugin.query.table import notes, table
 from sorce.terminal import printable
 
 DONE_WITH_REJECTS = 3
-"""The exit code where some of the photos could not be drawn."""
+"""The exit code if some photos could not be drawn."""
 
 
 @click.command()
@@ -78,7 +78,7 @@ def search(asked: SearchRequest, index: str, cluster: Cluster, here: bool, **giv
 
 
 def _noted(hits: Hits, found: FoundIndex) -> Hits:
-    """With what a person should know of the index's model."""
+    """Adds what the user should know about the index's model."""
     note = note_of(found.recipe)
     return hits if note is None else replace(hits, notes=(*hits.notes, note))
 

@@ -1,4 +1,4 @@
-"""A search by a name that may stand for another index tomorrow."""
+"""Search under a name that may later stand for another index."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ from sorce.mappings.request import SearchRequest
 from sorce.plugin.query.nothing import explained
 
 TRIES = 5
-"""How often a search is repeated because its name stands for another index by now."""
+"""How often a search is repeated because its name now stands for another index."""
 
 _REFUSALS = (QueryError, exceptions.NotFoundError, exceptions.RequestError)
-"""What an index may refuse only because it is another than the one that was looked up."""
+"""Errors that may occur only because the name now stands for another index."""
 
 
 class Moved(Exception):
-    """A hit is of another index than the one that was looked up."""
+    """A hit is from another index than the one that was looked up."""
 
 
 class Following(ABC):
-    """Looks the index up once, and sends every request to the name that was given.
+    """Looks the index up once, and sends every request to the given name.
 
-    So the filter and the routing of an alias hold. Where a hit is of another index, or where there is no hit, the name
-    is looked up again, and the search repeated if it stands for another index. The same where a document is left out:
-    it may be of an index that was made again under the same name, with another recipe.
+    So the filter and the routing of an alias apply. If a hit is from another index, or there is no hit, the name is
+    looked up again. The search is repeated if it now stands for another index. The same happens if a document is left
+    out: its index may have been created again under the same name, with another recipe.
     """
 
     def __init__(self, client: OpenSearch, index: str | FoundIndex) -> None:
-        """`index` is a name, or what was found by it. Raises IndexMissing."""
+        """`index` is a name, or the result of its look-up. Raises IndexMissing."""
         self.client = client
         self.found = index if isinstance(index, FoundIndex) else find_index(client, index)
 
@@ -55,7 +55,7 @@ class Following(ABC):
         raise ClusterError(f"'{self.found.asked}' stands for another index again and again; search again later.")
 
     def _tried(self, request: SearchRequest) -> tuple[Hits | None, Exception | None]:
-        """The hits, or the refusal, or neither where another index answered."""
+        """The hits, or the error, or neither if another index answered."""
         try:
             return self._hits(request), None
         except _REFUSALS as error:
@@ -65,9 +65,9 @@ class Following(ABC):
 
     @abstractmethod
     def _hits(self, request: SearchRequest) -> Hits:
-        """Of the index as it was looked up. Raises Moved."""
+        """The hits of the index that was looked up. Raises Moved."""
 
     def _refuse_moved(self, answer: Mapping[str, Any]) -> None:
-        """Raises Moved where a hit is of another index."""
+        """Raises Moved if a hit is from another index."""
         if any(hit["_index"] != self.found.name for hit in answer["hits"]["hits"]):
             raise Moved

@@ -1,4 +1,4 @@
-"""What a person is told where a search found nothing."""
+"""What the user is told if a search found nothing."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sorce.plugin.query.asking import ask
 
 
 def explained(client: OpenSearch, found: FoundIndex, request: SearchRequest, hits: Hits) -> Hits:
-    """Says why there are no hits, by one request more; hits that are there, and what was left out, stay as they are."""
+    """Says why there are no hits, with one more request. Existing hits and left-out photos stay as they are."""
     if hits or hits.left_out:
         return hits
     conditions = request.filter.conditions(regions_of(found))

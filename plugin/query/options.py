@@ -1,4 +1,4 @@
-"""What a search is asked for on the command line: one option for each field of a request that says so."""
+"""The search options of the command line: one for each field of a request that is marked as an option."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from sorce.options import several
 Result = TypeVar("Result")
 
 _PREFIX = "asked_"
-"""Of the options' names inside the command, where others have names of their own."""
+"""The options' names inside the command, if they differ from the field names."""
 
 
 def request(command: Callable[..., Result]) -> Callable[..., Result]:
-    """Gives a command the text and all options of a search, as its argument `asked`."""
+    """Gives a command the text and all search options, as its argument `asked`."""
 
     @_asked
     @wraps(command)
@@ -34,7 +34,7 @@ def request(command: Callable[..., Result]) -> Callable[..., Result]:
 
 
 def parse_request(text: str, given: dict[str, Any]) -> SearchRequest:
-    """What the options say. Raises QueryError."""
+    """The request that the options describe. Raises QueryError."""
 
     def of(kind: type[SearchRequest] | type[Filter]) -> dict[str, Any]:
         return {each.name: given[_PREFIX + each.name] for each, _ in options_of(kind)}

@@ -1,11 +1,11 @@
-"""The proof that no photo outside the candidates belongs among the first, for the ranking by product.
+"""Proves, for ranking by product, that no photo outside the candidates belongs among the first.
 
-Candidates come by cosine. A photo that is none has no region nearer to a phrase than the last candidate, and no quality
-is above 1: so its score is at most what the last candidate's cosine would give with quality 1 (each phrase's added up).
-More candidates are asked for until the last photo shown scores no less than that.
+Candidates are found by cosine. In any other photo, no region is nearer to a phrase than the last candidate, and no
+quality is above 1. So its score is at most what the last candidate's cosine would give with quality 1, summed over the
+phrases. The search asks for more candidates until the last photo shown scores at least that much.
 
-The proof takes the graph at its word, and what the graph overlooks the proof overlooks, too: so by default the graph is
-searched more widely for it (`EF_SEARCH_TO_PROVE`). A full scan overlooks nothing, and needs no proof.
+The proof trusts the graph, so it also misses what the graph misses. Therefore the graph is searched more widely for it
+by default (`EF_SEARCH_TO_PROVE`). A full scan misses nothing, and needs no proof.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from sorce.mappings import Hits
 from sorce.mappings.query import Query
 
 Last = Callable[[Query], Sequence[float | None]]
-"""The cosine of the last candidate for each phrase; None where there are fewer candidates than were asked for."""
+"""The cosine of the last candidate for each phrase; None if there are fewer candidates than requested."""
 
 
 def proven(query: Query, most: int, ask: Callable[[Query], Hits], last: Last) -> Hits:
-    """The hits with twice as many candidates each time, from the query's own number to at most `most`.
+    """The hits, with twice as many candidates each time, from the query's own number to at most `most`.
 
-    Where that is not enough, the hits whose place is not proved say so.
+    If that is not enough, the hits whose place is not proved are marked `unproved`.
     """
     size = query.request.size
     k = max(query.candidates, size)
@@ -39,7 +39,7 @@ def proven(query: Query, most: int, ask: Callable[[Query], Hits], last: Last) ->
 
 
 def outside(query: Query, cosines: Sequence[float | None]) -> float:
-    """The most that a photo scores that is no candidate; -inf where it cannot be a hit at all."""
+    """The highest possible score of a photo that is no candidate; -inf if it cannot be a hit at all."""
     asked = query.request.min_similarity
     min_similarity = -inf if asked is None else asked
     bound = 0.0

@@ -1,4 +1,4 @@
-"""The search of the client: a request in words, encoded here, answered with hits."""
+"""The client's search: takes a request in words, encodes it here and returns hits."""
 
 from __future__ import annotations
 
@@ -22,12 +22,15 @@ from sorce.plugin.query.nothing import regions_of
 from sorce.plugin.query.proof import proven
 
 SCANNED = 1_000_000
-"""Regions up to which a ranking by product compares every one, unless told to ask the graph. It takes less time than
-to prove what the graph proposes (a fifteenth at 150,000 regions: `benchmarks/product.py`), and overlooks nothing."""
+"""Up to this many regions, a ranking by product compares all of them by default, without the graph.
+
+That misses nothing, and takes less time than to prove the graph's candidates (a fifteenth at 150,000 regions:
+`benchmarks/product.py`).
+"""
 
 
 class Searcher(Protocol):
-    """One index, asked in words."""
+    """One index, searched with words."""
 
     def search(self, request: SearchRequest) -> Hits:
         """The photos found, best first. Raises QueryError, ClusterError."""
@@ -38,7 +41,7 @@ class ClientSearch(Following):
     """Encodes the texts here, with the model that made the index."""
 
     def __init__(self, client: OpenSearch, index: str | FoundIndex, encoder: Callable[[Recipe], TextEncoder]) -> None:
-        """`index` is a name, or what was found by it; `encoder` gives a recipe's encoder, and is asked once for each.
+        """`index` is a name, or the result of its look-up. `encoder` is called once for each recipe.
 
         Raises IndexMissing, and what `encoder` raises.
         """
@@ -57,7 +60,7 @@ class ClientSearch(Following):
         return proven(query, request.max_k, self._ask_for, self._last)
 
     def _query(self, request: SearchRequest) -> Query:
-        # Checked before the texts are encoded, so that a request that cannot be asked costs nothing.
+        # Checked before the texts are encoded, so that an invalid request costs nothing.
         by = ranking(self.found.recipe, request.rank, request.debias)
         regions = regions_of(self.found)
         request.filter.check(regions, self.found.asked)
@@ -76,16 +79,16 @@ class ClientSearch(Following):
         return read_hits(self._ask(search_body(query, self._version), query.request.allow_partial), query)
 
     def _regions(self) -> int:
-        """How many the index has, or had when first asked."""
+        """How many regions the index has, or had when first counted."""
         if self._counted is None or self._counted[0] != self.found:
             body = {"size": 0, "track_total_hits": False, "aggs": {"regions": {"nested": {"path": "regions"}}}}
-            # Only to choose the faster way, for which a part of the shards will do.
+            # It only chooses the faster way, so a partial count is enough.
             answer = self._ask(body, allow_partial=True)
             self._counted = (self.found, int(answer["aggregations"]["regions"]["doc_count"]))
         return self._counted[1]
 
     def _last(self, query: Query) -> list[float | None]:
-        """Of each phrase the last candidate's cosine."""
+        """The last candidate's cosine for each phrase."""
         bodies = [last_candidate(vector, query, self._version) for vector in query.phrases]
         found = [self._ask(body, query.request.allow_partial)["hits"]["hits"] for body in bodies]
         return [unbent(hits[0]["_score"]) if hits else None for hits in found]
@@ -97,8 +100,8 @@ class ClientSearch(Following):
 
 
 def bound_to(request: SearchRequest, found: FoundIndex) -> SearchRequest:
-    """As the index must be asked: through an alias with a filter, every photo that it lets through is compared.
+    """Adapts a request to the index: through an alias with a filter, every photo that passes the filter is compared.
 
-    The graph would propose photos of the whole index, of which the filter then takes away any number.
+    The graph would propose photos of the whole index, and the filter could then remove any number of them.
     """
     return replace(request, exact=True) if found.alias_filter is not None else request

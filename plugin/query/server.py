@@ -1,4 +1,4 @@
-"""The search that the cluster encodes: by the template and the pipeline that `sorce plugin install` made."""
+"""Search with texts encoded by the cluster, using the template and pipeline made by `sorce plugin install`."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ from sorce.plugin.query.following import Following
 from sorce.plugin.query.nothing import regions_of
 from sorce.plugin.query.search import bound_to
 
-# ML Commons fills in what looks like this before it calls the encoder, in a person's text too.
+# ML Commons replaces text like this before it calls the encoder, even in a user's text.
 FILLED_IN = "${parameters"
-# Beside another control character, it does not arrive; of all of Unicode no other is lost (tried on 3.6.0).
+# It is lost next to another control character. No other Unicode character is lost (tested on 3.6.0).
 LOST = "\x7f"
 
 
 class ServerSearch(Following):
-    """Has the cluster encode the texts.
+    """Lets the cluster encode the texts.
 
-    By product, hits are those among the candidates that `k` gives, and their order is not proved.
+    With ranking by product, hits come only from the candidates given by `k`, and their order is not proved.
     """
 
     def _hits(self, request: SearchRequest) -> Hits:
-        """Raises PluginError where nothing is installed for the index, or by an older sorce."""
+        """Raises PluginError if nothing is installed for the index, or it was installed by an older sorce."""
         query = self._query(request)
         try:
             hits = read_hits(self._ask(params(query), request.allow_partial), query)
@@ -49,7 +49,7 @@ class ServerSearch(Following):
         return replace(hits, found=tuple(replace(hit, unproved=True) for hit in hits))
 
     def _query(self, request: SearchRequest) -> Query:
-        """With the texts where the client has vectors. Raises QueryError."""
+        """The query with texts in place of the client's vectors. Raises QueryError."""
         regions = regions_of(self.found)
         request.filter.check(regions, self.found.asked)
         by = ranking(self.found.recipe, request.rank, request.debias)
@@ -73,7 +73,7 @@ class ServerSearch(Following):
 
 
 def params(query: Query) -> Json:
-    """The query as parameters of the stored template, its texts in the place of vectors. Raises QueryError."""
+    """The query as parameters of the stored template, with texts in place of vectors. Raises QueryError."""
     request = query.request
     if any(FILLED_IN in text for text in request.texts):
         raise QueryError(f"the cluster would fill in what follows '{FILLED_IN}' in a text; search with --client.")
@@ -83,7 +83,7 @@ def params(query: Query) -> Json:
         raise QueryError("the cluster would fill in what follows '${' in a condition; search with --client.")
     named = dict(zip(PHRASES, request.phrases, strict=False)) | dict(zip(NOTS, request.nots, strict=False))
     given = {each.name: getattr(request, each.name) for each, said in options_of(request) if said.in_template}
-    # The client's own defaults depend on more than a template can see.
+    # The client's own defaults depend on more than the template can see.
     given |= {"boxes": request.boxes_to_fetch, "k": query.candidates, "ef_search": request.width}
     if query.ranking.is_plain:
         del given["rank"], given["debias"]

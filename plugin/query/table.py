@@ -1,4 +1,4 @@
-"""Hits for a person, and for a program."""
+"""Formats hits for people and for programs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ UNPROVED = "~"
 
 
 def table(hits: Sequence[Hit], phrases: Sequence[str]) -> str:
-    """A line for each box; a photo's first line has its rank and score.
+    """One line per box; a photo's first line has its rank and score.
 
     With several phrases, each box has the letter of its phrase, and the letters are explained below.
     """
@@ -32,13 +32,13 @@ def table(hits: Sequence[Hit], phrases: Sequence[str]) -> str:
 
 
 def notes(hits: Hits) -> list[str]:
-    """Sentences about what is missing among the hits, and why."""
+    """Sentences that say which hits may be missing, and why."""
     incomplete = [f"incomplete: {hits.incomplete}; photos may be missing."] if hits.incomplete else []
     return [*incomplete, *(f"note: {each}" for each in hits.left_out), *(f"note: {each}" for each in hits.notes)]
 
 
 def as_json(hits: Hits, asked: SearchRequest) -> dict[str, Any]:
-    """`hits` has one object for each, in order of rank; its `matches` has a list for each of `phrases`."""
+    """`hits` has one object per hit, in order of rank; its `matches` has a list for each of `phrases`."""
     return {
         "phrases": list(asked.phrases),
         "hits": [_hit(rank, hit) for rank, hit in enumerate(hits, 1)],

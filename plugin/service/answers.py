@@ -1,4 +1,4 @@
-"""What the service answers, in OpenAI's form."""
+"""The answers of the service, in OpenAI's format."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ HEADERS = {
     408: {"Connection": "close"},
     503: {"Retry-After": str(RETRY_SECONDS)},
 }
-"""What a refusal says beside its sentence, by status."""
+"""The fields of an error besides its sentence, by status."""
 
 
 def embeddings(asked: EmbeddingsRequest, vectors: list[Vector], name: str) -> Response:
     encoded = (
         [b64encode(vector.tobytes()).decode() for vector in vectors] if asked.encoding_format == "base64" else vectors
     )
-    # Words are counted in place of tokens: the OpenAI form wants a number here, and nobody is billed by it.
+    # Counts words in place of tokens: the OpenAI format requires a number here, and nobody is billed by it.
     words = sum(len(text.split()) for text in asked.texts)
     body = {
         "object": "list",

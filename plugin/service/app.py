@@ -1,6 +1,6 @@
-"""The encoder service: texts to vectors over HTTP, in the OpenAI form (`POST /v1/embeddings`).
+"""The encoder service: texts to vectors over HTTP, in the OpenAI format (`POST /v1/embeddings`).
 
-`/health` says that the process lives, and `/ready` that the model answers.
+`/health` says that the process is alive, and `/ready` that the model answers.
 """
 
 from __future__ import annotations
@@ -33,17 +33,18 @@ from sorce.plugin.service.log_limit import limit_logs
 from sorce.plugin.service.requests import Bodies, Refused
 
 MOST_REQUESTS = 256
-"""In work at a time, counted from when they have come in whole: a slow sender takes no place from others."""
+"""Maximum requests in progress, counted after they have arrived completely: a slow sender does not block others."""
 ANSWER_SECONDS = 300
-"""How long a request may wait for the model."""
+"""How many seconds a request may wait for the model."""
 SHUTDOWN_SECONDS = 20
-# Longer than callers keep idle connections (ML Commons: 60 s): the service would close one just as a request comes.
+# Longer than callers keep idle connections (ML Commons: 60 s). Otherwise the service could close a connection just as a
+# request arrives.
 IDLE_SECONDS = 75
 
 
 @dataclass(frozen=True)
 class Served:
-    """What is served: the model's name, as requests may give it, its texts' encoder, and the key that callers need."""
+    """What is served: the model's name in requests, its text encoder, and the key that callers need."""
 
     name: str
     encoder: TextEncoder
@@ -53,7 +54,7 @@ class Served:
 def application(served: Served, batcher: Batcher | None = None) -> FastAPI:
     """The service as an ASGI application."""
     batcher = batcher or Batcher(served.encoder)
-    # Also warms the model up, so that the first search is not the slow one.
+    # This also warms up the model, so that the first search is not slow.
     dimension = int(served.encoder.embed_texts(["a photo"]).shape[1])
 
     @asynccontextmanager
@@ -72,7 +73,7 @@ def application(served: Served, batcher: Batcher | None = None) -> FastAPI:
 
 
 def _add_errors(app: FastAPI) -> None:
-    """Whatever goes wrong is answered in OpenAI's form."""
+    """Every error is answered in OpenAI's format."""
 
     @app.exception_handler(Refused)
     async def refused(_: Request, error: Refused) -> Response:
@@ -84,7 +85,7 @@ def _add_errors(app: FastAPI) -> None:
 
     @app.exception_handler(Exception)
     async def failed(_: Request, error: Exception) -> Response:  # noqa: ARG001
-        # The log has its traceback.
+        # The traceback is in the log.
         return answers.error(500, "the model failed on these texts; the service's log says why.")
 
 
@@ -125,7 +126,7 @@ def _add_models(app: FastAPI, served: Served) -> None:
         requests.check_key(request, served.key)
         return {"object": "list", "data": [answers.model(served.name, created)]}
 
-    # Names on the hub hold a slash.
+    # Names on the hub contain a slash.
     @app.get("/v1/models/{name:path}", responses=openapi.refusals(401, 404), dependencies=_key_described(served))
     async def model(request: Request, name: str) -> dict[str, Any]:
         requests.check_key(request, served.key)
@@ -166,12 +167,12 @@ async def _vectors(batcher: Batcher, texts: list[str]) -> list[Vector]:
 
 
 def _key_described(served: Served) -> list[Any]:
-    """For the OpenAPI description only: `requests.check_key` compares the key, in constant time."""
+    """Only for the OpenAPI description: `requests.check_key` compares the key, in constant time."""
     return [Depends(HTTPBearer(auto_error=False))] if served.key else []
 
 
 def listen(host: str, port: int, key: str | None) -> socket.socket:
-    """The socket of the service; port 0 takes a free one. Raises PluginError."""
+    """The socket of the service; port 0 means any free port. Raises PluginError."""
     if key is None and not is_loopback(host):
         raise PluginError(f"{host} can be reached from other machines; set {KEY_VARIABLE} to the key they must send.")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -181,22 +182,22 @@ def listen(host: str, port: int, key: str | None) -> socket.socket:
         raise PluginError(
             f"cannot listen at {host}:{port}: {error.strerror}; give another --host or --port."
         ) from error
-    # asyncio does this only for sockets that it opens itself. Head and body of an answer are sent apart. Without this
-    # option, the body would wait until the cluster has acknowledged the head: 40 ms. Connections inherit it.
+    # asyncio sets this only for sockets that it opens itself. An answer's head and body are sent separately. Without
+    # this option, the body would wait until the cluster has acknowledged the head: 40 ms. Connections inherit it.
     listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listening
 
 
 @dataclass(frozen=True)
 class Certificate:
-    """What the service shows to callers over TLS: PEM files of the certificate and of its key. Raises PluginError."""
+    """The TLS certificate for callers: PEM files of the certificate and of its key. Raises PluginError."""
 
     certificate: Path
     key: Path
 
     def __post_init__(self) -> None:
         try:
-            # Without a password given here, a key that has one would be asked for at the terminal.
+            # Without a password here, a key that needs one would ask for it at the terminal.
             ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(self.certificate, self.key, password="")
         except OSError as error:
             raise PluginError(
@@ -206,7 +207,7 @@ class Certificate:
 
 
 class Server(uvicorn.Server):
-    """Limits its connections, and what they can make it log."""
+    """Limits its connections, and the log records that they can cause."""
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         limit_logs()
@@ -215,11 +216,11 @@ class Server(uvicorn.Server):
 
 
 def server(app: FastAPI, shown: Certificate | None = None) -> Server:
-    """Runs until told to stop, and answers before it ends what it took in. Speaks TLS where it has a certificate."""
+    """Runs until stopped, and answers all accepted requests before it ends. Uses TLS if it has a certificate."""
     config = uvicorn.Config(
         app,
         http=HeaderTimeout,
-        # Another event loop would accept connections by itself, past their limit.
+        # Another event loop would accept connections itself and ignore their limit.
         loop="asyncio",
         ws="none",
         log_level="warning",

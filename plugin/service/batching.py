@@ -1,4 +1,4 @@
-"""Texts of many requests, encoded together by one thread."""
+"""Encodes texts of many requests together, in one thread."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ MAX_CACHED = 10_000
 BATCH = 64
 
 RESTART_SECONDS = 0.1
-"""Between a failure of the worker and its next start, so that a worker that cannot start does not fill the log."""
+"""Seconds between a failure of the worker and its restart, so that a worker that cannot start does not fill the log."""
 PROBE = "a photo"
 PROBE_SECONDS = 10
 FRESH_SECONDS = 10
-"""A model that has answered within this time is not asked again whether it answers."""
+"""A model that answered within these seconds is not tested again."""
 
 log = logging.getLogger("sorce.service")
 
 
 class Full(Exception):
-    """More texts wait than may; ask again later."""
+    """Too many texts are waiting; ask again later."""
 
 
 class WorkerFailed(Exception):
@@ -34,11 +34,11 @@ class WorkerFailed(Exception):
 
 
 class Batcher:
-    """Vectors of texts, by one encoder thread; used from one event loop.
+    """Vectors of texts, from one encoder thread; used from one event loop.
 
-    There is no delay to fill a batch: texts gather while the encoder is busy with those before. A text that waits
-    already is not encoded twice. A request of many texts puts one batch after another into the queue, so that a single
-    text of another request waits for at most one batch of each.
+    There is no delay to fill a batch: texts collect while the encoder is busy with the batch before. A text that is
+    already waiting is not encoded twice. A request with many texts queues one batch at a time. So a single text of
+    another request waits for at most one batch of each.
     """
 
     def __init__(self, encoder: TextEncoder, max_waiting: int = MAX_WAITING, max_cached: int = MAX_CACHED) -> None:
@@ -68,12 +68,12 @@ class Batcher:
         different = list(dict.fromkeys(texts))
         found: dict[str, Vector] = {}
         for start in range(0, len(different), BATCH):
-            # Once begun, a request is not refused: its vectors so far would be lost.
+            # Once started, a request is not refused: its vectors so far would be lost.
             found |= await self._encoded(different[start : start + BATCH], admitted=start > 0)
         return [found[text] for text in texts]
 
     async def probe(self) -> None:
-        """Has the model encode a text now, unless it has just done so. Raises TimeoutError, and as `vectors`."""
+        """Makes the model encode a text now, unless it just did. Raises TimeoutError, and what `vectors` raises."""
         now = asyncio.get_running_loop().time()
         if self.is_running and self._answered is not None and now - self._answered < FRESH_SECONDS:
             return
@@ -91,9 +91,9 @@ class Batcher:
         loop = asyncio.get_running_loop()
         self._waiting |= {text: loop.create_future() for text in new}
         self._arrived.set()
-        # Looked up before the first await, since the encoder's turn moves them from one to the other.
+        # Looked up before the first await, because the encoder moves texts from one to the other.
         futures = {text: self._waiting.get(text) or self._encoding[text] for text in missing}
-        # Shielded: a caller that goes away must not take the vector from another that waits for the same text.
+        # Shielded: a cancelled caller must not cancel the vector for another that waits for the same text.
         done = await asyncio.gather(*(asyncio.shield(future) for future in futures.values()))
         return found | dict(zip(futures, done, strict=True))
 
@@ -104,7 +104,7 @@ class Batcher:
         return vector
 
     async def run(self) -> None:
-        """Encodes until closed, and then what still waits. A worker that fails is started again."""
+        """Encodes until closed, and then the texts that still wait. Restarts a worker that fails."""
         try:
             while True:
                 try:
@@ -114,7 +114,7 @@ class Batcher:
                     self._fail_all()
                     await asyncio.sleep(RESTART_SECONDS)
         finally:
-            # However it ended: nobody may wait for what will not come.
+            # However it ended: nobody may wait for vectors that will not come.
             self._ended = True
             self._fail_all()
 
@@ -138,7 +138,7 @@ class Batcher:
         await asyncio.wait([work])
         error = work.exception()
         if error is not None:
-            # Those who asked get it; the thread goes on with the next texts.
+            # The callers get the error; the thread continues with the next texts.
             for future in batch.values():
                 future.set_exception(_for_callers(error))
             self._encoding = {}
@@ -153,19 +153,19 @@ class Batcher:
         for future in (*self._encoding.values(), *self._waiting.values()):
             if not future.done():
                 future.set_exception(WorkerFailed("the encoder's worker failed"))
-                # Retrieved: whoever asked may have gone, and asyncio would log that nobody looked.
+                # Retrieved, because the caller may be gone and asyncio would log an unread exception.
                 future.exception()
         self._encoding, self._waiting = {}, {}
 
     def _remember(self, text: str, vector: Vector) -> None:
-        # Copied: a row of the batch would keep the whole batch alive.
+        # Copied: a row of the batch would keep the whole batch in memory.
         self._cached[text] = vector.copy()
         while len(self._cached) > self._max_cached:
             self._cached.popitem(last=False)
 
 
 def _for_callers(error: BaseException) -> Exception:
-    """As an error that a future may hold: a library that calls sys.exit must not end the service."""
+    """The error in a form that a future can hold: a library that calls sys.exit must not end the service."""
     if isinstance(error, Exception) and not isinstance(error, StopIteration):
         return error
     return RuntimeError(f"the encoder raised {error!r}")

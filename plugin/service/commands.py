@@ -1,4 +1,4 @@
-"""`sorce serve`. Importing this is cheap: torch comes with the first model."""
+"""`sorce serve`. Importing this is fast: torch is imported with the first model."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def serve(host: str, port: int, tls_cert: Path | None, tls_key: Path | None, **w
         from sorce.plugin.service import app as service
     except ImportError as error:
         raise MissingTool("`sorce serve` needs FastAPI and uvicorn; run pip install 'sorce[serve]'.") from error
-    # Before the model is loaded, which takes a while.
+    # Before loading the model, which takes a while.
     shown = None if tls_cert is None or tls_key is None else service.Certificate(tls_cert, tls_key)
     socket = service.listen(host, port, key_from_environment())
     if shown is None and not is_loopback(host):

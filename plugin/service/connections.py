@@ -1,8 +1,8 @@
-"""A server's open connections are limited: a new one takes the place of the one that was idle for the longest time.
+"""Limits a server's open connections: a new one replaces the one that was idle longest.
 
-uvicorn's own `limit_concurrency` refuses requests, but keeps their connections open; and asyncio, when descriptors run
-out, logs a traceback for each connection that waits. So the connections are counted where they are accepted, before
-the TLS handshake.
+uvicorn's own `limit_concurrency` refuses requests but keeps their connections open. And when file descriptors run out,
+asyncio logs a traceback for each waiting connection. So connections are counted when they are accepted, before the TLS
+handshake.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ HANDSHAKE_SECONDS = 10
 
 
 def max_connections() -> int:
-    """At most half of the descriptors that this process may have; the model and the log need some, too."""
+    """At most half of this process's file descriptors; the model and the log need some, too."""
     descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return MAX_CONNECTIONS if descriptors == resource.RLIM_INFINITY else min(MAX_CONNECTIONS, descriptors // 2)
 
 
 class Connection(socket.socket):
-    """A connection that was accepted."""
+    """An accepted connection."""
 
     def __init__(self, accepted: socket.socket, room: Connections) -> None:
         super().__init__(fileno=accepted.detach())
@@ -40,7 +40,7 @@ class Connection(socket.socket):
 
 
 class Connections:
-    """The open connections of a server. `protocols` are uvicorn's of those whose TLS handshake is over."""
+    """The open connections of a server. `protocols` are uvicorn's, for connections whose TLS handshake is complete."""
 
     def __init__(self, limit: int, protocols: Collection[Any]) -> None:
         self._limit = limit
@@ -63,7 +63,7 @@ class Connections:
         self._leaving.discard(connection.fileno())
 
     def make_room(self) -> bool:
-        """Closes one connection that is not in work; False where all are. It is gone after a turn of the event loop."""
+        """Closes one connection that is not in use; False if all are. It is gone after the event loop's next turn."""
         if self._leaving:
             return True
         ready = self._ready()
@@ -84,7 +84,7 @@ class Connections:
 
     def _ready(self) -> dict[int, HeaderTimeout]:
         sockets = ((each.transport.get_extra_info("socket"), each) for each in self._protocols)
-        # A TLS transport that is closing has no socket any more.
+        # A TLS transport that is closing no longer has a socket.
         return {found.fileno(): each for found, each in sockets if found is not None}
 
     def _refuse_late(self, connection: Connection) -> None:
@@ -93,19 +93,19 @@ class Connections:
 
 
 class LimitedSocket(socket.socket):
-    """A listening socket that accepts no more connections than there is room for."""
+    """A listening socket that accepts no more connections than the limit."""
 
     def __init__(self, listening: socket.socket, room: Connections) -> None:
         super().__init__(fileno=os.dup(listening.fileno()))
         self._room = room
 
     def accept(self) -> tuple[socket.socket, Any]:
-        """Raises BlockingIOError, by which asyncio goes on with its other work and then asks again."""
+        """Raises BlockingIOError: then asyncio continues with other work and asks again later."""
         if self._room.is_full and self._room.make_room():
             raise BlockingIOError
         accepted, address = super().accept()
         if self._room.is_full:
-            # All are in work.
+            # All connections are in use.
             accepted.close()
             raise BlockingIOError
         return self._room.take(accepted), address
@@ -116,5 +116,5 @@ def _hang_up(connection: Connection) -> None:
     try:
         connection.shutdown(socket.SHUT_RDWR)
     except OSError:
-        # The client was faster.
+        # The client closed it first.
         return

@@ -1,4 +1,4 @@
-"""HTTP for slow clients: uvicorn itself waits for ever for a request's head, and for an answer to be read."""
+"""HTTP for slow clients: uvicorn alone waits for ever for a request's head, and for a client to read an answer."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 HEAD_SECONDS = 10
 SEND_SECONDS = 30
-"""How long a client may read nothing of an answer that waits for it."""
+"""Seconds that a client may go without reading an answer that waits for it."""
 
 
 class HeaderTimeout(H11Protocol):
-    """Closes the connection of a client whose next request's head has not arrived in time, even if bytes trickle in.
+    """Closes a connection if the head of the next request has not arrived in time, even if bytes trickle in.
 
-    Between two requests uvicorn's own time-out holds, until the first byte of the second. Also closes the connection of
-    a client that does not read its answer.
+    Between two requests uvicorn's own time-out applies, until the first byte of the second. Also closes the connection
+    of a client that does not read its answer.
     """
 
     last_used = 0.0
@@ -26,7 +26,7 @@ class HeaderTimeout(H11Protocol):
 
     @property
     def is_in_work(self) -> bool:
-        """Whether a whole request has come in, and its answer is not finished."""
+        """Whether a complete request has arrived whose answer is not finished."""
         answering = self.cycle is not None and not self.cycle.response_complete
         return answering and self.conn.their_state is not h11.SEND_BODY
 

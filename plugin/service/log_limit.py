@@ -1,4 +1,4 @@
-"""A log that cannot be filled from outside: so many records of a logger per minute, and how many were left out."""
+"""Protects the log from being filled from outside: limits a logger's records per minute and counts the rest."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ WINDOW_SECONDS = 60
 
 
 class LogLimit(logging.Filter):
-    """Lets `MAX_RECORDS` records pass in each window; the first of the next window says how many were left out."""
+    """Passes `MAX_RECORDS` records in each time window; the first of the next window says how many were left out."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__()
@@ -35,6 +35,6 @@ _LIMITS = {name: LogLimit() for name in ("asyncio", "uvicorn.error", "sorce.serv
 
 
 def limit_logs() -> None:
-    """Limits the loggers that write what a client can cause. Asked twice, it limits them once."""
+    """Limits the loggers whose records clients can cause. A second call changes nothing."""
     for name, limit in _LIMITS.items():
         logging.getLogger(name).addFilter(limit)

@@ -1,4 +1,4 @@
-"""The service in OpenAPI's words: what it takes, what it answers, and all that it may refuse."""
+"""The service's OpenAPI description: what it accepts, what it answers, and all its errors."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 from sorce.plugin.cluster.endpoint import MOST_CHARACTERS
 
 MOST_TEXTS = 2048
-"""Of one request: as many as OpenAI takes."""
+"""Maximum texts per request: the same as OpenAI's."""
 
 Json = dict[str, Any]
 
@@ -24,18 +24,18 @@ REFUSALS: dict[int, str] = {
 
 
 def body(name: str, dimension: int) -> Json:
-    """What `POST /v1/embeddings` takes, for the model of this name."""
+    """The body of `POST /v1/embeddings`, for the model of this name."""
     return {"requestBody": {"required": True, "content": _json(_request(name, dimension))}}
 
 
 def responses(dimension: int) -> dict[int | str, Json]:
-    """What may be answered, by status."""
+    """The possible answers, by status."""
     found = {"description": "a vector for each text, in order", "content": _json(_answer(dimension))}
     return {200: found, **refusals(*REFUSALS)}
 
 
 def refusals(*statuses: int) -> dict[int | str, Json]:
-    """These refusals."""
+    """The error answers with these statuses."""
     said: dict[int | str, Json] = {status: {"description": REFUSALS[status], "content": ERROR} for status in statuses}
     if 503 in said:
         said[503]["headers"] = {"Retry-After": {"required": True, "schema": {"type": "string", "pattern": "^[0-9]+$"}}}
@@ -43,7 +43,7 @@ def refusals(*statuses: int) -> dict[int | str, Json]:
 
 
 def _request(name: str, dimension: int) -> Json:
-    # Not blank, as Python's `strip` has it: to other regular expressions, some control characters are no white space.
+    # Not blank by Python's `strip`: other regular expressions do not treat some control characters as white space.
     text = {"type": "string", "maxLength": MOST_CHARACTERS, "pattern": r"[^\s\u001c-\u001f\u0085]"}
     texts = {"type": "array", "items": text, "minItems": 1, "maxItems": MOST_TEXTS}
     fields = {

@@ -1,4 +1,4 @@
-"""What is asked of the service: read into bounded memory, and refused with a status and a sentence."""
+"""Requests to the service: read into limited memory; refused with a status and a sentence."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from sorce.plugin.cluster.endpoint import MOST_CHARACTERS
 from sorce.plugin.service.openapi import MOST_TEXTS
 
 MOST_BYTES = 16 * 1024 * 1024
-"""Of one body: 2,048 texts of 2,000 characters, where most take no more than four bytes."""
+"""Maximum bytes of one body: 2,048 texts of 2,000 characters, most of which take at most four bytes."""
 MOST_ARRIVING = 16 * MOST_BYTES
-"""Bytes of all bodies that are coming in."""
+"""Maximum bytes of all bodies that are arriving."""
 BODY_SECONDS = 10
 
 
@@ -36,7 +36,7 @@ class EmbeddingsRequest(BaseModel):
 
 
 class Refused(Exception):
-    """A request that is not answered, with its HTTP status."""
+    """A refused request, with its HTTP status."""
 
     def __init__(self, status: int, sentence: str) -> None:
         super().__init__(sentence)
@@ -44,7 +44,7 @@ class Refused(Exception):
 
 
 class Bodies:
-    """Reads the bodies of all requests into so many bytes of memory, all together."""
+    """Reads the bodies of all requests, with a limit on their total memory."""
 
     def __init__(self, limit: int) -> None:
         self._free = limit
@@ -90,7 +90,7 @@ def parse(body: bytes) -> EmbeddingsRequest:
 
 
 def _holds_token_ids(given: Any) -> bool:
-    """OpenAI's form also takes the numbers of tokens, as one list or one list for each text."""
+    """OpenAI's format also accepts token numbers, as one list or one list per text."""
     first = given[0] if isinstance(given, list) and given else None
     if isinstance(first, list):
         first = first[0] if first else None
@@ -98,7 +98,7 @@ def _holds_token_ids(given: Any) -> bool:
 
 
 def check(asked: EmbeddingsRequest, name: str, dimension: int) -> None:
-    """Raises Refused for what this service, of the model of this name, does not answer."""
+    """Raises Refused for what this service, for the model of this name, does not answer."""
     if asked.model not in (None, name):
         raise Refused(404, f"model '{asked.model[:100]}' is not served here; this is '{name}'.")
     if asked.dimensions not in (None, dimension):
@@ -112,7 +112,7 @@ def check(asked: EmbeddingsRequest, name: str, dimension: int) -> None:
 
 
 def check_key(request: Request, key: str | None) -> None:
-    """Raises Refused unless the request holds the key, if there is one."""
+    """Raises Refused unless the request contains the key, if one is set."""
     scheme, _, given = request.headers.get("Authorization", "").partition(" ")
     right = key is None or (scheme.lower() == "bearer" and hmac.compare_digest(given.encode("latin-1"), key.encode()))
     if not right:
