@@ -1,4 +1,4 @@
-"""Writing without encoding: sorce against the client's bulk helpers, into an index with the default settings."""
+"""Writing without encoding: sorce compared with the client's bulk helpers, into an index with the default settings."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def measures() -> Iterator[Line]:
             client.indices.refresh(index=index)
             seconds[name].append(time.monotonic() - started)
             if (name, number) != ("sorce", ROUNDS - 1):
-                # Its merges would slow the next one down.
+                # Its merges would slow the next index down.
                 client.indices.delete(index=index)
     yield from _judged(seconds, corpus)
     yield from _kept_whole(client, f"bulk-{ROUNDS - 1}-sorce", corpus, body)
@@ -70,7 +70,7 @@ WAYS: Mapping[str, Way] = {"sorce": by_sorce, "bulk": by_bulk, "parallel_bulk": 
 def _actions(corpus: Corpus) -> list[dict[str, Any]]:
     """Actions for the client's helpers, with vectors as lists of Python numbers.
 
-    They are made before the clock starts. sorce makes its documents while the clock runs.
+    They are made before the time measurement starts. sorce makes its documents within the measured time.
     """
     return [_action(photo, corpus.vectors[photo]) for photo in range(PHOTOS)]
 

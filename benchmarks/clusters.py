@@ -1,4 +1,4 @@
-"""Measures of the regions method `clusters`: parity with the published code, and what a photo costs."""
+"""Measures of the regions method `clusters`: agreement with the published code, and the cost of a photo."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from sorce.models.encoder import Encoder
 from sorce.models.patches import CLUSTERS
 
 GOLDEN = Path(__file__).parents[1] / "tests" / "golden" / "dense-clip-tiny"
-# By the fixture's array: the pixels that it was made from, and how positions are interpolated.
+# For each array of the fixture: the pixels that it was made from, and how positions are interpolated.
 CASES = {"native": ("native", "size"), "other_size": ("other", "size"), "other_scale": ("other", "scale")}
 PARITY = 1e-4
 SIZE = (1600, 1200)
@@ -33,7 +33,7 @@ def measures() -> Iterator[Line]:
 
 
 def parity() -> Line:
-    """The largest deviation of any patch's vector from the released code's, in float32 on the CPU."""
+    """The largest deviation of any patch's vector from the released code's vector, in float32 on the CPU."""
     inputs, expected = np.load(GOLDEN / "inputs.npz"), np.load(GOLDEN / "expected.npz")
     clip = CLIPModel.from_pretrained(GOLDEN)
     worst = 0.0
@@ -47,7 +47,7 @@ def parity() -> Line:
 
 
 def cost() -> Iterator[Line]:
-    """CPU milliseconds of a photo with `mini`: for the network, and for the clustering."""
+    """CPU milliseconds per photo with `mini`: for the network, and for the clustering."""
     model = Clusters(Encoder(find(MINI), "cpu"))
     noise = np.random.default_rng(0).integers(0, 256, (SIZE[1] // 50, SIZE[0] // 50, 3), np.uint8)
     seen = model.prepare(Picture(Image.fromarray(noise).resize(SIZE)))

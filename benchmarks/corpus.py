@@ -1,4 +1,4 @@
-"""Synthetic photos in a real index, queries like the vectors of texts, and the right answers by numpy."""
+"""Synthetic photos in a real index, queries that resemble vectors of texts, and the right answers from numpy."""
 
 from __future__ import annotations
 
@@ -35,22 +35,23 @@ WIDTH, HEIGHT = 1600, 1200
 
 CONCEPTS = 2000
 GAP = 1.0
-"""Length of the vector that all pictures share, and of the one that all texts share, where a concept has length 1.
+"""The length of the vector that all pictures share, and of the one that all texts share. A concept has length 1.
 
 So pictures and texts lie in two cones that do not meet (Liang et al., "Mind the Gap", arXiv 2203.02053, section 2), and
-a text is far from every picture."""
+a text is far from every picture.
+"""
 
 SCENE, OWN = 0.5, 0.5
-"""Lengths of the vector that the regions of a photo share, and of a region's or text's own part."""
+"""The lengths of the vector that a photo's regions share, and of the part that is a region's or a text's own."""
 
 BATCH = 1000
-"""Photos that are compared at a time."""
+"""Photos that are compared at once."""
 
 WRITES = "index.blocks.write"
 """Must be true while an index is cloned."""
 
 WARM = 3000
-"""Searches until Java has compiled their code; before that, they take up to twice as long."""
+"""Searches until Java has compiled their code; before that, a search takes up to twice as long."""
 
 Numbers = NDArray[np.intp]
 
@@ -73,7 +74,7 @@ class Corpus:
     def __init__(self, shape: Shape) -> None:
         rng = np.random.default_rng(shape.dimension)
         self.shape = shape
-        # A few directions carry most of the variance, as in the spaces of real encoders.
+        # A few directions have most of the variance, as in the spaces of real encoders.
         spread = np.arange(1, shape.dimension + 1) ** -0.5
 
         def some(*counts: int) -> NDArray[np.float32]:
@@ -100,7 +101,7 @@ class Corpus:
 
     @property
     def likeness(self) -> Vector:
-        """The cosine of each photo's best region with each query, (QUERIES, photos)."""
+        """The cosine of each query with each photo's best region, (QUERIES, photos)."""
         return self._scan[0]
 
     @property
@@ -114,7 +115,7 @@ class Corpus:
         return np.argpartition(-self.likeness[:, :photos], SIZE, axis=1)[:, :SIZE]
 
     def recall(self, found: Sequence[Iterable[int]], photos: int | None = None) -> float:
-        """Share of the true SIZE photos that were found; `found` has the photos of the first queries."""
+        """The share of the true SIZE photos that were found. `found` has the photos of the first queries."""
         asked = zip(found, self.truth(photos), strict=False)
         return float(np.mean([len(set(some) & set(true.tolist())) / SIZE for some, true in asked]))
 
@@ -129,7 +130,7 @@ def corpus_of(shape: Shape) -> Corpus:
 
 
 def text(query: int) -> str:
-    """A text that stands for the query's vector, so that encoding costs nothing."""
+    """A text that stands for the query's vector, so that encoding takes no time."""
     return f"query {query}"
 
 
@@ -138,7 +139,7 @@ class Known(TextEncoder):
 
     def __init__(self, queries: Vector) -> None:
         self._known = {text(number): vector for number, vector in enumerate(queries)}
-        # The install encodes these to compare the cluster's vectors with them, and the service to learn the dimension.
+        # `plugin install` compares the cluster's vectors with these; the service learns the dimension from them.
         self._known |= dict(zip((*PROBES, "a photo"), queries, strict=False))
 
     def embed_texts(self, texts: Sequence[str]) -> Vector:
@@ -159,13 +160,13 @@ def box(region: int) -> Box:
 
 
 def write(photo: int, vectors: Vector) -> WriteDocument:
-    """The document of one photo of the corpus, as ingest would write it."""
+    """The document of one photo of the corpus, as ingest writes it."""
     regions = [Region(box(number), vector, "tile" if number else "whole") for number, vector in enumerate(vectors)]
     return write_regions(photo, regions)
 
 
 def write_regions(photo: int, regions: Sequence[Region]) -> WriteDocument:
-    """The same for any regions; the first is the whole photo."""
+    """As `write`, for any regions; the first region is the whole photo."""
     name, whole = f"{photo}.jpg", regions[0].box
     file = PhotoFile(photo_id(photo), f"file:///photos/{name}", name, "/photos", f"{photo:064x}", 1_000_000)
     body = document(Photo(file, int(whole.x2), int(whole.y2)), regions, datetime.now(UTC))
@@ -181,7 +182,7 @@ def cluster() -> OpenSearch:
 
 
 class Indexed:
-    """The first photos of a corpus, indexed with sorce's default settings; `seconds` is the time of writing."""
+    """The first photos of a corpus, indexed with sorce's default settings. `seconds` is the time of writing."""
 
     def __init__(self, shape: Shape, photos: int) -> None:
         self.corpus, self.photos, self.client = corpus_of(shape), photos, cluster()
@@ -198,7 +199,7 @@ class Indexed:
         self._warm()
 
     def _settle(self) -> None:
-        """Waits until no merge runs: it would slow some searches and not others."""
+        """Waits until no merge runs: a merge would slow some searches and not others."""
         while self.stats()["merges"]["current"]:
             time.sleep(0.2)
 
@@ -208,7 +209,7 @@ class Indexed:
             searcher.search(SearchRequest([text(number % QUERIES)]))
 
     def merged(self) -> Indexed:
-        """A copy merged to one segment, as can be done with a complete index; its `seconds` include the merge."""
+        """A copy, merged to one segment, as a user can do with a complete index. Its `seconds` include the merge."""
         other = copy(self)
         other.name = f"{self.name}-merged"
         self._be_writable(False)
@@ -230,8 +231,8 @@ class Indexed:
         return ClientSearch(self.client, self.name, lambda _: known)
 
     def files(self) -> dict[str, int]:
-        """Bytes of the index's files by their kind, which Lucene names with three letters."""
-        # Not from `store`, which is up to ten seconds old.
+        """The bytes of the index's files by kind. The kind is Lucene's file ending of three letters."""
+        # Not from the statistic `store`, which is up to ten seconds old.
         sizes = self.stats()["segments"]["file_sizes"]
         return {kind: size["size_in_bytes"] for kind, size in sizes.items()}
 
@@ -242,12 +243,12 @@ class Indexed:
 
 
 def refuse_rejects(sent: Sent) -> None:
-    """Given to a `Writer`: synthetic photos are never rejected. Raises RuntimeError."""
+    """For a `Writer`: synthetic photos must never be rejected. Raises RuntimeError."""
     if sent.rejected:
         raise RuntimeError(f"a synthetic photo was not indexed: {sent.rejected[0]}")
 
 
 @cache
 def indexed(shape: Shape, photos: int) -> Indexed:
-    """The index, made once in a run."""
+    """The index, made once per run."""
     return Indexed(shape, photos)

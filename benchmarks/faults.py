@@ -1,4 +1,4 @@
-"""The damage that tests do to ingests, counted by kind: afterwards nothing is lost and nothing doubled."""
+"""Counts by kind the faults that the tests cause during ingests. After each fault nothing is lost or doubled."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[1]
 TESTS = ("test_killed.py", "test_faults.py", "test_pictures.py", "test_alias.py")
 
 KILLS, PICTURES = 20, 40
-"""At least so many must be tried."""
+"""The least numbers that must be tried."""
 
 REQUESTS = ("408", "429", "500", "502", "503", "504", "401", "403", "413 where large", "504 though written")
 CONNECTIONS = ("dropped before", "dropped after", "dropped half way", "half an answer", "a web page", "late", "slow")
@@ -28,7 +28,7 @@ FAULTS = (
 
 
 def measures() -> Iterator[Line]:
-    """Counts what the tests record as done. The tests themselves assert that nothing was lost."""
+    """Counts the faults that the tests record. The tests themselves assert that nothing was lost."""
     with TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
         command = [sys.executable, "-m", "pytest", "-q", f"--junitxml={report}", "-o", "junit_family=xunit1"]
@@ -50,7 +50,7 @@ def measures() -> Iterator[Line]:
 
 
 def counted(cases: Iterator[ElementTree.Element]) -> Iterator[Line]:
-    """The properties of the tests that passed; those of the same name are added up."""
+    """The properties of the tests that passed. Values of the same name are added up."""
     sums: Counter[str] = Counter()
     pictures: dict[str, list[str]] = {}
     for each in (one for case in cases for one in case.iter("property")):

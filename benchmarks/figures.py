@@ -1,4 +1,4 @@
-"""A line of the measures, and facts about the machine that it was measured on."""
+"""One line of the measures, and facts about the machine on which it was measured."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from joblib import cpu_count  # type: ignore[import-untyped]
 
 @dataclass(frozen=True)
 class Line:
-    """A figure with its bar, and whether it holds.
+    """A figure with its bar, and whether the bar is reached.
 
     `holds` is None where there is no bar; `figure` is None where it could not be measured.
     """
@@ -51,7 +51,7 @@ def exactly(name: str, figure: float, bar: float, note: str = "") -> Line:
 
 
 def machine() -> dict[str, Any]:
-    """What a reader needs to compare figures with those of another machine."""
+    """What a reader must know to compare the figures with those of another machine."""
     packages = ("torch", "torchvision", "transformers", "sentence-transformers", "opensearch-py", "numpy", "pillow")
     return {
         "cpu": _cpu(),

@@ -1,7 +1,7 @@
-"""300 rendered scenes that no training saw, indexed by each method: how well texts find photos, and at what cost.
+"""300 rendered scenes that were not used in training, indexed by each method: how well texts find photos, at what cost.
 
-The ranking is exact, in memory, over the vectors that were indexed. How far the graph differs from it is a line of its
-own. Settings were chosen on other scenes (`CHOOSING`) than those that are reported.
+The ranking is exact, in memory, over the vectors that were indexed. A line of its own says how far the graph differs
+from it. Settings were chosen on other scenes (`CHOOSING`) than those that are reported.
 """
 
 from __future__ import annotations
@@ -45,12 +45,12 @@ PLANS: Mapping[str, tuple[str, dict[str, Plain]]] = {
     "tiles, at most 800": ("tiles", {"max_regions": 800, "max_stored": 800}),
 }
 SIDES = (40, 65, 95, 131)
-"""Bounds of small, medium and large among the objects, in pixels of the longer side."""
+"""The bounds of small, medium and large objects, in pixels of the longer side."""
 
 
 @dataclass(frozen=True)
 class Scenes:
-    """Pictures, queries, which pictures are relevant (queries, pictures), the longest side of each query's object."""
+    """Pictures, queries, the relevant pictures (queries, pictures), and the longest side of each query's object."""
 
     pictures: tuple[Path, ...]
     queries: tuple[str, ...]
@@ -152,7 +152,7 @@ def in_memory(checkpoint: str, regions: str, those: Scenes) -> Sequence[Ranks]:
 
 
 def processors(client: OpenSearch) -> float:
-    """Seconds of CPU time so far: of this process, of its children that ended, and of the engine."""
+    """Seconds of CPU time so far: of this process, of its ended child processes, and of the engine."""
     nodes = client.nodes.stats(metric="process")["nodes"].values()
     theirs = float(sum(node["process"]["cpu"]["total_in_millis"] for node in nodes)) / 1000
     mine = os.times()
@@ -160,7 +160,7 @@ def processors(client: OpenSearch) -> float:
 
 
 def graph(name: str, client: OpenSearch, index: str, texts: Sequence[str]) -> Iterator[Line]:
-    """How many of a full scan's ten photos the default search finds, and whether it shows the same box in each."""
+    """How many of the ten photos of a full scan the default search finds, and whether it shows the same box in each."""
     search = ClientSearch(client, index, load_encoder)
     recall, same = [], []
     for text in texts:

@@ -1,4 +1,4 @@
-"""Ingest against the encoder alone on the same crops, for a model of production size and for `mini`.
+"""Ingest compared with the encoder alone on the same crops, for a model of production size and for `mini`.
 
 The encoder is sorce's own. `plain` compares it with the encoder that a plain loop would use.
 """
@@ -28,7 +28,7 @@ from sorce.pictures.loading import open_picture
 from training.scenes.bundled import FOLDER
 
 PHOTOS, MAX_REGIONS = 8, 40
-"""The default is up to 250 regions per photo: a round would last minutes."""
+"""The default is up to 250 regions per photo. With it, a round would take minutes."""
 ROUNDS = 7
 STAGES = ("decode", "encode", "write")
 
@@ -76,7 +76,7 @@ def timed(what: Callable[[], None]) -> float:
 
 
 def base(folder: Path) -> Path:
-    """Random weights: a picture tower of the size of google/siglip2-base-patch16-256, with the text tower of `mini`."""
+    """Random weights: a picture tower as large as google/siglip2-base-patch16-256's, and the text tower of `mini`."""
     mini = find("mini").place
     config = CLIPConfig.from_pretrained(mini)
     tower = {"hidden_size": 768, "intermediate_size": 3072, "num_hidden_layers": 12, "num_attention_heads": 12}

@@ -1,4 +1,4 @@
-"""The demo with everything cached: how long a newcomer waits the second time."""
+"""The demo with everything cached: how long a new user waits the second time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Latency and size as a corpus doubles, a curve fitted to them, and its forecast for up to ten million photos."""
+"""Latency and size while a corpus doubles, a curve fitted to them, and its forecast for up to ten million photos."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ SMALLEST, TIMES = 5_000, (1, 2, 4, 8)
 QUERIES = 300
 ROUNDS = 10
 SCANS = 20
-"""Queries by a full scan; fewer, as a scan takes many times as long."""
+"""Queries by full scan. They are fewer, since a scan takes many times as long."""
 
 SHARD_BYTES = 40e9
 """The largest shard; OpenSearch advises 10 to 50 GB."""
 
 IN_MEMORY = ("vec", "vex")
-"""Lucene's files of vectors and graphs: a search that finds them in memory does not wait for the disk."""
+"""The endings of Lucene's files of vectors and graphs. If they are in memory, a search does not wait for the disk."""
 
 FORESEEN = (10_000, 100_000, 1_000_000, 10_000_000)
 
 
 @dataclass(frozen=True)
 class Curve:
-    """Milliseconds = `smallest` + `doubling` * log2(photos / `base`), by least squares."""
+    """milliseconds = `smallest` + `doubling` * log2(photos / `base`), fitted by least squares."""
 
     smallest: float
     doubling: float

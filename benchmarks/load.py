@@ -1,4 +1,4 @@
-"""The encoder service under load: right and wrong requests at once, beside clients that never finish theirs."""
+"""The encoder service under load: valid and invalid requests at once, beside clients that never finish a request."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from sorce.plugin.cluster.endpoint import MOST_CHARACTERS
 
 CLIENTS, REQUESTS, STALLED = 64, 20, 50
 TEXTS, MANY = 12_800, 100
-"""Different texts, and texts of a large request: the first requests of all clients together overfill the queue."""
+"""How many different texts, and texts per large request: the clients' first requests together overfill the queue."""
 
 TRIES = 100
 SECONDS = 120
@@ -33,7 +33,7 @@ SERVE = ["serve", "--model", "mini", "--device", "cpu", "--port", "0"]
 
 @dataclass(frozen=True)
 class Asked:
-    """A request, and the status that it must get in the end."""
+    """A request, and the status that its last try must get."""
 
     body: bytes
     status: int
@@ -43,7 +43,7 @@ class Asked:
 
 @dataclass(frozen=True)
 class Answered:
-    """What came back: the statuses of all tries, and the last body. No status at all: it was lost."""
+    """The statuses of all tries, and the last body. Without any status, the answer was lost."""
 
     statuses: list[int]
     body: bytes = b""
@@ -58,7 +58,7 @@ def measures() -> Iterator[Line]:
     yield Line("load: requests", CLIENTS * REQUESTS, note=f"{CLIENTS} clients at once, {STALLED} more that dawdle")
     pairs = [pair for each in zip(asked, answered, strict=True) for pair in zip(*each, strict=True)]
     came = Counter(status for _, each in pairs for status in each.statuses)
-    # The first large requests of all clients together hold more texts than the queue: some must be refused.
+    # The first large requests of all clients together have more texts than the queue holds: some must be refused.
     full = came.pop(503, 0)
     yield at_least("load: answers 503, asked again", full, 1)
     for status, count in sorted(came.items()):
@@ -70,7 +70,7 @@ def measures() -> Iterator[Line]:
 
 
 def request(client: int, number: int) -> Asked:
-    """Of ten requests, two are large and four are wrong, each in another way."""
+    """Of ten requests, two are large, and four are invalid in different ways."""
     place, kind = client + CLIENTS * number, number % 10
     if kind in (0, 5):
         first = place * MANY
@@ -93,7 +93,7 @@ def text(number: int) -> str:
 
 
 def ask_all(url: str, requests: list[Asked]) -> list[Answered]:
-    """One client: one request after another; when the service is busy, again after the time that it says."""
+    """One client sends one request after another. When the service is busy, it tries again after the time stated."""
     with urllib3.PoolManager(retries=False, timeout=SECONDS) as pool:
         return [ask(pool, url, each) for each in requests]
 
@@ -113,7 +113,7 @@ def ask(pool: urllib3.PoolManager, url: str, asked: Asked) -> Answered:
 
 
 def are_right(pairs: list[tuple[Asked, Answered]]) -> int:
-    """How many got the right status, and for texts the right vectors."""
+    """How many requests got the right status, and for texts the right vectors."""
     wanted = load_encoder("mini", "cpu").embed_texts([text(number) for number in range(TEXTS)])
 
     def is_right(asked: Asked, answered: Answered) -> bool:
@@ -131,7 +131,7 @@ def are_right(pairs: list[tuple[Asked, Answered]]) -> int:
 
 @contextmanager
 def service() -> Iterator[str]:
-    """`sorce serve` as a process of its own; the address to ask."""
+    """Runs `sorce serve` as a process of its own, and yields its address."""
     command = [sys.executable, "-uc", "from sorce.cli import main; main()", *SERVE]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None

@@ -1,4 +1,4 @@
-"""`make measures`: prints a line for every figure, and writes all, with facts about the machine, into a file."""
+"""`make measures`: prints one line per figure, and writes all figures, with facts about the machine, into a file."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ MEASURES: Mapping[str, str] = {
     "queries": "queries",
     "peers": "peers",
 }
-"""The name of each, and the module beside this one whose `measures()` yields its lines."""
+"""For each name, the module beside this one whose `measures()` yields its lines."""
 
 
 @click.command()
@@ -54,7 +54,7 @@ def measures(names: tuple[str, ...], out: Path) -> None:
         for line in take():
             click.echo(str(line))
             taken.append(line)
-            # After each line, so that an interrupted run of an hour keeps its figures.
+            # Written after each line, so that an interrupted run of an hour keeps its figures.
             write(out, taken)
     hold, short = (sum(line.holds is verdict for line in taken) for verdict in (True, False))
     missing = sum(line.figure is None for line in taken)

@@ -1,4 +1,4 @@
-"""Memory of an ingest of 10,000 photos against one of 1,000: it must not grow with the number of photos."""
+"""Memory of an ingest of 10,000 photos compared with one of 1,000: it must not grow with the number of photos."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Measures of the regions method `objembed`: parity with the released code, array by array."""
+"""Measures of the regions method `objembed`: agreement with the released code, array by array."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from sorce.models.prompts.passes import text_states
 
 GOLDEN = Path(__file__).parents[1] / "tests/golden/objembed-tiny"
 PARITY = 1e-4
-# For each case: the photo, the fewest tokens, and which of its boxes in which order.
+# For each case: the photo, the smallest number of tokens, and which of its boxes in which order.
 CASES: Mapping[str, tuple[int, int, slice]] = {
     "small0": (0, 4, slice(None)),
     "small1": (1, 4, slice(None)),
@@ -38,7 +38,7 @@ SCORED = ("small0", "full0")
 
 
 def measures() -> Iterator[Line]:
-    """The largest deviation of each array from the released code's over all cases, in float32 on the CPU."""
+    """The largest deviation of each array from the released code's array over all cases, in float32 on the CPU."""
     parity = Parity()
     for name in CASES:
         parity.take(name)
@@ -102,7 +102,7 @@ class Parity:
             raise ValueError(f"{case}/{array} has shape {tuple(found.shape)}, not {expected.shape}")
         name = f"{prefix} {array}".strip()
         deviation = float(np.abs(np.asarray(found) - expected).max(initial=0))
-        # This form keeps a NaN.
+        # Written this way, a NaN is kept.
         self.worst[name] = deviation if not deviation <= self.worst[name] else self.worst[name]
         self.cases[name] += 1
 

@@ -1,4 +1,4 @@
-"""What a user would take instead of sorce: each keeps photos of several vectors, and is asked for the best ones."""
+"""The stores that a user could use instead of sorce: each keeps photos of several vectors, and returns the best."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 from sorce.mappings import Vector
 
 EFFORTS = (10, 20, 30, 40, 50, 75, 100, 125, 150, 200, 250, 300, 400, 500, 600, 800, 1000)
-"""How widely a graph is searched: the same steps for all stores that have one."""
+"""How widely a graph is searched: the same steps for all stores that have a graph."""
 
 CANDIDATES = 5 * SIZE
-"""Regions asked for where a store answers with regions: a photo may have several among the best ones."""
+"""How many regions to ask for where a store answers with regions: several of the best may be of one photo."""
 
 BATCH = 20_000
-"""Rows that one insert takes."""
+"""Rows per insert."""
 
 
 class Peer(ABC):
@@ -35,7 +35,7 @@ class Peer(ABC):
     says_region: bool
     efforts: Sequence[Any]
     is_grid = False
-    """Whether a later effort may be faster than an earlier one: then all are tried."""
+    """Whether a later effort may be faster than an earlier one. If so, all are tried."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -54,7 +54,7 @@ class Peer(ABC):
 
 
 class Lance(Peer):
-    """LanceDB with its IVF_PQ index, each code for 4 numbers: with its default of 16 it finds 80 % at any effort."""
+    """LanceDB with its IVF_PQ index, one code per 4 numbers. With its default of 16, it finds 80 % at any effort."""
 
     needs = "lancedb"
     column: str
@@ -62,14 +62,15 @@ class Lance(Peer):
     is_grid = True
     efforts = tuple((probes, refine) for probes in (10, 20, 40, 80) for refine in (1, 2, 4, 8, 16))
     """How many partitions are searched (`nprobes`), and how many times SIZE results are compared exactly
-    (`refine_factor`)."""
+    (`refine_factor`).
+    """
 
     @abstractmethod
     def columns(self, photos: int) -> dict[str, NDArray[np.intp]]:
         """The columns stored beside the vectors."""
 
     def vectors(self, flat: Any, photos: int) -> Any:  # noqa: ARG002
-        """The column of vectors, from all vectors one after another."""
+        """The column of vectors. `flat` has all vectors one after another."""
         return flat
 
     def fill(self, vectors: Vector) -> None:
@@ -117,7 +118,7 @@ class LanceRows(Lance):
 class Qdrant(Peer):
     name, needs, says_region = "Qdrant local", "qdrant_client", False
     efforts = (0,)
-    """It has no index: it compares with everything."""
+    """A store without an index: it compares with all vectors."""
 
     def fill(self, vectors: Vector) -> None:
         from qdrant_client import QdrantClient, models
@@ -157,7 +158,7 @@ class Milvus(Peer):
         while some := list(islice(rows, BATCH)):
             self._client.insert("regions", some)
         self._client.flush("regions")
-        # Last: rows that are added to a loaded collection are not in the graph, and are compared one by one.
+        # This comes last: rows added to a loaded collection are not in the graph, and are compared one by one.
         index = self._client.prepare_index_params()
         index.add_index("vec", index_type="HNSW", metric_type="IP", params={"M": 16, "efConstruction": 128})
         self._client.create_index("regions", index)

@@ -1,4 +1,4 @@
-"""The same corpus in the stores that a user would take instead of sorce: ingest, size, latency at equal recall.
+"""The same corpus in the stores that a user could use instead of sorce: ingest, size, latency at equal recall.
 
 Each store is set to the least effort that finds 95 % of the true photos. A store that never does is not compared.
 """
@@ -22,22 +22,22 @@ from sorce.plugin import SearchRequest
 
 RECALL = 0.95
 TUNING = 100
-"""Queries by which the effort is chosen."""
+"""Queries to choose the effort with."""
 
 ROUNDS = 5
 SLOW = 0.2
-"""Seconds above which a store answers too slowly for all queries."""
+"""A store that takes more seconds per query is too slow for all queries."""
 
 FEW = 50
 """Queries for a slow store."""
 
 MERGED = "sorce, merged"
 BARS = {LanceMultivector.name: 0.5, Milvus.name: 0.1}
-"""The most that sorce's time may be, as a multiple of the store's."""
+"""The greatest time allowed for sorce, as a multiple of the store's time."""
 
 
 class Sorce(Peer):
-    """sorce by the same rule as the others, over the index that the other measures search, or a copy of it."""
+    """sorce, measured by the same rule as the others, over the other measures' index or a copy of it."""
 
     needs, says_region = "sorce", True
     efforts = EFFORTS
@@ -67,7 +67,7 @@ def of(shape: Shape) -> Iterator[Line]:
     index = indexed(shape, shape.photos)
     corpus = index.corpus
     with tempfile.TemporaryDirectory() as folder:
-        # The others build their graph or partitions when all vectors are in. The like of it here is a merge.
+        # The other stores build their graph or partitions when all vectors are in. A merge is the equivalent here.
         merged = Sorce(Path(folder), MERGED, index.merged())
         efforts: dict[Peer, Any] = {}
         for each in (Sorce(Path(folder), "sorce", index), merged):
@@ -121,7 +121,7 @@ def facts(shape: Shape, peer: Peer, seconds: float, said: str) -> Iterator[Line]
 
 
 def least(peer: Peer, corpus: Corpus) -> tuple[Any, float]:
-    """The fastest effort that reaches RECALL, and its recall; if none does, the effort of the greatest recall."""
+    """The fastest effort that reaches RECALL, and its recall. If none does, the effort with the greatest recall."""
     taken = []
     for effort in peer.efforts:
         queries = corpus.queries[: FEW if is_slow(peer, corpus, effort) else TUNING]

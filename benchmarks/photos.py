@@ -1,4 +1,4 @@
-"""128 real photos: all are indexed, none rejected, memory does not grow, and nothing is done twice."""
+"""128 real photos: all are indexed, none is rejected, memory does not grow, and no work is done twice."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sorce.engine import running
 
 PHOTOS = Path(__file__).parents[2] / "shared/data/photos/images"
 ROUNDS = 8
-"""So many links to the same photos, for an ingest that is as many times as long."""
+"""The number of links to each photo. It makes the ingest as many times as long."""
 
 
 def measures() -> Iterator[Line]:
@@ -35,7 +35,7 @@ def measures() -> Iterator[Line]:
 
 
 def _growth(url: str) -> float:
-    """Peak memory of an ingest eight times as long, through links that make eight photos of each."""
+    """The growth of peak memory in an ingest eight times as long: each photo has eight links."""
     with TemporaryDirectory() as folder:
         for number in range(ROUNDS):
             (Path(folder) / str(number)).symlink_to(PHOTOS)
@@ -44,14 +44,14 @@ def _growth(url: str) -> float:
 
 
 def ingest(url: str, index: str, paths: list[str]) -> tuple[int, dict[str, Any]]:
-    """Exit code and report of `sorce ingest`."""
+    """The exit code and the report of `sorce ingest`."""
     done = subprocess.run(command(url, index, paths), capture_output=True, text=True, check=False)
     return done.returncode, json.loads(done.stdout)
 
 
 def peak(url: str, index: str, paths: list[str]) -> float:
-    """Peak memory of `sorce ingest` in bytes, as the system counts it."""
-    # In a process of its own, since the system keeps one maximum for all children.
+    """The peak memory of `sorce ingest` in bytes, as reported by the operating system."""
+    # In a process of its own, since the system keeps one maximum for all children of a process.
     script = "import resource, subprocess, sys; subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL); "
     script += "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
     done = subprocess.run(

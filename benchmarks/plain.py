@@ -1,4 +1,4 @@
-"""Ingest against the loop that one would write without sorce: the same scenes, each in a process of its own."""
+"""Ingest compared with a plain loop without sorce: the same scenes, each run in a process of its own."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def measures() -> Iterator[Line]:
         for picture in pictures:
             Path(folder, picture.name).symlink_to(picture)
         for number in range(ROUNDS):
-            # The second finds the engine warmer, so each is second in turn.
+            # The second one profits from a warm engine, so the order alternates.
             for way in (ours, plain) if number % 2 else (plain, ours):
                 way.append(by_plain_loop(url, number, folder) if way is plain else by_sorce(url, number, folder))
     ratios = [mine / theirs for mine, theirs in zip(ours, plain, strict=True)]
@@ -41,7 +41,7 @@ def measures() -> Iterator[Line]:
 
 
 def by_plain_loop(url: str, number: int, folder: str) -> float:
-    """Photos per second, without starting and loading the model."""
+    """Photos per second, without the time to start and to load the model."""
     report = said([sys.executable, str(PLAIN_LOOP), "--index", f"plain-{number}", "--url", url, folder])
     return float(report["photos"] / report["seconds"])
 

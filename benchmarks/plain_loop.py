@@ -77,7 +77,7 @@ def documents(
 
 
 def regions(width: int, height: int, min_object_size: float, max_regions: int, side: int) -> list[Box]:
-    """The boxes of `tiles`, or of `whole` where `max_regions` is 1."""
+    """The boxes of `tiles`, or of `whole` if `max_regions` is 1."""
     sheets = plan(width, height, min_object_size, max_regions, side) if max_regions > 1 else []
     return [Box(0, 0, width, height), *(box for sheet in sheets for box in sheet.boxes(width, height))]
 

@@ -1,4 +1,4 @@
-"""Ranking by product against numpy, and how many candidates the proof of its order needs.
+"""Ranking by product compared with numpy, and how many candidates the proof of its order needs.
 
 The corpus is synthetic: 1,500 photos of 20 objects, each with 5 overlapping proposals. The objects are of 400 concepts
 with Zipf frequencies, and a tighter proposal has a cleaner vector. Text vectors and pictures share a mean direction.
@@ -40,8 +40,9 @@ Numbers = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Corpus:
-    """`regions` (photos, regions, dimension) and `queries` are unit vectors; `quality` (photos, regions) lies in 0..1;
-    `homes` has for each query the photo of the object that it was made from."""
+    """`regions` (photos, regions, dimension) and `queries` are unit vectors; `quality` (photos, regions) is in 0..1.
+    `homes` has for each query the photo with the object that the query was made from.
+    """
 
     regions: Vector
     quality: Numbers
@@ -49,7 +50,7 @@ class Corpus:
     homes: NDArray[np.int64]
 
     def cosines(self, query: int) -> Numbers:
-        """The cosine of every region with a query, (photos, regions)."""
+        """The cosine of each region with a query, (photos, regions)."""
         found: Numbers = (self.regions @ self.queries[query]).astype(np.float64)
         return found
 
@@ -65,7 +66,7 @@ class Numbered(TextEncoder):
 
 
 class Counting(ClientSearch):
-    """Keeps the number of candidates of the last answer."""
+    """Records the number of candidates of the last answer."""
 
     k = 0
 
@@ -139,7 +140,7 @@ def _lines(i: int, corpus: Corpus) -> Iterator[bytes]:
 
 
 def ranked(client: OpenSearch, corpus: Corpus, recipe: Recipe, name: str) -> Iterator[Line]:
-    """Another scale and bias for the same index: nothing is indexed again."""
+    """Another scale and bias for the same index. Nothing is indexed again."""
     client.indices.put_mapping(index=INDEX, body={"_meta": {"sorce": {"recipe": recipe.to_meta()}}})
     search = Counting(client, INDEX, lambda _: Numbered(corpus.queries))
     wanted = [order(corpus, i, recipe) for i in range(QUERIES)]
@@ -159,7 +160,7 @@ def ranked(client: OpenSearch, corpus: Corpus, recipe: Recipe, name: str) -> Ite
 
 @dataclass(frozen=True)
 class Taken:
-    """One search: whether its order is that of numpy and proved, the candidates it took, and its milliseconds."""
+    """One search: whether its order is numpy's and proved, its number of candidates, and its milliseconds."""
 
     same: bool
     proved: bool
@@ -185,7 +186,7 @@ def taken(search: Counting, query: int, wanted: list[int], request: SearchReques
 
 
 def order(corpus: Corpus, query: int, recipe: Recipe) -> list[int]:
-    """The first photos by numpy, over all regions."""
+    """The first photos according to numpy, over all regions."""
     cosines, likeness = corpus.cosines(query), _likeness(recipe)
     best = (likeness(cosines) * corpus.quality).max(axis=1)
     return [int(photo) for photo in np.argsort(-best, kind="stable")[:SIZE]]

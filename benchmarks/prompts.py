@@ -1,4 +1,4 @@
-"""Measures of the regions method `prompts`: parity with the published code, and what the shared image saves."""
+"""Measures of the regions method `prompts`: agreement with the published code, and the gain from sharing the image."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def parity(folder: str, name: str) -> Line:
 
 
 def sharing() -> Iterator[Line]:
-    """One pass over the image with five prompts, against five full passes by transformers alone."""
+    """One pass over the image with five prompts, compared with five full passes by transformers alone."""
     with TemporaryDirectory() as temporary:
         folder = _checkpoint(Path(temporary) / "qwen2vl")
         model = RegionalPrompts(find(str(folder)), device="cpu")
@@ -79,7 +79,7 @@ def _vectors(model: RegionalPrompts, photos: list[Picture]) -> Vector:
 
 
 def _checkpoint(folder: Path) -> Path:
-    """A Qwen2-VL with random weights, so large that its passes take longer than the Python around them."""
+    """A Qwen2-VL with random weights, large enough that its passes take longer than the Python code around them."""
     shutil.copytree(GOLDEN / "qwen2vl", folder, ignore=shutil.ignore_patterns("config.json", "*.safetensors"))
     config: Any = AutoConfig.from_pretrained(GOLDEN / "qwen2vl")
     text, vision = config.text_config, config.vision_config

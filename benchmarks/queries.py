@@ -1,4 +1,4 @@
-"""Searches by sorce, encoded by client or server, against the bare request and against the usual nested k-NN."""
+"""Searches by sorce, with texts encoded by client or server, compared with the bare request and usual nested k-NN."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ ROUNDS = 10
 QUERIES = 300
 CLIENTS = (1, 4, 16)
 WIDTHS = range(100, 2001, 25)
-"""The values of ef_search to try, from the server's default on, until the usual query finds as much as sorce."""
+"""The values of ef_search to try, from the server's default up, until the usual query has sorce's recall."""
 
 SAME = 0.0005
 """Recalls that differ by less count as equal: 1 photo of 3,000."""
 
 AS_SHOWN = 1e-5
-"""How far a score may be from numpy's: float32 numbers are added in another order."""
+"""The greatest difference of a score from numpy's: float32 numbers are added in another order."""
 
 
 def measures() -> Iterator[Line]:
@@ -87,7 +87,7 @@ def timed(shape: Shape, asks: Mapping[str, Ask], usual: str) -> Iterator[Line]:
 
 
 def shown(shape: Shape, corpus: Corpus, found: Sequence[Sequence[Hit]]) -> Iterator[Line]:
-    """Whether each hit shows its photo's best region, and the score that numpy gives it."""
+    """Whether each hit shows its photo's best region, with the score that numpy computes for it."""
     boxes, scores = [], []
     for query, hits in enumerate(found):
         for hit, photo in zip(hits, numbers(hits), strict=True):
@@ -108,7 +108,7 @@ def asking(search: Searcher) -> Callable[[int], Sequence[Hit]]:
 
 
 def bare(index: Indexed) -> Ask:
-    """The client's request body, made beforehand and sent by urllib3 alone; the answer is not parsed."""
+    """The client's request body, made before and sent by urllib3 alone. The answer is not parsed."""
     server = version(index.client)
     bodies = [
         orjson.dumps(
@@ -130,7 +130,7 @@ def bare(index: Indexed) -> Ask:
 
 
 def encoding(url: str) -> Ask:
-    """The request that the cluster sends to the encoder, which only looks the vector up: the cost of encoding here."""
+    """The cluster's request to the encoder, which only looks the vector up: this is the cost of encoding here."""
     pool = urllib3.connection_from_url(url, maxsize=max(CLIENTS))
 
     def ask(query: int) -> bytes:
@@ -143,7 +143,7 @@ def encoding(url: str) -> Ask:
 
 
 def matched(index: Indexed, recall: float) -> tuple[Ask, int, float]:
-    """The usual query with the least ef_search that reaches this recall, that ef_search, and the recall it reaches."""
+    """The usual query with the least ef_search that reaches this recall; that ef_search; and the recall it reaches."""
     reached = 0.0
     for width in WIDTHS:
         ask = usual(index, width)
@@ -155,9 +155,9 @@ def matched(index: Indexed, recall: float) -> tuple[Ask, int, float]:
 
 
 def usual(index: Indexed, width: int) -> Callable[[int], Json]:
-    """Nested k-NN with inner_hits, as OpenSearch's documentation has it.
+    """Nested k-NN with inner_hits, as in OpenSearch's documentation.
 
-    It returns the same fields as sorce, also by doc values, and is serialised and sent as sorce's request is. With
+    It returns the same fields as sorce, also from doc values, and is serialised and sent as sorce's request is. With
     `_source`, or with vectors as lists, it would take longer.
     """
 

@@ -1,6 +1,7 @@
 """The gain by Querybank Normalisation: settings are chosen on some scenes, reported on others and on real photos.
 
-In memory, over the vectors that ingest would index. `mean` is a simpler method: the query less the bank's mean vector.
+It is computed in memory, over the vectors that ingest would index. `mean` is a simpler method: the query minus the
+bank's mean vector.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ CANDIDATES = (10, 100)
 
 @dataclass(frozen=True)
 class Set:
-    """Vectors of queries (queries, dimension) and of each picture's regions, and which pictures answer."""
+    """Vectors of queries (queries, dimension) and of each picture's regions, and the relevant pictures."""
 
     name: str
     queries: Vector
@@ -40,7 +41,7 @@ class Set:
     relevant: Relevant
 
     def scores(self, bank: Vector, temperature: float, weight: float) -> Scores:
-        """Of each query and picture, (queries, pictures)."""
+        """The score of each query for each picture, (queries, pictures)."""
         best = [
             (self.queries @ regions.T - weight * height(regions, bank, temperature)).max(axis=1)
             for regions in self.photos
@@ -85,7 +86,7 @@ def compared(bank: Vector, choosing: Set, reporting: Iterator[Set]) -> Iterator[
 
 
 def chosen(those: Set, bank: Vector) -> tuple[float, float]:
-    """The temperature and weight of the best retrieval mAP."""
+    """The temperature and weight with the best retrieval mAP."""
     return max(
         ((temperature, weight) for temperature in TEMPERATURES for weight in WEIGHTS),
         key=lambda way: mean_average_precision(those.places(bank, *way)),
@@ -99,7 +100,7 @@ def judged(name: str, places: Sequence[Ranks]) -> Iterator[Line]:
 
 
 def missed(those: Set, bank: Vector, k: int) -> Line:
-    """Queries whose first picture by the shipped method is not among the k candidates by cosine."""
+    """Queries whose first picture by the shipped method is not among the first k candidates by cosine."""
     plain = np.argsort(-those.scores(bank, inf, 0.0), axis=1)[:, :k]
     first = those.scores(bank, TEMPERATURE, 1.0).argmax(axis=1)
     share = float(np.mean([best not in row for best, row in zip(first, plain, strict=True)]))
@@ -108,7 +109,7 @@ def missed(those: Set, bank: Vector, k: int) -> Line:
 
 
 def height(regions: Vector, bank: Vector, temperature: float) -> Vector:
-    """The hubness of each region; at an infinite temperature it is the mean."""
+    """The hubness of each region. At an infinite temperature it is the mean."""
     return regions @ bank.mean(axis=0) if temperature == inf else hubness(regions, bank, temperature)
 
 

@@ -1,4 +1,4 @@
-"""What storing only the more distinct half of a photo's tiles costs and saves."""
+"""What it costs and saves to store only the more distinct half of a photo's tiles."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ Photos = Sequence[Sequence[Region]]
 def measures() -> Iterator[Line]:
     model = load_model("mini", "tiles", {"max_stored": MAX_REGIONS})
     found, asked = {"all": list[float](), "kept": list[float]()}, 0
-    # The number of stored tiles was chosen on neither of them.
+    # The number of stored tiles was not chosen on either of them.
     for styles in (UNSEEN, SEEN):
         those = scenes(REPORTING, styles)
         photos = [model.embed_photos([open_picture(picture)])[0] for picture in those.pictures]
@@ -65,7 +65,7 @@ def _vectors(photos: Photos) -> int:
 
 
 def _built(client: OpenSearch, body: dict[str, object], ways: dict[str, Photos]) -> Iterator[Line]:
-    """Bytes and seconds of an index of each, in interleaved rounds."""
+    """The bytes and seconds of an index of each, in alternating rounds."""
     seconds, size = {name: list[float]() for name in ways}, dict.fromkeys(ways, 0)
     for round_number in range(ROUNDS):
         for name in np.roll(list(ways), round_number).tolist():

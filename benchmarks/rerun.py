@@ -1,4 +1,4 @@
-"""Whether a second training of `mini`, done beforehand as its card says, gives much the same model."""
+"""Whether a second training of `mini`, done before as its model card says, gives a similar model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every shipped role tries every action on a secured OpenSearch: each is allowed or refused as it must be."""
+"""On a secured OpenSearch, users of every shipped role try every action: each is allowed or refused as it must be."""
 
 from __future__ import annotations
 
@@ -34,18 +34,18 @@ from training.scenes.bundled import FOLDER
 
 INDEX, ALIAS, OTHER, NEAR = "photos", "shelves", "diary", "photos-internal"
 OTHERS = (OTHER, NEAR)
-"""Indices that no role may use; the second has a name as long as those of an alias's indices."""
+"""Indices that no role may use. The second has a name as long as those of an alias's indices."""
 USERS = {"ingest": ("ingest",), "move": ("ingest", "alias"), "install": ("install",), "search": ("search",)}
-"""The roles of each user. The alias right is a role of its own, and only who moves aliases has it."""
+"""The roles of each user. The right to move aliases is a role of its own."""
 PLAIN_ALIAS, WRITE_ALIAS = "logs", "events"
-"""Aliases of another application's index: without a write index of its own, and with one."""
+"""Aliases of another application's index: one without a write index, one with it."""
 KEY = secrets.token_urlsafe()
 REQUEST = SearchRequest(["an umbrella"], ["a kite"], size=5)
 SECURITY = "/_plugins/_security/api"
 
 
 def owner(node: Node) -> Access:
-    """The access of a secured engine's owner, who may change users and roles."""
+    """Access as the owner of a secured engine, who may change users and roles."""
     assert node.security is not None
     folder = Path(node.security)
     return Access(str(folder / "ca.pem"), str(folder / "owner.pem"), str(folder / "owner.key"))
@@ -77,7 +77,7 @@ def model() -> Model[Any]:
 
 @cache
 def finer() -> Model[Any]:
-    """With other regions."""
+    """Another recipe: other regions."""
     return load_model("mini", "tiles", {"max_regions": 5})
 
 
@@ -104,7 +104,7 @@ def put(client: OpenSearch, path: str, body: Mapping[str, object]) -> None:
 
 @contextmanager
 def serving() -> Iterator[str]:
-    """The address of the encoder service, which wants a key."""
+    """The address of the encoder service, which requires a key."""
     socket = service.listen("127.0.0.1", 0, KEY)
     server = service.server(service.application(service.Served(model().recipe.model, model(), KEY)))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [socket]})
@@ -170,7 +170,7 @@ def asked(method: str, path: str, body: Mapping[str, object] | None = None) -> C
 
 
 def encode_elsewhere(client: OpenSearch) -> None:
-    """The cluster refuses this also to those who have the right: it calls trusted addresses only."""
+    """The cluster refuses this also to users who have the right: it calls trusted addresses only."""
     body = {"name": "mine", "function_name": "remote", "connector": CONNECTOR}
     try:
         client.transport.perform_request("POST", "/_plugins/_ml/models/_register", body=body)
@@ -184,7 +184,7 @@ def takes_alias(alias: str) -> Callable[[OpenSearch, Bench], object]:
 
 
 def refused_as_second(client: OpenSearch, bench: Bench) -> None:
-    """OpenSearch lets an alias have one write index, and answers 500 to a second."""
+    """OpenSearch allows one write index per alias, and answers 500 to a second one."""
     add = {"add": {"index": INDEX, "alias": WRITE_ALIAS, "is_write_index": True}}
     try:
         asked("POST", "/_aliases", {"actions": [add]})(client, bench)
@@ -200,7 +200,7 @@ Act = Callable[[OpenSearch, Bench], object]
 DOCUMENT = {"photo_id": "x", "regions": []}
 CONNECTOR = connector_body("mine", SEARCH, Endpoint("https://elsewhere.example/v1/embeddings", "mini"))
 ACTS: dict[str, tuple[Act, set[str]]] = {
-    # In this order: each action needs what the ones before have made.
+    # The order matters: each action needs what the actions before have made.
     "ingest": (lambda client, _: bring(client, INDEX), {"ingest", "move"}),
     "ingest behind an alias": (lambda client, _: bring_behind_alias(client, model), {"move"}),
     "ingest's prune": (lambda client, _: bring_and_prune(client), {"ingest", "move"}),
@@ -216,7 +216,7 @@ ACTS: dict[str, tuple[Act, set[str]]] = {
     "search where it has moved": (lambda client, _: search_there(client), {"install", "search"}),
     "write a document": (asked("PUT", f"/{INDEX}/_doc/x", DOCUMENT), {"ingest", "move"}),
     "delete a document": (
-        # The second user finds it gone.
+        # When the second user tries, it is already deleted.
         lambda client, _: client.delete(index=INDEX, id="x", ignore=404),
         {"ingest", "move"},
     ),
@@ -232,7 +232,7 @@ ACTS: dict[str, tuple[Act, set[str]]] = {
     ),
     "point another application's alias at the index": (takes_alias(PLAIN_ALIAS), {"move"}),
     "receive what others write to an alias that has its write index": (
-        # Refused in another way even to whom it is allowed.
+        # It is refused in another way even to users who have the right.
         lambda client, bench: refused_as_second(client, bench),
         {"move"},
     ),
@@ -268,7 +268,7 @@ ACTS: dict[str, tuple[Act, set[str]]] = {
 
 
 def refused(act: Act, user: str, there: Bench) -> str | None:
-    """The server's refusal; None if the user is allowed."""
+    """The server's refusal, or None if the user is allowed."""
     try:
         act(there.clients[user], there)
     except Exception as error:
@@ -287,7 +287,7 @@ def answer(error: BaseException | None) -> exceptions.TransportError | None:
 
 
 def order(allowed: set[str]) -> list[str]:
-    """The users that must be refused come first, so that they find nothing done."""
+    """Users that must be refused come first: for them nothing has been done yet."""
     return sorted(USERS, key=lambda name: name in allowed)
 
 

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 import numpy as np
 
 Ask = Callable[[int], object]
-"""Runs the query of this number."""
+"""Runs the query with this number."""
 
 
 @dataclass(frozen=True)
 class Latencies:
-    """Milliseconds of each query, a list per round."""
+    """The milliseconds of each query, one list per round."""
 
     rounds: Sequence[Sequence[float]]
 
@@ -28,16 +28,16 @@ class Latencies:
         return self.percentile(50)
 
     def over(self, other: Latencies) -> tuple[float, str]:
-        """The median over the rounds of the ratio of p50s, and the smallest and largest ratio in words."""
+        """The median over the rounds of the ratio of p50s. The smallest and largest ratio are given in words."""
         ratios = [np.median(mine) / np.median(theirs) for mine, theirs in zip(self.rounds, other.rounds, strict=True)]
         return float(statistics.median(ratios)), f"{len(ratios)} rounds from {min(ratios):.2f} to {max(ratios):.2f}"
 
 
 def latencies(asks: Mapping[str, Ask], queries: int, rounds: int, in_a_row: int = 1) -> dict[str, Latencies]:
-    """Each query is run by all ways, in random order, before the next one: so other load hits all of them alike.
+    """All ways run each query, in random order, before the next query. So other load affects all of them alike.
 
-    A round is `queries // rounds` queries. Ways that push one another out of the CPU's caches, as they would not in
-    real use, run several queries `in_a_row`.
+    A round is `queries // rounds` queries. Some ways evict one another's data from the CPU's caches, unlike in real
+    use. They run several queries `in_a_row`.
     """
     rng = np.random.default_rng(0)
     each = queries // rounds
@@ -60,7 +60,7 @@ def _milliseconds(ask: Ask, query: int) -> float:
 
 
 def throughput(asks: Mapping[str, Ask], queries: int, clients: int, rounds: int) -> dict[str, float]:
-    """Queries per second by `clients` at once: the median of the rounds."""
+    """Queries per second with `clients` clients at once: the median over the rounds."""
     taken = {name: list[float]() for name in asks}
     with ThreadPoolExecutor(clients) as pool:
         for number in range(rounds):

@@ -1,4 +1,4 @@
-"""`make demo`: the whole way once, on scenes that come along, in an OpenSearch of its own. Needs a checkout."""
+"""`make demo`: all steps once, on the bundled scenes, in an OpenSearch of its own. Needs a checkout."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from training.scenes.bundled import FOLDER, Question, questions
 
 SEED, QUESTIONS = 1, 12
 PICTURES = Path("demo-out")
-# Clusters of coarser patches than by default, which would take as long as all the rest.
+# Clusters of coarser patches than by default: the default takes as long as the rest of the demo.
 METHODS: Mapping[str, dict[str, Plain]] = {"whole": {}, "clusters": {"min_object_size": 0.05}, "tiles": {}}
 
 WHAT_NEXT = """
@@ -44,7 +44,7 @@ The same with your own photos:
 
 @dataclass(frozen=True)
 class Asked:
-    """How one question went: the right photo's rank by each method, and whether its box is on the thing."""
+    """The result of one question: the right photo's rank by each method, and whether its box is on the thing."""
 
     question: Question
     whole: int
@@ -63,7 +63,7 @@ class Asked:
 def demo() -> None:
     """Find small things in 40 rendered scenes, with one vector per photo, with clusters and with tiles."""
     started = time.monotonic()
-    shutil.rmtree(PICTURES, ignore_errors=True)  # an earlier run's, whose hits may have been others
+    shutil.rmtree(PICTURES, ignore_errors=True)  # pictures of an earlier run, which may show other hits
     with running(quick_start=True, say=say) as url:
         client = connect(url)
         for regions, parameters in METHODS.items():
@@ -81,7 +81,7 @@ def demo() -> None:
 
 @contextmanager
 def encoder_service() -> Iterator[str]:
-    """The address of `sorce serve --model mini`, here in a thread."""
+    """Runs `sorce serve --model mini` here in a thread, and yields its address."""
     socket = listen("127.0.0.1", 0, None)
     service = server(application(Served("mini", load_encoder("mini"), None)))
     thread = threading.Thread(target=service.run, kwargs={"sockets": [socket]})

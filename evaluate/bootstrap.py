@@ -12,12 +12,12 @@ ROUNDS = 1000
 SEED = 0
 LEVEL = 0.95
 MAX_DRAWS = 4_000_000
-"""Numbers of queries in memory at a time: 32 MB."""
+"""The greatest number of drawn query numbers in memory at once: 32 MB."""
 
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """The mean of `over` values, and the low and high end of its interval; None where there are no values."""
+    """The mean of `over` values, and the low and high end of its interval. All are None where there are no values."""
 
     name: str
     value: float | None
@@ -27,10 +27,10 @@ class Metric:
 
 
 def mean_over_queries(name: str, values: Sequence[ArrayLike]) -> Metric:
-    """The mean of all values, of which each query gives none, one or several.
+    """The mean of all values. Each query gives none, one or several.
 
-    The interval is by bootstrap: queries are drawn with replacement, not values. The draws depend on the number of
-    queries alone, so recipes are compared on the same draws.
+    The interval is by bootstrap: queries are drawn with replacement, not values. The draws depend only on the number of
+    queries, so that recipes are compared on the same draws.
     """
     parts = [np.atleast_1d(np.asarray(part, np.float64)) for part in values]
     sums, counts = np.array([part.sum() for part in parts]), np.array([len(part) for part in parts], np.float64)
@@ -43,9 +43,9 @@ def mean_over_queries(name: str, values: Sequence[ArrayLike]) -> Metric:
 
 
 def drawn_means(sums: NDArray[np.float64], counts: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The means of ROUNDS draws of queries with replacement; draws without any value are left out.
+    """The means of ROUNDS draws of queries with replacement. Draws without any value are left out.
 
-    `sums` and `counts` are (queries,): the sum of each query's values, and how many they are.
+    `sums` and `counts` are (queries,): the sum and the number of each query's values.
     """
     rng = np.random.default_rng(SEED)
     means, step = [], max(1, MAX_DRAWS // len(sums))

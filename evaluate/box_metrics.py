@@ -1,4 +1,4 @@
-"""Metrics of boxes, where the ground truth has some: how well the box shown fits the object, and recall by size."""
+"""Metrics of boxes, where the ground truth has boxes: how well the shown box fits the object, and recall by size."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ K = 10
 """The k of recall by size."""
 
 BOUNDS = (0.001, 0.003, 0.01, 0.05)
-"""Between the sizes of objects, as shares of the photo."""
+"""The limits between the size classes of objects, as shares of the photo."""
 
 SIZES = ("under 0.1 %", "of 0.1-0.3 %", "of 0.3-1 %", "of 1-5 %", "of 5 % or more")
 
 
 class BoxMetrics:
-    """Compares the box shown in a photo with the ground truth's boxes there; the one that fits best counts.
+    """Compares the shown box of a photo with the boxes of the ground truth there. The box that fits best counts.
 
-    There is a value for each photo of a query in which the ground truth has boxes. It is 0 for a photo that is not
-    indexed, as that one shows no box.
+    There is one value for each photo of a query in which the ground truth has boxes. A photo that is not indexed has
+    the value 0, since no box is shown.
     """
 
     def __init__(self) -> None:
@@ -35,7 +35,7 @@ class BoxMetrics:
         self._holds_object: list[NDArray[np.float64]] = []
 
     def add(self, query: LabelledQuery, hits: Sequence[Hit]) -> None:
-        """`hits` are those of the query's located photos that are indexed."""
+        """`hits` are the indexed photos among the query's located photos."""
         boxes = {hit.photo_id: hit.box for hit in hits}
         compared = [_compare(boxes.get(photo_id), query.answers[photo_id]) for photo_id in query.located]
         overlaps, on_object, holds_object = np.array(compared, np.float64).reshape(-1, 3).T
@@ -53,16 +53,16 @@ class BoxMetrics:
 
 
 class SizeMetrics:
-    """Recall by the size of the object; where a photo shows several, the largest counts.
+    """Recall by the size of the object. Where a photo shows several, the largest one counts.
 
-    Each relevant photo counts alone, as if the others were not there.
+    Each relevant photo is ranked alone, as if the other relevant photos were not there.
     """
 
     def __init__(self) -> None:
         self._found: list[dict[str, list[bool]]] = []
 
     def add(self, truth: GroundTruth, query: LabelledQuery, ranks: Ranks) -> None:
-        """`ranks` are those of the query's photos, each alone, in their order; there may be fewer than photos."""
+        """`ranks` are those of the query's photos, each ranked alone, in their order. There may be fewer of them."""
         found: dict[str, list[bool]] = defaultdict(list)
         for photo_id, rank in zip(query.answers, ranks, strict=False):
             share = truth.share(query, photo_id)
@@ -87,6 +87,6 @@ def _compare(box: Box | None, truth: Sequence[Box]) -> tuple[float, bool, bool]:
 
 
 def _inside(box: Box, other: Box) -> bool:
-    """Whether the box's centre is in the other."""
+    """Whether the box's centre is inside the other box."""
     x, y = (box.x1 + box.x2) / 2, (box.y1 + box.y2) / 2
     return other.x1 <= x < other.x2 and other.y1 <= y < other.y2

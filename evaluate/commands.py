@@ -35,7 +35,7 @@ DONE_WITH_REJECTS = 3
 
 @dataclass(frozen=True, slots=True)
 class ModelSetup:
-    """A model and a regions method as the command line names them."""
+    """A model and a regions method, as given on the command line."""
 
     model: str
     regions: str
@@ -44,7 +44,7 @@ class ModelSetup:
 
 
 def model_setups(models: Sequence[str], regions: Sequence[str]) -> list[ModelSetup]:
-    """Each model with each regions method, written `tiles` or `tiles:max_regions=90`. Raises ModelError."""
+    """Each model with each regions method, which is written `tiles` or `tiles:max_regions=90`. Raises ModelError."""
     found = []
     for model, each in product(dict.fromkeys(listed(models)), dict.fromkeys(listed(regions))):
         method, _, given = each.partition(":")
@@ -130,9 +130,9 @@ def evaluate(
 
 
 def _read(benchmark: str, folder: Path, truth: Path | None, drawings: Path | None) -> BenchmarkRun:
-    """Reads the label file, and prints its remarks. Raises GroundTruthError, SorceError."""
+    """Reads the label file and prints its remarks. Raises GroundTruthError, SorceError."""
     if drawings is not None:
-        # Before the run, which may take hours.
+        # Checked before the run, which may take hours.
         make_folder(drawings)
     run = BenchmarkRun.of(benchmark, folder, truth)
     for sentence in run.truth.remarks:
@@ -170,7 +170,7 @@ def _report(found: dict[str, object], results: Mapping[str, RecipeResult], out: 
 
 
 def _write(out: TextIO, text: str) -> None:
-    """Raises SorceError. It is flushed here, since click says nothing of an error when it closes the file."""
+    """Raises SorceError. The file is flushed here, since click reports no error when it closes a file."""
     try:
         out.write(text)
         out.flush()

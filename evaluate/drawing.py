@@ -1,4 +1,4 @@
-"""Found and missed queries of a benchmark as pictures: what came first, and what should have."""
+"""Pictures of found and missed queries of a benchmark: the photo that came first, and the photo that should have."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from sorce.evaluate.retrievers import Retriever
 from sorce.pictures.drawing import save
 
 MAX_DRAWN = 10
-"""Queries of each kind, spread evenly over the benchmark's."""
+"""Queries of each kind (found, missed), spread evenly over the benchmark's queries."""
 
 
 def draw(queries: Sequence[QueryResult], retriever: Retriever, folder: Path) -> None:
-    """Writes a folder per query below `finds` and `misses`; the boxes of the ground truth are white.
+    """Writes a folder per query below `finds` and `misses`. The boxes of the ground truth are white.
 
     Raises SorceError where the folder cannot be written to.
     """

@@ -1,4 +1,4 @@
-"""What a benchmark says: which pictures there are, what is asked, and which pictures answer it, and where."""
+"""The content of a benchmark: its pictures, its queries, and for each query the relevant pictures and boxes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sorce.mappings import Box
 from sorce.pictures.source import Source
 
 MAX_EXAMPLE = 300
-"""Characters of an example that are shown."""
+"""The greatest number of characters of an example that are shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +28,9 @@ class LabelledPicture:
 
 @dataclass(frozen=True, slots=True)
 class LabelledQuery:
-    """A text, and by photo_id the pictures that answer it, each with the boxes of what is asked for.
+    """A text, and by photo_id the relevant pictures, each with the boxes of the object asked for.
 
-    No boxes: the truth does not say where it is.
+    An empty list of boxes means that the ground truth does not say where the object is.
     """
 
     text: str
@@ -38,13 +38,13 @@ class LabelledQuery:
 
     @property
     def located(self) -> list[str]:
-        """The pictures in which the truth says where it is."""
+        """The relevant pictures for which the ground truth has boxes."""
         return [photo_id for photo_id, boxes in self.answers.items() if boxes]
 
 
 @dataclass(frozen=True, slots=True)
 class GroundTruth:
-    """`pictures` by photo_id; `remarks` are sentences about what was left out or mended, with counts."""
+    """`pictures` by photo_id; `remarks` are sentences about what was left out or corrected, with counts."""
 
     pictures: Mapping[str, LabelledPicture]
     queries: tuple[LabelledQuery, ...]
@@ -52,7 +52,7 @@ class GroundTruth:
 
     @classmethod
     def of(cls, pictures: Iterable[LabelledPicture], queries: Iterable[LabelledQuery], remarks: Remarks) -> GroundTruth:
-        """Raises GroundTruthError where nothing can be asked."""
+        """Raises GroundTruthError where there are no queries."""
         asked = tuple(queries)
         if not asked:
             why = "; ".join(remark.removesuffix(".") for remark in remarks.sentences())
@@ -60,13 +60,13 @@ class GroundTruth:
         return cls({picture.photo_id: picture for picture in pictures}, asked, remarks.sentences())
 
     def share(self, query: LabelledQuery, photo_id: str) -> float | None:
-        """Area of the largest object asked for, as a share of the picture's; None where it is not known."""
+        """The area of the largest object asked for, as a share of the picture's area; None where it is not known."""
         size, boxes = self.pictures[photo_id].size, query.answers[photo_id]
         return max(box.share_of(*size) for box in boxes) if size and boxes else None
 
 
 class Remarks:
-    """Counts what a reader left out or mended, so that nothing is dropped in silence."""
+    """Counts what a reader left out or corrected, so that nothing is dropped silently."""
 
     def __init__(self) -> None:
         self._counts: dict[str, int] = {}
@@ -82,7 +82,7 @@ class Remarks:
 
 
 def _printable(text: str) -> str:
-    """One line that any terminal can show: names in label files may hold control characters, or be very long."""
+    """One line that any terminal can show: names in label files may contain control characters, or be very long."""
     shown = "".join(
         each if each.isprintable() else each.encode("unicode_escape").decode() for each in text[:MAX_EXAMPLE]
     )

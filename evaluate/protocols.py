@@ -1,4 +1,4 @@
-"""The published evaluation protocols: what is asked, what counts as found, and what the metrics are called."""
+"""The published evaluation protocols: the queries, what counts as found, and the names of the metrics."""
 
 from __future__ import annotations
 
@@ -29,22 +29,22 @@ KS = (1, 5, 10)
 
 MAX_K = max(KS)
 PHOTOS = 50
-"""The papers call it mAP@50. It is always written out: in detection that name means an IoU of 0.5."""
+"""The papers call it mAP@50. The name is always written out: in detection, mAP@50 means an IoU of 0.5."""
 
 MAP = f"retrieval mAP over the first {PHOTOS} photos"
 
 DRAWN = 3
-"""The first hits of a query that are kept to be drawn."""
+"""The number of first hits of a query that are kept for drawing."""
 
 QueryProgress = Callable[[Sequence[LabelledQuery]], Iterable[LabelledQuery]]
-"""Passes the queries on one by one, and may show how far they are."""
+"""Passes the queries on one by one, and may show the progress."""
 
 
 @dataclass(frozen=True, slots=True)
 class QueryResult:
-    """A query with what is drawn of it: its first hits, and the best relevant photo if it is not among them.
+    """A query and its photos to draw: its first hits, and the best relevant photo if it is not among them.
 
-    `summary` says in words how well it went. Some queries are neither found nor missed.
+    `summary` says in words how good the result is. Some queries are neither found nor missed.
     """
 
     query: LabelledQuery
@@ -79,15 +79,15 @@ def recalls(name: str, found: Sequence[Ranks]) -> list[Metric]:
 def sorce_1k(truth: GroundTruth, retriever: Retriever, progress: QueryProgress) -> ProtocolResult:
     """SORCE-1K in both published forms (arXiv 2505.24441 with its code; ObjEmbed, arXiv 2602.01753, table 4).
 
-    In the first, each caption asks for one zoom among 3N pictures (easy 3x, medium 2x, hard the full picture), and the
-    two other zooms of its item are excluded. In the second, it asks among the N full pictures alone. Forms are named by
-    the number of pictures: as published, 3069 and 1023.
+    In the first form, each caption asks for one zoom among 3N pictures (easy 3x, medium 2x, hard the full picture). The
+    two other zooms of its item are excluded. In the second form, it asks among the N full pictures only. Forms are
+    named by the number of pictures: as published, 3069 and 1023.
     """
     forms = [truth.pictures[photo_id].name.split("/")[0] for photo_id in truth.queries[0].answers]
     zoomed = EASY in forms
     full_folder = next(each.source.folder for each in truth.pictures.values() if each.name.startswith(f"{FULL}/"))
     items = [list(query.answers) for query in truth.queries]
-    # All pictures, form by form, in the order of the captions.
+    # All pictures, form after form, in the order of the captions.
     columns = [photo_id for zooms in zip(*items, strict=True) for photo_id in zooms]
     result, by_zoom, full_only, similarities = ProtocolResult(), [], [], []
     boxes, sizes = BoxMetrics(), SizeMetrics()
@@ -115,7 +115,7 @@ def sorce_1k(truth: GroundTruth, retriever: Retriever, progress: QueryProgress) 
 
 
 def text_ranks(scores: Scores) -> list[Ranks]:
-    """For each picture the rank of its own text among all texts.
+    """For each picture, the rank of its own text among all texts.
 
     `scores` are (texts N, pictures N or 3N): the pictures of each form in the order of the texts. A picture that is not
     indexed has NaN in its column, and finds no text.
@@ -138,7 +138,7 @@ def classes(truth: GroundTruth, retriever: Retriever, progress: QueryProgress) -
         found.append(ranks)
         if query.located:
             boxes.add(query, retriever.locate(query.text, query.located))
-            # A search of its own: a deeper one would propose more candidates for the first 50, too.
+            # A separate search: a deeper one would propose more candidates for the first 50, too.
             deep = retriever.rank(query.text, MAX_K + len(relevant) - 1)
             sizes.add(truth, query, alone(ranks_in(_ids(deep), relevant)))
         result.queries.append(_query_result(query, hits, relevant, ranks))
@@ -152,7 +152,7 @@ def classes(truth: GroundTruth, retriever: Retriever, progress: QueryProgress) -
 
 
 def sorec(truth: GroundTruth, retriever: Retriever, progress: QueryProgress) -> ProtocolResult:
-    """Acc50, Acc75 and mAcc (SOREC, arXiv 2510.03701) of the box shown in the expression's own picture."""
+    """Acc50, Acc75 and mAcc (SOREC, arXiv 2510.03701) of the box that is shown in the expression's own picture."""
     result, boxes = ProtocolResult(), BoxMetrics()
     for query in progress(truth.queries):
         hits = retriever.locate(query.text, query.located)

@@ -1,4 +1,4 @@
-"""The results of several recipes: a table side by side, and as JSON."""
+"""The results of several recipes, as a table side by side and as JSON."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ COSTS = ("photos", "regions per photo", "index kB per photo", "ingest seconds pe
 
 
 def table(results: Mapping[str, RecipeResult]) -> str:
-    """A row for each metric, with its interval and the number of its values; a column for each recipe."""
+    """A row for each metric, with its interval and number of values; a column for each recipe."""
     metrics = [result.metrics for result in results.values()]
     rows = [["", "of", *results]]
     rows += [[each[0].name, f"{each[0].over:,}", *map(_with_interval, each)] for each in zip(*metrics, strict=True)]

@@ -1,4 +1,4 @@
-"""How a benchmark searches: through an index in OpenSearch, as a user would, or exactly, in memory."""
+"""How a benchmark searches: through an index in OpenSearch, as a user does, or exactly, in memory."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from sorce.plugin.query.asking import ask
 from sorce.plugin.query.search import ClientSearch
 
 BATCH = 1000
-"""Photos that one request names."""
+"""The number of photos that one request names."""
 
 TOO_MANY = (
     f"texts with more photos to rank than the {MAX_CANDIDATES:,} of a search, right ones beyond taken as not found"
@@ -38,25 +38,25 @@ TOO_MANY = (
 
 
 class Retriever(Protocol):
-    """Searches indexed pictures by text; `remarks` say what could not be answered in full."""
+    """Searches indexed pictures by text. `remarks` name the queries that could not be answered completely."""
 
     remarks: Remarks
 
     def rank(self, text: str, size: int, folder: str | None = None) -> list[Hit]:
-        """The first `size` photos, best first; those in this folder and below, if one is given."""
+        """The first `size` photos, best first. If a folder is given: only photos in it or below it."""
         ...
 
     def locate(self, text: str, photo_ids: Sequence[str]) -> list[Hit]:
-        """These photos, each with its best box for the text, in any order; photos that are not indexed are left out."""
+        """These photos, each with its best box for the text, in any order. Photos that are not indexed are left out."""
         ...
 
     def similarities(self, text: str, photo_ids: Sequence[str]) -> Scores:
-        """The similarity of each photo's best region, (photos,); NaN for photos that are not indexed."""
+        """The similarity of each photo's best region, (photos,), and NaN for photos that are not indexed."""
         ...
 
 
 class EncodedTexts(TextEncoder):
-    """An encoder of texts that are known beforehand and encoded once: a benchmark asks each several times."""
+    """An encoder of texts that are known in advance. Each is encoded once, though a benchmark asks it several times."""
 
     def __init__(self, model: TextEncoder, texts: Iterable[str]) -> None:
         self.texts = list(dict.fromkeys([texts] if isinstance(texts, str) else texts))
@@ -64,7 +64,7 @@ class EncodedTexts(TextEncoder):
         self._rows = {text: row for row, text in enumerate(self.texts)}
 
     def row(self, text: str) -> int:
-        """Where the text stands in `texts` and `vectors`."""
+        """The row of the text in `texts` and `vectors`."""
         return self._rows[text]
 
     def embed_texts(self, texts: Sequence[str]) -> Vector:
@@ -72,9 +72,9 @@ class EncodedTexts(TextEncoder):
 
 
 class OpenSearchRetriever:
-    """Searches an index in OpenSearch: ranks as a user's search does, with its defaults.
+    """Searches an index in OpenSearch. It ranks as a user's search does, with its defaults.
 
-    `locate` and `similarities` compare all regions of the photos. If `index` is an alias, its filter holds.
+    `locate` and `similarities` compare all regions of the photos. If `index` is an alias, its filter applies.
     """
 
     def __init__(self, client: OpenSearch, index: str, encoded: EncodedTexts) -> None:
@@ -109,7 +109,7 @@ class OpenSearchRetriever:
 class ScoredPhoto:
     """A photo with its best region for each text.
 
-    `width` and `height` are in pixels. `best` has a function for each text: from a similarity it makes the match.
+    `width` and `height` are in pixels. `best` has one function per text, which makes the match from a similarity.
     """
 
     source: Source
@@ -125,7 +125,7 @@ class ExactRetriever:
         self._encoded, self._photos, self._scores = encoded, photos, scores
         self._columns = {seen.source.photo_id: column for column, seen in enumerate(photos)}
         self.remarks = Remarks()
-        # With a type: numpy takes an empty list for numbers, and every picture may have been rejected.
+        # With a type: numpy makes an empty list an array of floats, and all pictures may have been rejected.
         self._folders = np.array([f"{seen.source.folder}/" for seen in photos], dtype=np.str_)
 
     def rank(self, text: str, size: int, folder: str | None = None) -> list[Hit]:
@@ -160,14 +160,14 @@ class ExactRetriever:
 def exact_retriever(
     model: Model[Any], encoded: EncodedTexts, sources: Iterable[Source], watch: Watch
 ) -> tuple[ExactRetriever, int]:
-    """Compares every region of every photo with every text; also gives the number of regions. No vector is kept."""
+    """Compares every region of every photo with every text; also returns the number of regions. Keeps no vector."""
     photos, scores, regions = [], [], 0
-    # Decoded apart, as in ingest: this process knows the cluster's password.
+    # Decoded in a separate process, as in ingest: this process knows the cluster's password.
     with closing(DecoderPool(DecodeLimits())) as decoders:
         for source in sources:
             try:
                 picture = decoders.picture(source.read(), source.name)
-                # Inside the try, as in ingest: a model refuses photos, too, such as one too narrow for its network.
+                # Inside the try, as in ingest: a model also rejects photos, such as one that is too narrow for it.
                 [found] = model.embed_photos([picture])
             except BadPhoto as error:
                 watch.rejected(Rejected(source.name, str(error)))
@@ -185,7 +185,7 @@ def exact_retriever(
 
 
 def empty_retriever(encoded: EncodedTexts) -> ExactRetriever:
-    """Finds nothing: every picture was rejected."""
+    """Finds nothing: all pictures were rejected."""
     return ExactRetriever(encoded, [], np.zeros((len(encoded.texts), 0)))
 
 
@@ -197,5 +197,5 @@ def _matches(regions: Sequence[Region], width: int, height: int) -> Mapping[int,
 
 
 def listed(texts: Sequence[str]) -> Sequence[str]:
-    """A single text or id is taken for a list of one, and not for a list of letters."""
+    """A single text or id becomes a list of one, not a list of its letters."""
     return [texts] if isinstance(texts, str) else texts

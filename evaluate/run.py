@@ -1,4 +1,4 @@
-"""A benchmark with one recipe: pictures are indexed in an index of the run's own, queries asked, metrics computed."""
+"""A benchmark with one recipe: pictures are indexed in an index of the run's own, and the metrics are computed."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ MERGE_TIMEOUT = 3600
 
 @dataclass(frozen=True, slots=True)
 class Benchmark:
-    """How the label file of a benchmark is read, and the protocol by which it is evaluated."""
+    """How the label file of a benchmark is read, and by which protocol it is evaluated."""
 
     read: Callable[[Path, Path | None], GroundTruth]
     protocol: protocols.EvaluationProtocol
@@ -48,9 +48,9 @@ BENCHMARKS: Mapping[str, Benchmark] = {
 
 @dataclass(frozen=True, slots=True)
 class IndexCost:
-    """What a recipe costs: photos, their regions, the seconds of the ingest, and the bytes of the index.
+    """The cost of a recipe: photos, their regions, the seconds of the ingest, and the bytes of the index.
 
-    `index_bytes` is None in memory; `index` is the index's name if it is kept.
+    `index_bytes` is None in memory. `index` is the index's name if it is kept.
     """
 
     photos: int
@@ -71,7 +71,7 @@ class RecipeResult:
     remarks: tuple[str, ...]
 
     def metric(self, name: str) -> Metric:
-        """The metric of this name. Raises KeyError, which says what there is."""
+        """The metric with this name. Raises KeyError, which lists the names that exist."""
         found = {each.name: each for each in self.metrics}
         if name not in found:
             raise KeyError(f"there is no metric '{name}'; there are {', '.join(found)}.")
@@ -79,7 +79,7 @@ class RecipeResult:
 
 
 class RunProgress(Progress):
-    """Shows how far the ingest is, and keeps the rejects."""
+    """Shows the progress of the ingest, and collects the rejected pictures."""
 
     def __init__(self, photos: int) -> None:
         super().__init__(photos, None, quiet=False)
@@ -92,9 +92,9 @@ class RunProgress(Progress):
 
 @dataclass(frozen=True, slots=True)
 class BenchmarkRun:
-    """A benchmark that recipes are evaluated on: in OpenSearch, or exactly in memory where there is no client.
+    """A benchmark on which recipes are evaluated: in OpenSearch, or exactly, in memory, if there is no client.
 
-    `keep` leaves the index in the cluster. `progress` passes the queries on, and may show how far they are.
+    `keep` leaves the index in the cluster. `progress` passes the queries on, and may show the progress.
     """
 
     benchmark: Benchmark
@@ -144,7 +144,7 @@ class BenchmarkRun:
             with progress:
                 report = ingest_photos(self.client, index, model, sources, watch=progress)
             if not report.new:
-                # An index is made with its first photo: there is none that could be searched.
+                # An index is made with its first photo. Without photos there is no index to search.
                 yield empty_retriever(encoded), IndexCost(0, 0, report.seconds)
                 return
             size = merged_size(self.client, index)
@@ -154,7 +154,7 @@ class BenchmarkRun:
 
 @contextmanager
 def index_of_its_own(client: OpenSearch, keep: bool) -> Iterator[str]:
-    """The name of a new index, which is removed at the end, also after an error, unless it is to be kept."""
+    """The name of a new index. It is removed at the end, also after an error, unless it is to be kept."""
     name = f"sorce-evaluate-{uuid.uuid4().hex[:12]}"
     try:
         yield name
@@ -164,10 +164,10 @@ def index_of_its_own(client: OpenSearch, keep: bool) -> Iterator[str]:
 
 
 def merged_size(client: OpenSearch, index: str) -> int:
-    """Bytes of the index, merged to one segment per shard: so recipes are compared, and not the luck of merging."""
+    """The bytes of the index, merged to one segment per shard. Otherwise the size would depend on random merges."""
     client.indices.forcemerge(index=index, params={"max_num_segments": 1, "request_timeout": MERGE_TIMEOUT})
     client.indices.refresh(index=index)
-    # Of its segments: the size in the index's statistics is up to 10 s old.
+    # The size of its segments, since the size in the index's statistics is up to 10 s old.
     shards = client.indices.segments(index=index)["indices"][index]["shards"].values()
     primaries = [copy for copies in shards for copy in copies if copy["routing"]["primary"]]
     return sum(

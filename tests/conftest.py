@@ -1,4 +1,4 @@
-"""What all tests share: a real OpenSearch of each line."""
+"""Fixtures for all tests: a real OpenSearch of each line."""
 
 import os
 from collections.abc import Iterator

@@ -1,1 +1,1 @@
-"""The published layouts of benchmarks: a folder and its label file, read into a GroundTruth."""
+"""Readers of the published benchmark layouts: from a folder and its label file to a GroundTruth."""

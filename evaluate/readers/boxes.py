@@ -1,4 +1,4 @@
-"""Boxes of the ground truth, checked against their pictures, and collected by class."""
+"""Boxes of the ground truth: checked against their pictures, and collected by class."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ OTHER_SHAPE = "pictures of another shape than the label file says, their boxes l
 ABSENT = "classes that no picture here shows, not asked for"
 
 BEYOND = 1.0
-"""So many pixels beyond the edge are rounding, and cut without a remark."""
+"""A box that exceeds the picture by at most this many pixels is due to rounding. It is cut without a remark."""
 
 
 class Boxes:
-    """Checks boxes. A box that cannot be used is left out, but its picture still shows the class."""
+    """Checks boxes. A box that cannot be used is left out, but its picture is still relevant to the class."""
 
     def __init__(self, remarks: Remarks) -> None:
         self._remarks = remarks
@@ -31,9 +31,9 @@ class Boxes:
     def within(
         self, picture: LabelledPicture, corners: Corners, place: str, stated: tuple[float, float] | None = None
     ) -> tuple[Box, ...]:
-        """The box in pixels of the picture, or nothing where it cannot be used.
+        """The box in pixels of the picture. There is none where the box cannot be used.
 
-        `corners` are in pixels of the width and height that the label file states for the picture, if it states any.
+        `corners` are in pixels of the width and height that the label file states for the picture, if it states them.
         Raises BadRow.
         """
         scale = self._scale(picture, stated)
@@ -68,10 +68,10 @@ class Boxes:
 
 
 def by_class(labels: Iterable[tuple[str, LabelledPicture, Sequence[Box]]]) -> list[LabelledQuery]:
-    """A query for each class name, in alphabetical order, from the boxes of a class in a picture."""
+    """A query for each class name, in alphabetical order, from the boxes of each class in each picture."""
     classes: dict[str, dict[str, tuple[Box, ...]]] = defaultdict(dict)
     for label, picture, boxes in labels:
-        # LVIS writes aerosol_can. A name of nothing but underscores stays as it is.
+        # LVIS writes aerosol_can. A name of underscores only stays as it is.
         shown = classes[label.replace("_", " ").strip() or label]
         shown[picture.photo_id] = (*shown.get(picture.photo_id, ()), *boxes)
     return [LabelledQuery(label, dict(classes[label])) for label in sorted(classes)]
@@ -80,6 +80,6 @@ def by_class(labels: Iterable[tuple[str, LabelledPicture, Sequence[Box]]]) -> li
 def remark_absent(
     names: Iterable[str], labels: Iterable[tuple[str, LabelledPicture, Sequence[Box]]], remarks: Remarks
 ) -> None:
-    """Remarks on the classes that no picture shows."""
+    """Adds remarks on the classes that no picture shows."""
     for name in sorted(set(names) - {label for label, _, _ in labels}):
         remarks.add(ABSENT, name)

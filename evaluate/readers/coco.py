@@ -1,4 +1,4 @@
-"""COCO's JSON, which LVIS and Objects365 share: `images`, `annotations` (boxes x, y, w, h) and `categories`."""
+"""COCO's JSON, also used by LVIS and Objects365: `images`, `annotations` (boxes x, y, w, h) and `categories`."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ Label = tuple[str, LabelledPicture, tuple[Box, ...]]
 
 @dataclass(frozen=True, slots=True)
 class Images:
-    """Which ids the label file lists; for those whose picture is here, the picture and the size stated for it."""
+    """The ids in the label file. For those whose picture is here, also the picture and the size stated for it."""
 
     listed: set[Identity]
     pictures: Mapping[Identity, tuple[LabelledPicture, tuple[float, float] | None]]
 
 
 def read(folder: Path, truth: Path | None = None) -> GroundTruth:
-    """Each category's name answered by the pictures that show it. Raises GroundTruthError."""
+    """A query for each category's name, with the pictures that show it. Raises GroundTruthError."""
     file = file_of(folder, truth, "*.json", "annotations/*.json")
     content, remarks = read_json(file), Remarks()
     categories, images, annotations = (
@@ -69,7 +69,7 @@ def read(folder: Path, truth: Path | None = None) -> GroundTruth:
 def _labels(
     row: Row, place: str, names: Mapping[Identity, str], images: Images, boxes: Boxes, remarks: Remarks
 ) -> list[Label]:
-    """The label of an annotation; none where its picture or class is left out. Raises BadRow."""
+    """The label of an annotation, or None where its picture or class is left out. Raises BadRow."""
     image, category = identity(row, "image_id"), identity(row, "category_id")
     if image not in images.listed or category not in names:
         is_stray = image not in images.listed
@@ -101,7 +101,7 @@ def _images(rows: Sequence[Any], pictures: Pictures, file: str, remarks: Remarks
         place = f"{file}, image {number}"
         with left_out(remarks, "images", place):
             key = identity(fields(row), "id")
-            # Before the name is read: annotations of a bad row are left out with it, and not taken for stray ones.
+            # Before the name is read, so that annotations of a bad row do not count as those of an unknown image.
             listed.add(key)
             named.append((key, _file_name(row), size(row, remarks, place)))
     shared = _shared(((key, name) for key, name, _ in named), SHARED, remarks)
@@ -118,7 +118,7 @@ def _images(rows: Sequence[Any], pictures: Pictures, file: str, remarks: Remarks
 
 
 def _file_name(row: Row) -> str:
-    """LVIS gives an address only, which ends in folder and file. Raises BadRow."""
+    """The picture's file name. LVIS gives only an address, which ends in folder and file name. Raises BadRow."""
     if row.get("file_name") is not None:
         return text(row, "file_name")
     if row.get("coco_url") is None:
@@ -130,7 +130,7 @@ def _file_name(row: Row) -> str:
 
 
 def _shared(named: Iterable[tuple[Identity, str]], why: str, remarks: Remarks) -> set[Identity]:
-    """The ids that stand for several names."""
+    """The ids that are used for several names."""
     names: dict[Identity, dict[str, None]] = defaultdict(dict)
     for key, name in named:
         names[key][name] = None

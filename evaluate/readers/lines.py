@@ -15,7 +15,7 @@ REPEATED = "lines whose picture an earlier line has, their objects taken togethe
 
 
 def read(folder: Path, truth: Path | None = None) -> GroundTruth:
-    """Each class name answered by the pictures that show it. Raises GroundTruthError."""
+    """A query for each class name, with the pictures that show it. Raises GroundTruthError."""
     remarks = Remarks()
     reader = _Reader(Pictures(folder, remarks), Boxes(remarks), remarks)
     for place, row in json_lines(file_of(folder, truth, "labels.jsonl", "*.jsonl"), remarks):
@@ -27,7 +27,7 @@ def read(folder: Path, truth: Path | None = None) -> GroundTruth:
 
 
 class _Reader:
-    """What the lines so far have said: class names, the pictures that are here, and what each shows."""
+    """The content of the lines read so far: class names, the pictures that are here, and what each shows."""
 
     def __init__(self, pictures: Pictures, boxes: Boxes, remarks: Remarks) -> None:
         self.pictures, self._boxes, self._remarks = pictures, boxes, remarks

@@ -1,4 +1,4 @@
-"""The pictures of a benchmark: found by the names that its label file gives them."""
+"""The pictures of a benchmark, found by the names in its label file."""
 
 from __future__ import annotations
 
@@ -49,18 +49,18 @@ class Pictures:
         return (self._picture(name) for name in self._sources)
 
     def at(self, name: str) -> LabelledPicture | None:
-        """The picture with exactly this path below the folder; a missing one is remarked on."""
+        """The picture with exactly this path below the folder. A missing one adds a remark."""
         return self._one_of(self._at(name), name)
 
     def find(self, name: str) -> LabelledPicture | None:
-        """The picture whose path ends most like the name: benchmarks are unpacked in many ways.
+        """The picture whose path shares the most parts with the name, from the end: folders may differ after unpacking.
 
-        A missing one is remarked on, and a name that fits several pictures equally well.
+        A missing picture adds a remark, and so does a name that fits several pictures equally well.
         """
         return self._one_of(self._at(name) or self._most_alike(name), name)
 
     def remark_unnamed(self) -> None:
-        """Remarks on the pictures that nobody has asked for."""
+        """Adds remarks on the pictures that the label file has not named."""
         for name in self._sources:
             if name not in self._found:
                 self._remarks.add(UNNAMED, name)
@@ -75,7 +75,7 @@ class Pictures:
         return []
 
     def _most_alike(self, name: str) -> list[str]:
-        """The pictures with this file name that share most parts of the path with it, from the end."""
+        """The pictures with this file name whose paths share the most parts with it, counted from the end."""
         for path in spellings(name):
             wanted = PurePosixPath(composed(path)).parts[::-1]
             same = self._file_names.get(wanted[0], []) if wanted else []
@@ -105,16 +105,16 @@ class Pictures:
 
 
 def _common(parts: Sequence[str], others: Sequence[str]) -> int:
-    """How many parts at the beginning are the same."""
+    """How many parts at the beginning are equal."""
     return len(list(takewhile(lambda pair: pair[0] == pair[1], zip(parts, others, strict=False))))
 
 
 def upright_size(file: Path) -> tuple[int, int]:
-    """Width and height as a person sees the picture, from its header alone. Raises BadPhoto."""
+    """Width and height of the picture after EXIF's rotation, from its header alone. Raises BadPhoto."""
     try:
         with file.open("rb") as stream, opened(stream) as image:
             width, height = image.size
-            # EXIF's turns by a quarter.
+            # EXIF's orientations with a quarter turn.
             return (height, width) if orientation(image) in (5, 6, 7, 8) else (width, height)
     except OSError as error:
         raise BadPhoto(str(error)) from error

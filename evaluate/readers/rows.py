@@ -1,4 +1,4 @@
-"""Values of a row, checked one by one, so that a bad row is left out with its place and the others count."""
+"""Checks the values of a row one by one. A bad row is left out and its place is reported; the other rows count."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ BAD_SIZE = "pictures whose 'width' or 'height' is no positive number, their boxe
 
 
 class BadRow(Exception):
-    """A row that cannot be used. The message follows the kind of row: "annotations", "that have no 'bbox'"."""
+    """A row that cannot be used. Its message follows the kind of row: "annotations", "that have no 'bbox'"."""
 
 
 @contextmanager
 def left_out(remarks: Remarks, rows: str, place: str) -> Iterator[None]:
-    """Counts a row that turns out bad, under its kind (`annotations`), and goes on behind the block."""
+    """Counts a row that turns out to be bad under its kind (`annotations`), and continues after the block."""
     try:
         yield
     except BadRow as error:
@@ -34,7 +34,7 @@ def left_out(remarks: Remarks, rows: str, place: str) -> Iterator[None]:
 
 
 def rows_of(content: Any, key: str, what: str) -> list[Any]:
-    """A list of the label file; `what` names the file. Raises GroundTruthError where there is none."""
+    """A list of the label file. `what` names the file. Raises GroundTruthError where there is no list."""
     rows = content.get(key) if isinstance(content, Mapping) else None
     if not isinstance(rows, list):
         raise GroundTruthError(f"{what} has no list '{key}'; name another label file with --truth FILE.")
@@ -57,7 +57,7 @@ def text(row: Row, key: str) -> str:
 
 
 def valid_text(found: str, whose: str) -> str:
-    """The text, if it is neither blank nor broken Unicode. Raises BadRow."""
+    """The text, unless it is blank or broken Unicode. Raises BadRow."""
     if not found.strip():
         raise BadRow(f"{whose} is blank")
     try:
@@ -73,14 +73,14 @@ def query_text(row: Row, key: str) -> str:
 
 
 def searchable(found: str, whose: str) -> str:
-    """The text, if it is not longer than a search takes. Raises BadRow."""
+    """The text, unless it is too long for a search. Raises BadRow."""
     if len(found) > MOST_CHARACTERS:
         raise BadRow(f"{whose} is longer than {MOST_CHARACTERS:,} characters")
     return found
 
 
 def class_name(row: Row, key: str) -> str:
-    """The name of a class, which some files write as a whole number. Raises BadRow."""
+    """The name of a class. Some files write it as a whole number. Raises BadRow."""
     found = _present(row, key)
     if isinstance(found, int) and not isinstance(found, bool):
         return str(found)
@@ -90,7 +90,7 @@ def class_name(row: Row, key: str) -> str:
 def identity(row: Row, key: str) -> Identity:
     """An id: a number or a text. Raises BadRow."""
     found = _present(row, key)
-    # As a key of a dict, True would be 1, and NaN is no key that can be found again.
+    # As keys of a dict, True would equal 1, and NaN could not be found again.
     if isinstance(found, bool) or not isinstance(found, (str, int, float)) or found != found:
         raise BadRow(f"whose '{key}' is neither a number nor a text")
     return found
@@ -105,18 +105,18 @@ def items(row: Row, key: str) -> list[Any]:
 
 
 def box_of_size(value: Any, key: str) -> Corners:
-    """The corners of a box of x, y, width, height. Raises BadRow."""
+    """The corners of a box given as x, y, width, height. Raises BadRow."""
     x, y, width, height = _four_numbers(value, key)
     return checked((x, y, x + width, y + height), key)
 
 
 def box_of_corners(value: Any, key: str) -> Corners:
-    """The corners of a box of x1, y1, x2, y2. Raises BadRow."""
+    """The corners of a box given as x1, y1, x2, y2. Raises BadRow."""
     return checked(_four_numbers(value, key), key)
 
 
 def checked(corners: Corners, key: str) -> Corners:
-    """Corners in the right order, which may enclose no area. Raises BadRow."""
+    """The corners, which must be in the right order but may enclose no area. Raises BadRow."""
     x1, y1, x2, y2 = corners
     if not all(map(math.isfinite, corners)):
         raise BadRow(f"whose '{key}' is not four finite numbers")
@@ -126,7 +126,7 @@ def checked(corners: Corners, key: str) -> Corners:
 
 
 def size(row: Row, remarks: Remarks, place: str) -> tuple[float, float] | None:
-    """The width and height that the row gives its picture; None where it gives none, or none that can be used."""
+    """The picture's width and height in the row; None where they are missing or cannot be used."""
     if "width" not in row and "height" not in row:
         return None
     width, height = _finite(row.get("width")), _finite(row.get("height"))
@@ -156,7 +156,7 @@ def _four_numbers(value: Any, key: str) -> Corners:
 
 
 def _finite(value: Any) -> float | None:
-    """A number of JSON as a float; None for anything else, also for true, NaN and what no float can hold."""
+    """A JSON number as a float. None for all else, also for true, NaN and numbers too large for a float."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
     try:

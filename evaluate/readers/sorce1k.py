@@ -1,7 +1,7 @@
 """SORCE-1K (arXiv 2505.24441): `dataset.jsonl` beside the folders `full_res`, `zoom_2x` and `zoom_3x`.
 
-Lines are `{"image", "caption", "bbox": [[x, y, w, h], ...]}`, boxes in pixels of full_res; the three folders hold
-pictures of the same names.
+Lines are `{"image", "caption", "bbox": [[x, y, w, h], ...]}`, with boxes in pixels of full_res. The three folders
+contain pictures of the same names.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from sorce.mappings import Box
 
 FULL, MEDIUM, EASY = "full_res", "zoom_2x", "zoom_3x"
 MIN_SIDE = 4.0
-"""Of a square of the box's area, in pixels: the published file has a box of 1.9."""
+"""The least side of a square with the box's area, in pixels. The published file has a box of 1.9."""
 
 REPEATED = "lines whose picture an earlier line has, left out"
 INCOMPLETE = "captions left out because one of their pictures is missing"
@@ -29,7 +29,7 @@ NO_ZOOMS = f"no folders {MEDIUM} and {EASY}, so that only the form with {FULL} i
 
 
 def read(folder: Path, truth: Path | None = None) -> GroundTruth:
-    """Each caption answered by its pictures in the order full_res, zoom_2x, zoom_3x (if these folders are there).
+    """A query for each caption, with its pictures in the order full_res, zoom_2x, zoom_3x (if these folders exist).
 
     Pictures are named `full_res/sa_1.jpg`. Raises GroundTruthError.
     """
@@ -54,7 +54,7 @@ def read(folder: Path, truth: Path | None = None) -> GroundTruth:
 
 
 def _rows(file: Path, remarks: Remarks) -> Iterator[tuple[str, Row, str, str]]:
-    """The place of each line, itself, its picture's name and its caption."""
+    """For each line: its place, its content, its picture's name and its caption."""
     seen: set[str] = set()
     for place, line in json_lines(file, remarks):
         with left_out(remarks, "lines", place):
@@ -68,7 +68,7 @@ def _rows(file: Path, remarks: Remarks) -> Iterator[tuple[str, Row, str, str]]:
 
 
 def _boxes(rows: Any, picture: LabelledPicture, place: str, boxes: Boxes, remarks: Remarks) -> tuple[Box, ...]:
-    """Boxes that cannot be used are left out alone: the caption still counts for retrieval."""
+    """Only the boxes that cannot be used are left out: the caption still counts for retrieval."""
     found: list[Box] = []
     for number, row in enumerate(_list_of_boxes(rows, place, remarks), 1):
         with left_out(remarks, "boxes", f"{place}, box {number}"):
@@ -84,7 +84,7 @@ def _boxes(rows: Any, picture: LabelledPicture, place: str, boxes: Boxes, remark
 
 
 def _list_of_boxes(rows: Any, place: str, remarks: Remarks) -> list[Any]:
-    """What may be boxes; a single box may stand without the list round it."""
+    """The list of possible boxes. A single box may be written without the list around it."""
     if rows is None:
         return []
     if not isinstance(rows, list):

@@ -1,4 +1,4 @@
-"""SOREC (arXiv 2510.03701): a JSON list of `{"image", "bbox": [x, y, w, h], "ref", "id"}`, a box per expression."""
+"""SOREC (arXiv 2510.03701): a JSON list of `{"image", "bbox": [x, y, w, h], "ref", "id"}`, one box per expression."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ NOT_ASKED = "expressions left out because their picture is missing or their box 
 
 
 def read(folder: Path, truth: Path | None = None) -> GroundTruth:
-    """Each expression answered by one picture and one box. Raises GroundTruthError."""
+    """A query for each expression, with one picture and one box. Raises GroundTruthError."""
     file = file_of(folder, truth, "*.json")
     content, remarks = read_json(file), Remarks()
     if not isinstance(content, list):

@@ -1,4 +1,4 @@
-"""Label files as text: found in the folder, decoded, and split into JSON or lines, each with its place."""
+"""The text of label files: the file is found, decoded, and split into JSON or lines, each with its place."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 from sorce.errors import GroundTruthError
 from sorce.evaluate.ground_truth import Remarks
 
-# UTF-32 first: its mark begins with that of UTF-16.
+# UTF-32 comes first: its byte order mark begins with that of UTF-16.
 BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF32_LE, "utf-32"),
     (codecs.BOM_UTF32_BE, "utf-32"),
@@ -42,17 +42,17 @@ def file_of(folder: Path, given: Path | None, *patterns: str) -> Path:
 
 
 def decode(content: bytes) -> str:
-    """The text, without its byte order mark. Raises ValueError where it is no text.
+    """The text, without its byte order mark. Raises ValueError where the bytes are no text.
 
     The encoding is UTF-8 unless a byte order mark says otherwise. Bytes that are not UTF-8 become lone surrogates, so
-    that they cost only the row that they are in.
+    that only their own row is left out.
     """
     encoding = next((encoding for mark, encoding in BYTE_ORDER_MARKS if content.startswith(mark)), "utf-8")
     try:
         text = content.decode(encoding, "surrogateescape" if encoding.startswith("utf-8") else "strict")
     except UnicodeDecodeError:
         raise ValueError(f"is not the {encoding.upper()} that its first bytes announce; save it as UTF-8") from None
-    # Single ones are damage, and cost the row that they are in.
+    # Single bad bytes are damage: only their own row is left out.
     if 4 * text.count("\0") > len(text):
         raise ValueError("holds zero bytes, as UTF-16 without a byte order mark does; save it as UTF-8")
     return text
@@ -69,12 +69,12 @@ def read_text(file: Path) -> str:
 
 
 def lines_of(text: str) -> list[str]:
-    """Split at line ends only: str.splitlines also splits at characters that may stand inside a JSON text (U+2028)."""
+    """Splits at line ends only. str.splitlines also splits at characters that JSON text may contain (U+2028)."""
     return _LINE_END.split(text)
 
 
 def read_json(file: Path) -> Any:
-    """Raises GroundTruthError, which says at which line and column the JSON is wrong."""
+    """Raises GroundTruthError with the line and column of the JSON error."""
     text = read_text(file)
     if not text.strip():
         raise GroundTruthError(f"'{file}' is empty; name another label file with --truth FILE.")
@@ -89,7 +89,7 @@ def read_json(file: Path) -> Any:
 
 
 def json_lines(file: Path, remarks: Remarks) -> Iterator[tuple[str, Any]]:
-    """Each line that is valid JSON, with its place for messages; others are remarked on. Raises GroundTruthError."""
+    """Each line that is valid JSON, with its place for messages; others add a remark. Raises GroundTruthError."""
     for number, line in enumerate(lines_of(read_text(file)), 1):
         if not line.strip():
             continue
@@ -103,7 +103,7 @@ def json_lines(file: Path, remarks: Remarks) -> Iterator[tuple[str, Any]]:
 
 
 def _parse(text: str) -> Any:
-    """Raises ValueError, also for what is nested too deeply."""
+    """Raises ValueError, also where the nesting is too deep."""
     try:
         return json.loads(text)
     except RecursionError:
@@ -112,7 +112,7 @@ def _parse(text: str) -> Any:
 
 def _is_trailing_comma(error: json.JSONDecodeError) -> bool:
     before, after = error.doc[: error.pos].rstrip(), error.doc[error.pos :].lstrip()
-    # Python 3.13 reports the place of the comma, older versions what comes after it.
+    # Python 3.13 reports the place of the comma, older versions the place after it.
     if after.startswith(","):
         after = after[1:].lstrip()
         return after[:1] in ("}", "]") and bool(after)

@@ -1,9 +1,9 @@
-"""YOLO's text: a `.txt` per picture, a row per object, with numbers as shares of the picture's width and height.
+"""YOLO's text format: a `.txt` per picture, a row per object. Numbers are shares of the picture's width and height.
 
-Rows are `class x y w h` (x and y: the middle of the box), polygons `class x1 y1 x2 y2 ...` of at least three points
-(segments, and oriented boxes of four), or poses: a box, then key points, where `kpt_shape` of `data.yaml` says so.
-A label file lies beside its picture, or in the folder `labels` where the picture is in `images`. The names of the
-classes come from `data.yaml` (`names`, a list or a mapping) or from a text, a name a line.
+Rows are `class x y w h` (x and y: the middle of the box), or polygons `class x1 y1 x2 y2 ...` of at least three points
+(segments, and oriented boxes of four). They are poses (a box, then key points) where `kpt_shape` of `data.yaml` says
+so. A label file is beside its picture, or in the folder `labels` if the picture is in `images`. The names of the
+classes are in `data.yaml` (`names`, a list or a mapping), or in a text file with one name per line.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ STRAY = "label files without their picture, left out"
 NAMELESS = "objects of a class without a name, left out"
 
 HEAD = 1 << 16
-"""Bytes of a text that tell whether it holds labels; a multiple of 4, so that no character of UTF-32 is cut."""
+"""How many bytes of a text are read to see if it has labels. A multiple of 4, so that no UTF-32 character is cut."""
 
 
 def read(folder: Path, truth: Path | None = None) -> GroundTruth:
-    """Each class name answered by the pictures that show it; `truth` is the file of names. Raises GroundTruthError."""
+    """A query for each class name, with the pictures that show it. `truth` has the names. Raises GroundTruthError."""
     remarks = Remarks()
     classes = read_classes(file_of(folder, truth, "data.yaml", "*.yaml", "*.yml", "classes.txt", "*.names"), remarks)
     reader = _Reader(classes, Boxes(remarks), remarks)
@@ -61,7 +61,7 @@ class _Object:
 
 
 class _Reader:
-    """What the label files so far have said."""
+    """The content of the label files read so far."""
 
     def __init__(self, classes: Classes, boxes: Boxes, remarks: Remarks) -> None:
         self._classes, self._boxes, self._remarks = classes, boxes, remarks
@@ -86,7 +86,7 @@ class _Reader:
             self._remarks.add(NAMELESS, f"{row.number} in {place}")
             return
         shown: tuple[Box, ...] = ()
-        # A picture that cannot be opened has no size to multiply with; that it should be found is still true.
+        # If a picture cannot be opened, its box in pixels is unknown. But the picture is still relevant to the class.
         if picture.size is not None:
             (width, height), (x1, y1, x2, y2) = picture.size, row.corners
             shown = self._boxes.within(picture, (x1 * width, y1 * height, x2 * width, y2 * height), place)
@@ -107,7 +107,7 @@ def _object(line: str, key_point_numbers: int | None) -> _Object:
 
 
 def _corners(numbers: list[float], key_point_numbers: int | None) -> Corners:
-    """Of a box, of a box before its key points, or round a polygon x, y, x, y, ... Raises BadRow."""
+    """The corners of a box, of a box before key points, or around a polygon x, y, x, y, ... Raises BadRow."""
     is_pose = key_point_numbers is not None and len(numbers) == 4 + key_point_numbers
     if len(numbers) == 4 or is_pose:
         x, y, width, height = numbers[:4]
@@ -131,7 +131,7 @@ def _label_file(picture: Path) -> Path | None:
 
 
 def _in_either_form(folder: Path, name: str) -> Path | None:
-    """The file of this name, or of the same name in Unicode's other form."""
+    """The file with this name, in this or the other Unicode form."""
     if (folder / name).is_file():
         return folder / name
     if name.isascii() or not folder.is_dir():
@@ -141,10 +141,10 @@ def _in_either_form(folder: Path, name: str) -> Path | None:
 
 
 def _stray(folder: Path, used: Iterable[Path]) -> Iterator[Path]:
-    """Label files that no picture has, below the folder and where the used ones lie."""
+    """Label files without a picture, below the folder and in the folders of the used label files."""
     places = {folder, *(file.parent for file in used)}
     for file in sorted({file for place in places for file in place.rglob("*.txt")} - set(used)):
-        # By its content: names of classes, lists of pictures and credits are texts, too.
+        # By content: class names, lists of pictures and credits are text files, too.
         if file.is_file() and _is_labels(file):
             yield file
 

@@ -1,4 +1,4 @@
-"""The classes of a YOLO benchmark: their names, and how many numbers the key points of an object take."""
+"""The classes of a YOLO benchmark: their names, and how many numbers the key points of an object have."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _NUMBER = re.compile(r"\d{1,9}", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Classes:
-    """Names by their number. `key_point_numbers` are those behind the box in a row of a pose, None without poses."""
+    """Names by number. `key_point_numbers` is how many follow the box in a row of a pose; None without poses."""
 
     names: Mapping[int, str]
     key_point_numbers: int | None = None
 
 
 def read_classes(file: Path, remarks: Remarks) -> Classes:
-    """From a YAML file, or a text with a name a line. Raises GroundTruthError."""
+    """Reads a YAML file, or a text file with one name per line. Raises GroundTruthError."""
     text = read_text(file)
     if file.suffix.lower() not in (".yaml", ".yml"):
         return Classes(_names(enumerate(lines_of(text)), file, remarks))
@@ -40,7 +40,7 @@ def read_classes(file: Path, remarks: Remarks) -> Classes:
 
 
 def _yaml(text: str, file: Path) -> Any:
-    """All values as texts: YAML would read the names yes, no and 007 as True, False and 7. Raises GroundTruthError."""
+    """All values as text: YAML would read the names yes, no and 007 as True, False and 7. Raises GroundTruthError."""
     try:
         return yaml.load(text, Loader=yaml.BaseLoader)
     except yaml.MarkedYAMLError as error:
@@ -54,13 +54,13 @@ def _yaml(text: str, file: Path) -> Any:
 
 
 def _names(numbered: Iterable[tuple[Any, Any]], file: Path, remarks: Remarks) -> dict[int, str]:
-    """The names that are not blank: a list may leave numbers out that way."""
+    """The names that are not blank. A blank name in a list means that this number is not used."""
     names = {}
     for place, (number, name) in enumerate(numbered, 1):
         if isinstance(name, str) and not name.strip():
             continue
         with left_out(remarks, "class names", f"{file.name}, name {place}"):
-            # A number may be the text of a mapping's key.
+            # The key of a mapping may be a number or its text.
             if not (isinstance(number, (int, str)) and _NUMBER.fullmatch(str(number))):
                 raise BadRow("whose number is no whole number")
             if not isinstance(name, str):
@@ -70,7 +70,7 @@ def _names(numbered: Iterable[tuple[Any, Any]], file: Path, remarks: Remarks) ->
 
 
 def _key_point_numbers(shape: Any, file: Path) -> int | None:
-    """The product of `kpt_shape`: key points, and 2 or 3 numbers for each. Raises GroundTruthError."""
+    """The product of `kpt_shape`: the number of key points times 2 or 3 numbers each. Raises GroundTruthError."""
     if shape is None:
         return None
     is_shape = isinstance(shape, list) and len(shape) == 2

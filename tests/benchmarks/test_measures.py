@@ -1,4 +1,4 @@
-"""The bars of the measures: a bar can fail, and a figure that was not measured does not count as held."""
+"""The bars of the measures: a bar can fail, and a figure that was not measured does not count as reached."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Broad(peers.Peer):
 
 @pytest.mark.parametrize("name", measures.MEASURES.values())
 def test_each_measure_is_there(name: str) -> None:
-    # What needs the extra `bench` says so when it is taken, not when it is imported.
+    # A measure that needs the extra `bench` says so when it runs, not when it is imported.
     assert callable(import_module(name).measures)
 
 

@@ -1,4 +1,4 @@
-"""No program that this room starts gets the secrets of the caller's environment."""
+"""Programs that the engine package starts do not get the secrets of the caller's environment."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What another account can lay in the way, and that nothing is written or read through it."""
+"""Files and links that another account may have put there: nothing is written or read through them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What Maven fetches is what was pinned."""
+"""Maven fetches exactly the pinned files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Against the real OpenSearch; in the order of a node's life, since each start takes a quarter of a minute."""
+"""Tests with a real OpenSearch, in the order of a node's life, since each start takes 15 seconds."""
 
 import json
 import os
@@ -90,7 +90,7 @@ def test_options_that_java_refuses_are_told(engine: Engine) -> None:
 
 def test_a_node_that_dies_while_starting_is_told_with_its_cause(engine: Engine) -> None:
     with socket.socket() as bound:
-        # It is taken, but does not listen: only OpenSearch itself can find out.
+        # The port is bound, but not listening: only OpenSearch itself can find out that it is taken.
         bound.bind(("127.0.0.1", engine.port))
         with pytest.raises(
             EngineError, match=r"OpenSearch stopped while starting: .*BindException: Address already in use"

@@ -1,4 +1,4 @@
-"""Which process is an engine's, and that no other one is ended."""
+"""Which process is the engine's, and that no other process is ended."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The secured line: what starts, who may read what lies about, and what a second start keeps."""
+"""The secured line: which configuration starts, who may read the files, and what a second start keeps."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def test_the_password_is_in_its_file_and_nowhere_else(secured: Node, security: S
         try:
             assert password not in process.read_bytes()
         except OSError:
-            continue  # it has ended
+            continue  # the process has ended
     assert password.decode() not in f"{secured} {secured.environment}"
 
 
@@ -118,7 +118,7 @@ def test_a_second_start_keeps_the_password_and_makes_new_certificates(tmp_path: 
     (config / "opensearch-security").mkdir(parents=True)
     security.prepare(config)
     first = security.password_file.read_text(), security.key.read_text()
-    # As each start does it: the configuration is made anew.
+    # Each start makes the configuration anew.
     shutil.rmtree(config)
     (config / "opensearch-security").mkdir(parents=True)
     security.prepare(config)
@@ -141,7 +141,7 @@ def test_missing_certificates_are_a_sentence(tmp_path: Path) -> None:
 
 
 def test_another_line_does_not_touch_the_data(tmp_path: Path) -> None:
-    (tmp_path / "node.json").write_text("{}")  # as before there were two lines
+    (tmp_path / "node.json").write_text("{}")  # as written before there were two lines
     with pytest.raises(EngineError, match=r"holds data of OpenSearch 3\.6: give another --name for 2\.19"):
         refuse_other_line(tmp_path, "2.19")
 

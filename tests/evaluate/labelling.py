@@ -1,4 +1,4 @@
-"""Pictures and label files for the tests of readers."""
+"""Pictures and label files for tests of the readers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A bad row costs itself: it is counted with its place, and the good rows count, whatever the format."""
+"""In every format, a bad row is left out alone: it is counted with its place, and the good rows are used."""
 
 from __future__ import annotations
 

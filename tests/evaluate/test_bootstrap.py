@@ -11,7 +11,7 @@ def test_a_metric_is_the_mean_of_all_values_of_all_queries():
 
 def test_the_interval_is_as_wide_as_theory_says():
     found = mean_over_queries("x", [True, False] * 200)
-    # Of 400 coins: 1.96 standard errors of 0.025 to each side.
+    # For 400 coins: 1.96 standard errors of 0.025 on each side.
     assert found.low == pytest.approx(0.5 - 0.049, abs=0.01)
     assert found.high == pytest.approx(0.5 + 0.049, abs=0.01)
 

@@ -32,7 +32,7 @@ from tests.kit.fake import COLOURS, FakeModel
 SCENES = Path(__file__).parents[2] / "training/scenes/bundled"
 QUARTERS = {"red": (0, 0), "green": (32, 0), "blue": (0, 32), "yellow": (32, 32)}
 NAMES = {"red": "sa_1922.jpg", "green": "sa_1984.jpg", "blue": "sa_1995.jpg", "yellow": "sa_1945.jpg"}
-"""Of SORCE-1K's pictures, which are not here."""
+"""Names of SORCE-1K's pictures, which are not in this repository."""
 
 
 @pytest.fixture
@@ -196,7 +196,7 @@ def test_what_is_missing_or_rejected_is_said_and_counts(labelled: Path) -> None:
     assert len(found["remarks"]) == 3
     [recipe] = found["recipes"]
     assert [reject["path"] for reject in recipe["rejected"]] == [str(labelled / "1.png")]
-    # Of red's two photos one is found, and green is not asked for.
+    # One of red's two photos is found, and green is not a query.
     assert values(recipe)["retrieval mAP over the first 50 photos, of all relevant"] == pytest.approx((0.5 + 1) / 2)
 
 
@@ -229,7 +229,7 @@ def test_where_every_picture_is_rejected_nothing_is_found(
 
 
 def test_more_photos_than_a_search_ranks_are_remarked_on(labelled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # Red alone is right twice, and asks for one photo more than the first ten.
+    # Only red has two relevant photos, so only red asks for more than the first ten.
     monkeypatch.setattr(retrievers, "MAX_CANDIDATES", 10)
     monkeypatch.setattr(protocols, "PHOTOS", 10)
     result = run("lines", labelled, "--json")

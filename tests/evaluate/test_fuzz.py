@@ -1,4 +1,4 @@
-"""Whatever a label file holds, the answer is figures, or one sentence: never a traceback."""
+"""Whatever a label file contains, the result is figures or one sentence, never a traceback."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.kit.fake import FakeModel
 
 GOOD = "full_res/good.jpg"
 
-# Numbers that are hard to convert, texts that mean something to a reader, and anything else.
+# Numbers that are hard to convert, texts with a meaning for a reader, and any other values.
 NUMBERS = st.one_of(st.integers(-2, 120), st.floats(), st.just(10**400), st.integers())
 TEXTS = st.one_of(st.sampled_from(["a.jpg", "b.jpg", "sub\\c.jpg", "cup", "kite", "", "\ud800", "\x1b[2J"]), st.text())
 VALUES = st.recursive(

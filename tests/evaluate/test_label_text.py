@@ -1,4 +1,4 @@
-"""Label files in every encoding and spelling that editors, spreadsheets and other systems leave behind."""
+"""Label files in all encodings and spellings that editors, spreadsheets and other systems write."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_yolo_with_byte_order_marks_is_read(tmp_path: Path, encoding: str, names
         encode_again(tmp_path / name, encoding)
     truth = yolo.read(tmp_path)
     assert answers(truth) == {"cup": {"a.jpg": [(0, 0, 100, 80)]}}
-    # The label file without a picture is seen for what it is, too.
+    # The label file without a picture is recognised as one, too.
     assert f"{yolo.STRAY}: 1 (first: gone.txt)." in truth.remarks
 
 

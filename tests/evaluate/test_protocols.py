@@ -1,4 +1,4 @@
-"""The protocols, given scores or known pictures."""
+"""The protocols, tested with given scores or known pictures."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def labelled(golden: dict[str, np.ndarray], box: Box, shown: Box) -> dict[str, f
 def test_both_definitions_of_map_are_the_published_ones(golden: dict[str, np.ndarray]) -> None:
     found = labelled(golden, Box(0, 0, 5, 5), Box(0, 0, 5, 5))
     asked, all_queries = golden["map_relevant"].any(axis=1).sum(), len(golden["map_relevant"])
-    # The fixture keeps a query without a relevant photo, as 0.
+    # The fixture counts a query without a relevant photo as 0.
     for name, key in (("of all relevant", "map"), ("of min(relevant, 50)", "map_min")):
         expected = float(golden[f"{key}/map@50"]) * all_queries / asked
         assert found[f"retrieval mAP over the first 50 photos, {name}"] == pytest.approx(expected, abs=1e-6)

@@ -1,4 +1,4 @@
-"""Each published layout is read, and whatever it lacks is said with a count."""
+"""Each published layout is read, and whatever is missing in it is reported with a count."""
 
 from __future__ import annotations
 
@@ -223,7 +223,7 @@ def test_coco_is_read_with_crowds_and_absent_classes(tmp_path: Path, draw: Draw)
     content = {
         "images": [
             {"id": 1, "file_name": "1.jpg", "width": 100, "height": 80},
-            # As LVIS names its pictures.
+            # LVIS names its pictures this way.
             {"id": 2, "coco_url": "http://images.cocodataset.org/val2017/2.jpg", "width": 100, "height": 80},
             {"id": 3, "file_name": "3.jpg", "width": 100, "height": 80},
         ],
@@ -252,7 +252,7 @@ def test_coco_pictures_that_share_an_id_are_left_out(tmp_path: Path, draw: Draw)
         "images": [
             *({"id": 1, "file_name": name} for name in ("1.jpg", "2.jpg")),
             *({"id": 2, "file_name": name} for name in ("gone.jpg", "3.jpg")),
-            # The same picture: nobody is in doubt.
+            # The same picture twice is not ambiguous.
             *({"id": 3, "file_name": "4.jpg"} for _ in range(2)),
         ],
         "categories": [{"id": 7, "name": "cup"}],
@@ -295,7 +295,7 @@ def test_yolo_says_which_label_files_have_no_picture(tmp_path: Path, draw: Draw,
     (tmp_path / "labels/val").mkdir(parents=True)
     for name in ("a", "gone", "also gone"):
         (tmp_path / f"labels/val/{name}.txt").write_text("\n0 0.5 0.5 1 1\n")
-    # Texts that are no labels.
+    # Text files that are not labels.
     (tmp_path / "labels/val/empty.txt").touch()
     (tmp_path / "labels/val/credits.txt").write_bytes("© nobody".encode("latin-1"))
     (tmp_path / "val.txt").write_text("images/val/a.jpg\n")

@@ -1,6 +1,7 @@
-"""`make faults`: every test of a fault, on sorce 0.1.0 and here. There each must fail, and here pass.
+"""`make faults`: runs every test of a fault on sorce 0.1.0 and on this tree. Each must fail there and pass here.
 
-0.1.0 is checked out and installed beside this tree, and asked through `tests/faults/then.py`. A line for each number.
+0.1.0 is checked out and installed beside this tree, and reached through `tests/faults/then.py`. Prints a line per
+number.
 """
 
 from __future__ import annotations

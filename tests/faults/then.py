@@ -1,6 +1,6 @@
 """A pytest plugin that lets today's tests of faults run on sorce 0.1.0: modules are found under their old names.
 
-`tests/faults/compare.py` uses it. What did not exist in 0.1.0 is still missing: such a test fails there, too.
+`tests/faults/compare.py` uses it. What did not exist in 0.1.0 is still missing, so a test of it fails there, too.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the ingest's tests share: a model that counts, photos to draw, and an index that is gone afterwards."""
+"""Fixtures of the ingest's tests: a model that counts, drawn photos, and an index that is deleted afterwards."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`sorce ingest` with a model that says so when the first photo is prepared, and then hangs."""
+"""`sorce ingest` with a model that prints a line when it prepares the first photo, and then hangs."""
 
 import sys
 import time

@@ -1,4 +1,4 @@
-"""User attributes live only in the index: they are set by a script, and never lost."""
+"""User attributes exist only in the index: they are set by a script, and are never lost."""
 
 from __future__ import annotations
 
@@ -56,13 +56,13 @@ def test_attributes_of_known_photos_are_set_without_decoding_and_every_vector_st
     after = stored(index)
     assert all(np.array_equal(one, other) for one, other in zip(vectors(before), vectors(after), strict=True))
     [query] = vectors(before)[:1]
-    # Exactly, as the vectors are indexed: the graph of so many equal vectors may pass over one.
+    # An exact search on the indexed vectors: the graph may miss one of so many equal vectors.
     params = {"field": "regions.vec", "query_value": query.tolist(), "space_type": "innerproduct"}
     script = {"lang": "knn", "source": "knn_score", "params": params}
     scored = {"script_score": {"query": {"match_all": {}}, "script": script}}
     knn = {"nested": {"path": "regions", "score_mode": "max", "query": scored}}
     [hit] = client.search(index=index.name, body={"query": knn, "size": 1})["hits"]["hits"]
-    # OpenSearch scores an inner product as 1 + cosine.
+    # OpenSearch's score of an inner product is 1 + cosine.
     assert hit["_score"] == pytest.approx(2, abs=1e-5)
 
 

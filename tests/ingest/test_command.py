@@ -1,4 +1,4 @@
-"""The command as a person runs it."""
+"""The command as a user runs it."""
 
 from __future__ import annotations
 
@@ -184,7 +184,7 @@ def test_ctrl_c_again_stops_at_once_with_all_processes(index: TargetIndex, draw:
         assert process.stdout.readline() == "here\n"
         threads = Path(f"/proc/{process.pid}/task").glob("*/children")
         [opener] = [int(child) for thread in threads for child in thread.read_text().split()]
-        # So that it would not end by itself when the other does.
+        # So that it does not end by itself when the other process ends.
         os.kill(opener, signal.SIGSTOP)
         process.send_signal(signal.SIGINT)
         while "Ctrl-C again stops at once" not in process.stderr.readline():

@@ -1,4 +1,4 @@
-"""A real OpenSearch behind a proxy that does damage: nothing lost, nothing doubled, whatever happens on the way."""
+"""A real OpenSearch behind a proxy that causes faults: whatever happens, nothing is lost and nothing is doubled."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from tests.kit.faults import Faults, faulty
 
 PHOTOS = 40
 IN_A_REQUEST = 15_000
-"""Bytes: about four documents of five small vectors."""
+"""Bytes: about four documents with five small vectors each."""
 
 PASSING = [
     *("408", "429", "500", "502", "503", "504"),
@@ -160,7 +160,7 @@ def test_a_refusal_of_the_user_stops_at_once_with_one_sentence(
         pytest.raises(ClusterError, match=rf"\({status}\)[^.]*\.$"),
     ):
         run(client, index, photos)
-    # Two threads may have asked; neither asks again.
+    # Two threads may have sent a request; neither sends it again.
     assert 1 <= faults.done[str(status)] <= 2
     assert run(index.client, index, photos).rejected == 0
     assert stored(index) == whole
@@ -229,7 +229,7 @@ def test_an_index_made_read_only_by_a_full_disk_is_waited_for_and_told(
         index.client.indices.put_settings(index=index.name, body={"index.blocks.read_only_allow_delete": value})
 
     def still_full(_: int) -> None:
-        # Before each request, since OpenSearch itself takes the block away when it finds that there is room.
+        # Before each request, since OpenSearch itself removes the block when it finds free space.
         if not watch.waits:
             block(True)
 

@@ -1,4 +1,4 @@
-"""Hubness comes into the index with the regions; an index that was made without stays without."""
+"""Hubness is stored in the index with the regions. An index that was made without hubness stays without it."""
 
 from __future__ import annotations
 

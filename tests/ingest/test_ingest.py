@@ -1,4 +1,4 @@
-"""Photos into a real OpenSearch, and what happens the second time."""
+"""Photos are written into a real OpenSearch, and then a second time."""
 
 from __future__ import annotations
 
@@ -272,7 +272,7 @@ class WatchedModel(CountingModel):
         return seen
 
     def encode(self, prepared: Sequence[Seen]) -> list[list[Region]]:
-        # As many regions as a fine tiling has, so that few photos fill the network.
+        # As many regions as in a fine tiling, so that few photos fill the network.
         return [regions * 30 for regions in super().encode(prepared)]
 
 
@@ -293,7 +293,7 @@ def test_photos_in_flight_are_few_however_many_there_are(
     content, model = draw("a.png").read_bytes(), kind()
     photos = (Source(f"x:{number}", "x", "a.png", "a", lambda: content) for number in range(100))
     assert ingest_photos(client, index.name, model, photos, Options(workers=2)).new == 100
-    # Two workers: twice as many ahead, the batch of one that is encoded, and the one that is next.
+    # With two workers: two photos ahead per worker, the batch of one that is encoded, and the next one.
     assert model.most_waiting <= 2 * 2 + 2
 
 

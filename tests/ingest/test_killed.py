@@ -88,7 +88,7 @@ def thousand(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def warm(opensearch: str, thousand: Path) -> Iterator[Warm]:
     command = [sys.executable, "-m", "tests.ingest.warm"]
     pipe = subprocess.PIPE
-    # More threads than one would be lost in the fork.
+    # One thread only: the fork would lose all others.
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     with subprocess.Popen(command, cwd=ROOT, env=environment, stdin=pipe, stdout=pipe, text=True) as process:
         yield Warm(process, opensearch, thousand)
@@ -147,7 +147,7 @@ def test_killed_at_twenty_random_moments_nothing_is_lost_and_nothing_doubled(
         os.kill(process, signal.SIGKILL)
         code = warm.wait(process)
         if code == 0:
-            # It was through before.
+            # It had finished before.
             assert is_complete(index, whole)
             ends += 1
             client.indices.delete(index=index.name)
@@ -215,7 +215,7 @@ def test_an_engine_that_is_stopped_and_started_in_the_middle_costs_nothing(
         if watch.writing_waits.wait(300):
             start(engine)
 
-    # Otherwise all photos would be one request, which comes when the engine is there again.
+    # Otherwise all photos would be in one request, which is sent when the engine runs again.
     monkeypatch.setattr(pipeline, "Writer", writer)
     model = Stopping()
     watch = Waiting()

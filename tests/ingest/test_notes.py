@@ -1,4 +1,4 @@
-"""What an ingest tells of its model."""
+"""The notes that an ingest prints about its model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A run writes to the one index that it looked up, whatever becomes of its name meanwhile."""
+"""A run writes only to the index that it looked up, even if the index's name changes its meaning during the run."""
 
 from __future__ import annotations
 
@@ -174,11 +174,11 @@ def test_an_alias_that_another_machine_made_at_the_same_moment_is_told_with_what
         monkeypatch.undo()
         with pytest.raises(IndexMissing, match=rf"run `sorce ingest --alias {name}` with the model"):
             ingest_photos(client, name, CountingModel(), [])
-        # What the sentence says to send mends it.
+        # The request that the sentence names corrects it.
         client.indices.update_aliases(body=json.loads(str(told.value).partition("POST /_aliases ")[2].rstrip(".")))
         assert list(client.indices.get_alias(name=name)) == [there.name]
         client.indices.put_alias(index=other.name, name=name)
-        # And so does the command itself.
+        # The command itself also corrects it.
         assert switch(client, name, there.name, None) == other.name
         assert list(client.indices.get_alias(name=name)) == [there.name]
     finally:

@@ -1,4 +1,4 @@
-"""Bad and odd pictures of all kinds: each indexed rightly or rejected with the right reason, and at a bounded cost."""
+"""Bad and odd pictures of all kinds: each is indexed correctly or rejected with the right reason, at bounded cost."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def test_a_folder_of_all_of_them_is_indexed_and_rejected_to_the_last_file(
         def rejected(self, reject: Rejected) -> None:
             rejects[reject.path] = reject.reason
 
-    # What is a photo after all, where the limits are wide, is tried above.
+    # Costly ones are tested above. They are left out here: with wide limits, some of them are photos.
     quick = [kind for kind in BAD if not kind.is_costly]
     there = {str(made(kind, tmp_path)): kind for kind in [*ODD, *quick]}
     for copy in ("once.png", "twice.png"):
@@ -134,7 +134,7 @@ def assert_regions(document: dict[str, Any], kind: Kind) -> None:
     for number, (part, colour) in enumerate(zip(parts, kind.quarters, strict=True)):
         x, y = number % 2 * width / 2, number // 2 * height / 2
         assert [part[side] for side in ("x1", "y1", "x2", "y2")] == [x, y, x + width / 2, y + height / 2]
-        # Rounded where a format has blocks across the middle.
+        # The bound is loose for formats with blocks that cross the middle.
         assert np.dot(part["vec"], _of_colour(colour)) > 0.95, kind.name
 
 
@@ -170,7 +170,7 @@ def test_an_unreadable_file_is_refused(tmp_path: Path, record_property: Record) 
     file.chmod(0)
     user = os.geteuid()
     if user == 0:
-        # As root reads all.
+        # Root can read all files.
         os.seteuid(65534)
     try:
         with pytest.raises(BadPhoto, match=r"^cannot be read \(Permission denied\)$"):

@@ -1,4 +1,4 @@
-"""What is gone from the disk goes from the index: from the given folders, and only those."""
+"""Prune removes from the index what is gone from the disk, but only for the given folders."""
 
 from __future__ import annotations
 

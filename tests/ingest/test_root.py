@@ -1,4 +1,4 @@
-"""The root of relative paths stands in the index; a prune removes only what is surely gone."""
+"""The root of relative paths is stored in the index. A prune removes only photos that are certainly gone."""
 
 from __future__ import annotations
 

@@ -166,5 +166,5 @@ def test_control_characters_in_a_rejected_name_are_shown_escaped(run: Run, draw:
     done = run(draw("a.png").parent, "--rejects", tmp_path / "rejects.jsonl")
     assert r"/b\x1b[31m.png is empty" in done.stderr
     assert "\x1b[31m" not in done.stderr
-    # A program that reads the file gets the name itself.
+    # A program that reads the file gets the unescaped name.
     assert json.loads((tmp_path / "rejects.jsonl").read_text())["path"] == str(bad)

@@ -1,4 +1,4 @@
-"""The writer against a cluster that fails in every known way: nothing lost, nothing sent in vain."""
+"""The writer with a cluster that fails in every known way: nothing is lost, and nothing is sent in vain."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ HERE = [
     {"update": {"status": 404, "error": {"type": "index_not_found_exception", "index_uuid": "_na_"}}},
     {"delete": {"status": 409, "error": {"type": "version_conflict_engine_exception", "index_uuid": "abc"}}},
 ]
-"""How the guard's two actions are answered where all is well."""
+"""The answers to the guard's two actions where all is well."""
 
 
 def items(*statuses: Status, kind: str = "some_exception", reason: str = "because") -> Reply:

@@ -1,4 +1,4 @@
-"""`sorce ingest` with a model that, in its third call, says so and waits to be told to go on."""
+"""`sorce ingest` with a model that prints a line in its third call and waits for the signal to continue."""
 
 import sys
 from collections.abc import Sequence

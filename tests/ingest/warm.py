@@ -1,6 +1,6 @@
-"""`sorce ingest` with `mini`, imported and loaded once: `run ARGUMENTS` (JSON) forks one, `wait PID` tells its end.
+"""`sorce ingest` with `mini`, imported and loaded once. `run ARGUMENTS` (JSON) forks one; `wait PID` prints its end.
 
-A process of its own for each ingest, to be killed, without the seconds that importing torch takes.
+Each ingest is a process of its own that can be killed, but the seconds of importing torch are needed only once.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from sorce.ingest.write import Sender, Sent, Writer
 from sorce.models import load_model
 
 IN_A_REQUEST = 50_000
-"""Bytes, so that a thousand photos are many requests, and most moments have one under way."""
+"""Bytes. A thousand photos become many requests, so that one is under way at most moments."""
 
 
 def writer(sender: Sender, on_sent: Callable[[Sent], None]) -> Writer:

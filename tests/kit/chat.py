@@ -1,4 +1,4 @@
-"""Tiny chat models with random weights in the layouts of Qwen2-VL's successors, and what full passes give."""
+"""Tiny chat models with random weights in the layouts of Qwen2-VL's successors, and the results of full passes."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ TOKENS = {"image_token_id": 405, "video_token_id": 406, "vision_start_token_id":
 
 
 def qwen2_5(folder: Path) -> Path:
-    """The layout of Qwen/Qwen2.5-VL-3B-Instruct: one layer of the vision tower sees all, the other windows."""
+    """The layout of Qwen/Qwen2.5-VL-3B-Instruct. One layer of the vision tower sees all, the others see windows."""
     vision = {
         "depth": 2,
         "hidden_size": 32,
@@ -55,7 +55,7 @@ def qwen3(folder: Path) -> Path:
 
 
 def qwen3_config() -> Qwen3VLConfig:
-    """Patches of 16 pixels, and features of inner layers beside the last."""
+    """Patches of 16 pixels, and features of inner layers in addition to the last."""
     vision = {
         "depth": 3,
         "hidden_size": 32,
@@ -87,14 +87,14 @@ def save(folder: Path, model: PreTrainedModel) -> Path:
     with torch.no_grad():
         for weights in model.parameters():
             if weights.ndim > 1:
-                # At their usual start all photos would get nearly the same vector.
+                # With the usual initial weights, all photos would get nearly the same vector.
                 weights.normal_(std=weights[0].numel() ** -0.5)
     model.save_pretrained(folder)
     return folder
 
 
 def five_passes(folder: Path, template: Template, photo: EncodedPhoto) -> Vector:
-    """Each prompt in a full pass of its own, by transformers alone: unit vectors (5, dimension)."""
+    """Each prompt in its own full pass, by transformers alone: unit vectors (5, dimension)."""
     model = AutoModelForImageTextToText.from_pretrained(folder, dtype=torch.float32)
     tokenizer = AutoTokenizer.from_pretrained(folder)
     token = tokenizer.convert_ids_to_tokens(model.config.image_token_id)
@@ -108,7 +108,7 @@ def five_passes(folder: Path, template: Template, photo: EncodedPhoto) -> Vector
 
 
 def _kinds(model: Any, ids: torch.Tensor) -> dict[str, torch.Tensor]:
-    """Qwen-VL's positions need to know which tokens are an image's."""
+    """Qwen-VL's positions depend on which tokens are an image's."""
     if model.config.model_type == "llava_next":
         return {}
     return {"mm_token_type_ids": (ids == model.config.image_token_id).int()}

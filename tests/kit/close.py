@@ -1,7 +1,8 @@
-"""How near two computations of a photo's vector are: one place for the bounds of all tests.
+"""How much two computations of a photo's vector may differ: the bounds for all tests are here.
 
-In float32 a vector depends on its batch by rounding only. Where a CPU computes pictures in bfloat16 it depends on its
-batch more: seen were 1.4e-3 per number, and a cosine of .99999 between the two. Texts are always float32.
+In float32, a vector depends on its batch only by rounding. Where a CPU computes pictures in bfloat16, it depends on its
+batch more: the greatest differences seen were 1.4e-3 per number, and a cosine of .99999 between the two vectors. Texts
+are always in float32.
 """
 
 from __future__ import annotations
@@ -15,16 +16,16 @@ from sorce.models.bfloat16 import computes_bfloat16
 FLOAT32 = 1e-5
 """Per number of a unit vector."""
 BFLOAT16 = 5e-3
-"""Per number of a unit vector; also of its cosine with a text."""
+"""Per number of a unit vector, and also for its cosine with a text."""
 
 
 def bound() -> float:
-    """The most that a number of a photo's vector may differ on this machine, in this run."""
+    """The greatest allowed difference of a number of a photo's vector, on this machine and in this run."""
     return BFLOAT16 if computes_bfloat16(torch.device("cpu")) else FLOAT32
 
 
 def assert_close(found: ArrayLike, wanted: ArrayLike) -> None:
-    """That vectors of photos, or their cosines with a text, are the same but for the number format."""
+    """Asserts that vectors of photos, or their cosines with a text, are equal up to the number format's rounding."""
     np.testing.assert_allclose(found, wanted, rtol=0, atol=bound())
 
 

@@ -1,4 +1,4 @@
-"""Photos of known vectors in an index, a model of words, and what numpy says a search must find."""
+"""Photos with known vectors in an index, a model of words, and what a search must find according to numpy."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ RECIPE = Recipe("words", "1", "tiles", DIMENSION, "numpy")
 
 
 class Words(TextEncoder):
-    """A vector for any text, the same each time; `calls` lists what was asked. `turn` makes another model of it."""
+    """A vector for any text, the same each time. `calls` lists the texts; another `turn` makes another model."""
 
     def __init__(self, turn: str = "") -> None:
         self.turn = turn
@@ -44,7 +44,7 @@ class Words(TextEncoder):
 
 @dataclass(frozen=True)
 class Expected:
-    """What a search must find: photos best first, their scores, and for each phrase the best boxes."""
+    """What a search must find: photos, best first; their scores; and for each phrase the best boxes."""
 
     photo_ids: list[str]
     scores: list[float]
@@ -52,7 +52,7 @@ class Expected:
 
 
 class Corpus:
-    """Photo i has REGIONS regions, region r a box of its own; half of the photos are in `a/b`, the others in `a`."""
+    """Photo i has REGIONS regions, each with its own box. Half of the photos are in `a/b`, the others in `a`."""
 
     def __init__(self) -> None:
         rng = np.random.default_rng(1)
@@ -72,7 +72,7 @@ class Corpus:
         return Photo(file, 1000, 800, taken, "Canon" if i % 4 else None, attributes)
 
     def _region(self, i: int, r: int) -> Region:
-        # Pairs of boxes overlap, so that what is shown has something to leave out.
+        # Pairs of boxes overlap, so that some boxes must be left out when boxes are shown.
         left, side = 80.0 * (r // 2) + 5 * (r % 2), 40.0 + 2 * r
         return Region(
             Box(left, 10, left + side, 10 + side),
@@ -87,7 +87,7 @@ class Corpus:
         self.fill(client, index, recipe)
 
     def load_half(self, client: OpenSearch, index: str) -> None:
-        """Into an index of two shards, of which the one that stays empty is assigned to no node."""
+        """Loads into an index of two shards. One of them stays empty and is assigned to no node."""
         settings = {"number_of_replicas": 0, "number_of_shards": 2, "routing.allocation.total_shards_per_node": 1}
         body = index_body(RECIPE, {f"index.{name}": value for name, value in settings.items()})
         client.indices.create(index=index, body=body, params={"wait_for_active_shards": "0"})
@@ -105,7 +105,7 @@ class Corpus:
         assert not answer["errors"], answer["items"][0]
 
     def keeps(self, i: int, r: int, request: SearchRequest) -> bool:
-        """What the request's filter says of a region, in Python."""
+        """Whether the request's filter keeps a region, computed in Python."""
         photo, region, wanted = self.photos[i], self.regions[i][r], request.filter
         area = region.box.share_of(photo.width, photo.height)
         assert photo.taken_at is not None
@@ -132,7 +132,7 @@ class Corpus:
         return str(photo.attributes[key]) == value
 
     def expected(self, request: SearchRequest, matching: Mapping[str, float] | None = None) -> Expected:
-        """By numpy, over all photos."""
+        """The expected result, by numpy over all photos."""
         words = Words()
         cosines = [(self.vectors @ words.embed_texts([text])[0]).astype(np.float64) for text in request.texts]
         values = [self._value(cosine, request, matching) for cosine in cosines]
@@ -158,7 +158,7 @@ class Corpus:
     def _value(
         self, cosine: NDArray[np.float64], request: SearchRequest, matching: Mapping[str, float] | None
     ) -> NDArray[np.float64]:
-        """What ranks each region."""
+        """The value that each region is ranked by."""
         if request.rank == "similarity":
             return cosine - request.debias * self.hubness
         if matching:
@@ -180,7 +180,7 @@ class Corpus:
 
 
 def assigned(client: OpenSearch, index: str, routing: str) -> bool:
-    """Whether the shard of this routing is assigned to a node."""
+    """Whether the shard with this routing is assigned to a node."""
     [copies] = client.search_shards(index=index, params={"routing": routing})["shards"]
     return bool(copies) and copies[0]["state"] == "STARTED"
 

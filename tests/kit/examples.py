@@ -1,4 +1,4 @@
-"""How many examples of a property are tried: always the same ones, by no clock, with nothing kept between runs."""
+"""How many examples of a property are tried. They are always the same: no clock, and nothing kept between runs."""
 
 from __future__ import annotations
 

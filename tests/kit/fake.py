@@ -1,4 +1,4 @@
-"""A model without a network: it knows colours, and counts what it is asked."""
+"""A model without a network: it knows colours, and counts its calls."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Seen = list[tuple[Box, Vector]]
 
 
 class FakeModel(Model[Seen]):
-    """Five regions a photo: the whole and its quarters. The text `red` is nearest to the reddest.
+    """Five regions per photo: the whole and its quarters. The text `red` is nearest to the reddest region.
 
     `texts` and `photos` list what was encoded, in order (a photo as its width and height).
     """
@@ -62,14 +62,14 @@ def _cut(pixels: Vector, box: Box) -> Vector:
 
 
 def _of_colour(colour: Sequence[float] | Vector) -> Vector:
-    # The last numbers keep colours apart that differ in brightness only.
+    # The last numbers separate colours that differ in brightness only.
     centred = np.asarray(colour, np.float32) / 127.5 - 1
     vector = np.concatenate([centred, [0.5, centred.mean(), 0, 0, 0]]).astype(np.float32)
     return vector / np.linalg.norm(vector)
 
 
 def _of_text(text: str) -> Vector:
-    """The colour it names; else a vector that only this text has."""
+    """The vector of the colour that it names, else a vector that only this text has."""
     for name, colour in COLOURS.items():
         if name in text.lower().split():
             return _of_colour(colour)

@@ -1,4 +1,4 @@
-"""A proxy in front of a real OpenSearch that does to requests what networks, gateways and busy clusters do."""
+"""A proxy in front of a real OpenSearch. It treats requests as networks, gateways and busy clusters do."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from starlette.routing import Route
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 HELD = 30.0
-"""Seconds that an answer is held back at most; the client is less patient, and hangs up."""
+"""The longest time that an answer is held back, in seconds. The client waits less long, and disconnects."""
 
 
 class Droppable(H11Protocol):
-    """Lets the application at its connection, to break it."""
+    """Gives the application its connection, so that it can break it."""
 
     def connection_made(self, transport: Any) -> None:
         self.app_state = {**self.app_state, "transport": transport}
@@ -34,14 +34,14 @@ class Droppable(H11Protocol):
 
 @dataclass(frozen=True)
 class Bulk:
-    """A request on its way."""
+    """A bulk request on its way to the cluster."""
 
     request: Request
     body: bytes
     upstream: str
 
     async def written(self, body: bytes | None = None) -> httpx.Response:
-        """The cluster's answer to it, or to a part of it."""
+        """The cluster's answer to the request, or to a part of it."""
         url = f"{self.upstream}{self.request.url.path}?{self.request.url.query}"
         kept = {"content-type": self.request.headers.get("content-type", "application/json")}
         async with httpx.AsyncClient(timeout=60, trust_env=False, verify=False) as client:
@@ -60,19 +60,19 @@ async def drop_before(bulk: Bulk) -> Response:
 
 
 async def drop_after(bulk: Bulk) -> Response:
-    """The cluster has written all, and nobody hears of it."""
+    """The cluster has written everything, but the client gets no answer."""
     await bulk.written()
     bulk.cut()
     return Response()
 
 
 async def drop_half_way(bulk: Bulk) -> Response:
-    """The connection breaks half way through the answer."""
+    """The connection breaks in the middle of the answer."""
     whole = (await bulk.written()).content
 
     async def half() -> AsyncIterator[bytes]:
         yield whole[: len(whole) // 2]
-        # Out on the wire before it breaks.
+        # Sent out before the connection breaks.
         await asyncio.sleep(0.01)
         bulk.cut()
 
@@ -80,7 +80,7 @@ async def drop_half_way(bulk: Bulk) -> Response:
 
 
 async def half_answer(bulk: Bulk) -> Response:
-    """An answer that says that it is whole, and is not."""
+    """An incomplete answer that claims to be complete."""
     whole = (await bulk.written()).content
     return Response(whole[: len(whole) // 2], media_type="application/json")
 
@@ -99,7 +99,7 @@ async def slow(bulk: Bulk) -> Response:
 
 
 async def late(bulk: Bulk) -> Response:
-    """All is written, and the answer comes when nobody waits for it any more."""
+    """Everything is written, but the answer comes after the client has stopped waiting."""
     found = await bulk.written()
     until = time.monotonic() + HELD
     while time.monotonic() < until and not await bulk.request.is_disconnected():
@@ -108,18 +108,18 @@ async def late(bulk: Bulk) -> Response:
 
 
 async def gateway_timeout(bulk: Bulk) -> Response:
-    """The gateway gave up; the cluster did not."""
+    """The gateway gave up waiting; the cluster did not."""
     await bulk.written()
     return refusal(504)
 
 
 async def web_page(_: Bulk) -> Response:
-    """A gateway's own."""
+    """A web page of the gateway."""
     return Response("<html>try again</html>", media_type="text/html")
 
 
 async def large(bulk: Bulk) -> Response:
-    """A gateway that takes no more than two documents at once."""
+    """A gateway that accepts at most two documents at once."""
     guards = 3
     return refusal(413) if bulk.body.count(b"\n") > guards + 4 else plain(await bulk.written())
 
@@ -135,12 +135,12 @@ KINDS: dict[str, Callable[[Bulk], Awaitable[Response]]] = {
     "a web page": web_page,
     "413 where large": large,
 }
-"""Besides these: `503` and so on for the request, `item 429` and so on for every other of its documents."""
+"""Also possible: a status such as `503` for the request, or `item 429` for every second one of its documents."""
 
 
 @dataclass
 class Faults:
-    """`plan` says what happens to the n-th request to `on`, from 0; None lets it pass. `done` counts what happened."""
+    """`plan` says what happens to the n-th request to `on`, from 0; None lets it pass. `done` counts the faults."""
 
     upstream: str
     plan: Callable[[int], str | None]
@@ -180,7 +180,7 @@ def plain(found: httpx.Response) -> Response:
 
 
 async def items(bulk: Bulk, status: int) -> Response:
-    """Every other document is refused with this status; the cluster never sees those."""
+    """Every second document is refused with this status and not sent to the cluster."""
     actions = list(bulk_actions(bulk.body))
     documents = [place for place, (action, _) in enumerate(actions) if b'"sorce-guard"' not in action]
     refused = set(documents[::2])
@@ -193,7 +193,7 @@ async def items(bulk: Bulk, status: int) -> Response:
 
 
 def bulk_actions(body: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Each action's own line, and all its lines."""
+    """For each action: its own line, and all its lines."""
     lines = iter(body.splitlines(keepends=True))
     for line in lines:
         yield line, line if b'"delete"' in line[:10] else line + next(lines)
@@ -201,7 +201,7 @@ def bulk_actions(body: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 @contextmanager
 def faulty(upstream: str, plan: Callable[[int], str | None], on: str = "/_bulk") -> Iterator[tuple[str, Faults]]:
-    """The proxy's address, and what it does."""
+    """The proxy's address, and its faults."""
     faults = Faults(upstream, plan, on)
     methods = ["GET", "HEAD", "POST", "PUT", "DELETE"]
     app = Starlette(routes=[Route("/{path:path}", faults.answer, methods=methods)])

@@ -1,4 +1,4 @@
-"""Something that answers like a cluster, for what a real one cannot be asked to do: be expired, or be AWS."""
+"""A server that answers like a cluster, for cases that a real one cannot produce: expired, or AWS."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sorce.engine.certificates import Pair
 
 
 class Request(NamedTuple):
-    """As it came."""
+    """A request as it came in."""
 
     line: str
     headers: dict[str, str]
@@ -28,7 +28,7 @@ INFO = {"version": {"number": "3.6.0", "distribution": "opensearch"}}
 
 @contextmanager
 def hanging_up(first: bytes = b"") -> Iterator[str]:
-    """The address of something that reads a little, says this, and breaks off, as a cluster that goes down does."""
+    """The address of a server that reads a little, sends this, and disconnects, as a cluster does that shuts down."""
 
     def hang_up() -> None:
         while True:
@@ -54,7 +54,7 @@ def hanging_up(first: bytes = b"") -> Iterator[str]:
 def listening(
     shown: Pair | None = None, folder: Path | None = None, answer: bytes | None = None, kind: str = "application/json"
 ) -> Iterator[tuple[str, list[Request]]]:
-    """Its address, and the requests that came; TLS with that certificate."""
+    """The server's address, and the requests that came in. With a certificate it uses TLS."""
     came: list[Request] = []
 
     class Answering(BaseHTTPRequestHandler):
@@ -75,7 +75,7 @@ def listening(
 
     class Server(ThreadingHTTPServer):
         def handle_error(self, *_: Any) -> None:
-            """A client that hangs up is what the tests want."""
+            """A client that disconnects is what the tests want."""
 
     with Server(("127.0.0.1", 0), Answering) as server:
         if shown is not None:

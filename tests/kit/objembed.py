@@ -1,4 +1,4 @@
-"""Tiny ObjEmbeds with random weights in the published layout: one of ours, and the released code's."""
+"""Tiny ObjEmbeds with random weights in the published layout: one made here, and one from the released code."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from sorce.models.objembed.prompts import TOKENS
 from tests.kit import chat
 
 GOLDEN = Path(__file__).parents[1] / "golden/objembed-tiny"
-"""A tiny checkpoint, and what the released code makes of it."""
+"""A tiny checkpoint, and the outputs of the released code for it."""
 SCALE, BIAS = 3.0, -9.0
 
 
 def objembed(folder: Path, use_two_tokens: int | None = 2) -> Path:
-    """The layout of fushh7/ObjEmbed-2B: 64 numbers a vector."""
+    """The layout of fushh7/ObjEmbed-2B, with vectors of 64 numbers."""
     config = chat.qwen3_config()
     if use_two_tokens is not None:
         config.use_two_tokens = use_two_tokens
@@ -37,7 +37,7 @@ def objembed(folder: Path, use_two_tokens: int | None = 2) -> Path:
 
 
 def write_boxes(file: Path, photos: Mapping[str, Vector]) -> str:
-    """A file of boxes, by the photos' names."""
+    """A file of boxes, by photo name."""
     lines = (json.dumps({"image": name, "boxes": boxes.tolist()}) for name, boxes in photos.items())
     file.write_text("\n".join(lines))
     return str(file)

@@ -30,7 +30,7 @@ TOWER = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "nu
 def owlv2(folder: Path) -> Path:
     """The layout of google/owlv2-base-patch16-ensemble: 64 patches of 32 x 32 pixels, 32 dimensions, 16 tokens."""
     letters = sorted(pre_tokenizers.ByteLevel.alphabet())
-    # "!" pads and is the first, and the end of the text is the last: its place is where the number is largest.
+    # "!" is the padding and comes first. The end of text comes last: the model finds it by the largest token id.
     words = ["!", *(letter for letter in letters if letter != "!"), *(letter + "</w>" for letter in letters)]
     words += ["<|startoftext|>", "<|endoftext|>"]
     tokenizer = CLIPTokenizer(
@@ -52,7 +52,7 @@ def owlv2(folder: Path) -> Path:
 
 
 def detr(folder: Path) -> Path:
-    """The layout of facebook/detr-resnet-50, whose input keeps its shape: 20 boxes."""
+    """The layout of facebook/detr-resnet-50, whose input keeps its aspect ratio: 20 boxes."""
     backbone = ResNetConfig(embedding_size=8, hidden_sizes=[8, 8, 8, 8], depths=[1, 1, 1, 1], out_features=["stage4"])
     config = DetrConfig(
         use_timm_backbone=False,
@@ -104,7 +104,7 @@ def _save(folder: Path, model: PreTrainedModel, processor: object, spread: float
     torch.manual_seed(0)
     with torch.no_grad():
         for weights in model.parameters():
-            # At their usual start all boxes would be nearly the same.
+            # With the usual initial weights, all boxes would be nearly the same.
             if weights.ndim > 1:
                 weights.normal_(std=spread)
     model.save_pretrained(folder)

@@ -1,4 +1,4 @@
-"""Where a test finds a cluster."""
+"""The address of a cluster for a test."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sorce.access import Access
 
 @dataclass(frozen=True)
 class Place:
-    """A cluster of either line, as a program and as a command find it."""
+    """A cluster of either line, as Python code and as a command connect to it."""
 
     url: str
     access: Access

@@ -1,4 +1,4 @@
-"""The encoder service in a thread of this process."""
+"""Runs the encoder service in a thread of this process."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sorce.plugin.service import app as service
 
 @contextmanager
 def serving(app: FastAPI, shown: service.Certificate | None = None) -> Iterator[str]:
-    """Its address, `http://127.0.0.1:port`; https with a certificate."""
+    """The service's address, `http://127.0.0.1:port`, or https with a certificate."""
     socket = service.listen("127.0.0.1", 0, None)
     server = service.server(app, shown)
     thread = Thread(target=server.run, kwargs={"sockets": [socket]})

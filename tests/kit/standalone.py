@@ -1,7 +1,7 @@
 """The encoder service with a model of words, as a process of its own: `python -m tests.kit.standalone PORT`.
 
-It prints its port. The text "hold" keeps the encoder busy until a line comes in; that it does, it says by a line, too.
-With a number of descriptors it has no more than those; with the files of a certificate and its key it speaks TLS.
+It prints its port. The text "hold" keeps the encoder busy until a line comes in; the process prints a line when this
+starts. A number of descriptors sets their limit. With the files of a certificate and its key, it uses TLS.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def serve(port: int, descriptors: int, certificate: Sequence[str]) -> None:
 def standing_alone(
     port: int = 0, descriptors: int = 0, certificate: Sequence[Path] = ()
 ) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """The process and its address; killed at the end, unless it has ended by then."""
+    """The process and its address. It is killed at the end, unless it has ended before."""
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.kit.standalone", str(port), str(descriptors), *map(str, certificate)],
         stdin=subprocess.PIPE,

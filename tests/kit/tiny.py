@@ -31,7 +31,7 @@ TOWER = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "nu
 
 
 def clip(folder: Path) -> Path:
-    """A CLIP of 16 dimensions that sees 32 x 32 pixels; its processor crops the middle, as OpenAI's does."""
+    """A CLIP of 16 dimensions with input of 32 x 32 pixels. Its processor crops the middle, as OpenAI's does."""
     letters = sorted(pre_tokenizers.ByteLevel.alphabet())
     words = ["<|startoftext|>", "<|endoftext|>", *letters, *(letter + "</w>" for letter in letters)]
     tokenizer = CLIPTokenizer(vocab={word: number for number, word in enumerate(words)}, merges=[], model_max_length=24)
@@ -50,7 +50,7 @@ def clip(folder: Path) -> Path:
 
 
 def siglip(folder: Path) -> Path:
-    """A SigLIP of 32 dimensions that sees 32 x 32 pixels: the layout of google/siglip2-base-patch16-256."""
+    """A SigLIP of 32 dimensions with input of 32 x 32 pixels: the layout of google/siglip2-base-patch16-256."""
     tokenizer = _gemma()
     config = SiglipConfig(
         text_config=_siglip_text(tokenizer), vision_config=TOWER | {"image_size": SIDE, "patch_size": 8}
@@ -60,7 +60,7 @@ def siglip(folder: Path) -> Path:
 
 
 def siglip2(folder: Path) -> Path:
-    """A SigLIP2 that takes pictures of any shape, as 16 patches: the layout of google/siglip2-base-patch16-naflex."""
+    """A SigLIP2 for pictures of any shape, as 16 patches: the layout of google/siglip2-base-patch16-naflex."""
     tokenizer = _gemma()
     vision = TOWER | {"num_patches": 16, "patch_size": 16}
     config = Siglip2Config(text_config=_siglip_text(tokenizer), vision_config=vision)
@@ -92,7 +92,7 @@ def _save(folder: Path, family: type[PreTrainedModel], config: object, processor
     model = family(config)
     with torch.no_grad():
         for weights in model.parameters():
-            # At their usual start all texts and all pictures would get nearly the same vector.
+            # With the usual initial weights, all texts and all pictures would get nearly the same vector.
             if weights.ndim > 1:
                 weights.normal_(std=0.3)
     model.save_pretrained(folder)

@@ -1,4 +1,4 @@
-"""What a person may say more of a photo."""
+"""Attributes that a user may give a photo."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Conditions as clauses on the regions. That they find the right photos is tested on the engine in tests/plugin."""
+"""Conditions as clauses on the regions. tests/plugin tests on the engine that they find the right photos."""
 
 from __future__ import annotations
 

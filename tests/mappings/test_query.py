@@ -1,4 +1,4 @@
-"""The one shape of a search, and what it refuses. Its answers are tested on the engine in tests/plugin."""
+"""The shape that all searches have, and what it refuses. tests/plugin tests the answers on the engine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What ranks a region. The scripts' numbers are tested on the engine in tests/plugin."""
+"""The value that a region is ranked by. tests/plugin tests the scripts' numbers on the engine."""
 
 from __future__ import annotations
 

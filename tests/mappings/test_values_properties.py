@@ -1,4 +1,4 @@
-"""What holds of any boxes, recipes and conditions."""
+"""Properties that hold for all boxes, recipes and conditions."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_of_boxes_that_overlap_the_better_is_shown(found: list[Box], most: int) 
     assert kept[0] is matches[0]
     assert kept == sorted(kept, key=lambda match: match.region_id)
     assert all(one.box.iou(other.box) < TOO_ALIKE for one, other in combinations(kept, 2))
-    # Nothing is left out without a better one in its place.
+    # A box is left out only if a better one is shown in its place.
     for match in matches[: kept[-1].region_id if len(kept) == most else None]:
         assert any(match is better or match.box.iou(better.box) >= TOO_ALIKE for better in kept)
 

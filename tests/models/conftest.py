@@ -1,4 +1,4 @@
-"""Tiny checkpoints of each family, made once a run."""
+"""Tiny checkpoints of each family, made once per run."""
 
 import numpy as np
 import pytest

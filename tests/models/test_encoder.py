@@ -66,7 +66,7 @@ def test_a_box_is_seen_up_to_its_edges(encoder, photo):
 def test_a_view_of_a_box_is_a_view_of_its_crop(encoder, photo):
     box = Box(100, 40, 220, 160)
     ours, cut = encoder.view(photo, box), encoder.view(photo.crop(box.as_tuple()), Box(0, 0, 120, 120))
-    # Resampling looks past the edges of a box, but not of a crop.
+    # Resampling a box uses pixels beyond its edges; resampling a crop cannot.
     np.testing.assert_allclose(ours[2:-2, 2:-2].astype(int), cut[2:-2, 2:-2], atol=2)
 
 

@@ -98,7 +98,7 @@ def test_threads_that_load_at_once_are_both_right_and_leave_logging_as_it_was(fo
 def test_models_loaded_after_two_at_once_have_their_own_weights(folder):
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda _: load_encoder(str(folder), "cpu"), range(8)))
-    # Its weights are tied: transformers unties them where another thread has left its classes changed.
+    # This model has tied weights. transformers unties them if another thread has changed its classes.
     assert load_model(str(GOLDEN / "rep-tiny/qwen2vl"), "prompts", device="cpu").recipe.regions == "prompts"
 
 
@@ -140,7 +140,7 @@ def test_what_libraries_log_while_a_model_runs_reaches_no_user(said):
 
 @pytest.mark.fault("11.s.2")
 def test_what_libraries_warn_of_while_a_model_runs_reaches_no_user():
-    # In a process of its own, since here the tests say what is shown of warnings.
+    # In a separate process, since pytest decides here which warnings are shown.
     loud = "lambda: warnings.warn('old argument', FutureWarning)"
     code = f"import warnings; from sorce.models.quiet import quietly; quietly({loud})()"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, timeout=60).stderr == b""

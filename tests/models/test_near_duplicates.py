@@ -30,5 +30,5 @@ def test_each_that_goes_has_one_like_it_that_stays():
     kept = most_distinct(vectors, 100)
     left = (vectors @ vectors[kept].T).max(axis=1).min()
     among = (vectors[kept] @ vectors[kept].T)[~np.eye(100, dtype=bool)].max()
-    # Farthest-first: none that stays is more like another one than the worst that went is like what stays.
+    # Farthest-first: the kept ones are no more alike than the worst left-out one and its nearest kept one.
     assert among <= left + 1e-6

@@ -250,7 +250,7 @@ def test_an_index_is_continued_and_searched_by_its_recipe(folders, vectors):
     name = folders["owl" if vectors == "owl" else "clip"]
     given = {"vectors": vectors, "max_regions": 5} | ({} if vectors == "owl" else {"detector": folders["owl"]})
     model = load_model(name, "objects", given, "cpu")
-    # What ingest gives back of the index's recipe; a folder has to be named again.
+    # The parameters that ingest passes from the index's recipe. A folder must be given again.
     again = {**model.recipe.parameters, **({"detector": folders["owl"]} if vectors == "crops" else {})}
     assert load_model(name, "objects", again, "cpu").recipe == model.recipe
     texts = load_encoder(model.recipe, "cpu", name)

@@ -1,4 +1,4 @@
-"""ObjEmbed on a tiny checkpoint of its layout: regions, texts, the recipe, and what goes wrong."""
+"""ObjEmbed on a tiny checkpoint of its layout: regions, texts, the recipe, and errors."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def test_of_a_detectors_boxes_the_best_are_kept_in_its_order(folder: Path, detec
 def test_a_detector_that_finds_too_much_is_cut_to_what_the_model_takes(
     folder: Path, detector: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # No two boxes are the same object here, so that none is left out but the worst.
+    # No two boxes count as the same object here, so that only the worst are left out.
     monkeypatch.setattr("sorce.models.objects.proposals.SAME", 1.0)
     large = Picture(Image.fromarray(np.random.default_rng(1).integers(0, 256, (90, 120, 3), np.uint8)))
     [proposed] = load_model(detector, "objects", {"vectors": "owl", "max_regions": 1000}, "cpu").embed_photos([large])
@@ -161,7 +161,7 @@ def test_photos_have_900_to_1200_tokens_of_32_pixels(size: tuple[int, int]) -> N
 
 def test_boxes_keep_their_place_when_the_network_runs_in_half_precision(folder: Path) -> None:
     view = np.zeros((960, 1280, 3), np.uint8)
-    # In bfloat16 all corners were 3,008 or 3,024: no area, and the same place.
+    # In bfloat16, all corners would be 3,008 or 3,024: the boxes would have no area, and the same position.
     boxes = scaled(np.array([[3009, 3009, 3014, 3014], [3011, 3011, 3014, 3014]], np.float32), 4096, 3072, view)
     assert boxes.dtype == torch.float32
     assert boxes[1].tolist() == pytest.approx([3011 / 3.2] * 2 + [3014 / 3.2] * 2)
@@ -228,7 +228,7 @@ def test_the_recipe_holds_what_decides_the_vectors_and_the_scores(folder: Path, 
     assert recipe.parameters == {"detector": name, "max_regions": 101, "min_quality": 0.0, "instruction": "referring"}
     assert recipe.matching == {"scale": pytest.approx(np.exp(objembed.SCALE)), "bias": objembed.BIAS}
     assert recipe.prompts["text"].count("<local_text>") == 1
-    # What is stored is read back as it was, so that a second ingest is no other recipe.
+    # The stored recipe is read back unchanged, so that a second ingest has the same recipe.
     assert json.loads(json.dumps(recipe.to_meta())) == recipe.to_meta()
 
 

@@ -1,4 +1,4 @@
-"""ObjEmbed against the released code's outputs: what goes in, what comes out, and what is in between."""
+"""ObjEmbed compared with the released code: inputs, outputs, and intermediate arrays."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ from sorce.models.prompts.passes import text_states
 from tests.kit.objembed import GOLDEN, write_boxes
 
 CLOSE = 1e-5
-"""The bar is 1e-4; on the CPU it is much closer."""
-SMALL = 4  # tokens, the lowered limit of most cases
+"""The bar is 1e-4. On the CPU, the result is much closer."""
+SMALL = 4  # tokens, the reduced limit in most cases
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,7 @@ def test_the_prompts_and_their_tokens_are_the_published_ones(released: Released,
     turn = about_photo(INSTRUCTIONS[case.instruction], 2)
     prompt = with_boxes(turn, len(released.boxes(case)))
     assert [prompt] == released.prompts[name]
-    # The image's token stands once in a prompt, and once for each part of the image in the pass.
+    # The image's token occurs once in a prompt, and once for each part of the image in the pass.
     [ids] = released.expected[f"{name}/input_ids"].tolist()
     image = released.opened.config.image_token_id
     once = [token for place, token in enumerate(ids) if token != image or ids[place - 1] != image]
@@ -173,7 +173,7 @@ def test_objects_ious_and_the_whole_photo_are_the_released_codes(released: Relea
 def test_what_is_in_between_is_the_released_codes(released: Released, passes: dict[str, Any], name: str) -> None:
     expected = {key.partition("/")[2]: released.expected[key] for key in released.expected if key.startswith(name)}
     released.states(CASES[name])
-    # Split by image by now.
+    # Already split by image.
     [final], deepstack = passes["visual"].pooler_output, [each for [each] in passes["visual"].deepstack_features]
     ids = torch.from_numpy(expected["input_ids"][0])
     tokens = released.opened.tokenizer.get_vocab()
@@ -236,7 +236,7 @@ def test_the_method_gives_the_released_codes_vectors_at_length_1(released: Relea
     texts = model.embed_texts(released.captions)
     assert off(texts, unit(released.expected["text_local/embeddings"])) < CLOSE
 
-    # The published scores, by the numbers that the recipe carries.
+    # The published scores, computed with the numbers in the recipe.
     logits = model.recipe.matching["scale"] * texts @ vectors[1:].T + model.recipe.matching["bias"]
     matching = 1 / (1 + np.exp(-logits))
     quality = np.array([region.quality for region in regions[1:]])

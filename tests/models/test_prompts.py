@@ -1,4 +1,4 @@
-"""Regional prompts against the released code's vectors, against full passes, and on what goes wrong."""
+"""Regional prompts: compared with the released code's vectors and with full passes, and their errors."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ def test_the_shared_image_gives_what_five_full_passes_give(
     for photo, five in zip(photos, found, strict=True):
         full = chat.five_passes(folder, TEMPLATES[template], model.prepare(photo))
         assert np.abs(five - full).max() < CLOSE
-        # Were all alike, the order would not have been tested.
+        # If all were alike, the test would not check the order.
         assert np.abs(full[:, None] - full)[~np.eye(5, dtype=bool)].max(1).min() > 100 * CLOSE
 
 

@@ -94,7 +94,7 @@ def test_a_view_is_what_the_processor_would_make_of_the_photo(folder, detector, 
     padded[:, : view.shape[1], : view.shape[2]] = view
     seen = padded * scale + shift
     enlarged = max(width, height) < 32
-    # Enlarged, Pillow rounds to bytes, and the last pixels are not blended with the black beside them.
+    # For enlarged photos, Pillow rounds to bytes, and does not blend the last pixels with the black ones beside them.
     inner = (slice(None), slice(0, view.shape[1] - 2 * enlarged), slice(0, view.shape[2] - 2 * enlarged))
     assert seen[inner] == pytest.approx(expected[inner], abs=0.02 if enlarged else 1e-5)
     assert seen[:, view.shape[1] + 1 :] == pytest.approx(expected[:, view.shape[1] + 1 :], abs=1e-5)

@@ -1,4 +1,4 @@
-"""Code that a model brings along runs only for who says so."""
+"""Code that comes with a model runs only if the user allows it."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_a_models_own_code_runs_for_who_trusts_it(regions, tmp_path):
     model, parameters = str(own), {}
     if regions == "objects":
         model, parameters = str(tiny.clip(tmp_path / "other")), {"detector": str(own)}
-    # The code makes a configuration and no network, so that loading fails later.
+    # The code makes a configuration but no network, so loading fails later.
     with pytest.raises(ModelError):
         load_model(model, regions, parameters, "cpu", trust_remote_code=True)
     assert ran.exists()

@@ -28,7 +28,7 @@ def test_a_tiles_vector_is_that_of_its_box_in_the_original_pixels(encoders, phot
     encoder = encoders["clip"]
     [regions] = Tiles(encoder, TileSettings(min_object_size=0.1, max_regions=60)).embed_photos([Picture(photo)])
     alone = encoder.embed_views([encoder.view(photo, region.box) for region in regions])
-    # A tile is cut out of the scaled photo; a brightness may round otherwise.
+    # A tile is cut out of the scaled photo, so a brightness may be rounded differently.
     assert min(region.vec @ vec for region, vec in zip(regions, alone, strict=True)) > 0.999
 
 

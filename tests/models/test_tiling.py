@@ -64,10 +64,10 @@ def test_each_scale_covers_the_photo(size, most):
 
 
 def test_the_finest_tiles_let_the_smallest_object_be_seen():
-    # 40 px in a tile of 128 shown at 96 px: 30 px.
+    # 40 px in a tile of 128 px that is shown at 96 px are 30 px.
     finest = tiles((1600, 1200))[-1]
     assert finest.x2 - finest.x1 == pytest.approx(128, rel=0.01)
-    # An encoder that sees more pixels sees larger tiles, up to five times the object.
+    # An encoder with a larger input gets larger tiles, up to five times the object.
     finest = tiles((1600, 1200), input_size=512)[-1]
     assert finest.x2 - finest.x1 == pytest.approx(200, rel=0.01)
 

@@ -1,4 +1,4 @@
-"""What holds of the tiles of any photo."""
+"""Properties that hold for the tiles of all photos."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_tiles_stay_in_the_photo_are_not_the_photo_and_no_more_than_most(asked: 
     for box in tiles:
         assert 0 <= box.x1 < box.x2 <= asked.width
         assert 0 <= box.y1 < box.y2 <= asked.height
-        # The network sees squares: a tile is one, unless the photo gave no room or tiles had to grow.
+        # The network's input is square, and so are tiles, unless the photo is too small or tiles had to grow.
         assert max(box.x2 - box.x1, box.y2 - box.y1) <= MAX_SPAN * max(asked.width, asked.height) + 1
 
 
@@ -87,7 +87,7 @@ def test_each_scale_covers_the_photo(asked: Asked) -> None:
             found = spans(boxes, down)
             assert found[0][0] == 0
             assert found[-1][1] == length
-            # A pixel of the scaled photo is cut off where its size was rounded.
+            # One pixel of the scaled photo is cut off where its size was rounded.
             slack = length / (sheet.height if down else sheet.width)
             assert all(after[0] <= before[1] + slack for before, after in pairwise(found))
 
@@ -103,7 +103,7 @@ def test_the_smallest_object_shows_in_a_tile_wherever_it_lies(asked: Asked, acro
     shown = max(
         min(min(box.x2, left + side) - max(box.x1, left), min(box.y2, top + side) - max(box.y1, top)) for box in finest
     )
-    # Half a tile at most is whole in one of two neighbours, unless some of them had to be left out.
+    # An object of at most half a tile is whole in one of two neighbours, unless some tiles had to be left out.
     whole = not asked.is_bound and 2 * side <= min(min(box.x2 - box.x1, box.y2 - box.y1) for box in finest)
     # Tiles are placed at whole pixels of the scaled photo.
     assert shown >= (side if whole else side / 2) - (2 + side * 0.02)
@@ -147,7 +147,7 @@ def test_where_there_is_room_the_smallest_object_is_known_when_seen(asked: Asked
 def test_a_turned_photo_has_the_same_tiles_turned(asked: Asked) -> None:
     turned = Asked(asked.height, asked.width, asked.smallest, asked.most, asked.input_size)
     if asked.is_bound:
-        # Which of two equally even ways is taken depends on what is across.
+        # Which of two equally even grids is taken depends on the direction that is horizontal.
         assert len(asked.sheets) == len(turned.sheets)
         return
     for sheet, other in zip(asked.sheets, turned.sheets, strict=True):

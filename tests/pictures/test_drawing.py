@@ -1,4 +1,4 @@
-"""Pictures of what was found: boxes where they belong, small things enlarged, and a page for a photo that is gone."""
+"""Pictures of hits: boxes at the right place, small objects enlarged, and a page for a photo that is gone."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def test_each_hit_is_a_picture_and_all_are_on_the_sheet(tmp_path: Path) -> None:
 
 def test_what_is_known_to_be_right_is_outlined_in_white(tmp_path: Path) -> None:
     Image.new("RGB", (1600, 1200), "green").save(tmp_path / "a.png")
-    # Of a photo that has grown since it was indexed: boxes are in the pixels of then.
+    # The photo has grown since it was indexed: boxes are in pixels of the indexed size.
     found = hit((tmp_path / "a.png").as_uri(), Box(10, 10, 60, 60))
     truth = {"id": [Box(300, 200, 400, 300)], "other": []}
     [photo] = save([found], tmp_path / "out", None, ["a kite"], truth).files
@@ -305,7 +305,7 @@ def test_each_phrase_has_its_colour_in_the_crops_and_in_the_title(tmp_path: Path
         page = pixels(image)
     for colour in COLOURS:
         near = np.abs(page - ImageColor.getrgb(colour)).sum(axis=2) < 90
-        # A square behind the phrase's letter in the title, and one in its crop.
+        # A square behind the phrase's letter in the title, and another one in its crop.
         assert near[:40].sum() > 200, colour
         assert near[40:, 494:].sum() > 300, colour
 

@@ -1,4 +1,4 @@
-"""What EXIF says of a photo, and what of it is left out since no index takes it."""
+"""What EXIF says about a photo, and what of it is left out because no index accepts it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which files are photos, what they are called, and in which order they come."""
+"""Which files are photos, their names, and their order."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pixels and sizes are those that a person sees."""
+"""Pixels and sizes are those of the upright photo, as a person sees it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.kit.pictures import with_plain_text, with_profile, with_text
 
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
 
-# Where the corners of the upright photo lie in a file of each orientation: what the camera's sensor saw.
+# Where the corners of the upright photo are in a file of each EXIF orientation: the picture as the sensor saw it.
 STORED_AS = {
     1: None,
     2: Image.Transpose.FLIP_LEFT_RIGHT,

@@ -1,4 +1,4 @@
-"""Decoders: what becomes of one costs its own picture, and none learns a secret."""
+"""Decoders: if one fails, only its own picture is lost, and none can read a secret."""
 
 from __future__ import annotations
 
@@ -162,7 +162,7 @@ def spy(*_):
     raise BadPhoto(f"has read {found!r}")
 decoder.decode = spy
 main()"""
-"""What a picture may do that has taken over its decoder. Reading address 0 fails in any case, opening must."""
+"""What an exploited decoder may do. Reading address 0 fails in any case; opening must fail."""
 
 PARENT = """
 import sys
@@ -184,7 +184,7 @@ from sorce.pictures.isolation import drop_capabilities
 assert ctypes.CDLL(None).prctl(28, 3, 0, 0, 0) == 0
 drop_capabilities()
 """
-"""Root becomes like any other user, who still may read where this Python lies."""
+"""Makes root like any other user, but root may still read the folder of this Python."""
 
 
 def spied(what: str, rights: str, unprotected: str = "") -> str:

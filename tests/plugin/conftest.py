@@ -1,4 +1,4 @@
-"""What the plugin's tests share: an index whose answers numpy knows, an encoder service, and the plugin installed."""
+"""Fixtures of the plugin's tests: an index with answers known by numpy, an encoder service, the installed plugin."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The commands: what a person types and reads."""
+"""The commands: what a user types and reads."""
 
 from __future__ import annotations
 

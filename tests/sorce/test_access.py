@@ -1,4 +1,4 @@
-"""Who asks, and who is believed: nothing gets out that must not, and what is wrong is one sentence."""
+"""Who connects, and whom the client trusts: no secret gets out, and each error is one sentence."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The `sorce` command as a person meets it."""
+"""The `sorce` command as a user sees it."""
 
 from __future__ import annotations
 

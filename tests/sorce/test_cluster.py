@@ -1,4 +1,4 @@
-"""What answers at the cluster's address, or does not: each case is one sentence, which repeats no secret."""
+"""All kinds of answers at the cluster's address, or none: each case is one sentence, which repeats no secret."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_a_cluster_that_does_not_answer_in_time_is_not_said_to_be_away() -> None
 SECRET = "s3cret-and-long"
 
 ALERT_BY_TLS = b"\x15\x03\x03\x00\x02\x02"
-"""A fatal alert; its number follows."""
+"""A fatal alert. The number of the alert follows."""
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_what_is_no_opensearch_is_told(answer: bytes, kind: str) -> None:
 @pytest.mark.fault("7.6.1")
 def test_a_cluster_that_is_slow_is_not_taken_for_one_that_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cluster, "TIMEOUT_SECONDS", 0.2)
-    # It takes connections, and never answers.
+    # It accepts connections, but never answers.
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"
         with pytest.raises(ClusterError, match=f"^the cluster at {url} has not answered in time"):

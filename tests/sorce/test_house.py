@@ -1,4 +1,4 @@
-"""What holds for the whole tree: sizes, names, and that nothing is missing from the wheel or from the lists."""
+"""Rules for the whole tree: sizes, names, and that nothing is missing in the wheel or in the lists."""
 
 from __future__ import annotations
 

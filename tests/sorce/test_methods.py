@@ -1,4 +1,4 @@
-"""Every regions method from a tiny checkpoint: photos in, a text asked, boxes out, pictures drawn."""
+"""Every regions method with a tiny checkpoint: ingest photos, search for a text, get boxes, draw pictures."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_each_method_is_tried() -> None:
 def test_photos_go_in_and_the_best_box_comes_out(index: tuple[sorce.Index, Path], photos: Path, tmp_path: Path) -> None:
     made, folder = index
     assert made.ingest([photos]).new == 3
-    # As another process would: with the text's half of the model, opened by the index's recipe.
+    # As in another process: with the model's text encoder, opened by the index's recipe.
     encoder = load_encoder(recipe_of(made.client, made.name), "cpu", str(folder))
     hits = ClientSearch(made.client, made.name, lambda recipe: encoder).search(SearchRequest([TEXT]))  # noqa: ARG005
     assert len(hits) == 3

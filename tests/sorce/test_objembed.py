@@ -1,4 +1,4 @@
-"""ObjEmbed from photos to the index: boxes of a file, and what must leave nothing behind."""
+"""ObjEmbed from photos to the index: boxes from a file, and cases that must leave nothing behind."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Indices that sorce 0.1.0 made (tests/schema1) go on working: searched, brought up to date, moved behind an alias."""
+"""Indices made by sorce 0.1.0 (tests/schema1) still work: they are searched, updated, and moved behind an alias."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Commands and programs against a real OpenSearch with TLS and users; its owner makes the users that a test needs."""
+"""Commands and programs with a real OpenSearch with TLS and users. Its owner makes the users that a test needs."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def test_a_missing_right_is_one_sentence_with_the_remedy(
     environment: dict[str, str], there: There, arguments: list[str], right: str
 ) -> None:
     done = sorce(environment, *arguments, "--index", there.index)
-    # mini has its note on every ingest.
+    # mini prints its note on every ingest.
     said = [line for line in done.stderr.splitlines() if line.startswith("sorce: ") and "pictogram" not in line]
     assert (done.returncode, len(said)) == (1, 1)
     assert "Traceback" not in done.stderr

@@ -1,4 +1,4 @@
-"""What others wrote reaches the terminal as text only."""
+"""Text written by others reaches the terminal as text only."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What stands behind the things: light, texture, planks, tiles, and shapes that are nothing."""
+"""Backgrounds of training pictures: light, texture, planks, tiles, and shapes that are no concept."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Pixels = NDArray[np.uint8]
 
 
 def backdrop(width: int, height: int, rng: np.random.Generator) -> Pixels:
-    """A background (height, width, 3) RGB without any concept in it."""
+    """A background (height, width, 3), RGB, that shows no concept."""
     base = _colour(rng)
     ramp = _ramp(width, height, rng)[..., None]
     pixels = base + (_colour(rng) - base) * ramp * rng.uniform(0, 1)
@@ -79,7 +79,7 @@ def _shape(pixels: NDArray[np.float32], rng: np.random.Generator) -> None:
 
 
 def _grain(width: int, height: int, rng: np.random.Generator) -> NDArray[np.float32]:
-    """Texture: noise of one or two sizes, drawn out sideways like wood or cloth now and then."""
+    """Texture: noise of one or two sizes, sometimes stretched sideways like wood or cloth."""
     total = np.zeros((height, width, 1), np.float32)
     for _ in range(rng.integers(0, 3)):
         size = np.exp(rng.uniform(0, 4, 2)) if rng.random() < 0.5 else np.repeat(np.exp(rng.uniform(0, 4)), 2)

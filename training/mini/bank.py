@@ -24,24 +24,24 @@ CLOSE_UP = 400
 
 _HERE = Path(__file__).parent
 _SOURCES = (_HERE / "icons" / "package.json", _HERE / "concepts.json", _HERE / "icons" / "render.mjs")
-_OPAQUE = 8  # Below this alpha of 255 a pixel is the drawing's soft glow, not the drawing.
+_OPAQUE = 8  # Pixels with less alpha (of 255) are the drawing's soft glow and are trimmed away.
 
 
 @dataclass(frozen=True)
 class Concept:
-    """A thing that can be drawn and asked for. No synonym is the name or a synonym of another concept."""
+    """A thing that can be drawn and asked for. No two concepts share a name or a synonym."""
 
     name: str
     plural: str
     synonyms: tuple[str, ...]
     themes: tuple[str, ...]
-    size: str  # small, medium, large or huge, beside other things in a scene
+    size: str  # small, medium, large or huge, compared with other things in a scene
     icons: Mapping[str, tuple[str, ...]]  # style -> keys of its drawings
 
 
 @dataclass(frozen=True)
 class Sprite:
-    """One drawing of a concept: `rgba` is uint8 (h, w, 4), alpha not multiplied in, trimmed, longer side 128 px."""
+    """One drawing of a concept. `rgba` is uint8 (h, w, 4), straight alpha, trimmed, its longer side 128 px."""
 
     concept: str
     style: str
@@ -65,9 +65,9 @@ def concepts() -> tuple[Concept, ...]:
 
 
 def load(styles: Sequence[str] = SEEN) -> dict[str, tuple[Sprite, ...]]:
-    """The sprites of each concept in these styles; draws them once into the cache (a minute or two, needs Node).
+    """The sprites of each concept in these styles. The first call draws them into the cache (1 to 2 minutes).
 
-    Raises MissingTool where they must be drawn and Node is not there.
+    Raises MissingTool where they must be drawn and Node is not installed.
     """
     folder = _built()
     sprites: dict[str, list[Sprite]] = {concept.name: [] for concept in concepts()}
@@ -83,7 +83,7 @@ def load(styles: Sequence[str] = SEEN) -> dict[str, tuple[Sprite, ...]]:
 
 
 def close_ups(style: str) -> dict[str, tuple[Path, ...]]:
-    """Files of the same drawings for large things, longer side 400 px: each in a file, since few are ever opened."""
+    """The same drawings with a longer side of 400 px, for large things. Each has its own file: few are ever opened."""
     folder = _built() / style
     return {
         concept.name: tuple(file for key in concept.icons.get(style, ()) if (file := folder / f"{key}.png").exists())
@@ -92,12 +92,12 @@ def close_ups(style: str) -> dict[str, tuple[Path, ...]]:
 
 
 def cache_folder() -> Path:
-    """Where sorce keeps what it can make again: $SORCE_CACHE, else ~/.cache/sorce."""
+    """The folder for files that sorce can make again: $SORCE_CACHE, else ~/.cache/sorce."""
     return Path(os.environ.get("SORCE_CACHE") or Path.home() / ".cache" / "sorce")
 
 
 def fingerprint() -> str:
-    """Changes whenever the sprites do: 12 hex digits."""
+    """12 hex digits that change whenever the sprites change."""
     digest = hashlib.sha256()
     for source in _SOURCES:
         digest.update(source.read_bytes())
@@ -144,7 +144,7 @@ def _draw(scratch: Path, drawn: Path) -> None:
 
 
 def _pack(style: str, drawn: Path, packed: Path) -> None:
-    """Small sprites go into one file: opening thousands takes ten times as long."""
+    """Puts small sprites into one file: opening thousands of files takes ten times as long."""
     names: list[str] = []
     arrays: list[NDArray[np.uint8]] = []
     (packed / style).mkdir(parents=True)

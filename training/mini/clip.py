@@ -1,4 +1,4 @@
-"""The shapes of `mini`, and the folder that any CLIP loader opens."""
+"""The architecture of `mini`, and its checkpoint folder, which any CLIP loader can open."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def vision_config() -> CLIPVisionConfig:
 
 
 def config(tokenizer: CLIPTokenizer) -> CLIPConfig:
-    """Both towers, for a tokenizer whose end token is where the text is pooled."""
+    """Both towers. The text tower pools at the tokenizer's end token."""
     text = CLIPTextConfig(
         vocab_size=len(tokenizer),
         hidden_size=TEXT_WIDTH,
@@ -54,7 +54,7 @@ def config(tokenizer: CLIPTokenizer) -> CLIPConfig:
 
 
 def processor(tokenizer: CLIPTokenizer) -> CLIPProcessor:
-    """Straight to the square, without a crop: a tile's border may hold what is asked for."""
+    """Resizes straight to the square, without a crop: the object may be at a tile's border."""
     square = {"height": PIXELS, "width": PIXELS}
     pictures = CLIPImageProcessor(
         size=square, crop_size=square, do_center_crop=False, image_mean=list(MEAN), image_std=list(STD)
@@ -63,21 +63,21 @@ def processor(tokenizer: CLIPTokenizer) -> CLIPProcessor:
 
 
 def save(model: CLIPModel, tokenizer: CLIPTokenizer, folder: Path) -> None:
-    """Write weights in half precision, configuration and processors into `folder`, each file in one step."""
+    """Writes weights in half precision, the configuration and the processors into `folder`, each file in one step."""
     draft = folder / ".draft"
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(parents=True)
-    # "float32" stays in the configuration, so that loaders compute in it: half precision is slow on a CPU.
+    # The configuration says "float32", so that loaders compute in it: half precision is slow on a CPU.
     model.config.dtype = torch.float32
     model.config.architectures = ["CLIPModel"]
     model.config.save_pretrained(draft)
-    # Use leaves its last padding and length in the tokenizer; saved, they would make later calls warn.
+    # A tokenizer remembers its last padding and length. If they were saved, later calls would warn.
     tokenizer.backend_tokenizer.no_padding()
     tokenizer.backend_tokenizer.no_truncation()
     processor(tokenizer).save_pretrained(draft)
     weights = {name: value.half().contiguous() for name, value in model.state_dict().items()}
     save_file(weights, draft / "model.safetensors", metadata={"format": "pt"})
     for file in draft.iterdir():
-        file.chmod(0o644)  # safetensors writes for the owner only
+        file.chmod(0o644)  # safetensors makes the file readable for its owner only
         file.replace(folder / file.name)
     draft.rmdir()

@@ -1,4 +1,4 @@
-"""The eleven basic colours: what colour a drawing is, and the same drawing in another colour."""
+"""The eleven basic colours: finds the colour of a drawing, and paints a drawing in another colour."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _MIDDLE = np.array([shades[1] for shades in SHADES.values()], np.float32)
 
 
 def own_colour(rgba: Pixels) -> int:
-    """The index of the one colour that fills at least 0.65 of the drawing (h, w, 4; alpha not multiplied in), or -1."""
+    """The index of the colour that fills at least 0.65 of the drawing (h, w, 4; straight alpha), or -1."""
     solid = rgba[rgba[..., 3] > 200][::11, :3]
     if len(solid) == 0:
         return -1
@@ -37,7 +37,7 @@ def own_colour(rgba: Pixels) -> int:
 
 
 def _nearest(rgb: Pixels) -> NDArray[np.int64]:
-    """The basic colour of each of n pixels (n, 3), by distance in CIELAB to all three shades."""
+    """The basic colour of each of n pixels (n, 3): the one with the nearest of all shades in CIELAB."""
     shades = np.array(list(SHADES.values()), np.float32).reshape(1, -1, 3) / 255
     there = cv2.cvtColor(shades, cv2.COLOR_RGB2LAB)[0]
     here = cv2.cvtColor(rgb[None].astype(np.float32) / 255, cv2.COLOR_RGB2LAB)[0]
@@ -46,7 +46,7 @@ def _nearest(rgb: Pixels) -> NDArray[np.int64]:
 
 
 def painted(source: Pixels, colour: int, rng: np.random.Generator) -> Pixels:
-    """The drawing (h, w, 4; alpha multiplied in) in the shades of one basic colour, as light and dark as it was."""
+    """The drawing (h, w, 4; premultiplied alpha) in the shades of one basic colour, as light and dark as before."""
     alpha = source[..., 3]
     grey = cv2.cvtColor(np.ascontiguousarray(source[..., :3]), cv2.COLOR_RGB2GRAY).astype(np.float32)
     light = grey / np.maximum(alpha, 1) * 255
@@ -59,7 +59,7 @@ def painted(source: Pixels, colour: int, rng: np.random.Generator) -> Pixels:
     ramp = np.stack([np.interp(np.linspace(0, 1, 256), (0, 0.5, 1), shades[:, channel]) for channel in range(3)], 1)
     tint = ramp[(level * 255).astype(np.uint8)]
     if rng.random() < 0.5:
-        # Only where the drawing has a hue: dark outlines, metal and glass keep theirs, as on a real red umbrella.
+        # Only where the drawing has a hue. Dark outlines, metal and glass keep their colour, as on a real red umbrella.
         spread = source[..., :3].max(2).astype(np.int16) - source[..., :3].min(2)
         hued = (spread > 50) & solid
         if hued.sum() > 0.5 * solid.sum():

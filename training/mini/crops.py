@@ -1,4 +1,4 @@
-"""Training pictures: pieces of cluttered scenes, cut the way that tiles are cut, with what each piece shows."""
+"""Training pictures: pieces of cluttered scenes, cut as tiles are cut, labelled with what each piece shows."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from training.mini.colours import COLOURS, own_colour, painted
 Pixels = NDArray[np.uint8]
 
 WIDTH, HEIGHT = 480, 360  # a canvas, in pixels of a 1600 x 1200 scene
-PER_CANVAS = 8  # tiles cut from one canvas: neighbours that share its things are each other's hard negatives
-SLOTS = 8  # things noted per tile, largest first
+PER_CANVAS = 8  # tiles cut from one canvas: they share its things, so they are each other's hard negatives
+SLOTS = 8  # things recorded per tile, largest first
 NOTHING, UNSURE = -1, -2
-_MARGIN = 10  # room round a drawing for its shadow
+_MARGIN = 10  # room around a drawing for its shadow
 
 
 @dataclass(frozen=True)
 class Tiles:
-    """B tiles and what they show; a slot without a thing has concept -1."""
+    """B tiles and what they show. An empty slot has concept -1."""
 
     pixels: Pixels  # (B, PIXELS, PIXELS, 3) RGB
     concept: NDArray[np.int64]  # (B, SLOTS)
@@ -37,7 +37,7 @@ class Tiles:
 
 @dataclass(frozen=True)
 class _Stamp:
-    """One drawing at three sizes (128, 64 and 32 px), alpha multiplied in, and its own colour or -1."""
+    """One drawing at three sizes (128, 64 and 32 px), with premultiplied alpha, and its own colour or -1."""
 
     sizes: tuple[Pixels, Pixels, Pixels]
     colour: int
@@ -57,7 +57,7 @@ class Renderer:
     """Draws canvases from sprites and cuts them into labelled tiles."""
 
     def __init__(self, concepts: Sequence[Concept], sprites: Mapping[str, Sequence[Sprite]]) -> None:
-        # Style first, then drawing: a style with five drawings of a dog counts no more than one with a single dog.
+        # Draws the style before the drawing: a style with five drawings of a dog counts no more than one with one.
         self._stamps: list[list[list[_Stamp]]] = []
         for concept in concepts:
             styles: dict[str, list[_Stamp]] = {}
@@ -71,7 +71,7 @@ class Renderer:
         self._behind = np.zeros((0, 0, 3), np.uint8)
 
     def tiles(self, count: int, ease: float, rng: np.random.Generator) -> Tiles:
-        """`count` tiles; `ease` 1 shows single large things, 0 the full range of sizes and clutter."""
+        """`count` tiles. `ease` 1 shows single large things; 0 shows the full range of sizes and clutter."""
         rows: list[_Row] = []
         while len(rows) < count:
             rows += self._canvas(ease, rng)
@@ -102,13 +102,13 @@ class Renderer:
             pixels = _jpeg(pixels, int(rng.integers(50, 96)))
         order = rng.permutation(len(things))
         frames = [_frame(things[order[n % len(order)]], ease, rng) for n in range(PER_CANVAS - 1)]
-        while ease < 0.5 and len(frames) < PER_CANVAS:  # anywhere: on part of a thing, or on none
+        while ease < 0.5 and len(frames) < PER_CANVAS:  # at any place: on part of a thing, or on none
             side = np.exp(rng.uniform(np.log(90), np.log(300)))
             frames.append((rng.uniform(0, WIDTH - side), rng.uniform(0, HEIGHT - side), side))
         return [_cut(pixels, owner, things, frame, rng) for frame in frames]
 
     def _backdrop(self, rng: np.random.Generator) -> Pixels:
-        # Drawing one costs as much as all the rest of a canvas: each serves about three times, mirrored, in other hues.
+        # A backdrop costs as much as the rest of a canvas. So each is used about three times, mirrored, in other hues.
         if self._behind.size == 0 or rng.random() < 0.35:
             self._behind = backdrop(WIDTH, HEIGHT, rng)
         turns = (1 if rng.random() < 0.5 else -1, 1 if rng.random() < 0.5 else -1)
@@ -123,7 +123,7 @@ class Renderer:
         where: tuple[float, float, float],
         rng: np.random.Generator,
     ) -> _Thing:
-        """Draw one thing into `pixels`, and `number` into `owner`; `where` is centre x, y and longer side in px."""
+        """Draws one thing into `pixels`, and `number` into `owner`. `where`: centre x, y and longer side in px."""
         styles = self._stamps[concept]
         drawings = styles[rng.integers(len(styles))]
         stamp = drawings[rng.integers(len(drawings))]
@@ -161,7 +161,7 @@ def _stamp(sprite: Sprite) -> _Stamp:
 
 
 def _turned(source: Pixels, side: float, rng: np.random.Generator) -> Pixels:
-    """The drawing at `side` px, turned, mirrored and stretched a little, with a margin round it."""
+    """The drawing at `side` px, turned, mirrored and stretched a little, with a margin around it."""
     height, width = source.shape[:2]
     scale = side / max(height, width)
     stretch = np.exp(rng.uniform(-0.12, 0.12))
@@ -204,7 +204,7 @@ def _blend(
 
 
 def _frame(thing: _Thing, ease: float, rng: np.random.Generator) -> tuple[float, float, float]:
-    """Left, top and side of a tile that shows the thing at 0.22 to 0.9 of its side, off its centre by up to 0.3."""
+    """Left, top and side of a tile. The thing has 0.22 to 0.9 of its side, and is off its centre by up to 0.3."""
     share = np.exp(rng.uniform(np.log(0.22 + 0.4 * ease), np.log(0.9)))
     side = float(np.clip(thing.side / share, 80, HEIGHT))
     reach = (0.3 - 0.2 * ease) * side
@@ -235,7 +235,7 @@ def _cut(
 
 
 def _labelled(piece: Pixels, counts: NDArray[np.int64], things: Sequence[_Thing], side: int) -> _Row:
-    """`counts` (patches, things + 1): of 16 samples per patch, those on the background (0) and on thing n (n + 1)."""
+    """`counts` (patches, things + 1): how many of 16 samples per patch are background (0) or thing n (n + 1)."""
     concept, colour = np.full(SLOTS, -1), np.full(SLOTS, -1)
     area, visible = np.zeros(SLOTS, np.float32), np.zeros(SLOTS, np.float32)
     patch = np.full(len(counts), UNSURE)
@@ -252,7 +252,7 @@ def _labelled(piece: Pixels, counts: NDArray[np.int64], things: Sequence[_Thing]
 
 
 def _spoiled(piece: Pixels, rng: np.random.Generator) -> Pixels:
-    """Light, contrast, tint, blur and noise of a real picture."""
+    """Adds what real pictures have: changes of light, contrast and tint, blur and noise."""
     gain = np.exp(rng.uniform(-0.15, 0.15)) * np.exp(rng.uniform(-0.04, 0.04, 3))
     ramp = (np.arange(256, dtype=np.float32)[:, None] - 128) * gain + 128 + rng.uniform(-15, 15)
     piece = np.asarray(cv2.LUT(piece, np.clip(ramp, 0, 255).astype(np.uint8)[None]), np.uint8)

@@ -1,4 +1,4 @@
-"""The free table that the picture tower learns against, and the losses of stage 1."""
+"""The learned table of vectors that the picture tower is trained against, and the losses of stage 1."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from torch.nn.functional import cross_entropy, logsigmoid, normalize
 
 from training.mini.crops import NOTHING, Tiles
 
-_CLEAR_AREA, _CLEAR_SHARE = 0.008, 0.4  # from here on a thing counts as shown: share of the tile, share of itself
-_TRACE_AREA = 0.002  # below, it counts as not shown; between the two the tile says nothing about it
+_CLEAR_AREA, _CLEAR_SHARE = 0.008, 0.4  # a thing counts as shown from these on: share of the tile, of itself
+_TRACE_AREA = 0.002  # below this it counts as not shown; between the two limits the loss ignores it
 
 
 class Table(nn.Module):
@@ -34,11 +34,11 @@ class Table(nn.Module):
         return normalize(self.concept, dim=1)
 
     def tinted(self, concept: Tensor) -> Tensor:
-        """Unit vectors (n, colours, D) of n concepts in each colour."""
+        """Unit vectors (n, colours, D) of n concepts, each in every colour."""
         return normalize(self.vectors()[concept][:, None] + self.colour[None], dim=2)
 
     def logits(self, name: str, vectors: Tensor) -> Tensor:
-        """Cosines (n, concepts) at the temperature of that loss, plus its bias where it has one."""
+        """Cosines (n, concepts) at the temperature of this loss, plus its bias if it has one."""
         cosines: Tensor = vectors @ self.vectors().T * self.scale[name].exp().clamp(max=60)
         return cosines + self.bias[name] if name in self.bias else cosines
 
@@ -46,9 +46,9 @@ class Table(nn.Module):
 def losses(table: Table, tiles: Tiles, whole: Tensor, patches: Tensor) -> dict[str, Tensor]:
     """Each loss by name. `whole` (B, D) and `patches` (B, P, D) are unit vectors.
 
-    A row asks which concepts a tile shows; a column, which tiles of the batch show a concept, which is what a search
-    asks; a pair (SigLIP, arXiv 2303.15343, eq. 1), whether this tile shows this concept, which makes tiles of different
-    batches comparable. Without columns and pairs, a tile's cosines are right only up to a constant of its own.
+    A row loss asks which concepts a tile shows. A column loss asks which tiles of the batch show a concept, as a search
+    does. A pair loss (SigLIP, arXiv 2303.15343, eq. 1) asks whether this tile shows this concept: it makes tiles of
+    different batches comparable. Without columns and pairs, a tile's cosines are right only up to a constant per tile.
     """
     shown, ignored = _targets(tiles, len(table.concept))
     found = {
@@ -67,7 +67,7 @@ def total(found: Mapping[str, Tensor]) -> Tensor:
 
 
 def _targets(tiles: Tiles, concepts: int) -> tuple[Tensor, Tensor]:
-    """Each concept's weight in each tile (root of its visible area), and what cannot be said; both (B, concepts)."""
+    """Each concept's weight in each tile (root of its visible area), and where it is uncertain; both (B, concepts)."""
     concept, area = torch.from_numpy(tiles.concept), torch.from_numpy(tiles.area)
     clear = (area >= _CLEAR_AREA) & (torch.from_numpy(tiles.visible) >= _CLEAR_SHARE)
     column = concept.clamp(min=0)
@@ -79,7 +79,7 @@ def _targets(tiles: Tiles, concepts: int) -> tuple[Tensor, Tensor]:
 
 
 def _soft_rows(logits: Tensor, weights: Tensor) -> Tensor:
-    """Cross-entropy of each row with a target in proportion to its weights, over the rows that have any."""
+    """Cross-entropy of each row with a target in proportion to its weights. Rows without weights are left out."""
     sums = weights.sum(1)
     rows = sums > 0
     target = weights[rows] / sums[rows, None]
@@ -92,7 +92,7 @@ def _pairs(logits: Tensor, shown: Tensor, ignored: Tensor) -> Tensor:
 
 
 def _tints(table: Table, tiles: Tiles, whole: Tensor) -> Tensor:
-    """Which of the eleven colours the tile's one large thing has, where that is certain."""
+    """Which of the eleven colours the single large thing of a tile has. Tiles where this is uncertain are left out."""
     concept, colour = torch.from_numpy(tiles.concept[:, 0]), torch.from_numpy(tiles.colour[:, 0])
     area = torch.from_numpy(tiles.area)
     certain = (colour >= 0) & (area[:, 0] > 0.03) & (area[:, 0] > 2 * area[:, 1])
@@ -103,7 +103,7 @@ def _tints(table: Table, tiles: Tiles, whole: Tensor) -> Tensor:
 
 
 def _patch_losses(table: Table, tiles: Tiles, patches: Tensor) -> dict[str, Tensor]:
-    """The same for the patches, which say what they lie on; background patches should be near no concept."""
+    """The same for patches, each with the thing that it lies on. Background patches should be near no concept."""
     slot = torch.from_numpy(tiles.patch)
     concept = torch.from_numpy(tiles.concept).gather(1, slot.clamp(min=0))
     on = slot >= 0

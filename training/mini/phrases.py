@@ -1,4 +1,4 @@
-"""How people ask for the concepts, and the words that the tokenizer knows."""
+"""How people ask for the concepts, and the texts that the tokenizer is trained on."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _OTHER_WORDS = (
 )
 FILLER = tuple(_OTHER_WORDS.split())
 _LETTERS = "abcdefghijklmnoprstuvwyz"
-# Never trained on: they measure whether the names carry over to other ways of asking.
+# Never used in training: they measure whether the names are understood in other sentences.
 HELD_OUT = ("could you spot {a} {n}", "an old photograph showing {a} {n}", "hunting for {a} {n} today")
 HELD_OUT_MANY = ("six {n}", "a heap of {n}")
 _SHADES = {
@@ -78,13 +78,13 @@ def names(concept: Concept) -> Names:
 
 
 def plural(name: str) -> str:
-    """By rule, of a synonym: "cup of tea" -> "cups of tea"."""
+    """By rule, also for synonyms: "cup of tea" -> "cups of tea"."""
     for link in (" of ", " with ", " in ", " on "):
         head, found, rest = name.partition(link)
         if found:
             return plural(head) + link + rest
     if name.endswith("s") and not name.endswith(("ss", "us")):
-        return name  # "glasses" and the like are plurals already
+        return name  # "glasses" and similar words are plurals already
     if name.endswith(("s", "x", "ch", "sh")):
         return name + "es"
     if name.endswith("y") and name[-2:-1] not in "aeiou":
@@ -104,7 +104,7 @@ class Phrases:
         self.names = [names(concept) for concept in concepts]
 
     def draw(self, rng: np.random.Generator) -> Phrase:
-        """One phrase: bare or in a sentence, one or many, now and then with a colour or a second thing."""
+        """One phrase: bare or in a sentence, singular or plural, sometimes with a colour or a second thing."""
         concept, kind = int(rng.integers(len(self.names))), rng.random()
         if kind < 0.06:
             other = int(rng.integers(len(self.names)))
@@ -140,12 +140,12 @@ class Phrases:
 
     def _name(self, concept: int, single: bool, rng: np.random.Generator) -> str:
         known = self.names[concept].one if single else self.names[concept].many
-        # The main name as often as all its synonyms together: it is what most people type.
+        # The main name is as frequent as all its synonyms together: most people type the main name.
         return known[0] if rng.random() < 0.5 else _any(known, rng)
 
 
 def _among_others(text: str, rng: np.random.Generator) -> str:
-    """With words round it that name no concept, some of them made up: what the tower does not know, it shall ignore."""
+    """Adds words that name no concept, some of them made up: the tower must learn to ignore unknown words."""
     words = [_any(FILLER, rng) if rng.random() < 0.6 else _made_up(rng) for _ in range(rng.integers(1, 7))]
     before = int(rng.integers(len(words) + 1))
     return " ".join((*words[:before], text, *words[before:]))

@@ -1,4 +1,4 @@
-"""Stage 2: a tokenizer, and a text tower that learns to hit the table.
+"""Stage 2: a tokenizer, and a text tower that learns the vectors of the table.
 
 `python -m training.mini.texts --help`
 """
@@ -36,7 +36,7 @@ _MATCH_SCALE = 20.0
 
 
 def tokenizer(phrases: Phrases) -> CLIPTokenizer:
-    """CLIP's own lower-casing byte-level tokenizer, with the words of these phrases."""
+    """CLIP's own lower-casing byte-level tokenizer, trained on these phrases."""
     blank = CLIPTokenizer()
     learner = Tokenizer(models.BPE(continuing_subword_prefix="", end_of_word_suffix="</w>"))
     learner.normalizer = blank.backend_tokenizer.normalizer
@@ -48,10 +48,10 @@ def tokenizer(phrases: Phrases) -> CLIPTokenizer:
     learner.train_from_iterator(phrases.corpus(), trainer)
     learned = json.loads(learner.to_str())["model"]
     vocabulary = dict(learned["vocab"])
-    # Any byte can be asked for, also as the last one of a word.
+    # Every byte needs a token, also as the last one of a word.
     for token in (*letters, *(letter + "</w>" for letter in letters), "<|startoftext|>", "<|endoftext|>"):
         vocabulary.setdefault(token, len(vocabulary))
-    merges: Any = [tuple(merge) for merge in learned["merges"]]  # declared as strings, but pairs are what it takes
+    merges: Any = [tuple(merge) for merge in learned["merges"]]  # typed as strings, but the class needs pairs
     return CLIPTokenizer(vocab=vocabulary, merges=merges, model_max_length=POSITIONS)
 
 
@@ -63,7 +63,7 @@ def encode(model: CLIPModel, words: CLIPTokenizer, texts: Sequence[str]) -> Tens
 
 
 def targets(table: Table, phrases: Sequence[Phrase]) -> Tensor:
-    """Where each phrase belongs: unit vectors (n, D)."""
+    """The target of each phrase: unit vectors (n, D)."""
     vectors, found = table.vectors(), []
     for phrase in phrases:
         vector = vectors[list(phrase.concepts)].sum(0)
@@ -72,10 +72,10 @@ def targets(table: Table, phrases: Sequence[Phrase]) -> Tensor:
 
 
 def train(model: CLIPModel, words: CLIPTokenizer, table: Table, phrases: Phrases, steps: int, seed: int) -> float:
-    """Fit the text tower; returns the last mean cosine between phrases and their targets."""
+    """Trains the text tower. Returns the last mean cosine between phrases and their targets."""
     parameters = [*model.text_model.parameters(), *model.text_projection.parameters()]
     optimizer = torch.optim.AdamW(parameters, lr=1.0, betas=(0.9, 0.98), weight_decay=0.02)
-    model.set_attn_implementation("eager")  # twice as fast as the fused kernel, for short texts on a CPU
+    model.set_attn_implementation("eager")  # twice as fast as the fused kernel for short texts on a CPU
     rng, mean, began = np.random.default_rng(seed), 0.0, time.time()
     with torch.no_grad():
         everything = table.vectors()
@@ -113,14 +113,14 @@ def assembled(words: CLIPTokenizer, vision: dict[str, Tensor], table: Table, see
 
 
 def load_table(state: dict[str, Tensor]) -> Table:
-    """The table of a saved state of stage 1."""
+    """The table from a saved state of stage 1."""
     table = Table(len(state["concept"]), len(COLOURS), DIMENSION)
     table.load_state_dict(state)
     return table
 
 
 def recorded(saved: dict[str, Any], texts: dict[str, float]) -> dict[str, Any]:
-    """What it takes to make this checkpoint again. Its CPU time counts all processes alike."""
+    """What is needed to train this checkpoint again. Its CPU time is the sum over all processes."""
     plan = saved["plan"]
     return {
         "picture_tower": {

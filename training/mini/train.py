@@ -1,7 +1,7 @@
 """Stage 1: the picture tower learns the concepts. `python -m training.mini.train --help`
 
-One process per core renders and learns its own share of every batch; gradients are averaged. All that is random comes
-from (seed, process, step), so a run that was stopped and resumed sees much the same pictures as one that was not.
+One process per core renders its own share of every batch and learns from it; gradients are averaged. All random
+numbers come from (seed, process, step). So a run that was stopped and resumed sees much the same pictures.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ from training.mini.vision import Vision, prepared, start
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run is made of; the same plan from zero gives the same model, but for rounding."""
+    """The settings of a run. The same plan, started from zero, gives the same model except for rounding."""
 
     steps: int
-    decay: int  # the last steps, over which the rates fall to zero in a straight line
+    decay: int  # the last steps, over which the rates fall linearly to zero
     warmup: int = 200
-    ramp: int = 2400  # steps over which single large things turn into clutter
+    ramp: int = 2400  # steps over which the pictures change from single large things to clutter
     batch: int = 64  # tiles per process and step
     processes: int = 2
     seed: int = 1
@@ -44,11 +44,11 @@ class Plan:
     rate: float = 0.001
 
     def pace(self, step: int) -> float:
-        """Share of the full learning rate at a step: warm-up, level, decline."""
+        """The share of the full learning rate at a step: warm-up, constant, decay."""
         return min(1.0, (step + 1) / self.warmup, (self.steps - step) / self.decay)
 
     def ease(self, step: int) -> float:
-        """1 at the start, 0 once the pictures are as hard as they get."""
+        """1 at the start, 0 once the pictures have reached full difficulty."""
         return max(0.0, 1 - step / self.ramp)
 
 
@@ -60,7 +60,7 @@ class Learner:
         self.plan, self.rank = plan, rank
         self.vision, self.table = Vision(), Table(concepts, len(COLOURS), DIMENSION)
         matrices = [p for p in self.vision.vision_model.encoder.parameters() if p.ndim == 2]
-        # Muon's Newton-Schulz steps cost as much as a fifth of the batch: each process does its share of the matrices.
+        # Muon's Newton-Schulz steps cost a fifth of the batch's time. So each process does its share of the matrices.
         self.shares = [matrices[owner :: plan.processes] for owner in range(plan.processes)]
         taken = {id(p) for p in matrices}
         self.others = [p for p in self.parameters() if id(p) not in taken]
@@ -77,12 +77,12 @@ class Learner:
         ]
 
     def parameters(self) -> Iterator[nn.Parameter]:
-        """Of the tower and the table."""
+        """All parameters of the tower and the table."""
         yield from self.vision.parameters()
         yield from self.table.parameters()
 
     def update(self, step: int) -> None:
-        """Average the gradients of all processes and step."""
+        """Averages the gradients of all processes, and takes a step."""
         for p in self.parameters():
             if p.grad is None:
                 p.grad = torch.zeros_like(p)
@@ -103,7 +103,7 @@ class Learner:
 
 
 def _together(tensors: list[Tensor], act: Callable[[Tensor], object]) -> None:
-    """One message for many tensors: each message costs a wait for the other process."""
+    """Sends many tensors in one message, since the processes wait for each other at each message."""
     flat = torch.cat([tensor.reshape(-1) for tensor in tensors])
     act(flat)
     for tensor, part in zip(tensors, torch.split(flat, [tensor.numel() for tensor in tensors]), strict=True):
@@ -194,7 +194,7 @@ def main(folder: Path | None, resume: bool, **numbers: float) -> None:
     """Train the picture tower on rendered tiles; stage 2 (`texts`) makes the checkpoint."""
     folder = folder or bank.cache_folder() / "mini-training"
     folder.mkdir(parents=True, exist_ok=True)
-    bank.load(())  # Draws the sprites where they are missing, once and not in every process.
+    bank.load(())  # Draws missing sprites here, once and not in every process.
     plan = Plan(**numbers)  # type: ignore[arg-type]
     spawn(_run, (plan, folder, resume), nprocs=plan.processes)  # type: ignore[no-untyped-call]
 

@@ -11,18 +11,18 @@ from training.mini.clip import DIMENSION, GRID, MEAN, PATCH, STD, WIDTH, vision_
 
 
 class Vision(nn.Module):
-    """CLIP's picture tower with its projection; the names are those of `CLIPModel`, so its weights move over."""
+    """CLIP's picture tower with its projection. Names are those of `CLIPModel`, so that weights can be copied."""
 
     def __init__(self) -> None:
         super().__init__()
         config = vision_config()
-        # Eager attention: with 37 tokens the fused kernel's backward pass takes twice as long on a CPU.
+        # Eager attention: with 37 tokens, the fused kernel's backward pass takes twice as long on a CPU.
         config._attn_implementation = "eager"
         self.vision_model = CLIPVisionModel(config)
         self.visual_projection = nn.Linear(WIDTH, DIMENSION, bias=False)
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
-        """Unit vectors of the tiles (B, D) and of their patches (B, P, D); `pixels` from `prepared`."""
+        """Unit vectors of the tiles (B, D) and of their patches (B, P, D). `pixels` come from `prepared`."""
         out = self.vision_model(pixel_values=pixels)
         last = self.vision_model.post_layernorm(out.last_hidden_state)
         vectors = normalize(self.visual_projection(last).float(), dim=2)
@@ -30,13 +30,13 @@ class Vision(nn.Module):
 
 
 def prepared(pixels: Tensor) -> Tensor:
-    """Uint8 (B, H, W, 3) to what the tower takes, float32 (B, 3, H, W)."""
+    """Converts uint8 (B, H, W, 3) to the tower's input, float32 (B, 3, H, W)."""
     return ((pixels.float() / 255 - torch.tensor(MEAN)) / torch.tensor(STD)).permute(0, 3, 1, 2).contiguous()
 
 
 @torch.no_grad()
 def start(vision: Vision, pixels: Tensor) -> None:
-    """Begin with whitened principal components of `pixels` as patch filters, and sine-cosine positions."""
+    """Initialises patch filters with whitened principal components of `pixels`, and positions with sine and cosine."""
     cut = pixels.unfold(2, PATCH, PATCH).unfold(3, PATCH, PATCH).permute(0, 2, 3, 1, 4, 5).reshape(-1, 3 * PATCH**2)
     values, vectors = torch.linalg.eigh(torch.cov(cut.T))
     values, vectors = values.flip(0)[:WIDTH], vectors.flip(1)[:, :WIDTH]

@@ -1,5 +1,5 @@
-"""Rendered scenes: full, themed pictures with large and small things, where a person has to search too.
+"""Rendered scenes: crowded, themed pictures with large and small things, in which a person also has to search.
 
-`collection(seed)` plans a held-out collection, `cached(collection)` renders it into a folder of the cache;
-`bundled` has the scenes of the demo and draws its questions.
+`collection(seed)` plans a held-out collection, and `cached(collection)` renders it into a folder of the cache.
+`bundled` has the scenes of the demo, and draws its questions.
 """

@@ -1,4 +1,4 @@
-"""`python -m training.scenes`: renders scenes to try things on, and those that come along for the demo."""
+"""`python -m training.scenes`: renders scenes for trials, and the bundled scenes of the demo."""
 
 from pathlib import Path
 

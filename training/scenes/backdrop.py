@@ -1,4 +1,4 @@
-"""What a backdrop is: a painted picture, and the surfaces on which things can be put."""
+"""A backdrop: a painted picture, and the surfaces on which things can be put."""
 
 from dataclasses import dataclass
 from enum import Enum
@@ -12,18 +12,18 @@ SIZE: Size = (1600, 1200)
 
 
 class Way(Enum):
-    """How a thing is on a surface."""
+    """How a thing is placed on a surface."""
 
     STAND = "stand"  # upright, its foot inside the surface
     LIE = "lie"  # seen from above, anywhere inside, turned more
     HANG = "hang"  # on a wall
-    FLY = "fly"  # in the air: only things that do
-    FLOAT = "float"  # on water: only things that do
+    FLY = "fly"  # in the air: only things that fly
+    FLOAT = "float"  # on water: only things that float
 
 
 @dataclass(frozen=True)
 class Surface:
-    """A rectangle in pixels of the scene; things at its upper edge are `far` times as large, at its lower `near`."""
+    """A rectangle in scene pixels. Things are scaled by `far` at its upper edge, and by `near` at its lower edge."""
 
     x1: float
     y1: float
@@ -32,21 +32,21 @@ class Surface:
     way: Way = Way.STAND
     far: float = 1.0
     near: float = 1.0
-    room: float = 400.0  # the most height that fits, in pixels
+    room: float = 400.0  # the greatest height of a thing that fits, in pixels
 
     @property
     def width(self) -> float:
         return self.x2 - self.x1
 
     def scale(self, y: float) -> float:
-        """How large a thing whose foot is at y is drawn."""
+        """The scale of a thing whose foot is at y."""
         share = (y - self.y1) / max(1.0, self.y2 - self.y1)
         return self.far + (self.near - self.far) * share
 
 
 @dataclass(frozen=True)
 class Backdrop:
-    """`light` is where shadows fall: pixels to the right and down for a thing 100 px high."""
+    """`light` is the offset of shadows, right and down, in pixels for a thing 100 px high."""
 
     image: Image.Image
     surfaces: tuple[Surface, ...]
@@ -59,7 +59,7 @@ def light(rng: Rng) -> tuple[float, float]:
 
 
 def pick(rng: Rng, *choices: tuple[int, int, int]) -> tuple[int, int, int]:
-    """One of the colours, a little changed, so that no two scenes share a wall."""
+    """One of the colours, changed a little, so that no two scenes have the same wall."""
     colour = np.array(choices[int(rng.integers(len(choices)))]) + rng.integers(-10, 11, 3)
     red, green, blue = (int(value) for value in np.clip(colour, 0, 255))
     return red, green, blue

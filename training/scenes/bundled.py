@@ -1,4 +1,4 @@
-"""The scenes that come along for the demo, and the questions that a seed draws for them."""
+"""The bundled scenes of the demo, and the questions that a seed draws for them."""
 
 import json
 from collections import defaultdict
@@ -15,13 +15,13 @@ FOLDER = Path(__file__).parent / "bundled"
 
 _SEED = 303
 _SCENES, _PLANTED = 40, 150
-_LARGEST = 130  # px, longer side: what is asked for is small
+_LARGEST = 130  # px, longer side: the questions ask for small things
 _LEAST_VISIBLE = 0.85
 
 
 @dataclass(frozen=True)
 class Question:
-    """A text, and the one bundled picture that answers it."""
+    """A text, and the only bundled picture that shows it."""
 
     text: str
     label: str
@@ -35,7 +35,7 @@ def bundle() -> Collection:
 
 
 def questions(seed: int, number: int) -> tuple[Question, ...]:
-    """Drawn from all labels that occur in exactly one picture, once, small and in full view; not picked by hand."""
+    """Drawn from all labels that occur once, in exactly one picture, small and in full view. None is picked by hand."""
     places: dict[str, list[tuple[str, Box, float]]] = defaultdict(list)
     for line in (FOLDER / "labels.jsonl").read_text(encoding="utf-8").splitlines():
         row = json.loads(line)
@@ -52,9 +52,9 @@ def questions(seed: int, number: int) -> tuple[Question, ...]:
 
 
 def _phrase(rng: np.random.Generator, concept: bank.Concept) -> str:
-    """The name as it stands, with an article, called small (all of them are), or a synonym."""
+    """The bare name, the name with an article or with "small" (all of them are small), or a synonym."""
     name = concept.name
-    # "a grapes" and "a bread" are no English; their plurals give them away.
+    # "a grapes" and "a bread" are wrong English. The plurals show which names these are.
     countable = " of " not in concept.plural and concept.plural != name and not name.endswith("s")
     article = "an" if name[0] in "aeiou" else "a"
     choices = [name, f"small {name}", *concept.synonyms[:1]]

@@ -1,6 +1,6 @@
 """Held-out collections of scenes: which concepts are asked for, where they are planted, and what fills the rest.
 
-A query's concept is planted in one to three scenes and is nowhere else, neither planted nor as filler.
+A query's concept is planted in one to three scenes. It is in no other scene, neither planted nor as filler.
 """
 
 import hashlib
@@ -26,13 +26,13 @@ from training.scenes.themes import THEMES
 CHOOSING = 101  # the seed of the scenes on which settings are chosen
 REPORTING = 202  # the seed of the scenes on which results are reported
 
-_STREAM = 0x5CE9E  # Keeps these random numbers apart from those that training draws with the same seed.
+_STREAM = 0x5CE9E  # Makes these random numbers differ from those that training draws with the same seed.
 _PLANTED_IN = (1, 3)
 
 
 @dataclass(frozen=True)
 class Collection:
-    """Scenes to be rendered: `queries` are concepts, `orders` one per scene. All of it follows from the arguments."""
+    """The plan of a collection: `queries` are concepts, `orders` one per scene. It depends on the arguments only."""
 
     seed: int
     styles: tuple[str, ...]
@@ -46,17 +46,17 @@ class Collection:
         return (self.scene(number) for number in range(len(self)))
 
     def scene(self, number: int) -> Scene:
-        """Rendered anew at every call, always the same."""
+        """Renders the scene: the same picture at every call."""
         rng = np.random.default_rng([_STREAM, self.seed, number])
         return compose(rng, self.orders[number], drawings())
 
     def images(self, query: str) -> tuple[str, ...]:
-        """Names of the pictures where the query's concept is."""
+        """The names of the pictures that show the query's concept."""
         return tuple(image_name(number) for number, order in enumerate(self.orders) if query in order.planted)
 
 
 def collection(seed: int, scenes: int = 300, queries: int = 300, styles: Sequence[str] = bank.SEEN) -> Collection:
-    """Plans `scenes` scenes for `queries` concepts, drawn in `styles`; the filler is always in styles seen in training.
+    """Plans `scenes` scenes for `queries` concepts, drawn in `styles`. The filler is always in styles seen in training.
 
     Raises ValueError where there are not enough concepts.
     """
@@ -77,7 +77,7 @@ def collection(seed: int, scenes: int = 300, queries: int = 300, styles: Sequenc
 
 
 def _homes(rng: Rng, orders: Sequence[Order], concept: bank.Concept) -> list[int]:
-    """Scenes for a concept: those where it belongs as long as they hold few planted things, else the emptiest."""
+    """Scenes for a concept: those of its themes that hold few planted things, else the emptiest scenes."""
     wanted = min(int(rng.integers(_PLANTED_IN[0], _PLANTED_IN[1] + 1)), len(orders))
     crowd = 2 + sum(len(order.planted) for order in orders) / len(orders)
     foreign = rng.permutation(len(orders))
@@ -97,7 +97,7 @@ def image_name(number: int) -> str:
 def write(planned: Collection, folder: Path, quality: int = 88, processes: int = 2) -> None:
     """Renders into a new folder: JPEGs, labels.jsonl (boxes x1, y1, x2, y2 in pixels), queries.json with answers."""
     folder.parent.mkdir(parents=True, exist_ok=True)
-    drawings()  # Builds the sprites once, before several processes want to.
+    drawings()  # Builds the sprites once, before several processes need them.
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix="scenes-") as scratch:
         made = Path(scratch, "made")
         made.mkdir()
@@ -116,8 +116,8 @@ def write(planned: Collection, folder: Path, quality: int = 88, processes: int =
 
 
 def cached(planned: Collection) -> Path:
-    """The folder of the rendered collection under the cache, rendered now if it is not there."""
-    # What decides the plan, not the plan itself: its themes hold functions, which have another address in each process.
+    """The folder of the rendered collection in the cache. It is rendered now if it is missing."""
+    # The plan's inputs, not the plan itself: its themes hold functions, whose addresses differ in each process.
     decisive = (bank.fingerprint(), planned.seed, len(planned), planned.styles, planned.queries)
     digest = hashlib.sha256(repr(decisive).encode())
     for source in sorted(Path(__file__).parent.glob("*.py")):

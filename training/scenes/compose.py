@@ -1,4 +1,4 @@
-"""Puts things on a backdrop: first the planted ones, then filler around, behind and over the edge of them."""
+"""Puts things on a backdrop: first the planted ones, then filler around, behind and partly over them."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -18,14 +18,14 @@ PLANTED_SIDES = (40.0, 130.0)  # px, longer side
 LEAST_VISIBLE = 0.86
 
 _TRIES = 20
-_CROWDED = 0.35  # Of a thing's box; where more is taken already, it goes elsewhere.
+_CROWDED = 0.35  # The taken share of a thing's box above which the thing is put elsewhere.
 _GRID = 8  # px of a cell in which taken places are counted
 _TURN = {Way.STAND: 7.0, Way.LIE: 25.0, Way.HANG: 12.0, Way.FLY: 15.0, Way.FLOAT: 6.0}
 
 
 @dataclass(frozen=True)
 class Order:
-    """What a scene shall hold: `planted` concepts in `styles`; others from `filler`, in styles seen in training."""
+    """The content of a scene: `planted` concepts in `styles`, and others from `filler`, in styles seen in training."""
 
     theme: Theme
     planted: tuple[str, ...]
@@ -35,7 +35,7 @@ class Order:
 
 @dataclass(frozen=True)
 class _Want:
-    """A thing that looks for its place: longer side in px; what is at the `back` stays upright in the last row."""
+    """A thing to be placed. `side` is the longer side in px; a thing at the `back` stays upright in the last row."""
 
     concept: str
     styles: Sequence[str]
@@ -46,14 +46,14 @@ class _Want:
 
 @dataclass
 class _Layout:
-    """The pieces so far, the cells that are taken, and what is covered of each planted piece."""
+    """The pieces so far, the cells that are taken, and the covered part of each planted piece."""
 
     pieces: list[Piece] = field(default_factory=list)
     taken: NDArray[np.bool_] = field(default_factory=lambda: np.zeros((SIZE[1] // _GRID, SIZE[0] // _GRID), np.bool_))
     covered: dict[int, NDArray[np.bool_]] = field(default_factory=dict)
 
     def crowded(self, x: float, y: float, width: float, height: float) -> float:
-        """The share of a box that is taken, 0..1; what lies outside the picture counts as free."""
+        """The taken share of a box, 0..1. What lies outside the picture counts as free."""
         cells = self.taken[_cells(y, height), _cells(x, width)]
         return float(cells.mean()) if cells.size else 1.0
 
@@ -67,7 +67,7 @@ class _Layout:
         self.pieces.append(piece)
 
     def hides(self, piece: Piece) -> bool:
-        """Whether too little of a planted piece would be left to see."""
+        """Whether the piece would leave too little of a planted piece visible."""
         for number, covered in self.covered.items():
             planted = self.pieces[number]
             over = _overlap(planted, piece)
@@ -79,7 +79,7 @@ class _Layout:
 
 
 def compose(rng: Rng, order: Order, drawings: Drawings) -> Scene:
-    """One scene, all of it decided by the generator."""
+    """One scene, which depends on the random generator only."""
     backdrop = order.theme.paint(rng)
     layout = _Layout()
     for concept in order.planted:
@@ -92,7 +92,7 @@ def compose(rng: Rng, order: Order, drawings: Drawings) -> Scene:
 
 
 def _filler(rng: Rng, order: Order, drawings: Drawings) -> list[_Want]:
-    """The largest first, since small things find room between large ones and not the other way."""
+    """The largest things first: small things find room between large ones, but not the reverse."""
     concepts = [drawings.concepts[name] for name in order.filler]
     pools = [[concept for concept in concepts if theme in concept.themes] for theme in order.theme.belongs]
     anything = [concept for concept in concepts if concept.size in ("small", "medium")]
@@ -106,7 +106,7 @@ def _filler(rng: Rng, order: Order, drawings: Drawings) -> list[_Want]:
         if often[concept.name] > (1 if concept.size == "huge" else 2):
             continue
         low, high = order.theme.sizes[concept.size]
-        # Small ones are more frequent, as in any drawer.
+        # Small things are more frequent, as in a real drawer.
         side = float(low * (high / low) ** rng.beta(1.1, 1.7))
         wanted.append(
             _Want(concept.name, SEEN, side, planted=False, back=order.theme.outside and concept.size == "huge")
@@ -134,7 +134,7 @@ def _fill(rng: Rng, layout: _Layout, backdrop: Backdrop, drawings: Drawings, wan
             y = surface.y1 + (y - surface.y1) * 0.2
         side = want.side * surface.scale(y) * 0.75 ** (attempt // 4)
         side = min(side, surface.room, 400)
-        # Cheap look first, at a square where the thing would be: drawing it costs fifty times as much.
+        # A cheap check first, with a square of the thing's size: drawing the thing costs fifty times as much.
         top = y - side if surface.way is Way.STAND else y - side / 2
         if layout.crowded(x - side / 2, top, side, side) > _CROWDED:
             continue
@@ -145,7 +145,7 @@ def _fill(rng: Rng, layout: _Layout, backdrop: Backdrop, drawings: Drawings, wan
 
 
 def _surface(rng: Rng, backdrop: Backdrop, want: _Want) -> Surface:
-    """One where the thing can be, larger ones more often."""
+    """A random surface where the thing can be, larger ones more often."""
     special = {Way.FLY: want.concept in FLIERS, Way.FLOAT: want.concept in FLOATERS}
     fitting = [surface for surface in backdrop.surfaces if special.get(surface.way, True)]
     preferred = [surface for surface in fitting if surface.way in special]
@@ -170,7 +170,7 @@ def _piece(
     turned = varied(rng, drawing, want.side, 1.5 if want.back else _TURN[surface.way])
     rgba = lit(recoloured(rng, turned, drawings.concepts[want.concept].themes), light)
     top = y - rgba.height if surface.way is Way.STAND else y - rgba.height / 2
-    # What stands is nearer the lower its foot; what lies is painted large things first.
+    # A standing thing is nearer the lower its foot is. Lying things are painted from large to small.
     depth = y if surface.way is not Way.LIE else 2000 - max(rgba.size)
     return Piece(want.concept, style, rgba, round(x - rgba.width / 2), round(top), surface.way, depth, want.planted)
 
@@ -180,7 +180,7 @@ def _cells(start: float, length: float) -> slice:
 
 
 def _overlap(planted: Piece, other: Piece) -> NDArray[np.bool_]:
-    """Bool (h, w) of the planted piece: what the other covers of it."""
+    """Bool (h, w) of the planted piece: the part that the other piece covers."""
     cover = np.zeros((planted.rgba.height, planted.rgba.width), np.bool_)
     if other.depth < planted.depth:
         return cover

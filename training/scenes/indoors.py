@@ -1,4 +1,4 @@
-"""Backdrops under a roof. Each takes a random generator and paints 1600 x 1200."""
+"""Indoor backdrops. Each function takes a random generator and paints 1600 x 1200."""
 
 from PIL import Image, ImageDraw, ImageEnhance, ImageFilter
 
@@ -37,7 +37,7 @@ def _wall(rng: Rng) -> Image.Image:
 
 
 def _board(rng: Rng, image: Image.Image, box: tuple[int, int, int, int], colour: Colour) -> None:
-    """A shelf seen from slightly above: its top is light, its front edge darker, and it throws a shadow on the wall."""
+    """A shelf seen from slightly above: a light top, a darker front edge, and a shadow on the wall."""
     x1, top, x2, bottom = box
     edge = top + (bottom - top) * 3 // 5
     soft_shadow(image, (x1, bottom, x2, bottom + 34), 22, 0.5)
@@ -80,7 +80,7 @@ def desk(rng: Rng) -> Backdrop:
 
 
 def _sheet(rng: Rng, image: Image.Image) -> None:
-    """A written page, lying askew."""
+    """A written page, turned a little."""
     page = mottled(rng, (300, 400), pick(rng, (244, 240, 228), (250, 248, 244), (246, 236, 190)), 0.02, 200)
     draw = ImageDraw.Draw(page)
     for y in range(44, 370, 22):

@@ -1,4 +1,4 @@
-"""Backdrops under the sky. Each takes a random generator and paints 1600 x 1200."""
+"""Outdoor backdrops. Each function takes a random generator and paints 1600 x 1200."""
 
 from PIL import Image, ImageDraw, ImageFilter
 
@@ -29,7 +29,7 @@ def _sky(rng: Rng) -> Image.Image:
 
 
 def _house(rng: Rng, image: Image.Image, box: tuple[int, int, int, int]) -> None:
-    """A front with rows of windows, a cornice and shops at street level."""
+    """A house front with rows of windows, a cornice, and shops at street level."""
     x1, y1, x2, y2 = box
     wall = pick(
         rng, (196, 168, 140), (172, 110, 92), (206, 196, 178), (150, 160, 168), (188, 178, 120), (160, 132, 120)

@@ -1,4 +1,4 @@
-"""One thing of a scene: a sprite, turned, scaled, recoloured and lit, with its place."""
+"""One thing of a scene at its place: a sprite that is turned, scaled, recoloured and lit."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,16 +14,16 @@ from training.scenes.backdrop import Way
 from training.scenes.textures import Rng
 
 _PAINTABLE = {"wardrobe", "workshop", "desk", "playroom", "street", "sport", "bathroom"}
-# Fxemoji draws these on a square card, which looks pasted in front of a backdrop.
+# FxEmoji draws these on a square card, which looks wrong in front of a backdrop.
 _CARDED = ("carousel", "ferris wheel", "fountain", "rainbow", "sailboat", "tent", "tower", "volcano")
 _CARDS = {("fxemoji", concept) for concept in _CARDED}
 
 
 @dataclass(frozen=True)
 class Piece:
-    """A thing at its place. `x`, `y`: upper left pixel of `rgba`, which is trimmed to what is drawn.
+    """A thing at its place. `x`, `y` is the upper left pixel of `rgba`, which is trimmed to the drawing.
 
-    Pieces with a larger `depth` are nearer and painted later.
+    Pieces with a larger `depth` are nearer and are painted later.
     """
 
     concept: str
@@ -43,7 +43,7 @@ class Piece:
 
 @dataclass(frozen=True)
 class Drawings:
-    """All sprites of all concepts, and larger files of them for what is drawn large."""
+    """All sprites of all concepts, and larger files of them for things that are drawn large."""
 
     concepts: Mapping[str, bank.Concept]
     sprites: Mapping[str, Sequence[bank.Sprite]]
@@ -69,7 +69,7 @@ def _opened(file: Path) -> Image.Image:
 
 @lru_cache(maxsize=1)
 def drawings() -> Drawings:
-    """Loaded once per process: a second, and 200 MB."""
+    """Loaded once per process. This takes a second and 200 MB."""
     styles = bank.SEEN + bank.UNSEEN
     return Drawings(
         {concept.name: concept for concept in bank.concepts()},
@@ -79,11 +79,11 @@ def drawings() -> Drawings:
 
 
 def varied(rng: Rng, drawing: Image.Image, side: float, turn: float) -> Image.Image:
-    """The drawing mirrored or not, turned by up to `turn` degrees, trimmed, its longer side `side` px."""
+    """The drawing: mirrored or not, turned by up to `turn` degrees, trimmed, with a longer side of `side` px."""
     if rng.random() < 0.5:
         drawing = drawing.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
     stretch = float(np.exp(rng.uniform(-0.08, 0.08)))
-    # Turning costs by the pixel, so it is done a little above the final size.
+    # The cost of turning grows with the pixels, so the drawing is turned at little more than the final size.
     scale = min(1.0, 1.2 * side / max(drawing.size))
     size = (max(1, round(drawing.width * scale * stretch)), max(1, round(drawing.height * scale)))
     turned = drawing.resize(size, Image.Resampling.LANCZOS)
@@ -95,7 +95,7 @@ def varied(rng: Rng, drawing: Image.Image, side: float, turn: float) -> Image.Im
 
 
 def recoloured(rng: Rng, drawing: Image.Image, themes: Sequence[str]) -> Image.Image:
-    """Hue, saturation, contrast and brightness a little changed; made things now and then get another hue."""
+    """Hue, saturation, contrast and brightness change a little. Made things sometimes get another hue."""
     repaint = bool(_PAINTABLE & set(themes)) and rng.random() < 0.12
     shift = int(rng.integers(20, 236)) if repaint else int(rng.integers(-6, 7))
     colourful, bright = float(rng.uniform(0.75, 1.15)), float(rng.uniform(0.85, 1.08))
@@ -108,7 +108,7 @@ def recoloured(rng: Rng, drawing: Image.Image, themes: Sequence[str]) -> Image.I
 
 
 def lit(drawing: Image.Image, light: tuple[float, float]) -> Image.Image:
-    """Darker towards the bottom and the side away from the light, so that a flat drawing sits in its scene."""
+    """Darker towards the bottom and away from the light, so that a flat drawing fits into its scene."""
     down = np.linspace(1.04, 0.84, drawing.height, dtype=np.float32)[:, None]
     lean = 0.08 if light[0] > 0 else -0.08
     across = np.linspace(1 + lean, 1 - lean, drawing.width, dtype=np.float32)[None]
@@ -122,7 +122,7 @@ def shadow(piece: Piece, light: tuple[float, float]) -> tuple[Image.Image, tuple
     width, height = piece.rgba.size
     large = max(width, height) / 100
     pad = round(6 + 9 * large)
-    # What stands throws its shadow on the floor: its outline pressed flat, at its foot.
+    # A standing thing throws its shadow on the floor: its outline, flattened, at its foot.
     stands = piece.way is Way.STAND
     flat = max(4, height // 6) if stands else height
     down = height - flat // 2 - 2 * large if stands else light[1] * large

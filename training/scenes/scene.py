@@ -11,12 +11,12 @@ from training.scenes.backdrop import SIZE, Backdrop, Way
 from training.scenes.pieces import Piece, shadow
 from training.scenes.textures import Rng, noise
 
-_LEAST_SEEN = 0.05  # Of what is covered more than this, nobody can say that it is there.
+_LEAST_SEEN = 0.05  # A thing with a smaller visible share is not in `objects`: nobody can recognise it.
 
 
 @dataclass(frozen=True)
 class Placed:
-    """A thing in a scene. `visible` is the share of it that nothing covers, 0..1; `planted` things are asked for."""
+    """A thing in a scene. `visible` is its share that nothing covers, 0..1; `planted` things are asked for."""
 
     concept: str
     style: str
@@ -27,14 +27,14 @@ class Placed:
 
 @dataclass(frozen=True)
 class Scene:
-    """An RGB picture of 1600 x 1200, and everything in it that can be seen."""
+    """An RGB picture of 1600 x 1200, and all visible things in it."""
 
     image: Image.Image
     objects: tuple[Placed, ...]
 
 
 def painted(rng: Rng, backdrop: Backdrop, pieces: Sequence[Piece]) -> Scene:
-    """The backdrop with the pieces on it, from far to near, under one light."""
+    """The backdrop with the pieces on it, painted from far to near, under one light."""
     image = backdrop.image.copy()
     owner = np.full((SIZE[1], SIZE[0]), -1, np.int16)
     ordered = sorted(pieces, key=lambda piece: piece.depth)
@@ -52,7 +52,7 @@ def painted(rng: Rng, backdrop: Backdrop, pieces: Sequence[Piece]) -> Scene:
 
 
 def _own(owner: np.ndarray[tuple[int, ...], np.dtype[np.int16]], piece: Piece, number: int) -> int:
-    """Note where the piece is; returns its size in pixels, those outside the picture included."""
+    """Marks the piece's pixels in `owner`. Returns its size in pixels, including those outside the picture."""
     mask = piece.mask
     left, top = max(0, -piece.x), max(0, -piece.y)
     part = owner[max(0, piece.y) : piece.y + mask.shape[0], max(0, piece.x) : piece.x + mask.shape[1]]
@@ -71,7 +71,7 @@ def _placed(piece: Piece, share: float) -> Placed:
 
 
 def graded(rng: Rng, image: Image.Image) -> Image.Image:
-    """Light from one side, dark corners, a tint, a lens that is not quite sharp, and the noise of a camera."""
+    """Adds light from one side, dark corners, a tint, a slight blur of the lens, and camera noise."""
     small = (SIZE[0] // 16, SIZE[1] // 16)
     x, y = np.meshgrid(np.linspace(-1, 1, small[0]), np.linspace(-1, 1, small[1]))
     angle = rng.uniform(0, 2 * np.pi)

@@ -1,4 +1,4 @@
-"""Paint: gradients, noise, wood, tiles, cloth. All pictures are RGB, all sizes (width, height) in pixels."""
+"""Textures: gradients, noise, wood, tiles, cloth. All pictures are RGB, all sizes (width, height) in pixels."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,7 @@ Rng = np.random.Generator
 
 
 def gradient(size: Size, stops: Sequence[Colour]) -> Image.Image:
-    """From the top colour to the bottom colour, through those between."""
+    """From the top colour to the bottom colour, through the colours between them."""
     ramp = np.array(stops, np.float32)
     at = np.linspace(0, len(stops) - 1, size[1])
     rows = np.stack([np.interp(at, np.arange(len(stops)), ramp[:, channel]) for channel in range(3)], axis=1)
@@ -21,8 +21,8 @@ def gradient(size: Size, stops: Sequence[Colour]) -> Image.Image:
 
 
 def noise(rng: Rng, size: Size, cell: tuple[float, float], octaves: int = 3) -> Field:
-    """Smooth noise (h, w), about -1 to 1; `cell` is the width and height of its largest blots in pixels."""
-    # Half the resolution is a quarter of the work, and the eye does not miss it in a blot.
+    """Smooth noise (h, w), about -1 to 1. `cell` is the width and height of its largest blots in pixels."""
+    # Half the resolution is a quarter of the work, and no one sees the difference in a blot.
     half = (max(1, size[0] // 2), max(1, size[1] // 2))
     total = np.zeros((half[1], half[0]), np.float32)
     for octave in range(octaves):
@@ -82,7 +82,7 @@ def stripes(rng: Rng, size: Size, colours: Sequence[Colour], width: int) -> Imag
 
 
 def checks(rng: Rng, size: Size, colours: tuple[Colour, Colour], side: int) -> Image.Image:
-    """A checked cloth: woven, so that where stripes cross the colour is full and elsewhere half."""
+    """A checked, woven cloth: the full colour where stripes cross, half of it elsewhere."""
     light, dark = (np.array(colour, np.float32) for colour in colours)
     across = ((np.arange(size[0]) // side) % 2).astype(np.float32)
     down = ((np.arange(size[1]) // side) % 2).astype(np.float32)
@@ -117,7 +117,7 @@ def sky(rng: Rng, size: Size, top: Colour, bottom: Colour, clouds: float = 1.0) 
 
 
 def ridge(rng: Rng, size: Size, base: float, height: float, rough: int = 4) -> list[tuple[float, float]]:
-    """The outline of hills, closed along the bottom of the picture: points x, y; `base` is the mean y."""
+    """The outline of hills, closed along the bottom of the picture: points x, y. `base` is the mean y."""
     x = np.linspace(0, size[0], 81)
     y = np.full_like(x, base)
     for wave in range(1, rough + 1):
@@ -128,14 +128,14 @@ def ridge(rng: Rng, size: Size, base: float, height: float, rough: int = 4) -> l
 
 
 def cut(image: Image.Image, fill: Image.Image, outline: Sequence[tuple[float, float]]) -> None:
-    """Paint the part of `fill` that lies inside the outline onto `image`; both have the same size."""
+    """Paints the part of `fill` inside the outline onto `image`. Both have the same size."""
     mask = Image.new("L", image.size)
     ImageDraw.Draw(mask).polygon(list(outline), fill=255)
     image.paste(fill, mask=mask)
 
 
 def soft_shadow(image: Image.Image, box: tuple[float, float, float, float], blur: float, dark: float) -> None:
-    """Darken a box with soft edges, in place; `dark` from 0 to 1."""
+    """Darkens a box with soft edges, in place. `dark` is from 0 to 1."""
     x1, y1, x2, y2 = box
     reach = 3 * blur
     left, top = max(0, int(x1 - reach)), max(0, int(y1 - reach))

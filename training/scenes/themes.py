@@ -1,4 +1,4 @@
-"""What kinds of scenes there are: which backdrop, which concepts belong there, and how large they look."""
+"""The kinds of scenes: their backdrops, the concepts that belong there, and how large they look."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -9,14 +9,14 @@ from training.scenes.textures import Rng
 
 Range = tuple[float, float]
 
-# Longer side in pixels by natural size. Outside an elephant is larger than a cup; in a room it is a toy.
+# Longer side in pixels by natural size. Outdoors an elephant is larger than a cup; in a room it is a toy.
 OUTSIDE: Mapping[str, Range] = {"small": (46, 105), "medium": (80, 180), "large": (150, 330), "huge": (230, 400)}
 INSIDE: Mapping[str, Range] = {"small": (48, 230), "medium": (90, 330), "large": (90, 340), "huge": (100, 330)}
 
 
 @dataclass(frozen=True)
 class Theme:
-    """A kind of scene; `belongs` are themes of concepts, the first is its own."""
+    """A kind of scene. `belongs` are themes of concepts; the first is the scene's own."""
 
     paint: Callable[[Rng], Backdrop]
     belongs: tuple[str, ...]

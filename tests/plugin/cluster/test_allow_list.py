@@ -1,4 +1,4 @@
-"""Whom the cluster may call."""
+"""Which addresses the cluster may call."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What holds of any search: the engine takes it, both halves of the plugin ask the same, and hits keep what it says."""
+"""Properties of all searches: the engine accepts them, client and server ask the same, and hits fulfil the filter."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ PIECES = [
 whole_characters = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=30)
 texts = (
     (whole_characters | st.lists(st.sampled_from([*PIECES, "a kite"]), min_size=1).map("".join))
-    # What the server refuses is tested in test_hostile.
+    # test_hostile tests the texts that the server refuses.
     .filter(lambda text: bool(text.strip()) and FILLED_IN not in text and LOST not in text)
     .map(lambda text: text[:2000])
 )
@@ -108,7 +108,7 @@ def requests(draw: st.DrawFn) -> SearchRequest:
         exact=draw(st.booleans()),
     )
     rank, debias = draw(st.sampled_from([("similarity", 0.0), ("product", 0.0), ("similarity", 0.5)]))
-    # By product the client would raise the candidates, as the cluster cannot.
+    # For products, the client would raise the candidates, which the cluster cannot do.
     return replace(request, rank=rank, debias=debias, k=PHOTOS if rank == "product" else request.k)
 
 
@@ -161,7 +161,7 @@ def test_the_template_renders_the_client_s_body(client: OpenSearch, served: str)
         encoded = rendered.pop("ext")["ml_inference"]["params"]["texts"]
         assert encoded == [*request.phrases, *reversed(request.nots)]
         rendered["query"] = rendered["query"]["template"]
-        # Quoted in the template, so that what is no number cannot end the query there.
+        # Quoted in the template, so that a value that is not a number cannot end the query there.
         rendered["size"] = int(rendered["size"])
         assert rendered.pop("post_filter")["script"]["script"]["params"]["given"] == asked["params"]
         assert rendered == body(request, by)
@@ -171,7 +171,7 @@ def test_the_template_renders_the_client_s_body(client: OpenSearch, served: str)
         vectors, nots = references[0][: len(request.phrases)], references[1][: len(request.nots)]
         query = replace(bound(request, by), phrases=vectors, nots=nots)
         if request.min_similarity is None:
-            # A template cannot leave it out, and writes one that is below any cosine.
+            # A template cannot leave it out. It writes a value below any cosine instead.
             query = replace(query, request=replace(request, min_similarity=Placeholder("lowest")))
         return json.loads(json.dumps(search_body(query, server)).replace('"lowest"', str(NO_MINIMUM)))
 

@@ -1,4 +1,4 @@
-"""Whatever a text says, it is only a text: nothing is read or fetched for it, and it changes no query."""
+"""Whatever a text contains, it is only a text: nothing is read or fetched because of it, and it changes no query."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ TEXTS = {
     "a script": "'; doc['regions.vec'].value; //",
     "as long as may be": '\\"{{' * 500,
 }
-"""PICTURE, PORT and DATA stand for a picture that is there, for a port that tells who came, and for the picture."""
+"""PICTURE is the path of an existing picture, PORT a port that records who connects, DATA the picture's content."""
 
 
 class Hostile:
@@ -230,14 +230,14 @@ def test_a_real_model_opens_and_calls_nothing_for_a_text(hostile: Hostile) -> No
     texts = [hostile[name] for name in TEXTS]
     encoder = load_encoder("mini", "cpu")
     with serving(service.application(service.Served("mini", encoder))) as url:
-        # Whatever is loaded at the first request is loaded now.
+        # Everything that is loaded at the first request is loaded now.
         ask(url, {"input": "a kite"})
         with watched() as control:
             hostile.picture.read_bytes()
         assert [(event, str(named)) for event, named in control] == [("open", str(hostile.picture))]
         with watched() as happened:
             found = vectors(ask(url, {"input": texts}))
-        # But for our own request's connection to the service.
+        # The only exception is our own request's connection to the service.
         service_at = ("socket.connect", ("127.0.0.1", urlsplit(url).port))
         assert {each for each in happened if each[0] != "socket.getaddrinfo"} == {service_at}
         assert {named for event, named in happened if event == "socket.getaddrinfo"} <= {"127.0.0.1"}

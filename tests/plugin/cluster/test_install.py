@@ -1,4 +1,4 @@
-"""Install makes what is needed and no more, mends, and leaves no trace; status says what is wrong."""
+"""Install makes only what is needed, repairs it, and leaves no trace; status says what is wrong."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What ML Commons gets wrong now and then, which cannot be had from it at will: a scripted cluster in its place."""
+"""Occasional faults of ML Commons. They cannot be caused on purpose, so a scripted cluster replaces the real one."""
 
 from __future__ import annotations
 

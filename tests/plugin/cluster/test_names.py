@@ -1,4 +1,4 @@
-"""What is installed for one index never has the name of what is installed for another; a pattern is no name."""
+"""Installed objects of different indices never have the same name, and a pattern is not accepted as a name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The cluster's view of an encoder that stops, is killed, or is busy: a short error, and then as before."""
+"""An encoder stops, is killed, or is busy: the cluster reports a short error, and later works as before."""
 
 from __future__ import annotations
 
@@ -53,10 +53,10 @@ def test_a_restart_of_the_encoder_is_a_short_error_and_nothing_more(
         for _ in range(3):
             with pytest.raises(ClusterError, match=r"refused \(500\): Error communicating with remote model"):
                 by_server(client, clean, "a kite")
-        # Whoever encodes for themselves notices nothing.
+        # A client that encodes by itself is not affected.
         assert by_client(client, clean, "a kite")
     with standing_alone(urlsplit(url).port or 0):
-        # At once, connections that the cluster still holds open to the one before included.
+        # At once, although the cluster still keeps connections open to the encoder before.
         for text in ("a kite", "zebra", "sea"):
             assert by_server(client, clean, text) == by_client(client, clean, text)
 

@@ -1,4 +1,4 @@
-"""The whole main job over TLS, by users who may do what the shipped roles say, and nothing else."""
+"""The main tasks over TLS, by users who have the rights of the shipped roles and no others."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from sorce.plugin.cluster.role import ROLES, role
 def there(secured: Node) -> Iterator[Bench]:
     with bench(secured) as there:
         yield there
-        # What no role may: the indices themselves.
+        # No role may delete the indices, so the owner does.
         with connect(secured.url, owner(secured)) as client:
             client.indices.delete(index=",".join((INDEX, f"{ALIAS}-*", *OTHERS)), params={"ignore_unavailable": "true"})
 

@@ -1,4 +1,4 @@
-"""The stored template: what a person types arrives as typed, and what is not understood is refused."""
+"""The stored template: typed text arrives unchanged, and parameters that are not understood are refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The trusted list keeps every entry, whoever changes it at the same moment."""
+"""The trusted list keeps every entry, even when several change it at the same moment."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Installer:
     def __init__(self, client: OpenSearch) -> None:
         self.client = client
         self.name = f"sorce-test-trust-{uuid.uuid4().hex[:8]}:default"
-        # Of no machine: an address that is not private leaves the other setting as it is.
+        # An address of no machine. Since it is not private, the other setting is not changed.
         self.endpoint: Endpoint = parse(f"https://1.1.1.1/{uuid.uuid4().hex}", "m", None)
         self.record: Record | None = None
 

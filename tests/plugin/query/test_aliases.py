@@ -1,4 +1,4 @@
-"""A search by an alias: its filter and routing hold, and it may stand for another index tomorrow."""
+"""A search by an alias: its filter and routing apply, and it may point to another index later."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_the_routing_of_an_alias_holds(client: OpenSearch, corpus: Corpus) -> No
     try:
         there = next(str(each) for each in range(20) if assigned(client, index, str(each)))
         client.indices.put_alias(index=index, name=f"{index}-routed", body={"search_routing": there})
-        # The other shard is missing, and is not asked.
+        # The other shard is missing, but it is not searched.
         assert len(ClientSearch(client, f"{index}-routed", encoder).search(EVERYTHING)) == PHOTOS
     finally:
         client.indices.delete(index=index)

@@ -1,4 +1,4 @@
-"""Days are those of the camera's clock, and folders are found as they are typed."""
+"""Days are those of the camera's clock, and folders are found by the name as typed."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def names(client: OpenSearch, index: str, conditions: Filter) -> set[str]:
 def test_a_day_is_the_one_that_the_camera_showed(client: OpenSearch, dated: tuple[str, bool]) -> None:
     index, knows_days = dated
     found = names(client, index, Filter(since="2024-12-31", until="2024-12-31"))
-    # Without a local day the instant counts, in UTC: the first photo is of the next day, the second of this one.
+    # Without a local day, the UTC instant counts: the first photo is on the next day, the second on this day.
     assert found == ({"evening", "noon"} if knows_days else {"next year", "noon"})
 
 

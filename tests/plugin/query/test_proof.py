@@ -1,4 +1,4 @@
-"""How far the number of candidates is raised, and what is then said to be proved."""
+"""How far the number of candidates is raised, and what then counts as proved."""
 
 from __future__ import annotations
 

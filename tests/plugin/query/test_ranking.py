@@ -1,4 +1,4 @@
-"""Other rankings than by similarity: numpy's order, the same from client and server, and proved or said not to be."""
+"""Rankings other than similarity: numpy's order, the same from client and server, and marked where it is not proved."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ BANK = {"texts": "sha256:0", "temperature": 0.1}
 OBJECTS = replace(RECIPE, regions="objects", bank=BANK)
 MATCHED = replace(OBJECTS, matching={"scale": 9.0, "bias": -5.0})
 FAINT = replace(OBJECTS, matching={"scale": 20.0, "bias": -40.0})
-"""Its products are below a billionth."""
+"""Its products are below 1e-9."""
 
 RECIPES = {"objects": OBJECTS, "matched": MATCHED, "faint": FAINT}
 
@@ -92,7 +92,7 @@ def precision(recipe: Recipe, asked: SearchRequest) -> dict[str, float]:
     """Of scores, as `check` takes it: within the usual one all faint products are alike."""
     if recipe is not FAINT or asked.rank != "product":
         return {}
-    # A "not" is taken from the greatest product there can be, some 1e-9, of which float32 keeps seven digits.
+    # A "not" is subtracted from the greatest possible product, about 1e-9, which float32 stores with seven digits.
     return {"relative": 1e-4, "absolute": 1e-15 if asked.nots else 0.0}
 
 
@@ -100,7 +100,7 @@ def precision(recipe: Recipe, asked: SearchRequest) -> dict[str, float]:
 def test_client_ranks_as_numpy_does(
     client: OpenSearch, corpus: Corpus, recipe: Recipe, ranked: str, asked: SearchRequest
 ) -> None:
-    # Candidates by cosine may miss what is best without its hubness, which nothing proves.
+    # With hubness, candidates by cosine may miss the best photos, and nothing proves that they do not.
     by_scan, by_graph = asked, replace(asked, k=PHOTOS if asked.debias else asked.size)
     for each in (by_graph,) if asked.debias else (by_scan, by_graph):
         hits = by_client(client, ranked).search(each)
@@ -141,7 +141,7 @@ def test_server_finds_the_same_among_the_templates_own_candidates(
     by = ranking(recipe, asked.rank, asked.debias)
     query = Query(asked, asked.phrases, asked.nots, asked.filter.clauses({}), by)
     given = params(query)
-    # The client would raise its candidates until the order is proved.
+    # The client would raise the number of candidates until the order is proved.
     here = by_client(client, served).search(replace(asked, k=given["k"], max_k=given["k"]))
     there = ServerSearch(client, served).search(asked)
     assert [replace(hit, unproved=False) for hit in there] == [replace(hit, unproved=False) for hit in here]
@@ -168,7 +168,7 @@ def test_at_the_limit_what_is_not_proved_says_so(
     assert as_json(hits, asked)["hits"][-1]["unproved"] is True
     assert "5~ " in table(hits, asked.phrases)
     assert table(hits, asked.phrases).splitlines()[-1].startswith("~ unproved:")
-    # A photo may be missing, but what is found has its own score and box.
+    # A photo may be missing, but each one that is found has its own score and box.
     everything = corpus.expected(replace(asked, size=PHOTOS), recipe.matching)
     places = [everything.photo_ids.index(hit.photo_id) for hit in hits]
     assert places == sorted(places)

@@ -1,4 +1,4 @@
-"""A search's answer is what numpy says, whoever encodes the texts."""
+"""A search's answer is numpy's answer, whether the client or the server encodes the texts."""
 
 from __future__ import annotations
 

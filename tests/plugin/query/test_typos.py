@@ -1,4 +1,4 @@
-"""A typo is not "nothing found": what exists is named, and an empty answer says what emptied it."""
+"""A typo is not "nothing found": existing names are listed, and an empty answer says which condition caused it."""
 
 from __future__ import annotations
 

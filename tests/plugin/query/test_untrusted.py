@@ -1,4 +1,4 @@
-"""What an index holds is data that anybody may have written: what cannot be shown is left out, named, and survived."""
+"""Anybody may have written an index's content: what cannot be shown is left out and named, and nothing crashes."""
 
 from __future__ import annotations
 

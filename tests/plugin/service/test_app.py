@@ -1,4 +1,4 @@
-"""The encoder service speaks the OpenAI form, refuses with a status and a sentence, and stays up."""
+"""The encoder service uses the OpenAI form, refuses with a status and a sentence, and keeps running."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Connections are limited: whoever opens hundreds of them keeps nobody else out, and fills no log."""
+"""Connections are limited: a client that opens hundreds of them blocks no other client, and fills no log."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def ask_health(client: socket.socket) -> None:
     try:
         client.sendall(HEALTH)
     except OSError:
-        # It was closed to make room.
+        # The connection was closed to make room.
         return
 
 
@@ -141,7 +141,7 @@ def test_a_tls_handshake_has_a_time_limit(certificate: tuple[Path, Path], monkey
 def test_who_does_not_read_a_large_answer_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(header_timeout, "SEND_SECONDS", 0.2)
     body = json.dumps({"input": [f"text {number}" for number in range(300)]}).encode()
-    # More than the kernel keeps for a client that does not read.
+    # More than the kernel buffers for a client that does not read.
     with serving(served(Wide())) as url, connected(url, receives=4096) as client:
         client.sendall(HEAD + b"Content-Length: %d\r\n\r\n" % len(body) + body)
         with pytest.raises(OSError, match=r"reset|Broken pipe"):

@@ -1,4 +1,4 @@
-"""The service keeps to its own OpenAPI description, whatever is sent."""
+"""Whatever is sent, the service answers as its own OpenAPI description says."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def url() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def schema(url: str) -> Any:
-    # 413 is no refusal of a wrong request to schemathesis, but too many texts are just that.
+    # schemathesis does not count 413 as a refusal of an invalid request, but here too many texts are refused so.
     refusals = {"negative_data_rejection": {"expected-statuses": [400, 401, 404, 413, 422]}}
     config = schemathesis.Config.from_dict({"checks": refusals})
     return schemathesis.openapi.from_url(f"{url}/openapi.json", config=config)
@@ -65,11 +65,11 @@ def test_the_service_keeps_to_its_description(schema: Any, path: str, method: st
     @repeatable
     @given(case=schema[path][method].as_strategy(generation_mode=mode))
     def keeps(case: Any) -> None:
-        # The key's check is tried below: that check wants to leave it out of requests that hold it.
+        # The check of the key is tested below: schemathesis's check would remove the key from requests.
         answered.add(case.call_and_validate(headers=KEY, excluded_checks=[ignored_auth]).status_code)
 
     keeps()
-    # Any name of a model is a right request, and all but one are of models that are not served.
+    # Any model name is a valid request, but all names except one are of models that are not served.
     expected = 404 if path.endswith("{name}") else 200
     assert answered >= ({expected} if mode is GenerationMode.POSITIVE else {400, 422})
 

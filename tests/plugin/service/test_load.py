@@ -1,4 +1,4 @@
-"""The service under load: it is bounded, nobody waits for a slow client, and what it took it answers."""
+"""The service under load: its queues are bounded, slow clients delay nobody, and accepted requests are answered."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_of_more_requests_than_the_queue_holds_the_rest_is_refused_and_answered_
         assert right(first.result(), ["first"])
         for each, texts in zip(asked, requests, strict=True):
             assert right(ask(url, {"input": texts}) if each in refused else each.result(), texts)
-    # Each once: what was refused had not been taken.
+    # Each text once: refused requests had not been accepted.
     encoded = Counter(text for call in encoder.calls[1:] for text in call)
     assert encoded == Counter(["first", *(text for texts in requests for text in texts)])
 
@@ -256,6 +256,6 @@ def until_refused(url: str) -> None:
         except httpx.ConnectError:
             return
         except httpx.TransportError:
-            # Taken into the queue of connections, and dropped with it.
+            # It was in the queue of connections, and was dropped with the queue.
             continue
     raise AssertionError("it still takes requests")
