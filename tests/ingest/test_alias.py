@@ -189,7 +189,7 @@ def test_the_default_pipeline_comes_along_with_the_same_encoder_and_another_is_r
     client: OpenSearch, alias: str, model: CountingModel
 ) -> None:
     """As `sorce plugin install --index ALIAS` leaves it."""
-    other_regions = Recipe("fake", "1", "thirds", 8, "numpy")
+    other_regions = Recipe("example/fake", 40 * "1", "thirds", 8, "numpy")
     new = target(client, alias, other_regions)
     TargetIndex(client, f"{alias}-a").make(model.recipe)
     TargetIndex(client, new).make(other_regions)
@@ -243,8 +243,8 @@ def test_no_search_during_the_switch_fails_or_mixes_recipes(
 
     def search() -> None:
         def encoder(recipe: Recipe) -> CountingModel:
-            used.append(recipe.revision)
-            return models[recipe.revision]
+            used.append(recipe.revision[0])
+            return models[recipe.revision[0]]
 
         used: list[str] = []
         while not ended.is_set() or "2" not in used:

@@ -145,7 +145,7 @@ def test_an_index_that_is_there_says_which_weights_and_regions(run: Run, folder:
     run(folder)
     run(folder, "--model", "an/other", "--regions", "whole")
     called = [(call[0].model, call[0].revision, call[1]) for call in asked[1:]]
-    assert called == [("fake", "1", "quarters"), ("an/other", None, "whole")]
+    assert called == [("example/fake", 40 * "1", "quarters"), ("an/other", None, "whole")]
 
 
 def test_ctrl_c_finishes_what_is_under_way_and_says_how_to_resume(run: Run, draw: Draw, index: TargetIndex) -> None:

@@ -29,7 +29,8 @@ class FakeModel(Model[Seen]):
     """
 
     def __init__(self, revision: str = "1") -> None:
-        self.recipe = Recipe("fake", revision, "quarters", DIMENSION, "numpy")
+        # As one of the hub: a name and a commit. `revision` is one hexadecimal digit.
+        self.recipe = Recipe("example/fake", 40 * revision, "quarters", DIMENSION, "numpy")
         self.texts: list[str] = []
         self.photos: list[tuple[int, int]] = []
 
