@@ -75,8 +75,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     Tests that change settings of a whole cluster are all one worker's.
     """
     for item in items:
-        folder = item.path.parent
-        changes_settings = folder.name == "cluster" or item.path.name in ("test_schema1.py", "test_commands.py")
+        parts = set(item.path.parts)
+        installs = "plugin" in parts and "service" not in parts
+        changes_settings = installs or item.path.name in ("test_schema1.py", "test_secured.py")
         item.add_marker(pytest.mark.xdist_group("settings" if changes_settings else str(item.path)))
         for mark in item.iter_markers("fault"):
             item.user_properties += [("fault", number) for number in mark.args]
