@@ -69,6 +69,8 @@ def place(request: pytest.FixtureRequest) -> Place:
     return Place(node.url, access, given)
 
 
+# Before xdist's own, which reads the groups.
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Each test tells the report its numbers of faults, and belongs to one worker with the others of its file.
 
