@@ -80,6 +80,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         parts = set(item.path.parts)
         installs = "plugin" in parts and "service" not in parts
         changes_settings = installs or item.path.name in ("test_schema1.py", "test_secured.py")
-        item.add_marker(pytest.mark.xdist_group("settings" if changes_settings else str(item.path)))
+        item.add_marker(pytest.mark.xdist_group("settings" if changes_settings else item.path.stem))
         for mark in item.iter_markers("fault"):
             item.user_properties += [("fault", number) for number in mark.args]
