@@ -12,7 +12,7 @@ demo: ready          ## start a local OpenSearch, find small things in 40 scenes
 	$(BIN)/python -m demo
 
 test: ready          ## the tests, against a real OpenSearch; those that take minutes are `test-long`
-	$(BIN)/python -m pytest -q -n 2 --dist loadgroup -m 'not long'
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m 'not long'
 
 test-long: ready     ## the tests that take minutes
 	$(BIN)/python -m pytest -q -m long
