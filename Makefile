@@ -6,20 +6,23 @@ BIN := $(VENV)/bin
 PINNED := --constraints constraints.txt --build-constraints constraints.txt
 INSTALL = $(BIN)/uv pip install --quiet --python $(BIN)/python
 
-.PHONY: demo test test-long test-bfloat16 test-loaded test-newest faults measures check wheel constraints ready
+.PHONY: demo test test-random test-long test-bfloat16 test-loaded test-newest faults measures check wheel constraints ready
 
 demo: ready          ## start a local OpenSearch, find small things in 40 scenes, stop it
 	$(BIN)/python -m demo
 
 test: ready          ## the tests, against a real OpenSearch; those that take minutes are `test-long`
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile -p no:randomly -m 'not long'
+
+test-random: ready   ## the tests in a random order, whose seed is printed
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m 'not long'
 
 test-long: ready     ## the tests that take minutes
-	$(BIN)/python -m pytest -q -m long
+	$(BIN)/python -m pytest -q -p no:randomly -m long
 
 test-bfloat16: ready ## what depends on bfloat16: with and without it, whatever this CPU has
-	SORCE_BFLOAT16=off $(BIN)/python -m pytest -q -m bfloat16
-	SORCE_BFLOAT16=on $(BIN)/python -m pytest -q -m bfloat16
+	SORCE_BFLOAT16=off $(BIN)/python -m pytest -q -p no:randomly -m 'bfloat16 and not long'
+	SORCE_BFLOAT16=on $(BIN)/python -m pytest -q -p no:randomly -m 'bfloat16 and not long'
 
 test-loaded: ready   ## the tests, beside eight busy processes
 	.ci/loaded $(BIN)
