@@ -132,6 +132,7 @@ def test_an_administrator_who_writes_what_was_read_before_loses_no_entry_for_us(
         client.cluster.put_settings(body={"persistent": {TRUSTED: left}})
 
 
+@pytest.mark.long
 @pytest.mark.fault("10.6.3")
 def test_installs_at_once_in_two_threads_lose_nothing_and_uninstalls_leave_nothing(
     two: tuple[Installer, Installer],
