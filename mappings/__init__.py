@@ -1,5 +1,6 @@
 """The contract: how a photo is stored and how it is searched. No other room knows the field names."""
 
+from sorce.mappings.located import Instance, Localiser, Located, LocateRequest
 from sorce.mappings.recipe import Recipe, refuse_mismatch
 from sorce.mappings.values import (
     Attribute,
@@ -22,8 +23,12 @@ __all__ = [
     "Box",
     "Hit",
     "Hits",
+    "Instance",
     "Kind",
     "LeftOut",
+    "Localiser",
+    "LocateRequest",
+    "Located",
     "Match",
     "Photo",
     "PhotoFile",
