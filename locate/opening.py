@@ -1,0 +1,33 @@
+"""Opens a localiser by its name. Importing this is fast: torch is imported with the first localiser."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from sorce.errors import ModelError
+from sorce.mappings import Localiser
+from sorce.models.methods import Runtime
+from sorce.models.model import TextEncoder
+
+ZOOM = "zoom"
+LoadTexts = Callable[[], TextEncoder]
+
+
+def open_localiser(
+    name: str = ZOOM,
+    encoder: LoadTexts | None = None,
+    runtime: Runtime | None = None,  # noqa: ARG001
+    trust_remote_code: bool = False,  # noqa: ARG001
+) -> Localiser:
+    """`zoom`, a saved PIZA folder, or an open-vocabulary detector: a folder, or a name on the hub (`owner/name`).
+
+    `encoder` gives what encodes the index's texts, and is called only for `zoom`. `runtime` is what a detector runs on.
+    Raises ModelError if the localiser cannot be loaded, or the index's model is no dual encoder.
+    """
+    if name == ZOOM:
+        if encoder is None:
+            raise ModelError("zoom looks with the model of an index; name a model, or a detector as the localiser.")
+        from sorce.locate.zoom import Zoom, dual_encoder
+
+        return Zoom(dual_encoder(encoder()))
+    raise ModelError(f"there is no localiser '{name}'; choose {ZOOM}.")

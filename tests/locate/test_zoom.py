@@ -1,0 +1,123 @@
+"""The localiser `zoom`, with a tiny CLIP and a tiny SigLIP of random weights."""
+
+from __future__ import annotations
+
+from math import exp
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from sorce.errors import ModelError
+from sorce.locate import open_localiser
+from sorce.locate.zoom import MOST_CROPS, Zoom, dual_encoder
+from sorce.mappings import Box, Localiser, LocateRequest, Picture
+from sorce.models import load_encoder, load_model
+from sorce.models.encoder import Encoder
+from sorce.models.objects.owl import OwlWords
+from tests.kit import tiny
+
+NEAR = 1e-4
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Encoder:
+    return dual_encoder(load_encoder(str(tiny.clip(tmp_path_factory.mktemp("clip"))), "cpu"))
+
+
+@pytest.fixture(scope="module")
+def zoom(clip: Encoder) -> Localiser:
+    return open_localiser("zoom", lambda: clip)
+
+
+def noise(width: int, height: int, seed: int = 0) -> Picture:
+    pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
+    return Picture(Image.fromarray(pixels))
+
+
+def test_many_photos_and_one_at_a_time_agree(zoom: Localiser) -> None:
+    asked = [
+        LocateRequest(noise(90, 60, 1), "a red ball", Box(10, 10, 40, 40)),
+        LocateRequest(noise(64, 64, 2), "a kite", Box(0, 0, 64, 64)),
+        LocateRequest(noise(50, 80, 3), "a kite"),
+    ]
+    together = zoom.locate(asked)
+    for request, located in zip(asked, together, strict=True):
+        [alone] = zoom.locate([request])
+        assert alone.score == pytest.approx(located.score, abs=NEAR)
+        assert alone.box.iou(located.box) > 0.999
+        assert len(alone.steps) == len(located.steps)
+
+
+def test_the_first_instance_is_the_answer_and_the_others_do_not_overlap_it(zoom: Localiser) -> None:
+    [located] = zoom.locate([LocateRequest(noise(300, 200), "a kite")], boxes=4)
+    assert 1 < len(located.instances) <= 4
+    assert (located.box, located.score) == (located.instances[0].box, located.instances[0].score)
+    scores = [each.score for each in located.instances]
+    assert scores == sorted(scores, reverse=True)
+    for place, each in enumerate(located.instances):
+        assert all(each.box.iou(better.box) < 0.5 for better in located.instances[:place])
+
+
+def test_a_least_score_leaves_the_first_instance(zoom: Localiser) -> None:
+    [located] = zoom.locate([LocateRequest(noise(300, 200), "a kite")], boxes=4, min_score=1.0)
+    assert len(located.instances) == 1
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 50), (2000, 20)])
+def test_a_photo_of_any_shape_gives_a_box_inside_it(zoom: Localiser, size: tuple[int, int]) -> None:
+    width, height = size
+    for box in (None, Box(0, 0, *size), Box(width - 0.5, height - 0.5, width, height), Box(-9, -9, 9999, 9999)):
+        [located] = zoom.locate([LocateRequest(noise(*size), "a kite", box)])
+        for step in (*located.steps, located.box):
+            assert min(step.x1, step.y1) >= 0
+            assert step.x2 <= width
+            assert step.y2 <= height
+        assert 0 <= located.score <= 1
+
+
+def test_it_looks_at_few_crops(clip: Encoder, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+    monkeypatch.setattr(clip, "embed_views", lambda views: seen.append(len(views)) or Encoder.embed_views(clip, views))
+    Zoom(clip).locate([LocateRequest(noise(90, 60), "a kite", Box(10, 10, 40, 40))])
+    assert 0 < sum(seen) <= MOST_CROPS
+
+
+def test_no_request_gives_no_answer(zoom: Localiser) -> None:
+    assert zoom.locate([]) == []
+
+
+def test_a_siglip_scores_by_its_own_sigmoid(tmp_path: Path) -> None:
+    encoder = dual_encoder(load_encoder(str(tiny.siglip(tmp_path)), "cpu"))
+    network = encoder.model[0].auto_model
+    scale, bias = network.logit_scale.exp().item(), network.logit_bias.item()
+    picture = noise(32, 32)
+    [located] = Zoom(encoder).locate([LocateRequest(picture, "a kite", Box(0, 0, 32, 32))])
+    views = [encoder.view(picture.image, step) for step in located.steps]
+    cosine = float((encoder.embed_views(views) @ encoder.embed_texts(["a kite"])[0]).max())
+    assert located.score == pytest.approx(1 / (1 + exp(-(scale * cosine + bias))), abs=1e-3)
+
+
+def test_a_clip_scores_by_its_cosine(zoom: Localiser, clip: Encoder) -> None:
+    picture = noise(32, 32)
+    [located] = zoom.locate([LocateRequest(picture, "a kite", Box(0, 0, 32, 32))])
+    views = [clip.view(picture.image, step) for step in located.steps]
+    cosine = float((clip.embed_views(views) @ clip.embed_texts(["a kite"])[0]).max())
+    assert located.score == pytest.approx((cosine + 1) / 2, abs=1e-3)
+
+
+def test_the_model_of_an_index_holds_its_encoder() -> None:
+    model = load_model("mini", "tiles", device="cpu")
+    assert isinstance(dual_encoder(model), Encoder)
+
+
+def test_a_model_without_crops_of_its_own_is_refused() -> None:
+    words = OwlWords.__new__(OwlWords)
+    with pytest.raises(ModelError, match="zoom needs a dual encoder"):
+        dual_encoder(words)
+
+
+def test_zoom_without_a_model_is_refused() -> None:
+    with pytest.raises(ModelError, match="name a model"):
+        open_localiser("zoom")
