@@ -53,7 +53,7 @@ def install(client: OpenSearch, index: FoundIndex | str, endpoint: Endpoint, enc
     set_default_pipeline(client, there.name, names.default)
     making.delete_others(keep=(search, neural))
     _replace_old(client, names, installed)
-    left = trust.tidy(record, MlCommons(client).addresses())
+    left = trust.tidy(record)
     _put_default(client, names, replace(record, added=left, state=INSTALLED), neural)
     refuse_rival(installed, names, search, neural)
 
@@ -80,7 +80,7 @@ def uninstall(client: OpenSearch, index: str) -> None:
     for group in ml.find("model_groups", names.search):
         ml.delete_group(group)
     if record is not None:
-        AllowList(client, _holders(names)).tidy(record, ml.addresses())
+        AllowList(client, _holders(names)).tidy(record)
     if old is not None:
         _delete_pipeline(client, names.old_default)
     # Last, because it holds the record: an interrupted uninstall can be run again.

@@ -191,4 +191,4 @@ def test_an_owner_s_certificate_makes_no_models(administrator: OpenSearch) -> No
             administrator.transport.perform_request("GET", "/_plugins/_ml/models/hidden")
     finally:
         ml.delete_group(group)
-        trust.tidy(record, ml.addresses())
+        AllowList(administrator).tidy(record)

@@ -40,4 +40,4 @@ def test_the_cluster_calls_the_configured_encoder_and_nothing_near_it(client: Op
             ml.deploy("near", connector, group)
     finally:
         ml.delete_group(group)
-        trust.tidy(record, ml.addresses())
+        AllowList(client).tidy(record)

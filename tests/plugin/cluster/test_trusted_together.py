@@ -6,7 +6,6 @@ import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import replace
 from threading import Barrier
 from typing import Any
 
@@ -15,43 +14,13 @@ from opensearchpy import OpenSearch
 
 from sorce.cluster import connect
 from sorce.plugin.cluster.allow_list import PRIVATE, TRUSTED, AllowList
-from sorce.plugin.cluster.endpoint import Endpoint, parse
-from sorce.plugin.cluster.record import INSTALLED, LEAVING, MADE_BY, Record, parse_record
+from sorce.plugin.cluster.record import MADE_BY, Record, parse_record
+from tests.kit.installer import Installer
 from tests.kit.place import Place
 
 
 def trusted(client: OpenSearch) -> list[str]:
     return AllowList(client).trusted
-
-
-class Installer:
-    """What install and uninstall do to the settings, without models."""
-
-    def __init__(self, client: OpenSearch) -> None:
-        self.client = client
-        self.name = f"sorce-test-trust-{uuid.uuid4().hex[:8]}:default"
-        # An address of no machine. Since it is not private, the other setting is not changed.
-        self.endpoint: Endpoint = parse(f"https://1.1.1.1/{uuid.uuid4().hex}", "m", None)
-        self.record: Record | None = None
-
-    def put(self, record: Record) -> None:
-        self.record = record
-        body = {"description": record.description(), "request_processors": []}
-        self.client.search_pipeline.put(id=self.name, body=body)
-
-    def install(self) -> None:
-        trust = AllowList(self.client, [self.name])
-        self.put(trust.record(self.endpoint))
-        trust.add(self.endpoint)
-        assert self.record is not None
-        self.put(replace(self.record, state=INSTALLED))
-
-    def uninstall(self) -> None:
-        if self.record is not None:
-            self.put(replace(self.record, state=LEAVING))
-            AllowList(self.client, [self.name]).tidy(self.record, [])
-            self.client.search_pipeline.delete(id=self.name)
-            self.record = None
 
 
 @pytest.fixture
@@ -132,7 +101,6 @@ def test_an_administrator_who_writes_what_was_read_before_loses_no_entry_for_us(
         client.cluster.put_settings(body={"persistent": {TRUSTED: left}})
 
 
-@pytest.mark.long
 @pytest.mark.fault("10.6.3")
 def test_installs_at_once_in_two_threads_lose_nothing_and_uninstalls_leave_nothing(
     two: tuple[Installer, Installer],
@@ -140,7 +108,7 @@ def test_installs_at_once_in_two_threads_lose_nothing_and_uninstalls_leave_nothi
     barrier = Barrier(2)
 
     def rounds(one: Installer) -> None:
-        for _ in range(5):
+        for _ in range(3):
             barrier.wait(60)
             one.install()
             barrier.wait(60)
