@@ -8,8 +8,8 @@ from typing import Literal
 
 from sorce.errors import IndexNameError
 
-User = Literal["template", "neural"]
-"""Which part of OpenSearch uses a model to encode texts."""
+User = Literal["template", "neural", "located"]
+"""Which part of OpenSearch uses a model: two encode texts, and `located` looks at photos again."""
 
 
 _FORBIDDEN = re.compile(r"[\x00-\x20\x7f\\/*?\"<>|,#:%]")
@@ -48,6 +48,8 @@ class Names:
     sorce-photos:neural   model (with its connector) of `neural`
     sorce-photos:default  the index's default pipeline: `neural` without a model id. It also stores the record of the
                           cluster's settings.
+    sorce-photos:located  search pipeline, stored template and model (with its connector) of the second stage. The
+                          pipeline also stores that installation's record.
 
     No index name can contain a colon, so no other index has the same names. sorce 0.1.0 used a hyphen instead:
     `sorce-photos-default` was also the search pipeline of an index `photos-default`.
@@ -64,6 +66,11 @@ class Names:
     def default(self) -> str:
         """Name of the index's default pipeline."""
         return f"{self.search}:default"
+
+    @property
+    def located(self) -> str:
+        """Name of the second stage's template, pipeline, model and connector."""
+        return f"{self.search}:located"
 
     @property
     def old_default(self) -> str:

@@ -10,8 +10,9 @@ from sorce import options
 from sorce.cluster import find_index
 from sorce.models import load_encoder
 from sorce.options import Cluster
-from sorce.plugin.cluster.endpoint import key_from_environment, parse
+from sorce.plugin.cluster.endpoint import key_from_environment, parse, parse_localiser
 from sorce.plugin.cluster.install import install, uninstall
+from sorce.plugin.cluster.locate import install_located
 from sorce.plugin.cluster.role import ROLES, role
 from sorce.plugin.cluster.status import refuse_missing, status
 from sorce.terminal import printable
@@ -25,12 +26,25 @@ def plugin() -> None:
 @plugin.command("install")
 @options.index
 @click.option("--encoder", required=True, metavar="URL", help="The encoder service, as the cluster reaches it.")
+@click.option(
+    "--locate",
+    is_flag=False,
+    flag_value="",
+    metavar="[URL]",
+    help="Have hits looked at again, too, by `sorce serve --locate` at this address, or at the encoder's.",
+)
 @options.cluster
 @options.folder
 @options.device
 @options.trust_remote_code
 def install_(
-    index: str, encoder: str, cluster: Cluster, folder: str | None, device: str, trust_remote_code: bool
+    index: str,
+    encoder: str,
+    locate: str | None,
+    cluster: Cluster,
+    folder: str | None,
+    device: str,
+    trust_remote_code: bool,
 ) -> None:
     """Makes what the cluster needs to encode searches of an index; run again, it mends what is missing.
 
@@ -44,11 +58,23 @@ def install_(
       curl -H 'Content-Type: application/json' \\
         'localhost:9200/photos/_search/template?search_pipeline=sorce-photos' \\
         -d '{"id": "sorce-photos", "params": {"text": "a small red umbrella", "size": 5}}'
+
+    With --locate, the hits of the template and pipeline sorce-photos:located come in the order of what was seen, each
+    with a tight box and its score in _source.located. All hits are looked at, or the first ones: "locate": 20.
+
+    \b
+      sorce plugin install --index photos --encoder http://127.0.0.1:8100 --locate
+      curl -H 'Content-Type: application/json' \\
+        'localhost:9200/photos/_search/template?search_pipeline=sorce-photos:located' \\
+        -d '{"id": "sorce-photos:located", "params": {"text": "a small red umbrella", "size": 20}}'
     """
     with cluster.client() as client:
         there = find_index(client, index)
         endpoint = parse(encoder, there.recipe.model, key_from_environment())
+        localiser = None if locate is None else parse_localiser(locate, endpoint)
         install(client, there, endpoint, load_encoder(there.recipe, device, folder, trust_remote_code))
+        if localiser is not None:
+            install_located(client, there, localiser)
     click.echo(
         f"searches of '{index}' are encoded at {endpoint.url}; try it: sorce search --index {index} --server TEXT"
     )

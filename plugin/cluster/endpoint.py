@@ -6,7 +6,7 @@ import os
 import re
 import socket
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
@@ -23,6 +23,7 @@ KEY_VARIABLE = "SORCE_API_KEY"
 """The environment variable that holds the key of the encoder service."""
 
 PATH = "/v1/embeddings"
+LOCATE_PATH = "/v1/locate"
 
 SECONDS = 30
 
@@ -96,6 +97,15 @@ def parse(text: str, model: str, key: str | None) -> Endpoint:
     if parts.scheme not in ("http", "https") or not parts.hostname or not plain:
         raise PluginError(f"'{text}' is not an encoder's address; write it as http://host:port.")
     return Endpoint(parts._replace(path=parts.path.rstrip("/") or PATH).geturl(), model, key)
+
+
+def parse_localiser(text: str, encoder: Endpoint) -> Endpoint:
+    """The localiser's address, as `parse` reads it; an empty text means the service that also encodes.
+
+    Raises PluginError.
+    """
+    given = parse(text or encoder.url, encoder.model, encoder.key)
+    return replace(given, url=given.url.removesuffix(PATH) + LOCATE_PATH) if given.url.endswith(PATH) else given
 
 
 def is_private(url: str) -> bool:

@@ -24,6 +24,7 @@ from sorce.plugin.cluster.installed import (
     is_of_another,
     set_default_pipeline,
 )
+from sorce.plugin.cluster.locate import refresh_located, uninstall_located
 from sorce.plugin.cluster.ml_commons import NEURAL, SEARCH, Form, Json, MlCommons, call, connector_body
 from sorce.plugin.cluster.record import INSTALLED, LEAVING, Record
 from sorce.plugin.cluster.template import pipeline, template
@@ -51,6 +52,7 @@ def install(client: OpenSearch, index: FoundIndex | str, endpoint: Endpoint, enc
     client.put_script(id=names.search, body={"script": {"lang": "mustache", "source": source}})
     _put_default(client, names, record, neural)
     set_default_pipeline(client, there.name, names.default)
+    refresh_located(client, there)
     making.delete_others(keep=(search, neural))
     _replace_old(client, names, installed)
     left = trust.tidy(record)
@@ -64,6 +66,7 @@ def uninstall(client: OpenSearch, index: str) -> None:
     Raises IndexNameError.
     """
     names, ml = Names(check_index_name(index)), MlCommons(client)
+    uninstall_located(client, names)
     installed = Installed(client, names)
     record, old = installed.record, installed.old_record
     for user in _users(installed, names, old):

@@ -106,11 +106,11 @@ class MlCommons:
         body = {"name": name, "description": description}
         return str(self._ml.register_model_group(body=body)["model_group_id"])
 
-    def deploy(self, name: str, connector: Json, group: str) -> str:
-        """The id of a new model, deployed. Raises PluginError."""
+    def deploy(self, name: str, connector: Json, group: str, **more: Json) -> str:
+        """The id of a new model, deployed; `more` holds other fields of the registration. Raises PluginError."""
         # The connector is inside the model. A separate connector could not be deleted with it. Up to 3.6 at least, it
         # counts as used while any model's connector shares a word of its id, and hyphens separate words.
-        body = {"name": name, "function_name": "remote", "connector": connector, "model_group_id": group}
+        body = {"name": name, "function_name": "remote", "connector": connector, "model_group_id": group, **more}
         model = str(self._finished(self._register(body), name)["model_id"])
         self._deployed(model, name)
         return model

@@ -17,9 +17,11 @@ from sorce.mappings.request import SearchRequest
 from sorce.models.model import TextEncoder
 from sorce.plugin.cluster.allow_list import AllowList
 from sorce.plugin.cluster.endpoint import PROBES, Endpoint, refuse_disagreement
-from sorce.plugin.cluster.installed import Installed
+from sorce.plugin.cluster.installed import Installed, get_pipeline
+from sorce.plugin.cluster.locate import located_model, refuse_bad_localiser
 from sorce.plugin.cluster.ml_commons import NEURAL, SEARCH, Form, Json, MlCommons, call
-from sorce.plugin.cluster.template import template
+from sorce.plugin.cluster.template import LOCATED, template
+from sorce.plugin.query.asking import send
 from sorce.plugin.query.search import ClientSearch
 from sorce.plugin.query.server import ServerSearch
 
@@ -56,6 +58,8 @@ def status(client: OpenSearch, index: FoundIndex | str, encoder: TextEncoder, ke
         "template and its pipeline": checks.template,
         "default pipeline": checks.default,
     }
+    if get_pipeline(client, Names(there.asked).located) is not None:
+        steps |= {"localiser": checks.localiser, "template and pipeline that look again": checks.located}
     return [Step(name, _problem(check)) for name, check in steps.items()]
 
 
@@ -90,6 +94,7 @@ class _Checks:
         self._names, self._ml = Names(there.asked), MlCommons(client)
         self._installed = Installed(client, self._names)
         self._mend = f"run `sorce plugin install --index {there.asked} --encoder URL` again"
+        self._mend_located = f"{self._mend}, with --locate"
 
     def connectors(self) -> None:
         urls = {self._endpoint(form).url for form in (SEARCH, NEURAL)}
@@ -101,12 +106,7 @@ class _Checks:
         refuse_disagreement(endpoint.embed_texts(PROBES), self._encoder, f"the encoder at {endpoint.url}")
 
     def settings(self) -> None:
-        endpoint, trust = self._endpoint(SEARCH), AllowList(self._client)
-        if endpoint.pattern not in trust.trusted:
-            raise PluginError(f"{endpoint.url} is not among the cluster's trusted endpoints; {self._mend}.")
-        if endpoint.is_private and not trust.calls_private:
-            host = urlsplit(endpoint.url).hostname
-            raise PluginError(f"the cluster may not call addresses inside the network, such as {host}; {self._mend}.")
+        self._refuse_untrusted(self._endpoint(SEARCH).url)
 
     def model(self, form: Form) -> None:
         model, _ = self._model(form)
@@ -136,12 +136,44 @@ class _Checks:
         query = {"nested": {"path": "regions", "score_mode": "max", "query": neural}}
         self._client.search(index=self._names.index, body={"size": 1, "_source": False, "query": query})
 
+    def localiser(self) -> None:
+        model = located_model(self._client, self._names)
+        if model is None:
+            raise PluginError(f"pipeline '{self._names.located}' names no model; {self._mend_located}.")
+        self._refuse_untrusted(str(call(self._ml.find("models", self._names.located).get(model, {})).get("url")))
+        refuse_bad_localiser(self._client, model)
+
+    def located(self) -> None:
+        """The localiser must look at the first hits of a search, and open at least one of them."""
+        name, index = self._names.located, self._names.index
+        stored = self._client.get_script(id=name, params={"filter_path": "script.source"}, ignore=404)
+        if not stored or stored["script"]["source"] != template(version(self._client), self._there.recipe, LOCATED):
+            raise PluginError(
+                f"template '{name}' is not this sorce's, or for another OpenSearch; {self._mend_located}."
+            )
+        body = {"id": name, "params": {"text": PROBES[0], "size": 3}}
+        found = send(self._client, index, "_search/template", body, {"search_pipeline": name}, allow_partial=True)
+        seen = [hit.get("_source", {}).get("located") for hit in found["hits"]["hits"]]
+        if not all(seen):
+            raise PluginError("hits come in plain order, since the localiser failed; the cluster's log says why.")
+        reasons = [each["reason"] for each in seen if each.get("reason")]
+        if reasons and len(reasons) == len(seen):
+            raise PluginError(f"the localiser could not open any of {len(seen)} photos: the first {reasons[0]}.")
+
     def _endpoint(self, form: Form) -> Endpoint:
         _, source = self._model(form)
         url = call(source).get("url")
         if url is None:
             raise PluginError(f"model '{self._names.model(form.user)}' has no connector of its own; {self._mend}.")
         return Endpoint(url, self._there.recipe.model, self._key)
+
+    def _refuse_untrusted(self, url: str) -> None:
+        endpoint, trust = Endpoint(url, self._there.recipe.model), AllowList(self._client)
+        if endpoint.pattern not in trust.trusted:
+            raise PluginError(f"{url} is not among the cluster's trusted endpoints; {self._mend}.")
+        if endpoint.is_private and not trust.calls_private:
+            host = urlsplit(url).hostname
+            raise PluginError(f"the cluster may not call addresses inside the network, such as {host}; {self._mend}.")
 
     def _model(self, form: Form) -> tuple[str, Json]:
         """Id and source of the one model that should exist."""

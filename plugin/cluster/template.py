@@ -13,8 +13,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any
 
@@ -31,6 +31,32 @@ TEXTS = (*PHRASES, *NOTS)
 
 SETTINGS: dict[str, Option] = {each.name: said for each, said in options_of(SearchRequest) if said.in_template}
 """Parameters besides the texts and `filter`."""
+
+
+@dataclass(frozen=True)
+class TemplateForm:
+    """A stored template: its parameters besides the texts and `filter`, and what its request holds beyond the query."""
+
+    settings: Mapping[str, Option]
+    also: Json = field(default_factory=dict)
+
+    @property
+    def check(self) -> str:
+        """Painless: refuses what mustache ignores."""
+        return _check(self.settings)
+
+
+PLAIN = TemplateForm(SETTINGS)
+
+LOCATED = TemplateForm(
+    SETTINGS | {"locate": Option("--locate", "How many of the first hits are looked at again.", int)},
+    # A response processor sees only what `_source` holds, and `rerank` fails without a total.
+    {"_source": ["photo_id", "uri"], "track_total_hits": True},
+)
+"""For the pipeline of the second stage (`sorce.plugin.cluster.locate`)."""
+
+GIVEN_IN_REQUEST = "$._request.post_filter.script.script.params.given"
+"""Where a response processor finds all parameters."""
 
 _PARAMS = "ext.ml_inference.params"
 
@@ -52,12 +78,12 @@ def pipeline(model_id: str) -> Json:
     return {"request_processors": [{"ml_inference": encode}]}
 
 
-def template(version: Version, recipe: Recipe) -> str:
+def template(version: Version, recipe: Recipe, form: TemplateForm = PLAIN) -> str:
     """The mustache source of the stored template for an index of that recipe."""
     # Like `default_k`, within mustache's limits: ten times the size is the size with a zero appended.
     size, several = _value("size", "10"), str(CANDIDATES_OF_SEVERAL)
     one = _either("rank", f"{size}0", _either("debias", f"{size}0", size))
-    writer = _Writer()
+    writer = _Writer(form.also)
     request = SearchRequest(
         PHRASES,
         NOTS,
@@ -74,7 +100,7 @@ def template(version: Version, recipe: Recipe) -> str:
     )
     filtered = replace(query, clauses=writer.mark("{{#toJson}}filter{{/toJson}}"))
     refusals = _REFUSALS + ("" if recipe.bank else _if("debias", _refusal(NO_HUBNESS)))
-    given = json.dumps({"script": {"script": {"source": CHECK, "params": {"given": "given"}}}})
+    given = json.dumps({"script": {"script": {"source": form.check, "params": {"given": "given"}}}})
     # Outside the query, where references would be filled in, even in a user's text. Also outside the sections below,
     # where `.` no longer means all parameters. Not `#filter`, which would render the body once per clause.
     return (
@@ -90,8 +116,9 @@ def template(version: Version, recipe: Recipe) -> str:
 class _Writer:
     """Writes JSON that contains mustache: a mark replaces the mustache text until the body is written."""
 
-    def __init__(self) -> None:
+    def __init__(self, also: Json) -> None:
         self._marked: list[str] = []
+        self._also = also
 
     def mark(self, text: str) -> Any:
         """A mark that may replace a value of any type."""
@@ -100,7 +127,7 @@ class _Writer:
 
     def body(self, query: Query, ranking: Ranking, version: Version) -> str:
         """The request. If `rank` or `debias` is given, its clauses are those of the ranking."""
-        body = search_body(query, version)
+        body = search_body(query, version) | self._also
         ranked = search_body(replace(query, ranking=ranking), version)["query"]["bool"]["must"]
         clauses = body["query"]["bool"]
         [proposed] = clauses["filter"]
@@ -158,21 +185,18 @@ def _typed(names: Sequence[str], kind: str, what: str) -> str:
     return f"if ({known}) {{ if (!(e.getValue() instanceof {kind})) {{ {refused} }} }} else "
 
 
-def _check() -> str:
-    """Painless: refuses what mustache ignores."""
-    texts = [*TEXTS, *(name for name, said in SETTINGS.items() if said.kind is str)]
-    known = ", ".join((*TEXTS, "filter", *SETTINGS))
+def _check(settings: Mapping[str, Option]) -> str:
+    texts = [*TEXTS, *(name for name, said in settings.items() if said.kind is str)]
+    known = ", ".join((*TEXTS, "filter", *settings))
     typed = _typed(texts, "String", "one text")
-    for kind in dict.fromkeys(said.kind for said in SETTINGS.values() if said.kind is not str):
+    for kind in dict.fromkeys(said.kind for said in settings.values() if said.kind is not str):
         painless, what = _PAINLESS[kind]
-        typed += _typed([name for name, said in SETTINGS.items() if said.kind is kind], painless, what)
+        typed += _typed([name for name, said in settings.items() if said.kind is kind], painless, what)
     said = f"'sorce: there is no parameter ' + e.getKey() + '; there are {known}'"
     unknown = f"if (e.getKey() != 'filter') {{ throw new IllegalArgumentException({said}); }}"
     empty = "if (e.getValue() == null || e.getValue() == '') { continue; }"
     return f"for (e in params.given.entrySet()) {{ {empty} {typed}{unknown} }} return true;"
 
-
-CHECK = _check()
 
 _TEXTS = '["{{text}}"' + "".join(_if(name, f',"{{{{{name}}}}}"') for name in (*PHRASES[1:], *reversed(NOTS))) + "]"
 
