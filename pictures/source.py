@@ -10,6 +10,11 @@ from datetime import datetime
 from sorce.mappings import PhotoFile
 
 
+def photo_id_of(uri: str) -> str:
+    """The identity of the photo with this URI."""
+    return hashlib.sha256(uri.encode()).hexdigest()[:32]
+
+
 @dataclass(frozen=True, slots=True)
 class Source:
     """A photo that may become a document.
@@ -29,7 +34,7 @@ class Source:
 
     @property
     def photo_id(self) -> str:
-        return hashlib.sha256(self.uri.encode()).hexdigest()[:32]
+        return photo_id_of(self.uri)
 
     def file(self, content: bytes) -> PhotoFile:
         """What is stored about the file, given its bytes."""

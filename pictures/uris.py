@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 from urllib.request import url2pathname
 
 from sorce.errors import BadPhoto
+from sorce.pictures.files import is_gone
 
 
 def path_of(uri: str, root: Path | None) -> Path:
@@ -33,6 +35,20 @@ def path_of(uri: str, root: Path | None) -> Path:
     if below.is_absolute() or ".." in below.parts:
         raise BadPhoto("is said to lie outside the root")
     return (root or Path()) / below
+
+
+def path_below(uri: str, roots: Sequence[Path]) -> Path:
+    """The path of a photo below one of the roots, with all links followed. Raises BadPhoto if it is below none.
+
+    Stricter than `path_of`: a relative URI may not leave the roots either, not even through a link inside them. It is
+    looked for in each root in turn.
+    """
+    below = [_real(root) for root in roots]
+    found = [_real(path_of(uri, None if uri.startswith("file:") else root)) for root in roots]
+    allowed = [path for path in found if any(path.is_relative_to(root) for root in below)]
+    if not allowed:
+        raise BadPhoto("is said to lie outside the root")
+    return next((path for path in allowed if not is_gone(path)), allowed[0])
 
 
 def _real(path: Path) -> Path:

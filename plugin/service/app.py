@@ -9,15 +9,15 @@ import asyncio
 import socket
 import ssl
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import uvicorn
-from fastapi import Depends, FastAPI, Request, Response
-from fastapi.security import HTTPBearer
+from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 
 from sorce.access import is_loopback
@@ -29,7 +29,10 @@ from sorce.plugin.service import answers, openapi, requests
 from sorce.plugin.service.batching import Batcher, Full, WorkerFailed
 from sorce.plugin.service.connections import Connections, LimitedSocket, max_connections
 from sorce.plugin.service.header_timeout import HeaderTimeout
+from sorce.plugin.service.locate_routes import Caller, add_looking
+from sorce.plugin.service.locating import Looking
 from sorce.plugin.service.log_limit import limit_logs
+from sorce.plugin.service.looking import PhotoLooker
 from sorce.plugin.service.requests import Bodies, Refused
 
 MOST_REQUESTS = 256
@@ -44,11 +47,15 @@ IDLE_SECONDS = 75
 
 @dataclass(frozen=True)
 class Served:
-    """What is served: the model's name in requests, its text encoder, and the key that callers need."""
+    """What is served: the model's name in requests, its text encoder, and the key that callers need.
+
+    `looker` looks at photos again, for `sorce serve --locate`.
+    """
 
     name: str
     encoder: TextEncoder
     key: str | None = None
+    looker: PhotoLooker | None = None
 
 
 def application(served: Served, batcher: Batcher | None = None) -> FastAPI:
@@ -56,6 +63,7 @@ def application(served: Served, batcher: Batcher | None = None) -> FastAPI:
     batcher = batcher or Batcher(served.encoder)
     # This also warms up the model, so that the first search is not slow.
     dimension = int(served.encoder.embed_texts(["a photo"]).shape[1])
+    looking = None if served.looker is None else Looking(served.looker, partial(_vectors, batcher))
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -63,12 +71,17 @@ def application(served: Served, batcher: Batcher | None = None) -> FastAPI:
         yield
         batcher.close()
         await asyncio.wait([work])
+        if looking is not None:
+            await asyncio.to_thread(looking.close)
 
     app = FastAPI(title="sorce encoder", lifespan=lifespan, docs_url=None, redoc_url=None)
     _add_errors(app)
     _add_health(app, served.name, dimension, batcher)
     _add_models(app, served)
-    _add_embeddings(app, served, dimension, batcher)
+    bodies = Bodies(requests.MOST_ARRIVING)
+    _add_embeddings(app, served, dimension, batcher, bodies)
+    if looking is not None:
+        add_looking(app, looking, Caller(served.name, served.key, bodies))
     return app
 
 
@@ -121,13 +134,13 @@ def _add_health(app: FastAPI, name: str, dimension: int, batcher: Batcher) -> No
 def _add_models(app: FastAPI, served: Served) -> None:
     created = int(time.time())
 
-    @app.get("/v1/models", responses=openapi.refusals(401), dependencies=_key_described(served))
+    @app.get("/v1/models", responses=openapi.refusals(401), dependencies=openapi.key(served.key))
     async def models(request: Request) -> dict[str, Any]:
         requests.check_key(request, served.key)
         return {"object": "list", "data": [answers.model(served.name, created)]}
 
     # Names on the hub contain a slash.
-    @app.get("/v1/models/{name:path}", responses=openapi.refusals(401, 404), dependencies=_key_described(served))
+    @app.get("/v1/models/{name:path}", responses=openapi.refusals(401, 404), dependencies=openapi.key(served.key))
     async def model(request: Request, name: str) -> dict[str, Any]:
         requests.check_key(request, served.key)
         if name != served.name:
@@ -135,15 +148,15 @@ def _add_models(app: FastAPI, served: Served) -> None:
         return answers.model(name, created)
 
 
-def _add_embeddings(app: FastAPI, served: Served, dimension: int, batcher: Batcher) -> None:
-    places, bodies = asyncio.Semaphore(MOST_REQUESTS), Bodies(requests.MOST_ARRIVING)
+def _add_embeddings(app: FastAPI, served: Served, dimension: int, batcher: Batcher, bodies: Bodies) -> None:
+    places = asyncio.Semaphore(MOST_REQUESTS)
 
     @app.post(
         "/v1/embeddings",
         openapi_extra=openapi.body(served.name, dimension),
         responses=openapi.responses(dimension),
         response_model=None,
-        dependencies=_key_described(served),
+        dependencies=openapi.key(served.key),
     )
     async def embeddings(request: Request) -> Response:
         requests.check_key(request, served.key)
@@ -155,7 +168,7 @@ def _add_embeddings(app: FastAPI, served: Served, dimension: int, batcher: Batch
             return answers.embeddings(asked, await _vectors(batcher, asked.texts), served.name)
 
 
-async def _vectors(batcher: Batcher, texts: list[str]) -> list[Vector]:
+async def _vectors(batcher: Batcher, texts: Sequence[str]) -> list[Vector]:
     try:
         return await asyncio.wait_for(batcher.vectors(texts), ANSWER_SECONDS)
     except Full as error:
@@ -164,11 +177,6 @@ async def _vectors(batcher: Batcher, texts: list[str]) -> list[Vector]:
         raise Refused(503, f"{error}; ask again, and see the service's log.") from error
     except TimeoutError as error:
         raise Refused(503, f"the model did not answer within {ANSWER_SECONDS} seconds.") from error
-
-
-def _key_described(served: Served) -> list[Any]:
-    """Only for the OpenAPI description: `requests.check_key` compares the key, in constant time."""
-    return [Depends(HTTPBearer(auto_error=False))] if served.key else []
 
 
 def listen(host: str, port: int, key: str | None) -> socket.socket:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,8 +12,10 @@ from sorce import options
 from sorce.access import is_loopback
 from sorce.cluster import recipe_of
 from sorce.errors import MissingTool
+from sorce.locate import ZOOM, open_localiser
 from sorce.models import load_encoder
 from sorce.models.checkpoint import find
+from sorce.models.methods import Runtime
 from sorce.options import Cluster
 from sorce.plugin.cluster.endpoint import key_from_environment
 
@@ -26,6 +29,17 @@ FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option("--model", metavar="NAME", help="mini, a folder, or a name on the hub.")
 @click.option("--index", help="The model of this index instead; with --model FOLDER if it was read from a folder.")
 @options.cluster
+@click.option("--locate", is_flag=True, help="Look at photos of --index again, too (POST /v1/rerank, /v1/locate).")
+@click.option(
+    "--root",
+    "roots",
+    multiple=True,
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Where --locate may open photos, and where those of relative paths lie; repeatable.",
+)
+@click.option(
+    "--localiser", default=ZOOM, show_default=True, metavar="NAME", help="What looks: zoom, a folder, or a name."
+)
 @options.device
 @options.trust_remote_code
 @click.option("--host", default="127.0.0.1", show_default=True)
@@ -38,9 +52,14 @@ def serve(host: str, port: int, tls_cert: Path | None, tls_key: Path | None, **w
     Callers must send what SORCE_API_KEY holds as a bearer token, if it holds anything. It must, as soon as other
     machines can reach the service.
 
+    With --locate it also looks at photos again, and gives a tight box and a score for each. It opens only photos that
+    the index holds, and only files below the roots. The cluster is asked as the environment says; the role search is
+    enough.
+
     \b
     Examples:
       sorce serve --model mini
+      sorce serve --index photos --locate --root /srv/photos
       sorce serve --index photos --host 0.0.0.0 --tls-cert encoder.pem --tls-key encoder.key
     """
     if (tls_cert is None) != (tls_key is None):
@@ -49,6 +68,7 @@ def serve(host: str, port: int, tls_cert: Path | None, tls_key: Path | None, **w
         from sorce.plugin.service import app as service
     except ImportError as error:
         raise MissingTool("`sorce serve` needs FastAPI and uvicorn; run pip install 'sorce[serve]'.") from error
+    _refuse_incomplete(what)
     # Before loading the model, which takes a while.
     shown = None if tls_cert is None or tls_key is None else service.Certificate(tls_cert, tls_key)
     socket = service.listen(host, port, key_from_environment())
@@ -61,13 +81,31 @@ def serve(host: str, port: int, tls_cert: Path | None, tls_key: Path | None, **w
     service.server(app, shown).run(sockets=[socket])
 
 
-def _served(model: str | None, index: str | None, cluster: Cluster, device: str, trust_remote_code: bool) -> Served:
+def _refuse_incomplete(what: Mapping[str, Any]) -> None:
+    if what["locate"] and not (what["index"] and what["roots"]):
+        raise click.UsageError("--locate needs --index, whose photos it looks at, and --root, where it may open them.")
+    if what["roots"] and not what["locate"]:
+        raise click.UsageError("--root is where --locate may open photos; give both or none.")
+
+
+def _served(index: str | None, model: str | None, cluster: Cluster, **how: Any) -> Served:
     from sorce.plugin.service.app import Served
 
+    where = how["device"], model, how["trust_remote_code"]
     if index is None:
         if model is None:
             raise click.UsageError("say which model: --model or --index.")
-        return Served(find(model).model, load_encoder(model, device, None, trust_remote_code), key_from_environment())
+        encoder = load_encoder(model, how["device"], None, how["trust_remote_code"])
+        return Served(find(model).model, encoder, key_from_environment())
     with cluster.client() as client:
         recipe = recipe_of(client, index)
-    return Served(recipe.model, load_encoder(recipe, device, model, trust_remote_code), key_from_environment())
+    looker = None
+    if how["locate"]:
+        from sorce.plugin.service.looking import PhotoLooker
+
+        # A second copy of the model: each is used by one thread only.
+        localiser = open_localiser(
+            how["localiser"], lambda: load_encoder(recipe, *where), Runtime(how["device"]), how["trust_remote_code"]
+        )
+        looker = PhotoLooker(cluster.connect(), index, recipe, localiser, how["roots"])
+    return Served(recipe.model, load_encoder(recipe, *where), key_from_environment(), looker)

@@ -4,12 +4,25 @@ from __future__ import annotations
 
 from typing import Any
 
+from fastapi import Depends
+from fastapi.security import HTTPBearer
+
+from sorce.mappings.limits import MAX_KEYWORD_BYTES
+from sorce.mappings.request import MOST_PHRASES
 from sorce.plugin.cluster.endpoint import MOST_CHARACTERS
+from sorce.plugin.cluster.locate import MOST_PHOTOS
 
 MOST_TEXTS = 2048
 """Maximum texts per request: the same as OpenAI's."""
 
 Json = dict[str, Any]
+
+# Not blank by Python's `strip`: other regular expressions do not treat some control characters as white space.
+TEXT: Json = {"type": "string", "maxLength": MOST_CHARACTERS, "pattern": r"[^\s\u001c-\u001f\u0085]"}
+URI: Json = {"type": "string", "minLength": 1, "maxLength": MAX_KEYWORD_BYTES}
+COUNT: Json = {"type": "integer", "minimum": 0}
+NUMBER: Json = {"type": "number"}
+BOX: Json = {"type": ["array", "null"], "items": NUMBER, "minItems": 4, "maxItems": 4}
 
 REFUSALS: dict[int, str] = {
     400: "not JSON",
@@ -23,6 +36,11 @@ REFUSALS: dict[int, str] = {
 }
 
 
+def key(key: str | None) -> list[Any]:
+    """Only describes the key: `requests.check_key` compares it, in constant time."""
+    return [Depends(HTTPBearer(auto_error=False))] if key else []
+
+
 def body(name: str, dimension: int) -> Json:
     """The body of `POST /v1/embeddings`, for the model of this name."""
     return {"requestBody": {"required": True, "content": _json(_request(name, dimension))}}
@@ -34,6 +52,49 @@ def responses(dimension: int) -> dict[int | str, Json]:
     return {200: found, **refusals(*REFUSALS)}
 
 
+def rerank_body(names: list[str]) -> Json:
+    """The body of `POST /v1/rerank`, for the service with these names."""
+    image = {"type": "object", "properties": {"image": URI}, "required": ["image"]}
+    fields = {
+        "query": TEXT,
+        "documents": {"type": "array", "items": {"anyOf": [URI, image]}, "minItems": 1, "maxItems": MOST_PHOTOS},
+        "top_n": {"anyOf": [{"type": "integer", "minimum": 1}, {"type": "null"}]},
+        "model": {"enum": [*names, None]},
+    }
+    schema = {"type": "object", "properties": fields, "required": ["query", "documents"]}
+    return {"requestBody": {"required": True, "content": _json(schema)}}
+
+
+def locate_body(names: list[str]) -> Json:
+    """The body of `POST /v1/locate`, for the service with these names."""
+    # A schema cannot say that there are as many ids as uris. The cluster sends what it found.
+    fields = {
+        "uris": {"type": "array", "items": URI, "maxItems": MOST_PHOTOS},
+        "ids": {"type": "array", "items": {"type": "string"}},
+        "texts": {"type": "array", "items": TEXT, "minItems": 1, "maxItems": MOST_PHRASES},
+        "params": {"type": ["object", "null"]},
+        "model": {"enum": [*names, None]},
+    }
+    schema = {"type": "object", "properties": fields, "required": ["uris", "ids", "texts"]}
+    return {"requestBody": {"required": True, "content": _json(schema)}}
+
+
+def look_responses(what: str, results: Json) -> dict[int | str, Json]:
+    """The possible answers of both, by status."""
+    found = {"description": what, "content": _json(results)}
+    return {200: found, **refusals(*REFUSALS)}
+
+
+def rerank_answer() -> Json:
+    result = _object(index=COUNT, relevance_score=NUMBER, box=BOX) | {"additionalProperties": True}
+    return _object(model={"type": "string"}, usage=_object(total_tokens=COUNT), results=_several(result))
+
+
+def locate_answer() -> Json:
+    result = _object(score=NUMBER, box=BOX) | {"additionalProperties": True}
+    return _object(asked=COUNT, results=_several(result))
+
+
 def refusals(*statuses: int) -> dict[int | str, Json]:
     """The error answers with these statuses."""
     said: dict[int | str, Json] = {status: {"description": REFUSALS[status], "content": ERROR} for status in statuses}
@@ -43,11 +104,9 @@ def refusals(*statuses: int) -> dict[int | str, Json]:
 
 
 def _request(name: str, dimension: int) -> Json:
-    # Not blank by Python's `strip`: other regular expressions do not treat some control characters as white space.
-    text = {"type": "string", "maxLength": MOST_CHARACTERS, "pattern": r"[^\s\u001c-\u001f\u0085]"}
-    texts = {"type": "array", "items": text, "minItems": 1, "maxItems": MOST_TEXTS}
+    texts = {"type": "array", "items": TEXT, "minItems": 1, "maxItems": MOST_TEXTS}
     fields = {
-        "input": {"anyOf": [text, texts]},
+        "input": {"anyOf": [TEXT, texts]},
         "model": {"enum": [name, None]},
         "encoding_format": {"enum": ["float", "base64", None]},
         "dimensions": {"enum": [dimension, None]},
@@ -57,21 +116,24 @@ def _request(name: str, dimension: int) -> Json:
 
 
 def _answer(dimension: int) -> Json:
-    numbers = {"type": "array", "items": {"type": "number"}, "minItems": dimension, "maxItems": dimension}
+    numbers = {"type": "array", "items": NUMBER, "minItems": dimension, "maxItems": dimension}
     vector = _object(
         object={"const": "embedding"}, index={"type": "integer"}, embedding={"anyOf": [numbers, {"type": "string"}]}
     )
-    count = {"type": "integer", "minimum": 0}
     return _object(
         object={"const": "list"},
         data={"type": "array", "items": vector, "minItems": 1, "maxItems": MOST_TEXTS},
         model={"type": "string"},
-        usage=_object(prompt_tokens=count, total_tokens=count),
+        usage=_object(prompt_tokens=COUNT, total_tokens=COUNT),
     )
 
 
 def _object(**fields: Json) -> Json:
     return {"type": "object", "properties": fields, "required": list(fields), "additionalProperties": False}
+
+
+def _several(item: Json) -> Json:
+    return {"type": "array", "items": item, "maxItems": MOST_PHOTOS}
 
 
 def _json(schema: Json) -> Json:

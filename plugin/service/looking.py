@@ -1,0 +1,96 @@
+"""Looks at photos of an index again, for the service: only files below its roots, and only photos that the index holds.
+
+Where a photo is asked about, the index says whether it holds it, and in which region each phrase was found: one exact
+comparison with all regions of these photos. There the localiser starts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event
+
+from opensearchpy import OpenSearch
+
+from sorce.cluster import address, translate_errors, version
+from sorce.errors import BadPhoto
+from sorce.locate.seeing import Seen, see
+from sorce.mappings import Hit, Localiser, Recipe, Vector
+from sorce.mappings.answer import read_hits
+from sorce.mappings.query import Json, Query, among, search_body
+from sorce.mappings.ranking import ranking
+from sorce.mappings.request import SearchRequest
+from sorce.pictures.files import read
+from sorce.pictures.limits import DecodeLimits
+from sorce.pictures.sandbox import DecoderPool
+from sorce.pictures.uris import path_below
+from sorce.plugin.query.asking import ask
+
+NOT_HELD = "is not in the index"
+ABANDONED = "was not looked at, since nobody waits for the answer any more"
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A photo to look at: its identity, and its URI, which must be the index's."""
+
+    photo_id: str
+    uri: str
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What to look for, in which photos. `clauses` limit the regions to start from, as in the search."""
+
+    photos: Sequence[Wanted]
+    request: SearchRequest
+    clauses: Sequence[Json] = ()
+
+
+class PhotoLooker:
+    """Looks at photos one after another, in one thread."""
+
+    def __init__(
+        self, client: OpenSearch, index: str, recipe: Recipe, localiser: Localiser, roots: Sequence[Path]
+    ) -> None:
+        self.localiser = localiser
+        self._client, self._index, self._recipe, self._roots = client, index, recipe, roots
+        self._decoders = DecoderPool(DecodeLimits())
+
+    def close(self) -> None:
+        self._decoders.close()
+
+    def look(self, asked: Look, vectors: Sequence[Vector], stop: Event) -> list[Seen]:
+        """One answer for each photo, in order. `vectors` are those of the phrases.
+
+        Ends early if `stop` is set. Raises ClusterError, QueryError, and what the localiser raises.
+        """
+        held = self._held(asked, vectors)
+        return [Seen(reason=ABANDONED) if stop.is_set() else self._seen(photo, asked, held) for photo in asked.photos]
+
+    def _held(self, asked: Look, vectors: Sequence[Vector]) -> Mapping[str, Hit | str]:
+        """By photo_id: the photo as the index holds it, or why it cannot be shown."""
+        ids = list(dict.fromkeys(photo.photo_id for photo in asked.photos))
+        if not ids:
+            return {}
+        given = asked.request
+        request = SearchRequest(given.phrases, size=len(ids), exact=True, rank=given.rank, debias=given.debias)
+        by = ranking(self._recipe, request.rank, request.debias)
+        query = Query(request, vectors, (), asked.clauses, by, self._recipe.hash)
+        with translate_errors(address(self._client)):
+            body = among(search_body(query, version(self._client)), ids)
+            hits = read_hits(ask(self._client, self._index, body, allow_partial=False), query)
+        return {hit.photo_id: hit for hit in hits} | {each.photo_id: each.reason for each in hits.left_out}
+
+    def _seen(self, photo: Wanted, asked: Look, held: Mapping[str, Hit | str]) -> Seen:
+        hit = held.get(photo.photo_id, NOT_HELD)
+        if isinstance(hit, str):
+            return Seen(reason=hit)
+        if hit.uri != photo.uri:
+            return Seen(reason=NOT_HELD)
+        try:
+            picture = self._decoders.picture(read(path_below(hit.uri, self._roots)), hit.uri)
+        except BadPhoto as error:
+            return Seen(reason=str(error))
+        return see(self.localiser, picture, asked.request, [matches[0].box for matches in hit.matches])

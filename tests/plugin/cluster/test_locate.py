@@ -1,0 +1,212 @@
+"""The second stage in the cluster: hits in the order of what a localiser saw, and never a failed search."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from opensearchpy import OpenSearch
+
+from sorce.cluster import find_index
+from sorce.errors import PluginError
+from sorce.ingest import ingest_photos
+from sorce.locate.seeing import best_first, see
+from sorce.mappings.filters import Filter
+from sorce.mappings.names import Names
+from sorce.mappings.request import SearchRequest
+from sorce.pictures.files import Files
+from sorce.pictures.loading import open_picture
+from sorce.pictures.source import Source
+from sorce.pictures.uris import path_of
+from sorce.plugin.cluster import locate
+from sorce.plugin.cluster.allow_list import AllowList
+from sorce.plugin.cluster.endpoint import Endpoint, parse, parse_localiser
+from sorce.plugin.cluster.install import install, uninstall
+from sorce.plugin.cluster.installed import get_pipeline
+from sorce.plugin.cluster.locate import install_located
+from sorce.plugin.cluster.ml_commons import MlCommons
+from sorce.plugin.cluster.status import Step, status
+from sorce.plugin.query.search import ClientSearch
+from sorce.plugin.service import app as service
+from sorce.plugin.service.looking import PhotoLooker
+from tests.kit.fake import FakeModel
+from tests.kit.localiser import FAULTS, FailingService, FakeLocaliser, failing, paint
+from tests.kit.serving import serving
+
+PHOTOS = 14
+MODEL = FakeModel()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("photos")
+
+
+@pytest.fixture(scope="module")
+def photos(client: OpenSearch, folder: Path) -> Iterator[str]:
+    """Photos on this disk, indexed."""
+    paint(folder, PHOTOS)
+    name = f"test-locate-{uuid.uuid4().hex[:8]}"
+    ingest_photos(client, name, MODEL, [each for each in Files([str(folder)]) if isinstance(each, Source)])
+    yield name
+    client.indices.delete(index=name)
+
+
+@pytest.fixture(scope="module")
+def url(client: OpenSearch, photos: str, folder: Path) -> Iterator[str]:
+    """`sorce serve --locate`, with a key."""
+    looker = PhotoLooker(client, photos, MODEL.recipe, FakeLocaliser(), [folder])
+    with serving(service.application(service.Served(MODEL.recipe.model, MODEL, "secret", looker))) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def between(url: str) -> Iterator[tuple[str, FailingService]]:
+    """Stands between the cluster and the service, and can spoil the answers."""
+    there = FailingService(url)
+    with failing(there) as at:
+        yield at, there
+
+
+@pytest.fixture(scope="module")
+def located(client: OpenSearch, photos: str, url: str, between: tuple[str, FailingService]) -> Iterator[str]:
+    """The index, with both stages installed. The pipeline soon stops waiting for the localiser."""
+    encoder = parse(url, MODEL.recipe.model, "secret")
+    there = find_index(client, photos)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(locate, "READ_SECONDS", 5)
+        install(client, there, encoder, MODEL)
+        install_located(client, there, parse_localiser(between[0], encoder))
+        yield photos
+        names = Names(photos)
+        uninstall(client, photos)
+    assert MlCommons(client).find("models", names.located) == {}
+    assert get_pipeline(client, names.located) is None
+    assert client.get_script(id=names.located, ignore=404)["found"] is False
+    assert not any(between[0].removeprefix("http://127.0.0.1:") in pattern for pattern in AllowList(client).trusted)
+
+
+def ask(client: OpenSearch, index: str, **params: Any) -> Any:
+    name = Names(index).located
+    body = {"id": name, "params": params}
+    way = f"/{index}/_search/template"
+    return client.transport.perform_request("POST", way, params={"search_pipeline": name}, body=body)["hits"]["hits"]
+
+
+def wanted(client: OpenSearch, index: str, request: SearchRequest, most: int) -> list[tuple[str, Any, float]]:
+    """The hits of the client in the order of what the localiser sees in the first: id, box, score."""
+    hits = list(ClientSearch(client, index, lambda _: MODEL).search(request))
+    seen = [
+        see(FakeLocaliser(), open_picture(path_of(hit.uri, None)), request, [each[0].box for each in hit.matches])
+        for hit in hits[:most]
+    ]
+    first = [(hits[at].photo_id, list(seen[at].located[0].box.as_tuple()), seen[at].score) for at in best_first(seen)]
+    return first + [(hit.photo_id, None, -10.0 - at) for at, hit in enumerate(hits[most:])]
+
+
+REQUESTS = {
+    "one": (SearchRequest(["red"], size=9), {"text": "red", "size": 9}, 9),
+    "several": (
+        SearchRequest(["red", 'a "kite" \\ {é}'], ["blue"], size=8),
+        {"text": "red", "and": 'a "kite" \\ {é}', "not": "blue", "size": 8},
+        8,
+    ),
+    "filtered": (
+        SearchRequest(["green"], size=5, filter=Filter(kinds=["tile"])),
+        {"text": "green", "size": 5, "filter": [{"terms": {"regions.kind": ["tile"]}}]},
+        5,
+    ),
+    "the first": (SearchRequest(["white"], size=10), {"text": "white", "size": 10, "locate": 4}, 4),
+}
+
+
+@pytest.mark.parametrize("name", REQUESTS)
+def test_hits_are_those_of_the_client(client: OpenSearch, located: str, name: str) -> None:
+    request, params, most = REQUESTS[name]
+    hits = ask(client, located, **params)
+    found = [(hit["_id"], hit["_source"]["located"]["box"], hit["_source"]["located"]["score"]) for hit in hits]
+    right = wanted(client, located, request, most)
+    assert [each[:2] for each in found] == [each[:2] for each in right]
+    assert [each[2] for each in found] == pytest.approx([each[2] for each in right], abs=1e-5)
+    assert [hit["_score"] for hit in hits] == pytest.approx([each[2] for each in right], abs=1e-5)
+
+
+def test_every_hit_keeps_the_index_s_box_and_score(client: OpenSearch, located: str) -> None:
+    request = SearchRequest(["red"], size=5)
+    plain = {hit.photo_id: hit for hit in ClientSearch(client, located, lambda _: MODEL).search(request)}
+    for hit in ask(client, located, text="red", size=5):
+        [region] = hit["inner_hits"]["p0"]["hits"]["hits"]
+        mine = plain[hit["_id"]]
+        assert [region["fields"][f"regions.{side}"][0] for side in ("x1", "y1", "x2", "y2")] == [*mine.box.as_tuple()]
+        assert hit["_source"]["previous_score"] - 1 == pytest.approx(mine.score, abs=1e-5)
+
+
+def test_a_photo_that_cannot_be_opened_comes_after_all_that_were(
+    client: OpenSearch, located: str, folder: Path
+) -> None:
+    gone, away = folder / "3.png", folder.parent / "3.away"
+    gone.rename(away)
+    try:
+        *others, last = ask(client, located, text="red", size=PHOTOS)
+    finally:
+        away.rename(gone)
+    assert last["_source"]["uri"] == gone.as_uri()
+    assert last["_source"]["located"] == {
+        "score": -10.0,
+        "box": None,
+        "reason": "cannot be read (No such file or directory)",
+    }
+    assert all(hit["_source"]["located"]["box"] for hit in others)
+
+
+def problems(client: OpenSearch, index: str) -> dict[str, str | None]:
+    steps: list[Step] = status(client, index, MODEL, "secret")
+    assert {"localiser", "template and pipeline that look again"} <= {step.name for step in steps}
+    return {step.name: step.problem for step in steps if not step.works}
+
+
+def test_status_knows_it(client: OpenSearch, located: str, folder: Path) -> None:
+    assert problems(client, located) == {}
+    folder.rename(folder.parent / "away")
+    try:
+        found = problems(client, located)
+    finally:
+        (folder.parent / "away").rename(folder)
+    assert list(found) == ["template and pipeline that look again"]
+    assert "could not open any of 3 photos: the first cannot be read" in str(found.popitem()[1])
+
+
+def test_another_install_gives_it_the_encoder_s_model(client: OpenSearch, located: str, url: str) -> None:
+    name = Names(located).located
+    pipeline = get_pipeline(client, name)
+    assert pipeline is not None
+    client.search_pipeline.put(id=name, body={**pipeline, "request_processors": []})
+    install(client, located, parse(url, MODEL.recipe.model, "secret"), MODEL)
+    assert get_pipeline(client, name) == pipeline
+    assert ask(client, located, text="red", size=1)[0]["_source"]["located"]["box"]
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_localiser_that_fails_leaves_the_plain_order(
+    client: OpenSearch, located: str, between: tuple[str, FailingService], fault: str
+) -> None:
+    between[1].fault = fault
+    try:
+        hits = ask(client, located, text="red", size=4)
+    finally:
+        between[1].fault = ""
+    plain = ClientSearch(client, located, lambda _: MODEL).search(SearchRequest(["red"], size=4))
+    assert [hit["_id"] for hit in hits] == [hit.photo_id for hit in plain]
+    assert not any("located" in hit["_source"] for hit in hits)
+    assert [hit["_score"] - 1 for hit in hits] == pytest.approx([hit.score for hit in plain], abs=1e-5)
+
+
+def test_what_is_no_localiser_is_refused_and_leaves_nothing(client: OpenSearch, located: str, url: str) -> None:
+    before = [*MlCommons(client).find("models", Names(located).located)]
+    with pytest.raises(PluginError, match="cannot have photos looked at again"):
+        install_located(client, find_index(client, located), Endpoint(f"{url}/v1/none", MODEL.recipe.model, "secret"))
+    assert [*MlCommons(client).find("models", Names(located).located)] == before
+    assert ask(client, located, text="red", size=1)[0]["_source"]["located"]["box"]
