@@ -12,7 +12,7 @@ from sorce.mappings.request import SearchRequest
 from sorce.pictures.source import photo_id_of
 from sorce.plugin.cluster.locate import MOST_PHOTOS
 from sorce.plugin.cluster.template import NOTS, PHRASES
-from sorce.plugin.service.looking import Look, Wanted
+from sorce.plugin.service.looking import LookRequest, AskedPhoto
 from sorce.plugin.service.requests import Refused
 
 Body = TypeVar("Body", bound=BaseModel)
@@ -35,10 +35,10 @@ class RerankRequest(BaseModel):
     top_n: Annotated[int, Field(ge=1)] | None = None
     model: str | None = None
 
-    def look(self) -> Look:
+    def look(self) -> LookRequest:
         """Raises Refused."""
         uris = [each if isinstance(each, str) else each.image for each in self.documents]
-        return Look([_wanted(uri) for uri in uris], search([self.query]))
+        return LookRequest([_asked_photo(uri) for uri in uris], search([self.query]))
 
 
 class LocateBody(BaseModel):
@@ -50,7 +50,7 @@ class LocateBody(BaseModel):
     params: dict[str, Any] | None = None
     model: str | None = None
 
-    def look(self) -> Look:
+    def look(self) -> LookRequest:
         """What to look at: at most the first `locate` hits. Raises Refused."""
         if len(self.ids) != len(self.uris):
             raise Refused(422, "ids: give one for each of uris.")
@@ -63,8 +63,8 @@ class LocateBody(BaseModel):
         if not isinstance(clauses, list) or not all(isinstance(each, dict) for each in clauses):
             raise Refused(422, "params: filter is a list of clauses.")
         ranked = {name: given[name] for name in ("rank", "debias") if name in given}
-        photos = [Wanted(*each) for each in zip(self.ids, self.uris, strict=True)]
-        return Look(photos[:most], search(phrases, nots, **ranked), clauses)
+        photos = [AskedPhoto(*each) for each in zip(self.ids, self.uris, strict=True)]
+        return LookRequest(photos[:most], search(phrases, nots, **ranked), clauses)
 
 
 def parsed(kind: type[Body], body: bytes) -> Body:
@@ -88,8 +88,8 @@ def search(phrases: list[str], nots: list[str] | None = None, **ranked: Any) -> 
         raise Refused(422, str(error)) from error
 
 
-def _wanted(uri: str) -> Wanted:
+def _asked_photo(uri: str) -> AskedPhoto:
     try:
-        return Wanted(photo_id_of(uri), uri)
+        return AskedPhoto(photo_id_of(uri), uri)
     except UnicodeEncodeError as error:
         raise Refused(422, "documents: a URI holds half a character.") from error

@@ -16,7 +16,7 @@ from typing import Any
 from sorce.errors import QueryError, SorceError
 from sorce.locate.seeing import Seen, best_first
 from sorce.mappings import Vector
-from sorce.plugin.service.looking import Look, PhotoLooker
+from sorce.plugin.service.looking import LookRequest, PhotoLooker
 from sorce.plugin.service.requests import Refused
 
 Embed = Callable[[Sequence[str]], Awaitable[list[Vector]]]
@@ -52,7 +52,7 @@ class Looking:
         self._thread.shutdown()
         self._looker.close()
 
-    async def look(self, asked: Look) -> list[Seen]:
+    async def look(self, asked: LookRequest) -> list[Seen]:
         """One answer for each photo, in order. Raises Refused."""
         if self._waiting >= MOST_WAITING:
             raise Refused(503, "too many requests wait for the localiser already; ask again in a second.")
@@ -79,7 +79,7 @@ class Looking:
             stop.set()
             self._waiting -= 1
 
-    async def _looked(self, asked: Look, stop: Event) -> list[Seen]:
+    async def _looked(self, asked: LookRequest, stop: Event) -> list[Seen]:
         vectors = await self._embed(asked.request.phrases)
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._thread, self._looker.look, asked, vectors, stop)

@@ -32,7 +32,7 @@ ABANDONED = "was not looked at, since nobody waits for the answer any more"
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class AskedPhoto:
     """A photo to look at: its identity, and its URI, which must be the index's."""
 
     photo_id: str
@@ -40,10 +40,10 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class LookRequest:
     """What to look for, in which photos. `clauses` limit the regions to start from, as in the search."""
 
-    photos: Sequence[Wanted]
+    photos: Sequence[AskedPhoto]
     request: SearchRequest
     clauses: Sequence[Json] = ()
 
@@ -61,7 +61,7 @@ class PhotoLooker:
     def close(self) -> None:
         self._decoders.close()
 
-    def look(self, asked: Look, vectors: Sequence[Vector], stop: Event) -> list[Seen]:
+    def look(self, asked: LookRequest, vectors: Sequence[Vector], stop: Event) -> list[Seen]:
         """One answer for each photo, in order. `vectors` are those of the phrases.
 
         Ends early if `stop` is set. Raises ClusterError, QueryError, and what the localiser raises.
@@ -69,7 +69,7 @@ class PhotoLooker:
         held = self._held(asked, vectors)
         return [Seen(reason=ABANDONED) if stop.is_set() else self._seen(photo, asked, held) for photo in asked.photos]
 
-    def _held(self, asked: Look, vectors: Sequence[Vector]) -> Mapping[str, Hit | str]:
+    def _held(self, asked: LookRequest, vectors: Sequence[Vector]) -> Mapping[str, Hit | str]:
         """By photo_id: the photo as the index holds it, or why it cannot be shown."""
         ids = list(dict.fromkeys(photo.photo_id for photo in asked.photos))
         if not ids:
@@ -83,7 +83,7 @@ class PhotoLooker:
             hits = read_hits(ask(self._client, self._index, body, allow_partial=False), query)
         return {hit.photo_id: hit for hit in hits} | {each.photo_id: each.reason for each in hits.left_out}
 
-    def _seen(self, photo: Wanted, asked: Look, held: Mapping[str, Hit | str]) -> Seen:
+    def _seen(self, photo: AskedPhoto, asked: LookRequest, held: Mapping[str, Hit | str]) -> Seen:
         hit = held.get(photo.photo_id, NOT_HELD)
         if isinstance(hit, str):
             return Seen(reason=hit)
