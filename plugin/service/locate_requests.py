@@ -12,7 +12,7 @@ from sorce.mappings.request import SearchRequest
 from sorce.pictures.source import photo_id_of
 from sorce.plugin.cluster.locate import MOST_PHOTOS
 from sorce.plugin.cluster.template import NOTS, PHRASES
-from sorce.plugin.service.looking import LookRequest, AskedPhoto
+from sorce.plugin.service.looking import AskedPhoto, LookRequest
 from sorce.plugin.service.requests import Refused
 
 Body = TypeVar("Body", bound=BaseModel)
