@@ -62,7 +62,7 @@ def install_located(client: OpenSearch, there: FoundIndex, endpoint: Endpoint) -
     _put_pipeline(client, names, record, model)
     for other in ml.find("models", names.located).keys() - {model}:
         ml.delete_model(other)
-    left = trust.tidy(record, ml.addresses())
+    left = trust.tidy(record)
     _put_pipeline(client, names, replace(record, added=left, state=INSTALLED), model)
 
 
@@ -88,7 +88,7 @@ def uninstall_located(client: OpenSearch, names: Names) -> None:
     for model in ml.find("models", names.located):
         ml.delete_model(model)
     if record is not None:
-        AllowList(client, [names.located]).tidy(record, ml.addresses())
+        AllowList(client, [names.located]).tidy(record)
     if found is not None:
         # Last, because it holds the record: an interrupted uninstall can be run again.
         with suppress(exceptions.NotFoundError):
