@@ -33,7 +33,8 @@ def is_placeholder(value: object) -> bool:
 class Option:
     """`kind` is str, int, float, bool or date; a `repeated` option holds several. The bounds are inclusive.
 
-    `in_template` says that the stored template accepts it as a parameter with the field's name.
+    `in_template` says that the stored template accepts it as a parameter with the field's name. `alone` is the value
+    of the flag without a value, if it may be given so.
     """
 
     flag: str
@@ -45,6 +46,7 @@ class Option:
     choices: tuple[str, ...] = ()
     repeated: bool = False
     in_template: bool = False
+    alone: Any = None
 
     def checked(self, name: str, value: Any) -> Any:
         """The value as stored: several values as a tuple, a day as YYYY-MM-DD. Raises QueryError."""

@@ -65,7 +65,7 @@ class Query:
         asked = self.request
         if asked.k is not None:
             return asked.k
-        return default_k(asked.size, len(self.phrases) + len(self.nots), by_cosine=self.ranking.is_plain)
+        return default_k(asked.last, len(self.phrases) + len(self.nots), by_cosine=self.ranking.is_plain)
 
     def with_candidates(self, k: int) -> Query:
         return replace(self, request=replace(self.request, k=k))
@@ -100,6 +100,7 @@ def search_body(query: Query, version: Version) -> Json:
     nots = [without(vector, query.ranking) for vector in query.nots]
     proposals = [] if query.request.exact else [candidates(vector, query, version) for vector in query.phrases]
     return {
+        "from": query.request.start,
         "size": query.request.size,
         "track_total_hits": False,
         "_source": False,

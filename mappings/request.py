@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from sorce.errors import QueryError
+from sorce.mappings.example import Example, refuse_unless_examples
 from sorce.mappings.filters import Filter
 from sorce.mappings.limits import MAX_BOXES, MAX_CANDIDATES
 from sorce.mappings.option import check_options, is_placeholder, option, refuse_half, refuse_unless_texts
@@ -25,25 +26,41 @@ CANDIDATES_OF_SEVERAL = 1000
 EF_SEARCH = 300
 EF_SEARCH_TO_PROVE = 2000
 
+DUPLICATE = 0.97
+"""The usual cosine of two photos' whole vectors from which one counts as a near-duplicate of the other."""
+
 MAX_K = 4000
 """The number of candidates at which the proof of a ranking by product gives up by default."""
 
 
 @dataclass(frozen=True)
 class SearchRequest:
-    """What to look for: phrases that a photo must all show, "not" that count against it, and how to search.
+    """What to look for: phrases and examples that a photo must show, "not" that count against it, and how to search.
 
-    `size` is the number of photos, `boxes` the number of boxes per photo and phrase, `min_similarity` the minimum
-    similarity of a box. `k` is how many candidate photos each shard proposes per phrase, and `ef_search` how widely the
-    graph is searched for them; `exact` compares every photo instead. `rank` is similarity or product, and `debias` how
-    strongly a region's hubness counts against it (`sorce.mappings.ranking`). A ranking by product raises `k` up to
-    `max_k` to prove its order. `allow_partial` accepts an answer that lacks shards, and marks it.
+    `like` are examples: pictures, regions of the index, or vectors (`sorce.mappings.example`). `start` is how many of
+    the first photos are left out, and `size` the number of photos. `boxes` is the number of boxes per photo and phrase,
+    and `min_similarity` the minimum similarity of a box. `k` is how many candidate photos each shard proposes per
+    phrase, and `ef_search` how widely the graph is searched for them; `exact` compares every photo instead. `rank` is
+    similarity or product, and `debias` how strongly a region's hubness counts against it (`sorce.mappings.ranking`). A
+    ranking by product raises `k` up to `max_k` to prove its order. `allow_partial` accepts an answer that lacks shards,
+    and marks it. `fold` is the cosine of two whole photos from which the one that ranks behind is shown under the
+    other; None shows each by itself.
 
-    A single text is accepted as a list of one. Raises QueryError for an invalid search.
+    A single text or example is accepted as a list of one. Raises QueryError for an invalid search.
     """
 
-    phrases: Sequence[str]
+    phrases: Sequence[str] = ()
     nots: Sequence[str] = ()
+    like: Sequence[Example] = ()
+    start: int = option(
+        0,
+        "--from",
+        "How many of the first photos to leave out.",
+        int,
+        least=0,
+        most=MAX_CANDIDATES - 1,
+        in_template=True,
+    )
     size: int = option(10, "--size", "How many photos.", int, least=1, most=MAX_CANDIDATES, in_template=True)
     boxes: int = option(
         1,
@@ -101,21 +118,53 @@ class SearchRequest:
         False, "--allow-partial", "Take an answer although shards are missing, and mark it.", bool
     )
 
+    fold: float | None = option(
+        None,
+        "--fold",
+        f"Show near-duplicates under the best of them: whole photos of at least this cosine.  [alone: {DUPLICATE}]",
+        float,
+        metavar="[COSINE]",
+        least=0,
+        most=1,
+        alone=DUPLICATE,
+    )
+
     def __post_init__(self) -> None:
         for name in ("phrases", "nots"):
             given = getattr(self, name)
             several = (given,) if isinstance(given, str) else tuple(given)
             refuse_unless_texts(name, several)
             object.__setattr__(self, name, several)
-        if not 1 <= len(self.phrases) <= MOST_PHRASES or len(self.nots) > MOST_NOTS:
+        like = self.like if isinstance(self.like, list | tuple) else (self.like,)
+        refuse_unless_examples(like)
+        object.__setattr__(self, "like", tuple(like))
+        if not 1 <= len(self.phrases) + len(self.like) <= MOST_PHRASES or len(self.nots) > MOST_NOTS:
             raise QueryError(
-                f'a search takes 1 to {MOST_PHRASES} phrases and at most {MOST_NOTS} "not"; leave some out.'
+                f"a search takes 1 to {MOST_PHRASES} phrases and examples together, and at most {MOST_NOTS} "
+                '"not"; leave some out, or say what to look for.'
             )
         for text in self.texts:
             _refuse_unreadable(text)
         if not isinstance(self.filter, Filter):
             raise QueryError(f"filter is {self.filter!r}; give a sorce.Filter.")
         check_options(self)
+        if not is_placeholder(self.size) and self.last > MAX_CANDIDATES:
+            raise QueryError(
+                f"the last photo asked for is number {self.last}, and only {MAX_CANDIDATES} are in reach; lower start "
+                "or size, or filter the photos."
+            )
+        if self.start and self.k is not None and self.k < self.last:
+            raise QueryError(f"k is {self.k}, and photo {self.last} is asked for; raise k, or leave it out.")
+
+    @property
+    def last(self) -> int:
+        """The place of the last photo asked for, counted from 1."""
+        return self.start + self.size
+
+    @property
+    def labels(self) -> list[str]:
+        """What each list of a hit's matches was found by, in order: the phrases, then a name for each example."""
+        return [*self.phrases, *(each.label for each in self.like)]
 
     @property
     def texts(self) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import TYPE_CHECKING, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,6 +52,10 @@ class Box:
 
     def as_tuple(self) -> tuple[float, float, float, float]:
         return (self.x1, self.y1, self.x2, self.y2)
+
+    def relative_to(self, width: int, height: int) -> tuple[float, float, float, float]:
+        """The sides as shares of a photo's width and height, 0..1: for a copy of the photo at any size."""
+        return (self.x1 / width, self.y1 / height, self.x2 / width, self.y2 / height)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -145,15 +149,28 @@ class Match:
     quality: float
     similarity: float
 
+    def as_dict(self, width: int, height: int) -> dict[str, Any]:
+        """As JSON. `box` is in pixels of the photo of this size, and `relative_box` in shares of its sides, 0..1."""
+        return {
+            "region_id": self.region_id,
+            "box": list(self.box.as_tuple()),
+            "relative_box": list(self.box.relative_to(width, height)),
+            "kind": self.kind,
+            "area": self.area,
+            "quality": self.quality,
+            "similarity": self.similarity,
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class Hit:
     """A photo that a search found, and where.
 
-    `matches` holds for each phrase its best regions, best first and at least one. `score` is what ranked the photo. For
-    one phrase it is the similarity. For several it is the sum of their similarities minus half the similarity to each
-    "not". The search may use another ranking (`sorce.mappings.ranking`). `unproved` is set only for ranking by product:
-    a photo that was no candidate might belong before this one.
+    `matches` holds for each phrase, then for each example, its best regions, best first and at least one. `score` is
+    what ranked the photo. For one phrase it is the similarity. For several it is the sum of their similarities minus
+    half the similarity to each "not". The search may use another ranking (`sorce.mappings.ranking`). `unproved` is set
+    only for ranking by product: a photo that was no candidate might belong before this one. `duplicates` are
+    near-duplicates that rank behind it, best first, if the search folds them.
     """
 
     photo_id: str
@@ -165,6 +182,7 @@ class Hit:
     score: float
     matches: tuple[tuple[Match, ...], ...]
     unproved: bool = field(default=False, compare=False)
+    duplicates: tuple[Hit, ...] = ()
 
     @property
     def best(self) -> Match:
@@ -173,7 +191,13 @@ class Hit:
 
     @property
     def box(self) -> Box:
+        """The best region's box, in pixels of the upright photo."""
         return self.best.box
+
+    @property
+    def relative_box(self) -> tuple[float, float, float, float]:
+        """The best region's box as shares of the photo's width and height, 0..1."""
+        return self.box.relative_to(self.width, self.height)
 
     @property
     def similarity(self) -> float:
@@ -182,6 +206,21 @@ class Hit:
     @property
     def quality(self) -> float:
         return self.best.quality
+
+    def as_dict(self) -> dict[str, Any]:
+        """As JSON: the fields of the hit, with `matches` as lists of dictionaries (`Match.as_dict`)."""
+        return {
+            "score": self.score,
+            "unproved": self.unproved,
+            "photo_id": self.photo_id,
+            "uri": self.uri,
+            "file_name": self.file_name,
+            "folder": self.folder,
+            "width": self.width,
+            "height": self.height,
+            "matches": [[match.as_dict(self.width, self.height) for match in matches] for matches in self.matches],
+            "duplicates": [each.as_dict() for each in self.duplicates],
+        }
 
 
 @dataclass(frozen=True, slots=True)

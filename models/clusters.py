@@ -15,7 +15,7 @@ from sorce.models.aggregate import divided, summarised
 from sorce.models.dense import open_dense, windowed
 from sorce.models.encoder import Encoder
 from sorce.models.image_processor import View
-from sorce.models.model import Model
+from sorce.models.model import Crop, Model
 from sorce.models.patches import ClusterSettings, divide
 
 
@@ -47,6 +47,9 @@ class Clusters(Model[PatchGrid]):
 
     def embed_texts(self, texts: Sequence[str]) -> Vector:
         return self._encoder.embed_texts(texts)
+
+    def embed_crops(self, crops: Sequence[Crop]) -> Vector:
+        return self._encoder.embed_crops(crops)
 
     def prepare(self, picture: Picture) -> PatchGrid:
         photo = picture.image

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from sorce.mappings import Box, Region, Vector
 from sorce.models.encoder import Encoder
 from sorce.models.image_processor import View
-from sorce.models.model import Model
+from sorce.models.model import Crop, Model
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +27,9 @@ class CropModel(Model[Crops]):
 
     def embed_texts(self, texts: Sequence[str]) -> Vector:
         return self.encoder.embed_texts(texts)
+
+    def embed_crops(self, crops: Sequence[Crop]) -> Vector:
+        return self.encoder.embed_crops(crops)
 
     def pictures(self, prepared: Crops) -> int:
         return len(prepared.views)

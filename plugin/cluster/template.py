@@ -89,6 +89,7 @@ def template(version: Version, recipe: Recipe, form: TemplateForm = PLAIN) -> st
         NOTS,
         # As text, which OpenSearch parses as a number or refuses: unquoted, 2.19 ignores what follows "5}".
         size=writer.mark(f'"{size}"'),
+        start=writer.mark('"' + _value("start", "0") + '"'),
         boxes=writer.mark(_value("boxes", "1")),
         k=writer.mark(_value("k", _either("and", several, _either("not", several, one)))),
         ef_search=writer.mark(_value("ef_search", str(EF_SEARCH))),
@@ -208,5 +209,7 @@ _REFUSALS = (
         _if(later, _unless(name, _refusal(f"{later} needs {name}")))
         for name, later in (*pairwise(PHRASES[1:]), *pairwise(NOTS))
     )
+    # Mustache cannot add, so it cannot know how many candidates reach the last photo.
+    + _if("start", _unless("k", _refusal("start needs k, of at least start plus size")))
     + _if("filter", _unless("filter.0", _refusal("filter must be a list of clauses")))
 )

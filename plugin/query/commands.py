@@ -47,7 +47,7 @@ DONE_WITH_REJECTS = 3
     help="Where photos of relative paths lie; no file outside it is drawn.",
 )
 def search(asked: SearchRequest, index: str, cluster: Cluster, here: bool, **given: Any) -> None:
-    """Finds photos that show what TEXT says, and where.
+    """Finds photos that show what TEXT says, or that look like an example, and where.
 
     The score ranks a photo. For one text it is the similarity. For several it is the sum of their similarities, less
     half the similarity to each --not. By --rank product, the match times the box's quality takes the place of the
@@ -59,6 +59,8 @@ def search(asked: SearchRequest, index: str, cluster: Cluster, here: bool, **giv
       sorce search "a dog" --and "a red ball" --not "a cat" --size 5
       sorce search "a key" --max-area 0.01 --folder flat/kitchen --save found
       sorce search "a kite" --server --json
+      sorce search --like bag.jpg --box 20,40,180,260 --not "a person"
+      sorce search "a red bag" --like-region 1a2b3c4d/7 --size 20 --from 20
     """
     with cluster.client() as client:
         found = find_index(client, index)
@@ -70,7 +72,7 @@ def search(asked: SearchRequest, index: str, cluster: Cluster, here: bool, **giv
     if given["save"] is not None:
         from sorce.pictures.drawing import save
 
-        drawn = save(hits, given["save"], given["root"], asked.phrases)
+        drawn = save(hits, given["save"], given["root"], asked.labels)
         click.echo(f"drawn: {', '.join(map(str, drawn.sheets))}", err=given["as_json"])
         if drawn.warning is not None:
             click.echo(drawn.warning, err=True)
@@ -84,7 +86,7 @@ def _noted(hits: Hits, found: FoundIndex) -> Hits:
 
 
 def _tell(hits: Hits, asked: SearchRequest) -> None:
-    click.echo(table(hits, asked.phrases) if hits else "nothing found.")
+    click.echo(table(hits, asked.labels, asked.start) if hits else "nothing found.")
     for sentence in notes(hits):
         click.echo(printable(sentence), err=True)
 

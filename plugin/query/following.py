@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from opensearchpy import OpenSearch, exceptions
@@ -12,7 +13,10 @@ from sorce.cluster import find_index
 from sorce.errors import ClusterError, QueryError
 from sorce.mappings import Hits
 from sorce.mappings.found import FoundIndex
+from sorce.mappings.query import Json
 from sorce.mappings.request import SearchRequest
+from sorce.plugin.query.asking import ask
+from sorce.plugin.query.folding import folded
 from sorce.plugin.query.nothing import explained
 
 TRIES = 5
@@ -57,7 +61,10 @@ class Following(ABC):
     def _tried(self, request: SearchRequest) -> tuple[Hits | None, Exception | None]:
         """The hits, or the error, or neither if another index answered."""
         try:
-            return self._hits(request), None
+            hits = self._hits(request)
+            if request.fold is None:
+                return hits, None
+            return folded(hits, request.fold, partial(self._ask, allow_partial=request.allow_partial)), None
         except _REFUSALS as error:
             return None, error
         except Moved:
@@ -66,6 +73,12 @@ class Following(ABC):
     @abstractmethod
     def _hits(self, request: SearchRequest) -> Hits:
         """The hits of the index that was looked up. Raises Moved."""
+
+    def _ask(self, body: Json, allow_partial: bool) -> Any:
+        """The answer to a search of the index. Raises Moved, ClusterError."""
+        answer = ask(self.client, self.found.asked, body, allow_partial)
+        self._refuse_moved(answer)
+        return answer
 
     def _refuse_moved(self, answer: Mapping[str, Any]) -> None:
         """Raises Moved if a hit is from another index."""

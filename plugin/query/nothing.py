@@ -18,6 +18,8 @@ def explained(client: OpenSearch, found: FoundIndex, request: SearchRequest, hit
     """Says why there are no hits, with one more request. Existing hits and left-out photos stay as they are."""
     if hits or hits.left_out:
         return hits
+    if request.start:
+        return replace(hits, notes=(*hits.notes, f"no photo is left after the first {request.start}."))
     conditions = request.filter.conditions(regions_of(found))
     answer = ask(client, found.asked, nothing_body(conditions), request.allow_partial)
     why = why_nothing(answer, conditions, found.asked, request.min_similarity)

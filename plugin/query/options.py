@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import Field
 from datetime import date
 from functools import wraps
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
+from sorce.mappings import Box
+from sorce.mappings.example import Example, LikeRegion
 from sorce.mappings.filters import Filter
 from sorce.mappings.option import Option, options_of
 from sorce.mappings.request import MOST_NOTS, MOST_PHRASES, SearchRequest
@@ -28,27 +31,51 @@ def request(command: Callable[..., Result]) -> Callable[..., Result]:
     @wraps(command)
     def called(*args: Any, text: tuple[str, ...], **given: Any) -> Result:
         mine = {name: given.pop(name) for name in list(given) if name.startswith(_PREFIX)}
-        return command(*args, asked=parse_request(_one(text), mine), **given)
+        return command(*args, asked=parse_request(_at_most_one(text), mine), **given)
 
     return called
 
 
-def parse_request(text: str, given: dict[str, Any]) -> SearchRequest:
+def parse_request(text: Sequence[str], given: dict[str, Any]) -> SearchRequest:
     """The request that the options describe. Raises QueryError."""
 
     def of(kind: type[SearchRequest] | type[Filter]) -> dict[str, Any]:
         return {each.name: given[_PREFIX + each.name] for each, _ in options_of(kind)}
 
-    phrases = (text, *given[f"{_PREFIX}and"])
-    return SearchRequest(phrases, given[f"{_PREFIX}not"], filter=Filter(**of(Filter)), **of(SearchRequest))
+    phrases = (*text, *given[f"{_PREFIX}and"])
+    like = _examples(given[f"{_PREFIX}like"], given[f"{_PREFIX}box"], given[f"{_PREFIX}like_region"])
+    filters, options = Filter(**of(Filter)), of(SearchRequest)
+    if not phrases and not like:
+        raise click.UsageError("say what to search for, in quotes; or give an example: --like or --like-region.")
+    return SearchRequest(phrases, given[f"{_PREFIX}not"], like, filter=filters, **options)
 
 
-def _one(text: tuple[str, ...]) -> str:
-    if not text:
-        raise click.UsageError("say what to search for, in quotes.")
+def _examples(file: Path | None, box: Box | None, regions: Sequence[str]) -> list[Example]:
+    if box is not None and file is None:
+        raise click.UsageError("--box is a part of the picture that --like names; give --like FILE, too.")
+    examples: list[Example] = [LikeRegion.parse(text) for text in regions]
+    if file is None:
+        return examples
+    from sorce.plugin.query.picture import open_example
+
+    return [open_example(file, box), *examples]
+
+
+def parse_box(context: click.Context, option: click.Parameter, text: str | None) -> Box | None:  # noqa: ARG001
+    """Reads `x1,y1,x2,y2`. Raises click.BadParameter."""
+    if text is None:
+        return None
+    try:
+        x1, y1, x2, y2 = (float(side) for side in text.split(","))
+        return Box(x1, y1, x2, y2)
+    except ValueError as error:
+        raise click.BadParameter(f"'{text}' is not understood; write left,top,right,bottom in pixels.") from error
+
+
+def _at_most_one(text: tuple[str, ...]) -> tuple[str, ...]:
     if len(text) > 1:
         raise click.UsageError(f'the text is one argument; write it in quotes: "{" ".join(text)}"')
-    return text[0]
+    return text
 
 
 def _option(each: Field[Any], said: Option) -> Callable[[Any], Any]:
@@ -59,6 +86,9 @@ def _option(each: Field[Any], said: Option) -> Callable[[Any], Any]:
         arguments["type"] = click.Choice(said.choices) if said.choices else str if said.kind is date else said.kind
         arguments["multiple"] = said.repeated
         arguments["show_default"] = each.default not in (None, ())
+        if said.alone is not None:
+            # Click reads the flag without a value as this text.
+            arguments |= {"is_flag": False, "flag_value": str(said.alone)}
     return click.option(said.flag, _PREFIX + each.name, **arguments)
 
 
@@ -77,6 +107,27 @@ _asked = several(
         multiple=True,
         metavar="TEXT",
         help=f"A thing that counts against a photo; up to {MOST_NOTS}.",
+    ),
+    click.option(
+        "--like",
+        f"{_PREFIX}like",
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        metavar="FILE",
+        help="Photos that look like this picture.",
+    ),
+    click.option(
+        "--box",
+        f"{_PREFIX}box",
+        callback=parse_box,
+        metavar="X1,Y1,X2,Y2",
+        help="Only this part of it: left, top, right, bottom in its pixels.",
+    ),
+    click.option(
+        "--like-region",
+        f"{_PREFIX}like_region",
+        multiple=True,
+        metavar="PHOTO/REGION",
+        help="Photos that look like this region of the index, as a table of hits names it.",
     ),
     *(_option(each, said) for kind in (SearchRequest, Filter) for each, said in options_of(kind)),
 )

@@ -27,7 +27,7 @@ def proven(query: Query, most: int, ask: Callable[[Query], Hits], last: Last) ->
     If that is not enough, the hits whose place is not proved are marked `unproved`.
     """
     size = query.request.size
-    k = max(query.candidates, size)
+    k = max(query.candidates, query.request.last)
     while True:
         asked = query.with_candidates(k)
         hits, bound = ask(asked), outside(asked, last(asked))

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, Protocol
+from functools import partial
+from threading import Lock
+from typing import Protocol
 
 from opensearchpy import OpenSearch
 
@@ -12,11 +14,11 @@ from sorce.cluster import version
 from sorce.mappings import Hits, Recipe
 from sorce.mappings.answer import read_hits
 from sorce.mappings.found import FoundIndex
-from sorce.mappings.query import Json, Query, last_candidate, search_body, unbent
+from sorce.mappings.query import Query, last_candidate, search_body, unbent
 from sorce.mappings.ranking import SIMILARITY, ranking
 from sorce.mappings.request import SearchRequest
 from sorce.models.model import TextEncoder
-from sorce.plugin.query.asking import ask
+from sorce.plugin.query.examples import vectors_of
 from sorce.plugin.query.following import Following
 from sorce.plugin.query.nothing import regions_of
 from sorce.plugin.query.proof import proven
@@ -41,13 +43,16 @@ class ClientSearch(Following):
     """Encodes the texts here, with the model that made the index."""
 
     def __init__(self, client: OpenSearch, index: str | FoundIndex, encoder: Callable[[Recipe], TextEncoder]) -> None:
-        """`index` is a name, or the result of its look-up. `encoder` is called once for each recipe.
+        """`index` is a name, or the result of its look-up. `encoder` is called once for each recipe, by the first
+        search that has a text or a picture.
 
-        Raises IndexMissing, and what `encoder` raises.
+        Raises IndexMissing.
         """
         super().__init__(client, index)
         self._load = encoder
-        self._loaded = (self.found.recipe, encoder(self.found.recipe))
+        self._loaded: tuple[Recipe, TextEncoder] | None = None
+        # Searches of several threads must not load the same model twice.
+        self._loading = Lock()
         self._counted: tuple[FoundIndex, int] | None = None
         self._version = version(client)
 
@@ -64,16 +69,19 @@ class ClientSearch(Following):
         by = ranking(self.found.recipe, request.rank, request.debias)
         regions = regions_of(self.found)
         request.filter.check(regions, self.found.asked)
-        vectors = self._encoder().embed_texts(request.texts)
-        split = len(request.phrases)
-        phrases, nots = list(vectors[:split]), list(vectors[split:])
         clauses = request.filter.clauses(regions)
+        vectors = list(self._encoder().embed_texts(request.texts)) if request.texts else []
+        split = len(request.phrases)
+        phrases, nots = vectors[:split], vectors[split:]
+        ask = partial(self._ask, allow_partial=request.allow_partial)
+        phrases += vectors_of(request.like, self.found.recipe, self._encoder, ask)
         return Query(bound_to(request, self.found), phrases, nots, clauses, by, self.found.recipe.hash)
 
     def _encoder(self) -> TextEncoder:
-        if self._loaded[0] != self.found.recipe:
-            self._loaded = (self.found.recipe, self._load(self.found.recipe))
-        return self._loaded[1]
+        with self._loading:
+            if self._loaded is None or self._loaded[0] != self.found.recipe:
+                self._loaded = (self.found.recipe, self._load(self.found.recipe))
+            return self._loaded[1]
 
     def _ask_for(self, query: Query) -> Hits:
         return read_hits(self._ask(search_body(query, self._version), query.request.allow_partial), query)
@@ -92,11 +100,6 @@ class ClientSearch(Following):
         bodies = [last_candidate(vector, query, self._version) for vector in query.phrases]
         found = [self._ask(body, query.request.allow_partial)["hits"]["hits"] for body in bodies]
         return [unbent(hits[0]["_score"]) if hits else None for hits in found]
-
-    def _ask(self, body: Json, allow_partial: bool) -> Any:
-        answer = ask(self.client, self.found.asked, body, allow_partial)
-        self._refuse_moved(answer)
-        return answer
 
 
 def bound_to(request: SearchRequest, found: FoundIndex) -> SearchRequest:

@@ -38,7 +38,7 @@ class ServerSearch(Following):
         """Raises PluginError if nothing is installed for the index, or it was installed by an older sorce."""
         query = self._query(request)
         try:
-            hits = read_hits(self._ask(params(query), request.allow_partial), query)
+            hits = read_hits(self._send(params(query), request.allow_partial), query)
         except OtherRanking as error:
             raise PluginError(
                 f"what is installed for '{self.found.asked}' is of an older sorce and ranks by similarity alone; run "
@@ -50,13 +50,15 @@ class ServerSearch(Following):
 
     def _query(self, request: SearchRequest) -> Query:
         """The query with texts in place of the client's vectors. Raises QueryError."""
+        if request.like:
+            raise QueryError("the cluster encodes texts only; search by an example with --client.")
         regions = regions_of(self.found)
         request.filter.check(regions, self.found.asked)
         by = ranking(self.found.recipe, request.rank, request.debias)
         clauses, recipe_hash = request.filter.clauses(regions), self.found.recipe.hash
         return Query(bound_to(request, self.found), request.phrases, request.nots, clauses, by, recipe_hash)
 
-    def _ask(self, params: Json, allow_partial: bool) -> Json:
+    def _send(self, params: Json, allow_partial: bool) -> Json:
         index, name = self.found.asked, Names(self.found.asked).search
         try:
             body = {"id": name, "params": params}
@@ -87,6 +89,8 @@ def params(query: Query) -> Json:
     given |= {"boxes": request.boxes_to_fetch, "k": query.candidates, "ef_search": request.width}
     if query.ranking.is_plain:
         del given["rank"], given["debias"]
+    # Templates of an older sorce do not know it.
+    given["start"] = request.start or None
     given["debias"] = given.get("debias") or None
     given["filter"] = query.clauses or None
     return {**named, **{name: value for name, value in given.items() if value is not None}}

@@ -6,28 +6,35 @@ from collections.abc import Iterator, Sequence
 from string import ascii_lowercase
 from typing import Any
 
-from sorce.mappings import Hit, Hits, Match
+from sorce.mappings import Hit, Hits
 from sorce.mappings.request import SearchRequest
 from sorce.terminal import printable
 
-HEAD = ("rank", "score", "similarity", "quality", "box", "kind", "area", "photo")
+HEAD = ("rank", "score", "similarity", "quality", "region", "box", "kind", "area", "photo")
+
+ID_SHOWN = 8
+"""How many digits of a photo id the table shows: enough for `--like-region`."""
 
 UNPROVED = "~"
+SAME = "="
 
 
-def table(hits: Sequence[Hit], phrases: Sequence[str]) -> str:
-    """One line per box; a photo's first line has its rank and score.
+def table(hits: Sequence[Hit], labels: Sequence[str], start: int = 0) -> str:
+    """One line per box; a photo's first line has its rank and score. `start` photos were left out before the first.
 
-    With several phrases, each box has the letter of its phrase, and the letters are explained below.
+    With several phrases or examples, each box has the letter of its own, and the letters are explained below.
+    Near-duplicates that were folded stand below their photo, without a rank.
     """
-    several = len(phrases) > 1
+    several = len(labels) > 1
     head = ("rank", "score", "phrase", *HEAD[2:]) if several else HEAD
-    rows = [row for rank, hit in enumerate(hits, 1) for row in _rows(rank, hit, several)]
+    rows = [row for rank, hit in enumerate(hits, start + 1) for row in _rows(rank, hit, several)]
     widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in (head, *rows)]
-    below = [f"{letter}: {printable(text)}" for letter, text in zip(ascii_lowercase, phrases, strict=False) if several]
+    below = [f"{letter}: {printable(text)}" for letter, text in zip(ascii_lowercase, labels, strict=False) if several]
     if any(hit.unproved for hit in hits):
         below.append(f"{UNPROVED} unproved: a photo that was no candidate might rank before this one.")
+    if any(hit.duplicates for hit in hits):
+        below.append(f"{SAME} a near-duplicate of the photo above it.")
     return "\n".join([*(line.rstrip() for line in lines), *below])
 
 
@@ -38,33 +45,25 @@ def notes(hits: Hits) -> list[str]:
 
 
 def as_json(hits: Hits, asked: SearchRequest) -> dict[str, Any]:
-    """`hits` has one object per hit, in order of rank; its `matches` has a list for each of `phrases`."""
+    """`hits` has one object per hit, in order of rank. Its `matches` has a list for each of `phrases` and of `like`."""
     return {
         "phrases": list(asked.phrases),
-        "hits": [_hit(rank, hit) for rank, hit in enumerate(hits, 1)],
+        "like": [each.label for each in asked.like],
+        "hits": [{"rank": rank, **hit.as_dict()} for rank, hit in enumerate(hits, asked.start + 1)],
         "left_out": [{"photo_id": each.photo_id, "reason": each.reason} for each in hits.left_out],
         "incomplete": hits.incomplete,
         "notes": list(hits.notes),
     }
 
 
-def _hit(rank: int, hit: Hit) -> dict[str, Any]:
-    return {
-        "rank": rank,
-        "score": hit.score,
-        "unproved": hit.unproved,
-        "photo_id": hit.photo_id,
-        "uri": hit.uri,
-        "file_name": hit.file_name,
-        "folder": hit.folder,
-        "width": hit.width,
-        "height": hit.height,
-        "matches": [[_match(match) for match in matches] for matches in hit.matches],
-    }
-
-
 def _rows(rank: int, hit: Hit, several: bool) -> Iterator[tuple[str, ...]]:
     first = (f"{rank}{UNPROVED if hit.unproved else ''}", f"{hit.score:.4f}")
+    yield from _lines(first, hit, several)
+    for duplicate in hit.duplicates:
+        yield from _lines((SAME, f"{duplicate.score:.4f}"), duplicate, several)
+
+
+def _lines(first: tuple[str, str], hit: Hit, several: bool) -> Iterator[tuple[str, ...]]:
     place = printable("/".join(part for part in (hit.folder.rstrip("/"), hit.file_name) if part))
     for letter, matches in zip(ascii_lowercase, hit.matches, strict=False):
         for match in matches:
@@ -74,20 +73,10 @@ def _rows(rank: int, hit: Hit, several: bool) -> Iterator[tuple[str, ...]]:
                 *((letter,) if several else ()),
                 f"{match.similarity:.4f}",
                 f"{match.quality:.2f}",
+                f"{printable(hit.photo_id[:ID_SHOWN])}/{match.region_id}",
                 box,
                 printable(match.kind),
                 f"{match.area:.2%}",
                 place,
             )
             first, place = ("", ""), ""
-
-
-def _match(match: Match) -> dict[str, Any]:
-    return {
-        "region_id": match.region_id,
-        "box": list(match.box.as_tuple()),
-        "kind": match.kind,
-        "area": match.area,
-        "quality": match.quality,
-        "similarity": match.similarity,
-    }

@@ -15,10 +15,11 @@ from opensearchpy import OpenSearch
 from sorce.mappings import Box, Photo, PhotoFile, Recipe, Region, Vector
 from sorce.mappings.answer import apart
 from sorce.mappings.document import document
+from sorce.mappings.example import Example, LikePicture, LikeRegion
 from sorce.mappings.index import attributes_mapping, index_body
 from sorce.mappings.request import SearchRequest, boxes_to_fetch
 from sorce.mappings.values import Match
-from sorce.models.model import TextEncoder
+from sorce.models.model import Crop, TextEncoder
 
 PHOTOS, REGIONS, DIMENSION = 150, 12, 16
 
@@ -35,6 +36,11 @@ class Words(TextEncoder):
     def embed_texts(self, texts: Sequence[str]) -> Vector:
         self.calls.append(list(texts))
         return np.array([self._vector(text) for text in texts], np.float32).reshape(len(texts), DIMENSION)
+
+    def embed_crops(self, crops: Sequence[Crop]) -> Vector:
+        """The vector of a crop's average colour."""
+        colours = [image.crop(tuple(map(int, box.as_tuple()))).resize((1, 1)).getpixel((0, 0)) for image, box in crops]
+        return np.array([self._vector(str(colour)) for colour in colours], np.float32)
 
     def _vector(self, text: str) -> NDArray[np.float64]:
         seed = hashlib.sha256((self.turn + text).encode(errors="replace")).digest()
@@ -134,9 +140,12 @@ class Corpus:
     def expected(self, request: SearchRequest, matching: Mapping[str, float] | None = None) -> Expected:
         """The expected result, by numpy over all photos."""
         words = Words()
-        cosines = [(self.vectors @ words.embed_texts([text])[0]).astype(np.float64) for text in request.texts]
+        texts = [words.embed_texts([text])[0] for text in request.texts]
+        told = len(request.phrases)
+        sought = [*texts[:told], *(self.vector_of(example) for example in request.like), *texts[told:]]
+        cosines = [(self.vectors @ vector).astype(np.float64) for vector in sought]
         values = [self._value(cosine, request, matching) for cosine in cosines]
-        split = len(request.phrases)
+        split = told + len(request.like)
         phrases = [
             np.where(self._kept(cosine, request), value, -np.inf)
             for cosine, value in zip(cosines[:split], values[:split], strict=True)
@@ -145,7 +154,7 @@ class Corpus:
         nots = [np.maximum(value.max(axis=1), least) for value in values[split:]]
         found = [i for i in range(PHOTOS) if all(np.isfinite(value[i].max()) for value in phrases)]
         score = {i: sum(p[i].max() for p in phrases) - sum(n[i] for n in nots) / 2 for i in found}
-        best = sorted(found, key=lambda i: -score[i])[: request.size]
+        best = sorted(found, key=lambda i: -score[i])[request.start : request.start + request.size]
         shown = [
             [
                 self._shown(i, value[i], cosine[i], request.boxes)
@@ -154,6 +163,15 @@ class Corpus:
             for i in best
         ]
         return Expected([self.photos[i].file.photo_id for i in best], [float(score[i]) for i in best], shown)
+
+    def vector_of(self, example: Example) -> Vector:
+        """The unit vector of an example, by numpy."""
+        if isinstance(example, LikeRegion):
+            vector: Vector = self.vectors[int(example.photo_id, 16), example.region_id]
+            return vector
+        if isinstance(example, LikePicture):
+            return Words().embed_crops([(example.image, example.box or Box(0, 0, *example.image.size))])[0]
+        return example.vector
 
     def _value(
         self, cosine: NDArray[np.float64], request: SearchRequest, matching: Mapping[str, float] | None

@@ -52,7 +52,7 @@ def test_search_prints_a_table(client: OpenSearch, index: str) -> None:
     said = run("search", "--index", index, "a kite", "--size", "3", "--boxes", "2").stdout
     assert said == table(hits, ["a kite"]) + "\n"
     lines = said.splitlines()
-    assert lines[0].split() == ["rank", "score", "similarity", "quality", "box", "kind", "area", "photo"]
+    assert lines[0].split() == ["rank", "score", "similarity", "quality", "region", "box", "kind", "area", "photo"]
     first = hits[0].matches[0][0]
     box = ",".join(f"{side:.0f}" for side in first.box.as_tuple())
     assert lines[1].split() == [
@@ -60,6 +60,7 @@ def test_search_prints_a_table(client: OpenSearch, index: str) -> None:
         f"{hits[0].score:.4f}",
         f"{first.similarity:.4f}",
         f"{first.quality:.2f}",
+        f"{hits[0].photo_id[:8]}/{first.region_id}",
         box,
         first.kind,
         f"{first.area:.2%}",
@@ -71,7 +72,7 @@ def test_search_prints_json_and_takes_every_option(index: str) -> None:
     words = "--and|sea|--not|a dog|--size|4|--boxes|2|--kind|tile|--min-area|0.002|--max-area|0.005|--min-quality|0.1"
     more = "--folder|/a|--camera|Canon|--since|2026-01-01|--until|2026-12-31|--where|aisle>=1|--min-similarity|-0.5"
     last = "--exclude-folder|/a/none|--exclude-folder|/z"
-    last += "|--k|150|--ef-search|200|--exact|--rank|similarity|--max-k|200|--debias|0"
+    last += "|--from|0|--fold|0.99|--k|150|--ef-search|200|--exact|--rank|similarity|--max-k|200|--debias|0"
     result = run("search", "a kite", "--index", index, "--json", *f"{words}|{more}|{last}".split("|"))
     assert [hit["rank"] for hit in hits_of(result)] == [1, 2, 3, 4]
     assert all(len(hit["matches"]) == 2 for hit in hits_of(result))

@@ -1,0 +1,243 @@
+"""Search by example, pages and folded near-duplicates: the answer is numpy's."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from opensearchpy import OpenSearch
+from PIL import Image
+
+from sorce.cli import sorce as command
+from sorce.errors import ModelError, QueryError
+from sorce.mappings import Box, Hit
+from sorce.mappings.example import LikePicture, LikeRegion, LikeVector
+from sorce.mappings.filters import Filter
+from sorce.models.model import TextEncoder
+from sorce.plugin import ClientSearch, SearchRequest, ServerSearch
+from sorce.plugin.query import folding
+from sorce.plugin.query.table import as_json, table
+from tests.kit.corpus import REGIONS, Corpus, Words
+from tests.kit.place import Place
+from tests.plugin.query.test_search import check
+
+TWO = Image.new("RGB", (40, 20), "red")
+TWO.paste("blue", (20, 0, 40, 20))
+LEFT, RIGHT = LikePicture(TWO, Box(0, 0, 20, 20)), LikePicture(TWO, Box(20, 0, 40, 20))
+
+
+def region(photo: int, number: int) -> LikeRegion:
+    return LikeRegion(f"{photo:032x}", number)
+
+
+REQUESTS = {
+    "a picture": SearchRequest(like=LikePicture(TWO)),
+    "a crop": SearchRequest(like=LEFT),
+    "another crop": SearchRequest(like=[RIGHT], boxes=3),
+    "a region": SearchRequest(like=region(7, 3)),
+    "the whole photo": SearchRequest(like=region(8, 0), size=3),
+    "a vector": SearchRequest(like=LikeVector(np.arange(16) - 7.5)),
+    "a text and a region": SearchRequest("a kite", like=region(9, 1)),
+    "two crops": SearchRequest(like=[LEFT, RIGHT]),
+    "all, and not": SearchRequest(["a kite"], ["a dog"], [RIGHT, region(3, 2)], boxes=2),
+    "not, and filtered": SearchRequest(nots="sea", like=region(3, 2), filter=Filter(max_area=0.004, folder="/a/b")),
+    "exact": SearchRequest(like=region(11, 4), exact=True),
+    "page 2": SearchRequest("a kite", start=10),
+    "page 4 of several": SearchRequest(["a kite", "sea"], ["a dog"], start=21, size=7, boxes=2),
+    "the last page": SearchRequest("a kite", start=145),
+    "page 2 of a region": SearchRequest(like=region(7, 3), start=5, size=5),
+}
+
+
+class Silent(TextEncoder):
+    """An encoder that must not be needed."""
+
+    def embed_texts(self, texts: Any) -> Any:
+        raise AssertionError(texts)
+
+
+@pytest.mark.parametrize("request_", REQUESTS.values(), ids=REQUESTS.keys())
+def test_an_example_finds_what_numpy_finds(
+    client: OpenSearch, index: str, corpus: Corpus, request_: SearchRequest
+) -> None:
+    check(ClientSearch(client, index, lambda _: Words()).search(request_), corpus.expected(request_))
+
+
+@pytest.mark.fault("12.7.2")
+def test_pages_hold_all_photos_once_and_in_order(client: OpenSearch, installed: str) -> None:
+    asked = SearchRequest(["a kite", "sea"], size=40)
+    for search in (ClientSearch(client, installed, lambda _: Words()), ServerSearch(client, installed)):
+        whole = search.search(asked)
+        pages = [search.search(replace(asked, start=start, size=10)) for start in range(0, 40, 10)]
+        assert [hit for page in pages for hit in page] == list(whole)
+
+
+def test_a_page_beyond_the_last_photo_says_so(client: OpenSearch, index: str) -> None:
+    hits = ClientSearch(client, index, lambda _: Words()).search(SearchRequest("a kite", start=150))
+    assert (len(hits), hits.notes) == (0, ("no photo is left after the first 150.",))
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"start": 9_995, "size": 10}, "only 10000 are in reach"),
+        ({"start": 10, "k": 15}, "k is 15, and photo 20 is asked for"),
+        ({"start": -1}, "out of range"),
+        ({"like": "a picture"}, "like holds a str; give LikePicture"),
+        ({"like": [LEFT] * 4}, "1 to 4 phrases and examples together"),
+        ({"fold": 2}, "out of range"),
+    ],
+)
+def test_what_cannot_be_asked_is_a_sentence(given: dict[str, Any], said: str) -> None:
+    with pytest.raises(QueryError, match=said):
+        SearchRequest("a kite", **given)
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: LikePicture(TWO, Box(0, 0, 41, 20)), "0,0,41,20 is not inside the picture of 40 x 20"),
+        (lambda: LikeRegion("1a2b"), "is too short"),
+        (lambda: LikeRegion.parse("1a2b3c4d"), "write PHOTO/REGION"),
+        (lambda: LikeRegion.parse("1a2b3c4d/x"), "write PHOTO/REGION"),
+        (lambda: LikeRegion("1a2b3c4d", -1), "no number of a region"),
+        (lambda: LikeVector(np.zeros(16)), "not all 0"),
+        (lambda: LikeVector(np.full(16, np.nan)), "finite numbers"),
+        (lambda: LikeVector(np.ones((2, 8))), r"shape \(2, 8\)"),
+        (lambda: LikeVector(["a"]), "no number"),  # type: ignore[arg-type]
+    ],
+)
+def test_an_example_that_makes_no_sense_is_a_sentence(make: Any, said: str) -> None:
+    with pytest.raises(QueryError, match=said):
+        make()
+
+
+@pytest.mark.parametrize(
+    ("like", "said"),
+    [
+        (region(7, REGIONS), "has no region"),
+        (LikeRegion("f" * 32), "has no region"),
+        (LikeRegion("0" * 8), "several photos have an id that starts with 00000000"),
+        (LikeVector(np.ones(8)), "8 numbers does not fit an index of 16"),
+    ],
+)
+def test_an_example_that_the_index_cannot_have_is_a_sentence(
+    client: OpenSearch, index: str, like: Any, said: str
+) -> None:
+    with pytest.raises(QueryError, match=said):
+        ClientSearch(client, index, lambda _: Words()).search(SearchRequest(like=like))
+
+
+def test_regions_and_vectors_need_no_model(client: OpenSearch, index: str, corpus: Corpus) -> None:
+    def load(_: object) -> TextEncoder:
+        raise AssertionError("a model is loaded")
+
+    asked = SearchRequest(like=[region(7, 3), LikeVector(corpus.vectors[5, 2])])
+    check(ClientSearch(client, index, load).search(asked), corpus.expected(asked))
+
+
+def test_a_region_is_its_own_best_hit(client: OpenSearch, index: str) -> None:
+    hit = ClientSearch(client, index, lambda _: Silent()).search(SearchRequest(like=region(20, 5)))[0]
+    assert (hit.photo_id, hit.best.region_id, hit.similarity) == (f"{20:032x}", 5, pytest.approx(1, abs=1e-6))
+
+
+def test_what_cannot_be_encoded_is_refused_and_there_is_no_fallback(client: OpenSearch, installed: str) -> None:
+    with pytest.raises(ModelError, match="gives no vector for a picture by itself"):
+        ClientSearch(client, installed, lambda _: Silent()).search(SearchRequest(like=LEFT))
+    with pytest.raises(QueryError, match="the cluster encodes texts only"):
+        ServerSearch(client, installed).search(SearchRequest("a kite", like=region(7, 3)))
+
+
+def folded_by_numpy(corpus: Corpus, hits: Any, cosine: float) -> list[tuple[str, list[str]]]:
+    shown: list[tuple[str, list[str]]] = []
+    wholes = {hit.photo_id: corpus.vectors[int(hit.photo_id, 16), 0] for hit in hits}
+    for hit in hits:
+        best = next((each for each in shown if wholes[each[0]] @ wholes[hit.photo_id] >= cosine), None)
+        if best is None:
+            shown.append((hit.photo_id, []))
+        else:
+            best[1].append(hit.photo_id)
+    return shown
+
+
+@pytest.mark.parametrize("cosine", [0.3, 0.5, 0.97])
+def test_near_duplicates_are_folded_under_the_best_as_numpy_folds_them(
+    client: OpenSearch, installed: str, corpus: Corpus, cosine: float
+) -> None:
+    asked = SearchRequest("a kite", size=30)
+    for search in (ClientSearch(client, installed, lambda _: Words()), ServerSearch(client, installed)):
+        wanted = folded_by_numpy(corpus, search.search(asked), cosine)
+        hits = search.search(replace(asked, fold=cosine))
+        assert [(hit.photo_id, [each.photo_id for each in hit.duplicates]) for hit in hits] == wanted
+        assert any(hit.duplicates for hit in hits) == (cosine < 0.97)
+
+
+def test_a_photo_without_a_vector_is_not_folded() -> None:
+    def hit(photo_id: str) -> Hit:
+        return Hit(photo_id, "a.jpg", "a.jpg", ".", 10, 10, 0.5, ())
+
+    vectors = [np.array([1, 0], np.float32), None, np.array([1, 0], np.float32), None]
+    shown = folding._folded([hit(name) for name in "abcd"], vectors, 0.97)
+    assert [(each.photo_id, [under.photo_id for under in each.duplicates]) for each in shown] == [
+        ("a", ["c"]),
+        ("b", []),
+        ("d", []),
+    ]
+
+
+def test_table_and_json_show_what_is_folded_and_the_rank_on_a_later_page(client: OpenSearch, index: str) -> None:
+    asked = SearchRequest(["a kite"], like=region(7, 3), start=20, size=20, fold=0.3)
+    hits = ClientSearch(client, index, lambda _: Words()).search(asked)
+    lines = table(hits, asked.labels, asked.start).splitlines()
+    assert lines[1].startswith("21 ")
+    assert any(line.startswith("= ") for line in lines)
+    assert lines[-1] == "= a near-duplicate of the photo above it."
+    assert f"b: region {7:032x}/3" in lines
+    told = as_json(hits, asked)
+    assert told["like"] == [f"region {7:032x}/3"]
+    assert told["hits"][0]["rank"] == 21
+    assert any(hit["duplicates"] for hit in told["hits"])
+
+
+def run(place: Place, *arguments: str) -> Any:
+    return CliRunner().invoke(command, ["search", *arguments], env=dict(place.environment))
+
+
+def test_the_command_searches_by_a_region_and_by_pages(place: Place, index: str) -> None:
+    url = ["--url", place.url, "--index", index, "--json"]
+    done = run(place, "--like-region", f"{20:032x}/5", "--size", "3", *url)
+    assert done.exit_code == 0, done.output
+    first = json.loads(done.stdout)["hits"][0]
+    assert (first["photo_id"], first["matches"][0][0]["region_id"]) == (f"{20:032x}", 5)
+    later = json.loads(run(place, "--like-region", f"{20:032x}/5", "--from", "1", "--size", "2", *url).stdout)
+    assert [hit["rank"] for hit in later["hits"]] == [2, 3]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "say what to search for, in quotes; or give an example"),
+        (["--box", "0,0,1,1", "a kite"], "give --like FILE, too"),
+        (["--like", "{file}", "--box", "0,0,1"], "write left,top,right,bottom"),
+        (["--like", "{file}", "--box", "0,0,0,0"], "write left,top,right,bottom"),
+    ],
+)
+def test_a_wrong_example_on_the_command_line_is_wrong_usage(
+    place: Place, tmp_path: Path, arguments: list[str], said: str
+) -> None:
+    file = tmp_path / "two.png"
+    TWO.save(file)
+    done = run(place, *(each.format(file=file) for each in arguments))
+    assert (done.exit_code, said in done.output) == (2, True), done.output
+
+
+def test_a_picture_that_cannot_be_opened_is_a_sentence(place: Place, tmp_path: Path) -> None:
+    (tmp_path / "no.png").write_bytes(b"no picture")
+    done = run(place, "--like", str(tmp_path / "no.png"))
+    assert isinstance(done.exception, QueryError)
+    assert "no.png' is not a picture" in str(done.exception)
