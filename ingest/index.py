@@ -16,7 +16,8 @@ from sorce.mappings import Attribute, Recipe, refuse_mismatch
 from sorce.mappings.found import SCHEMA, FoundIndex
 from sorce.mappings.index import attribute_types, index_body, refuse_unstorable, types_mapping, upgrade
 from sorce.mappings.limits import MAX_CANDIDATES
-from sorce.mappings.lookup import DocumentState, Stored, by_ids, uri_of, uris_below
+from sorce.mappings.lookup import DocumentState, Json, Stored, by_ids, chosen, uri_of, uris_below
+from sorce.mappings.selection import Selection
 from sorce.models.querybank import banked
 
 PAGE = MAX_CANDIDATES
@@ -126,7 +127,14 @@ class TargetIndex:
 
         Raises Interrupted if the run ends first.
         """
-        body = uris_below(prefix, relative=relative) | {"size": PAGE, "sort": ["uri"]}
+        return self._listed(uris_below(prefix, relative=relative), retry)
+
+    def selected(self, selection: Selection, retry: Retry) -> Iterator[Listed]:
+        """The photos that a selection names, as of the last refresh. Raises QueryError, and Interrupted."""
+        return iter(()) if self.found is None else self._listed(chosen(selection.query(self.found)), retry)
+
+    def _listed(self, body: Json, retry: Retry) -> Iterator[Listed]:
+        body = body | {"size": PAGE, "sort": ["uri"]}
         # In pages, because a scroll does not survive a restart of the cluster.
         while self.found is not None and (hits := retry.insist(partial(self._hits, body))):
             yield from (Listed(hit["_id"], uri_of(hit), DocumentState.of(hit)) for hit in hits)

@@ -76,17 +76,17 @@ def uris_below(prefix: str, *, relative: bool) -> Json:
     query: Json = {"filter": [{"prefix": {"uri": prefix}}]}
     if relative:
         query["must_not"] = [{"prefix": {"uri": "file:"}}]
-    return {
-        "query": {"bool": query},
-        "_source": False,
-        "seq_no_primary_term": True,
-        "docvalue_fields": ["uri"],
-    }
+    return chosen({"bool": query})
+
+
+def chosen(query: Json) -> Json:
+    """The search for the photos that a query names."""
+    return {"query": query, "_source": False, "seq_no_primary_term": True, "docvalue_fields": ["uri"]}
 
 
 def uri_of(hit: Mapping[str, Any]) -> str:
-    """Read from a hit of `uris_below`."""
-    return str(hit["fields"]["uri"][0])
+    """Read from a hit of `chosen`; the photo's id for a document without a URI."""
+    return str(hit.get("fields", {}).get("uri", [hit["_id"]])[0])
 
 
 def as_stored(attributes: Mapping[str, Attribute]) -> dict[str, Attribute]:

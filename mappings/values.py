@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import TYPE_CHECKING, Any, Literal, overload
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol, overload
 
 import numpy as np
 from numpy.typing import NDArray
+
+from sorce.errors import BadPhoto
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -162,6 +165,14 @@ class Match:
         }
 
 
+class Opener(Protocol):
+    """Opens and shows the photo of a hit. The rooms below do not open files, so a search's caller gives one."""
+
+    def picture(self, hit: Hit, root: Path | None) -> Image: ...
+
+    def html(self, hit: Hit) -> str: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Hit:
     """A photo that a search found, and where.
@@ -183,6 +194,7 @@ class Hit:
     matches: tuple[tuple[Match, ...], ...]
     unproved: bool = field(default=False, compare=False)
     duplicates: tuple[Hit, ...] = ()
+    opener: Opener | None = field(default=None, compare=False, repr=False)
 
     @property
     def best(self) -> Match:
@@ -206,6 +218,23 @@ class Hit:
     @property
     def quality(self) -> float:
         return self.best.quality
+
+    def picture(self, root: Path | None = None) -> Image:
+        """The photo as a person sees it: RGB, upright. It is opened on this machine, in a separate process.
+
+        `root` is the folder that relative paths start from, else that of the index; no file outside it is opened. Only
+        for hits of `Index.search`. Raises BadPhoto.
+        """
+        return self._opener().picture(self, root)
+
+    def _repr_html_(self) -> str:
+        """The photo with its boxes, for a notebook."""
+        return self._opener().html(self)
+
+    def _opener(self) -> Opener:
+        if self.opener is None:
+            raise BadPhoto("this hit does not say how its photo is opened; search with an index of sorce.open_index.")
+        return self.opener
 
     def as_dict(self) -> dict[str, Any]:
         """As JSON: the fields of the hit, with `matches` as lists of dictionaries (`Match.as_dict`)."""
@@ -259,6 +288,10 @@ class Hits(Sequence[Hit]):
 
     def __len__(self) -> int:
         return len(self.found)
+
+    def _repr_html_(self) -> str:
+        """The photos with their boxes, for a notebook."""
+        return "".join(hit._repr_html_() for hit in self.found) or "nothing found."
 
     def __iter__(self) -> Iterator[Hit]:
         return iter(self.found)

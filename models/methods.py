@@ -199,7 +199,11 @@ def parse_parameters(regions: str, texts: Iterable[str]) -> dict[str, Plain]:
 
 
 def load_encoder(
-    model: Recipe | str, device: str = "auto", folder: str | None = None, trust_remote_code: bool = False
+    model: Recipe | str,
+    device: str = "auto",
+    folder: str | None = None,
+    trust_remote_code: bool = False,
+    batch_size: int = 64,
 ) -> TextEncoder:
     """Loads the part of a model that a search needs, by an index's recipe or by the name of the weights.
 
@@ -209,8 +213,8 @@ def load_encoder(
     found = find(model) if isinstance(model, str) else find_again(model, folder)
     checkpoint = replace(found, trust_remote_code=trust_remote_code)
     if isinstance(model, str):
-        return _texts(checkpoint, Runtime(device))
-    return _method(model.regions).load_texts(checkpoint, Runtime(device), model)
+        return _texts(checkpoint, Runtime(device, batch_size))
+    return _method(model.regions).load_texts(checkpoint, Runtime(device, batch_size), model)
 
 
 def _method(name: str) -> Method:

@@ -8,6 +8,7 @@ for hit in photos.search("a small red umbrella"):
     print(hit.uri, hit.box, hit.similarity)
 """
 
+import logging
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -27,16 +28,37 @@ from sorce.errors import (
     UnsupportedVersion,
 )
 
+__version__: str
+"""The version of the installed package."""
+
 if TYPE_CHECKING:
     from sorce.access import Access
+    from sorce.asynchronous import AsyncIndex, open_index_async
     from sorce.index import Index, open_index
     from sorce.ingest import Options, Report, Source, Watch
+    from sorce.listing import IndexInfo, indices
     from sorce.mappings import Box, Hit, Hits, LeftOut, Match, Photo, Recipe, Region, Rejected
+    from sorce.mappings.example import LikePicture, LikeRegion, LikeVector
     from sorce.mappings.filters import Filter
     from sorce.mappings.request import SearchRequest
+    from sorce.mappings.stored import StoredPhoto, StoredRegion
+
+_PLACES = {
+    "sorce.access": ("Access",),
+    "sorce.asynchronous": ("AsyncIndex", "open_index_async"),
+    "sorce.index": ("Index", "open_index"),
+    "sorce.listing": ("IndexInfo", "indices"),
+    "sorce.ingest": ("Options", "Report", "Source", "Watch"),
+    "sorce.mappings": ("Box", "Hit", "Hits", "LeftOut", "Match", "Photo", "Recipe", "Region", "Rejected"),
+    "sorce.mappings.example": ("LikePicture", "LikeRegion", "LikeVector"),
+    "sorce.mappings.filters": ("Filter",),
+    "sorce.mappings.request": ("SearchRequest",),
+    "sorce.mappings.stored": ("StoredPhoto", "StoredRegion"),
+}
 
 __all__ = [
     "Access",
+    "AsyncIndex",
     "BadPhoto",
     "Box",
     "ClusterError",
@@ -46,9 +68,13 @@ __all__ = [
     "Hit",
     "Hits",
     "Index",
+    "IndexInfo",
     "IndexMissing",
     "IndexNameError",
     "LeftOut",
+    "LikePicture",
+    "LikeRegion",
+    "LikeVector",
     "Match",
     "MissingTool",
     "ModelError",
@@ -64,22 +90,23 @@ __all__ = [
     "SearchRequest",
     "SorceError",
     "Source",
+    "StoredPhoto",
+    "StoredRegion",
     "UnsupportedVersion",
     "Watch",
+    "__version__",
+    "indices",
     "open_index",
+    "open_index_async",
 ]
 
-_PLACES = {
-    "sorce.access": ("Access",),
-    "sorce.index": ("Index", "open_index"),
-    "sorce.ingest": ("Options", "Report", "Source", "Watch"),
-    "sorce.mappings": ("Box", "Hit", "Hits", "LeftOut", "Match", "Photo", "Recipe", "Region", "Rejected"),
-    "sorce.mappings.filters": ("Filter",),
-    "sorce.mappings.request": ("SearchRequest",),
-}
+# A library call prints nothing: without any handler, Python would print warnings by itself.
+logging.getLogger("sorce").addHandler(logging.NullHandler())
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return import_module("importlib.metadata").version("sorce")
     # On demand: every room imports this package first, and the command must not load what it does not run.
     for place, names in _PLACES.items():
         if name in names:

@@ -16,8 +16,11 @@ from sorce.errors import SorceError
 from sorce.terminal import printable
 
 COMMANDS = {
+    "completion": "sorce.completion",
+    "delete": "sorce.commands",
     "engine": "sorce.engine.commands",
     "evaluate": "sorce.evaluate.commands",
+    "index": "sorce.commands",
     "ingest": "sorce.ingest.commands",
     "models": "sorce.models.commands",
     "plugin": "sorce.plugin.cluster.commands",
@@ -28,6 +31,7 @@ COMMANDS = {
 
 HELP = ["-h", "--help"]
 NEWLINE = "\n"
+VERBOSE = "verbose"
 
 
 class Rooms(click.Group):
@@ -43,12 +47,45 @@ class Rooms(click.Group):
 @click.group(cls=Rooms, context_settings={"help_option_names": HELP})
 @click.version_option(package_name="sorce")
 def sorce() -> None:
-    """Find small objects in cluttered photos from a text, with OpenSearch."""
+    """Find small objects in cluttered photos from a text, with OpenSearch.
+
+    Every option of a command can also come from the environment: `sorce search --size` is SORCE_SEARCH_SIZE.
+    """
 
 
 def command(name: str) -> click.Command:
     found: click.Command = getattr(import_module(COMMANDS[name]), name)
+    _complete(found, f"SORCE_{name}".upper())
     return found
+
+
+def _complete(command: click.Command, prefix: str) -> None:
+    """Gives a command and its subcommands `-v`, and each option its variable in the environment."""
+    if isinstance(command, click.Group):
+        for name, each in command.commands.items():
+            _complete(each, f"{prefix}_{name.upper()}")
+        return
+    if any(each.name == VERBOSE for each in command.params):
+        return
+    for option in command.params:
+        if isinstance(option, click.Option) and option.envvar is None:
+            longest = max(option.opts, key=len)
+            option.envvar = f"{prefix}_{longest.lstrip('-').replace('-', '_').upper()}"
+    command.params.append(
+        click.Option(
+            ["-v", "--verbose", VERBOSE],
+            count=True,
+            expose_value=False,
+            callback=_log,
+            help="Say on standard error what is done; -vv says more.",
+        )
+    )
+
+
+def _log(context: click.Context, option: click.Parameter, times: int) -> None:  # noqa: ARG001
+    from sorce.logs import LEVELS, log_to_terminal
+
+    log_to_terminal(level=LEVELS[min(times, len(LEVELS) - 1)])
 
 
 def main() -> NoReturn:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
-import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
@@ -22,6 +22,8 @@ from sorce.mappings import Recipe
 from sorce.mappings.found import FoundIndex
 from sorce.mappings.names import check_index_name
 from sorce.mappings.query import Version
+
+log = logging.getLogger("sorce.cluster")
 
 DEFAULT_URL = "http://127.0.0.1:9200"
 TIMEOUT_SECONDS = 60
@@ -45,20 +47,36 @@ NO_RIGHT = "the cluster does not say which right is missing"
 WHO_ASKS = "OPENSEARCH_USERNAME and OPENSEARCH_PASSWORD_FILE (or OPENSEARCH_TOKEN, or OPENSEARCH_CLIENT_CERT)"
 
 
-def connect(url: str | None = None, access: Access | None = None) -> OpenSearch:
-    """A client for the cluster at `url`, else at OPENSEARCH_URL, else on this machine.
+Hosts = str | Sequence[str] | OpenSearch | None
+"""Where a cluster is: a url, the urls of several of its nodes, or a client; None is OPENSEARCH_URL or this machine."""
 
-    `access` says who asks; else the environment does (`sorce.access`). Raises ClusterError if no cluster answers or it
-    is not trusted, UnsupportedVersion if its version would give wrong answers.
+
+def connect(cluster: Hosts = None, access: Access | None = None) -> OpenSearch:
+    """A client for the cluster at a url or at several hosts, else at OPENSEARCH_URL, else on this machine.
+
+    `access` says who asks; else the environment does (`sorce.access`). A client of the caller's is returned as it is.
+    Raises ClusterError if no cluster answers or it is not trusted, UnsupportedVersion if its version would give wrong
+    answers.
     """
-    url = _plain(url or os.environ.get("OPENSEARCH_URL") or DEFAULT_URL)
-    access = access or Access.from_environment()
-    if access.insecure:
-        _warn(url)
-    client = OpenSearch(url, timeout=TIMEOUT_SECONDS, max_retries=3, pool_maxsize=16, **access.arguments(url))
-    with translate_errors(url):
-        version(client)
+    client = cluster if isinstance(cluster, OpenSearch) else _client(cluster, access or Access.from_environment())
+    with translate_errors(address(client)):
+        found = version(client)
+    log.debug("OpenSearch %d.%d answers at %s", found.major, found.minor, address(client))
     return client
+
+
+def _client(cluster: str | Sequence[str] | None, access: Access) -> OpenSearch:
+    given = os.environ.get("OPENSEARCH_URL") or DEFAULT_URL if cluster in (None, "") else cluster
+    urls = [_plain(url) for url in ([given] if isinstance(given, str) else given)]
+    if len({urlsplit(url).scheme for url in urls}) > 1:
+        raise ClusterError("some hosts are given with http:// and some with https://; give all of a cluster alike.")
+    if not urls:
+        raise ClusterError("the list of the cluster's hosts is empty; give at least one, as https://host:port.")
+    # For each host, since each is checked: no secret may be sent unencrypted.
+    *_, arguments = [access.arguments(url) for url in urls]
+    if access.insecure:
+        _warn(", ".join(urls))
+    return OpenSearch(urls, timeout=TIMEOUT_SECONDS, max_retries=3, pool_maxsize=16, **arguments)
 
 
 def _plain(url: str) -> str:
@@ -87,10 +105,10 @@ def _plain(url: str) -> str:
 
 
 def _warn(url: str) -> None:
-    print(
-        f"WARNING: --insecure: nobody checks that {url} is your cluster; whoever is in between can read and change "
-        "all that is sent, passwords too.",
-        file=sys.stderr,
+    log.warning(
+        "--insecure: nobody checks that %s is your cluster; whoever is in between can read and change all that is "
+        "sent, passwords too.",
+        url,
     )
     # It would only repeat the same warning in other words.
     warnings.simplefilter("ignore", InsecureRequestWarning)

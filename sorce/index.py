@@ -2,44 +2,75 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
+import numpy as np
 from opensearchpy import OpenSearch
+from PIL.Image import Image
 
 from sorce.access import Access
-from sorce.cluster import address, connect, translate_errors
+from sorce.cluster import Hosts, address, connect, find_index, translate_errors
+from sorce.errors import ClusterError
 from sorce.ingest import Files, Naming, Options, Report, Source, Watch
+from sorce.ingest.delete import Removal
 from sorce.ingest.index import TargetIndex
 from sorce.ingest.pipeline import bring_in
 from sorce.ingest.root import agree_on_root, refuse_other_root
-from sorce.mappings import Hits, Recipe, Rejected
+from sorce.listing import IndexInfo, described
+from sorce.mappings import Hits, Recipe, Rejected, Vector
+from sorce.mappings.example import Example, LikePicture, LikeVector
+from sorce.mappings.filters import Filter
 from sorce.mappings.names import check_index_name
 from sorce.mappings.recipe import Plain
 from sorce.mappings.request import SearchRequest
+from sorce.mappings.selection import Selection
+from sorce.mappings.stored import StoredPhoto, read_stored, stored_body
 from sorce.models import DEFAULT_MODEL, DEFAULT_REGIONS, Model, TextEncoder, load_encoder, load_model
 from sorce.pictures.files import absolute, absolute_path
+from sorce.pictures.notebook import openable
+from sorce.plugin.query.asking import ask
 from sorce.plugin.query.search import ClientSearch
+
+log = logging.getLogger("sorce.index")
 
 Photos = str | Path | Source
 LoadModel = Callable[[], Model[Any]]
 LoadEncoder = Callable[[Recipe], TextEncoder]
+Sought = str | Image | Example | Vector
+"""What a search may look for: a text, a PIL image, an example, or a vector of the index's dimension."""
 
 
 class Index:
-    """Photos in, hits out. Make one with `open_index`."""
+    """Photos in, hits out. Make one with `open_index`, and use it in any thread. A context manager that closes it."""
 
     def __init__(self, client: OpenSearch, name: str, model: LoadModel, encoder: LoadEncoder = load_encoder) -> None:
         """`model` returns the model for ingest, and is called when the first photo comes.
 
-        `encoder` returns the text encoder for an index's recipe, and is called by the first search. Raises
-        IndexNameError.
+        `encoder` returns the text encoder for an index's recipe, and is called by the first search of a text or a
+        picture. Raises IndexNameError.
         """
         self.client, self.name = client, check_index_name(name)
         self._load, self._load_encoder = model, encoder
         self._model: Model[Any] | None = None
         self._searching: ClientSearch | None = None
+        self._lock = Lock()
+        self._owns_client = False
+
+    def __enter__(self) -> Index:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Closes the connection, unless the client is the caller's own."""
+        if self._owns_client:
+            self.client.close()
 
     def ingest(
         self,
@@ -66,12 +97,79 @@ class Index:
                 agree_on_root(target, absolute_path(str(root)), moved=root_moved)
             return bring_in(target, self._model, _sources(several, root, target), options, watch)
 
-    def search(self, request: str | SearchRequest) -> Hits:
-        """The photos that show what the text says, best first, each with its box. Raises IndexMissing, QueryError."""
-        asked = SearchRequest([request]) if isinstance(request, str) else request
-        # Kept: it notices if the name stands for another index, and looks that one up.
-        self._searching = self._searching or ClientSearch(self.client, self.name, self._encoder_of)
-        return self._searching.search(asked)
+    def search(
+        self,
+        what: Sought | Sequence[Sought] | SearchRequest,
+        *,
+        size: int | None = None,
+        start: int | None = None,
+    ) -> Hits:
+        """The photos that show all that is asked for, best first, each with its boxes.
+
+        `what` is a text, a PIL image, an example (`LikePicture` for a crop of an image, `LikeRegion` for a region of
+        the index), a vector of shape (dimension,), or a list of these, up to 4; or a `SearchRequest`, which also takes
+        conditions, "not" and all other options. `size` is the number of photos (10), and `start` how many of the first
+        to leave out: they replace those of a request.
+
+        Raises IndexMissing, QueryError, ModelError, ClusterError.
+        """
+        given = {name: value for name, value in (("size", size), ("start", start)) if value is not None}
+        asked = replace(request_of(what), **given)  # type: ignore[arg-type]
+        with translate_errors(address(self.client)):
+            searching = self._searcher()
+            hits = searching.search(asked)
+        log.info("searched '%s' for %s: %d photos", self.name, asked.labels, len(hits))
+        return replace(hits, found=tuple(openable(hit, searching.found.root) for hit in hits))
+
+    def get(self, photo_id: str, *, vectors: bool = False) -> StoredPhoto | None:
+        """The photo as the index holds it, as of the last refresh; None if it holds none of this id.
+
+        With `vectors`, each region has its vector. Raises IndexMissing, and ClusterError for a malformed document.
+        """
+        answer = self._ask(stored_body(photo_id, vectors))
+        try:
+            return read_stored(answer)
+        except ValueError as error:
+            raise ClusterError(
+                f"the document of photo '{photo_id}' is malformed ({error}); ingest it again."
+            ) from error
+
+    def count(self, filter: Filter | None = None) -> int:  # noqa: A002
+        """How many photos the index holds, as of the last refresh; with `filter`, those with a region that meets it.
+
+        Raises IndexMissing, QueryError, ClusterError.
+        """
+        with translate_errors(address(self.client)):
+            found = find_index(self.client, self.name)
+        query = Selection(filter=filter or Filter()).query(found)
+        answer = self._ask({"size": 0, "track_total_hits": True, "query": query})
+        return int(answer["hits"]["total"]["value"])
+
+    def delete(self, photo_ids: str | Iterable[str] | None = None, filter: Filter | None = None) -> int:  # noqa: A002
+        """Deletes the photos of these ids, or with a region that meets the filter, or both. Returns how many.
+
+        A photo that changes meanwhile stays. Nobody is asked. Raises IndexMissing, ClusterError, and QueryError if
+        neither is given.
+        """
+        ids = (photo_ids,) if isinstance(photo_ids, str) else None if photo_ids is None else tuple(photo_ids)
+        with translate_errors(address(self.client)):
+            return Removal(self.client, self.name, Selection(ids, filter or Filter())).run().photos
+
+    def info(self) -> IndexInfo:
+        """What the index holds: its recipe, counts, size and aliases. Raises IndexMissing, ClusterError."""
+        with translate_errors(address(self.client)):
+            return described(self.client, find_index(self.client, self.name))
+
+    def _ask(self, body: Any) -> Any:
+        with translate_errors(address(self.client)):
+            found = find_index(self.client, self.name)
+            return ask(self.client, found.asked, body, allow_partial=False)
+
+    def _searcher(self) -> ClientSearch:
+        with self._lock:
+            # Kept: it notices if the name stands for another index, and looks that one up.
+            self._searching = self._searching or ClientSearch(self.client, self.name, self._encoder_of)
+            return self._searching
 
     def _encoder_of(self, recipe: Recipe) -> TextEncoder:
         if self._model is not None and self._model.recipe == recipe:
@@ -81,7 +179,7 @@ class Index:
 
 def open_index(
     name: str,
-    url: str | None = None,
+    url: Hosts = None,
     model: str | None = None,
     regions: str = DEFAULT_REGIONS,
     access: Access | None = None,
@@ -92,10 +190,15 @@ def open_index(
 ) -> Index:
     """The index with that name; the first photo creates it if it does not exist.
 
-    `url` is the cluster's, else OPENSEARCH_URL, else this machine's. `access` says who asks, else the environment does
-    (`sorce.access`). `model` is a name on the hub, a folder or `mini`. Without it, ingest uses the default model, and
-    searches use the index's own. With it, an index of another model is refused. `device` and `batch_size` are what the
-    model runs with, `trust_remote_code` lets its own Python code run, and `parameters` are those of the regions method.
+    `url` is the cluster's, or a list of the urls of its nodes, or an `OpenSearch` client, which stays open when the
+    index is closed. Else it is OPENSEARCH_URL, else this machine's. `access` says who asks, else the environment does
+    (`sorce.access`).
+
+    `model` is a name on the hub, a folder or `mini`. Without it, ingest uses the default model, and searches use the
+    index's own. With it, an index of another model is refused. `device` is auto, cpu, cuda or mps, and `batch_size` the
+    number of pictures or texts that the model gets at once. `trust_remote_code` lets the model's own Python code run,
+    and `parameters` are those of the regions method.
+
     Raises IndexNameError, ClusterError, UnsupportedVersion.
     """
     check_index_name(name)
@@ -103,9 +206,27 @@ def open_index(
     def load() -> Model[Any]:
         return load_model(model or DEFAULT_MODEL, regions, parameters, device, batch_size, trust_remote_code)
 
-    return Index(
-        connect(url, access), name, load, lambda recipe: load_encoder(recipe, device, model, trust_remote_code)
-    )
+    def encoder(recipe: Recipe) -> TextEncoder:
+        return load_encoder(recipe, device, model, trust_remote_code, batch_size)
+
+    index = Index(connect(url, access), name, load, encoder)
+    index._owns_client = index.client is not url
+    return index
+
+
+def request_of(what: Sought | Sequence[Sought] | SearchRequest) -> SearchRequest:
+    """The request for texts, images, examples and vectors, each in its place. Raises QueryError."""
+    if isinstance(what, SearchRequest):
+        return what
+    several = what if isinstance(what, list | tuple) else [what]
+    texts = [each for each in several if isinstance(each, str)]
+    return SearchRequest(texts, like=[_example(each) for each in several if not isinstance(each, str)])
+
+
+def _example(what: Any) -> Example:
+    if isinstance(what, Image):
+        return LikePicture(what)
+    return LikeVector(what) if isinstance(what, np.ndarray) else what  # the request refuses all other types
 
 
 def _sources(

@@ -7,10 +7,10 @@ from dataclasses import replace
 from opensearchpy import OpenSearch
 
 from sorce.mappings import Hits
-from sorce.mappings.conditions import Properties
 from sorce.mappings.found import FoundIndex
 from sorce.mappings.nothing import nothing_body, why_nothing
 from sorce.mappings.request import SearchRequest
+from sorce.mappings.selection import regions_of
 from sorce.plugin.query.asking import ask
 
 
@@ -24,9 +24,3 @@ def explained(client: OpenSearch, found: FoundIndex, request: SearchRequest, hit
     answer = ask(client, found.asked, nothing_body(conditions), request.allow_partial)
     why = why_nothing(answer, conditions, found.asked, request.min_similarity)
     return replace(hits, notes=(*hits.notes, f"{why}."))
-
-
-def regions_of(found: FoundIndex) -> Properties:
-    """The fields of regions in the index's mapping."""
-    regions: Properties = found.properties.get("regions", {}).get("properties", {})
-    return regions

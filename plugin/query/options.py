@@ -36,18 +36,25 @@ def request(command: Callable[..., Result]) -> Callable[..., Result]:
     return called
 
 
+def filter_options(command: Callable[..., Result]) -> Callable[..., Result]:
+    """Gives a command the search's conditions, for `parse_filter`."""
+    return _filters(command)
+
+
+def parse_filter(given: dict[str, Any]) -> Filter:
+    """The conditions that the options describe. Raises QueryError."""
+    return Filter(**{each.name: given[_PREFIX + each.name] for each, _ in options_of(Filter)})
+
+
 def parse_request(text: Sequence[str], given: dict[str, Any]) -> SearchRequest:
     """The request that the options describe. Raises QueryError."""
 
-    def of(kind: type[SearchRequest] | type[Filter]) -> dict[str, Any]:
-        return {each.name: given[_PREFIX + each.name] for each, _ in options_of(kind)}
-
     phrases = (*text, *given[f"{_PREFIX}and"])
     like = _examples(given[f"{_PREFIX}like"], given[f"{_PREFIX}box"], given[f"{_PREFIX}like_region"])
-    filters, options = Filter(**of(Filter)), of(SearchRequest)
+    options = {each.name: given[_PREFIX + each.name] for each, _ in options_of(SearchRequest)}
     if not phrases and not like:
         raise click.UsageError("say what to search for, in quotes; or give an example: --like or --like-region.")
-    return SearchRequest(phrases, given[f"{_PREFIX}not"], like, filter=filters, **options)
+    return SearchRequest(phrases, given[f"{_PREFIX}not"], like, filter=parse_filter(given), **options)
 
 
 def _examples(file: Path | None, box: Box | None, regions: Sequence[str]) -> list[Example]:
@@ -92,6 +99,8 @@ def _option(each: Field[Any], said: Option) -> Callable[[Any], Any]:
     return click.option(said.flag, _PREFIX + each.name, **arguments)
 
 
+_filters = several(*(_option(each, said) for each, said in options_of(Filter)))
+
 _asked = several(
     click.argument("text", nargs=-1),
     click.option(
@@ -129,5 +138,6 @@ _asked = several(
         metavar="PHOTO/REGION",
         help="Photos that look like this region of the index, as a table of hits names it.",
     ),
-    *(_option(each, said) for kind in (SearchRequest, Filter) for each, said in options_of(kind)),
+    *(_option(each, said) for each, said in options_of(SearchRequest)),
+    _filters,
 )

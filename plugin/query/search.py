@@ -17,10 +17,10 @@ from sorce.mappings.found import FoundIndex
 from sorce.mappings.query import Query, last_candidate, search_body, unbent
 from sorce.mappings.ranking import SIMILARITY, ranking
 from sorce.mappings.request import SearchRequest
+from sorce.mappings.selection import regions_of
 from sorce.models.model import TextEncoder
 from sorce.plugin.query.examples import vectors_of
 from sorce.plugin.query.following import Following
-from sorce.plugin.query.nothing import regions_of
 from sorce.plugin.query.proof import proven
 
 SCANNED = 1_000_000

@@ -16,10 +16,10 @@ from sorce.mappings.option import options_of
 from sorce.mappings.query import Json, Query
 from sorce.mappings.ranking import PRODUCT, ranking
 from sorce.mappings.request import SearchRequest
+from sorce.mappings.selection import regions_of
 from sorce.plugin.cluster.template import NOTS, PHRASES
 from sorce.plugin.query.asking import send
 from sorce.plugin.query.following import Following
-from sorce.plugin.query.nothing import regions_of
 from sorce.plugin.query.search import bound_to
 
 # ML Commons replaces text like this before it calls the encoder, even in a user's text.

@@ -1,6 +1,6 @@
 """The encoder service: texts to vectors over HTTP, in the OpenAI format (`POST /v1/embeddings`).
 
-`/health` says that the process is alive, and `/ready` that the model answers.
+`/health` says that the process is alive, and `/ready` that the model answers. `/metrics` is for Prometheus.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ from sorce.plugin.service.locate_routes import Caller, add_looking
 from sorce.plugin.service.locating import Looking
 from sorce.plugin.service.log_limit import limit_logs
 from sorce.plugin.service.looking import PhotoLooker
+from sorce.plugin.service.metrics import ID_HEADER, Metrics, Observer
 from sorce.plugin.service.requests import Bodies, Refused
 
 MOST_REQUESTS = 256
@@ -75,7 +76,10 @@ def application(served: Served, batcher: Batcher | None = None) -> FastAPI:
             await asyncio.to_thread(looking.close)
 
     app = FastAPI(title="sorce encoder", lifespan=lifespan, docs_url=None, redoc_url=None)
+    metrics = Metrics(batcher)
+    app.add_middleware(Observer, metrics=metrics)
     _add_errors(app)
+    _add_metrics(app, served, metrics)
     _add_health(app, served.name, dimension, batcher)
     _add_models(app, served)
     bodies = Bodies(requests.MOST_ARRIVING)
@@ -97,9 +101,10 @@ def _add_errors(app: FastAPI) -> None:
         return answers.error(error.status_code, error.detail, error.headers)
 
     @app.exception_handler(Exception)
-    async def failed(_: Request, error: Exception) -> Response:  # noqa: ARG001
-        # The traceback is in the log.
-        return answers.error(500, "the model failed on these texts; the service's log says why.")
+    async def failed(request: Request, error: Exception) -> Response:  # noqa: ARG001
+        # The traceback is in the log. This handler is outside the observer, which names all other answers.
+        named = {ID_HEADER: request.state.request_id}
+        return answers.error(500, "the model failed on these texts; the service's log says why.", named)
 
 
 def _add_health(app: FastAPI, name: str, dimension: int, batcher: Batcher) -> None:
@@ -129,6 +134,16 @@ def _add_health(app: FastAPI, name: str, dimension: int, batcher: Batcher) -> No
         except Exception as error:
             raise Refused(503, "not ready: the model fails; the service's log says why.") from error
         return {"status": "ready", "model": name}
+
+
+def _add_metrics(app: FastAPI, served: Served, metrics: Metrics) -> None:
+    @app.get("/metrics", include_in_schema=False)
+    async def prometheus(request: Request) -> Response:
+        """The metrics of this process. Callers on this machine need no key."""
+        # Behind a proxy on this machine, uvicorn takes the address from X-Forwarded-For.
+        if request.client is None or not is_loopback(request.client.host):
+            requests.check_key(request, served.key)
+        return Response(metrics.text(), media_type=metrics.content_type)
 
 
 def _add_models(app: FastAPI, served: Served) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from sorce.mappings import Vector
@@ -52,6 +52,8 @@ class Batcher:
         self._closing = False
         self._ended = False
         self._answered: float | None = None
+        self.on_batch: Callable[[int], None] = lambda _: None
+        """Called with the number of texts that the encoder gets at once."""
 
     @property
     def waiting(self) -> int:
@@ -133,6 +135,7 @@ class Batcher:
 
     async def _encode(self, thread: ThreadPoolExecutor) -> None:
         texts = list(self._waiting)[:BATCH]
+        self.on_batch(len(texts))
         batch = self._encoding = {text: self._waiting.pop(text) for text in texts}
         work = asyncio.get_running_loop().run_in_executor(thread, self._encoder.embed_texts, texts)
         await asyncio.wait([work])

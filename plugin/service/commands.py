@@ -13,6 +13,7 @@ from sorce.access import is_loopback
 from sorce.cluster import recipe_of
 from sorce.errors import MissingTool
 from sorce.locate import ZOOM, open_localiser
+from sorce.logs import log_to_terminal
 from sorce.models import load_encoder
 from sorce.models.checkpoint import find
 from sorce.models.methods import Runtime
@@ -46,11 +47,12 @@ FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option("--port", default=8100, show_default=True, help="0 takes a free one.")
 @click.option("--tls-cert", type=FILE, metavar="FILE", help="Speak TLS, with this certificate (PEM) ...")
 @click.option("--tls-key", type=FILE, metavar="FILE", help="... and its key.")
-def serve(host: str, port: int, tls_cert: Path | None, tls_key: Path | None, **what: Any) -> None:
+@click.option("--access-log", is_flag=True, help="Log each request on standard error, with its id.")
+def serve(host: str, port: int, tls_cert: Path | None, tls_key: Path | None, access_log: bool, **what: Any) -> None:
     """Encodes texts over HTTP, in the OpenAI form (POST /v1/embeddings).
 
     Callers must send what SORCE_API_KEY holds as a bearer token, if it holds anything. It must, as soon as other
-    machines can reach the service.
+    machines can reach the service. GET /metrics is for Prometheus; callers on this machine need no key for it.
 
     With --locate it also looks at photos again, and gives a tight box and a score for each. It opens only photos that
     the index holds, and only files below the roots. The cluster is asked as the environment says; the role search is
@@ -67,8 +69,12 @@ def serve(host: str, port: int, tls_cert: Path | None, tls_key: Path | None, **w
     try:
         from sorce.plugin.service import app as service
     except ImportError as error:
-        raise MissingTool("`sorce serve` needs FastAPI and uvicorn; run pip install 'sorce[serve]'.") from error
+        raise MissingTool(
+            "`sorce serve` needs FastAPI, uvicorn and prometheus-client; run pip install 'sorce[serve]'."
+        ) from error
     _refuse_incomplete(what)
+    if access_log:
+        log_to_terminal("sorce.service.access")
     # Before loading the model, which takes a while.
     shown = None if tls_cert is None or tls_key is None else service.Certificate(tls_cert, tls_key)
     socket = service.listen(host, port, key_from_environment())

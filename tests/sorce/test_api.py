@@ -71,7 +71,7 @@ def test_a_search_takes_the_folder_and_the_device_that_were_named(
     index = sorce.open_index("photos", opensearch, model="./folder", device="cpu", batch_size=8)
     recipe = FakeModel().recipe
     index._encoder_of(recipe)
-    assert asked == [(recipe, "cpu", "./folder", False)]
+    assert asked == [(recipe, "cpu", "./folder", False, 8)]
 
 
 @pytest.mark.fault("5.3.5")

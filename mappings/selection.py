@@ -1,0 +1,60 @@
+"""A choice of photos of an index, by their ids, by conditions, or by both."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sorce.errors import QueryError
+from sorce.mappings.conditions import Properties
+from sorce.mappings.filters import Filter
+from sorce.mappings.found import FoundIndex
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The photos of these ids (None: of any id) with at least one region that meets all conditions of the filter.
+
+    Conditions on the photo, such as its folder or an attribute, hold for all its regions or for none. Raises QueryError
+    for ids that are no texts.
+    """
+
+    photo_ids: Sequence[str] | None = None
+    filter: Filter = field(default_factory=Filter)
+
+    def __post_init__(self) -> None:
+        if self.photo_ids is None:
+            return
+        # A single text would be split into its letters.
+        ids = (self.photo_ids,) if isinstance(self.photo_ids, str) else tuple(self.photo_ids)
+        if wrong := [each for each in ids if not isinstance(each, str) or not each]:
+            raise QueryError(f"{wrong[0]!r} is no photo id; give a text that is not empty.")
+        object.__setattr__(self, "photo_ids", ids)
+
+    @property
+    def is_all(self) -> bool:
+        """Whether it leaves out no photo."""
+        return self.photo_ids is None and self.filter == Filter()
+
+    def query(self, found: FoundIndex) -> Json:
+        """The query for the photos, if it is sent to the index itself: the alias's filter is part of it.
+
+        Raises QueryError for a condition that the index cannot meet.
+        """
+        regions = regions_of(found)
+        self.filter.check(regions, found.asked)
+        clauses: list[Json] = [] if found.alias_filter is None else [found.alias_filter]
+        if self.photo_ids is not None:
+            clauses.append({"ids": {"values": list(self.photo_ids)}})
+        if conditions := self.filter.clauses(regions):
+            clauses.append({"nested": {"path": "regions", "query": {"bool": {"filter": conditions}}}})
+        return {"bool": {"filter": clauses}}
+
+
+def regions_of(found: FoundIndex) -> Properties:
+    """The fields of regions in the index's mapping."""
+    regions: Properties = found.properties.get("regions", {}).get("properties", {})
+    return regions
