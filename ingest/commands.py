@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import click
 
 from sorce.errors import SorceError
+from sorce.ingest.attributes import AttributeTable
 from sorce.ingest.pipeline import default_workers
 from sorce.ingest.progress import INTERRUPTED
 from sorce.ingest.request import Request
@@ -82,6 +84,14 @@ def settings(context: click.Context, option: click.Parameter, texts: Sequence[st
     metavar="KEY=VALUE",
     callback=attributes,
     help="Say more of each photo: key=value, key:int=3, key:float=2.5 or key:date=2026-01-31; may be repeated.",
+)
+@click.option(
+    "--attributes",
+    "table",
+    metavar="FILE.csv",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    callback=lambda _context, _option, file: AttributeTable() if file is None else AttributeTable.read(file),
+    help="Say more of single photos: a column path (relative to the file), the others named as in --set (aisle:int).",
 )
 @click.option("--shards", type=click.IntRange(1), help="Primary shards of a new index.  [default: the cluster's, 1]")
 @click.option("--replicas", type=click.IntRange(0), help="Copies of each shard of a new index.  [default: 1]")

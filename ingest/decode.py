@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from threading import Condition
 from typing import Generic, TypeVar
 
@@ -13,6 +13,7 @@ import orjson
 
 from sorce.errors import BadPhoto
 from sorce.ingest.actions import Counted, WriteFields
+from sorce.ingest.attributes import AttributesByPhoto, attributes_of
 from sorce.ingest.compare import Job
 from sorce.mappings import Attribute, Photo, PhotoFile, Picture, Rejected
 from sorce.mappings.lookup import DocumentState, Stored
@@ -69,11 +70,19 @@ class PixelBudget:
 
 @dataclass(frozen=True)
 class Wanted:
-    """What each photo needs: vectors of this recipe (its hash) and these attributes. `force` encodes again."""
+    """What each photo needs: vectors of this recipe (its hash) and these attributes. `force` encodes again.
+
+    `by_photo` are attributes of single photos, which come before those of all.
+    """
 
     recipe_hash: str
     attributes: Mapping[str, Attribute]
     force: bool = False
+    by_photo: AttributesByPhoto = field(default_factory=dict)
+
+    def attributes_of(self, source: Source) -> Mapping[str, Attribute]:
+        """The attributes that this run sets on a photo."""
+        return {**self.attributes, **attributes_of(source, self.by_photo)} if self.by_photo else self.attributes
 
     def is_encoded(self, file: PhotoFile, stored: Stored | None) -> bool:
         """Whether the index holds the vectors of this content for this recipe."""
@@ -87,10 +96,11 @@ class Wanted:
 
     def update(self, job: Job, file: PhotoFile, stored: Stored) -> WriteFields | Unchanged:
         """The remaining work for a photo whose vectors exist: nothing, or an update without vectors."""
-        lacks = stored.lacks(self.attributes)
+        attributes = self.attributes_of(job.source)
+        lacks = stored.lacks(attributes)
         if not lacks and stored.recipe_hash is not None:
             return Unchanged(job.source)
-        body = orjson.dumps(change(file, self.recipe_hash, self.attributes))
+        body = orjson.dumps(change(file, self.recipe_hash, attributes))
         counted: Counted = "changed" if lacks else "unchanged"
         return WriteFields(job.source.name, file.photo_id, counted, stored.version, body)
 
@@ -137,7 +147,8 @@ class Decoder(Generic[Prepared]):
 
     def _ready(self, job: Job, file: PhotoFile, content: bytes) -> Ready[Prepared]:
         before = job.stored or job.inherited
-        attributes = self._wanted.attributes if before is None else before.with_attributes(self._wanted.attributes)
+        given = self._wanted.attributes_of(job.source)
+        attributes = given if before is None else before.with_attributes(given)
         with self._openers.one() as opener, self._room.holding(opener.pixels(content)):
             started = time.perf_counter()
             picture = opener.picture(job.source.name)
@@ -146,6 +157,8 @@ class Decoder(Generic[Prepared]):
                 *picture.size,
                 taken_at=picture.taken_at,
                 camera=picture.camera,
+                keywords=picture.keywords,
+                location=picture.location,
                 attributes=attributes,
             )
             prepared = self._prepare(picture)

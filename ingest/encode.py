@@ -87,7 +87,7 @@ class Encode(Generic[Prepared]):
             ready.version,
             body,
             len(regions),
-            self.wanted.attributes,
+            self.wanted.attributes_of(ready.source),
         )
 
 

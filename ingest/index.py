@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -13,8 +13,8 @@ from sorce.cluster import look_up, reason
 from sorce.errors import ClusterError, IndexMissing
 from sorce.ingest.retry import Retry
 from sorce.mappings import Attribute, Recipe, refuse_mismatch
-from sorce.mappings.found import SCHEMA, FoundIndex
-from sorce.mappings.index import attribute_types, index_body, refuse_unstorable, types_mapping, upgrade
+from sorce.mappings.found import FoundIndex
+from sorce.mappings.index import attribute_types, index_body, refuse_unstorable, types_mapping, upgrade, upgraded
 from sorce.mappings.limits import MAX_CANDIDATES
 from sorce.mappings.lookup import DocumentState, Json, Stored, by_ids, chosen, uri_of, uris_below
 from sorce.mappings.selection import Selection
@@ -81,7 +81,7 @@ class TargetIndex:
         addition = upgrade(self.found, self.new.root)
         if addition is not None:
             self.client.indices.put_mapping(index=self.name, body=addition)
-            self.found = replace(self.found, schema=SCHEMA, root=self.new.root or self.found.root)
+            self.found = upgraded(self.found, addition, self.new.root)
         there = self.attribute_types()
         missing = {name: kind for name, kind in types.items() if there.get(name) != kind}
         if missing:

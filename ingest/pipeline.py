@@ -20,6 +20,7 @@ from opensearchpy import OpenSearch
 
 from sorce.cluster import address, translate_errors
 from sorce.ingest.actions import Write, WriteFields
+from sorce.ingest.attributes import AttributesByPhoto
 from sorce.ingest.compare import Compare, compared
 from sorce.ingest.decode import Decoder, Wanted
 from sorce.ingest.encode import Batch, Encode, Pace, encoded, until
@@ -49,6 +50,7 @@ def default_workers() -> int:
 class Options:
     """How a run works. `attributes` are set on each photo; `force` encodes unchanged photos again.
 
+    `by_photo` are attributes of single photos, by absolute path or URI; they come before those of all photos.
     `retry_timeout` is how many seconds to wait for a cluster that accepts nothing.
     """
 
@@ -56,6 +58,7 @@ class Options:
     force: bool = False
     workers: int = field(default_factory=default_workers)
     retry_timeout: float = SECONDS
+    by_photo: AttributesByPhoto = field(default_factory=dict)
 
 
 def ingest_photos(
@@ -134,14 +137,18 @@ class Run:
 
     def __init__(self, target: TargetIndex, recipe: Recipe, options: Options, watch: Watch) -> None:
         self.target, self.recipe, self.options, self.watch = target, recipe, options, watch
-        self.wanted = Wanted(recipe.hash, as_stored(options.attributes), options.force)
+        by_photo = {path: as_stored(given) for path, given in options.by_photo.items()}
+        self.wanted = Wanted(recipe.hash, as_stored(options.attributes), options.force, by_photo)
         self.stats, self.pace = Stats(watch, options.workers), Pace(options.workers)
         self.retry = Retry(options.retry_timeout, watch)
 
     def types(self, before: TargetIndex | None) -> dict[str, object]:
         """The mappings of all attributes that documents of this run may have."""
         there = before.attribute_types() if before else {}
-        return {**there, **types_of(self.options.attributes)}
+        types = {**there, **types_of(self.options.attributes)}
+        for given in self.options.by_photo.values():
+            types.update(types_of(given))
+        return types
 
     @contextmanager
     def writing(self, before: TargetIndex | None) -> Iterator[Callable[[Write], None]]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from sorce.errors import ModelError, SorceError
+from sorce.ingest.attributes import AttributeTable
 from sorce.ingest.index import NewIndex
 from sorce.ingest.pipeline import Options
 from sorce.mappings import Attribute, Recipe
@@ -44,6 +45,7 @@ class Request:
     ignore: Sequence[str]
     limit: int | None
     attributes: Mapping[str, Attribute]
+    table: AttributeTable
     shards: int | None
     replicas: int | None
     settings: Sequence[tuple[str, str]]
@@ -64,7 +66,7 @@ class Request:
 
     @property
     def options(self) -> Options:
-        return Options(self.attributes, self.force, self.workers, self.retry_timeout)
+        return Options(self.attributes, self.force, self.workers, self.retry_timeout, self.table.rows)
 
     @property
     def comes_from_a_list(self) -> bool:

@@ -58,6 +58,8 @@ def run(request: Request) -> tuple[str, Report]:
         plan.target.new = replace(new, root=plan.target.new.root)
     expected = photos if request.limit is None else min(photos, request.limit)
     with Progress(expected, request.rejects, request.quiet) as progress, interruptible(progress):
+        if request.table.note is not None:
+            progress.noted(request.table.note)
         with translate_errors(address(client)):
             report = work(plan, model, progress)
         if request.alias and not report.stopped and not request.dry_run:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from math import inf
 from typing import Any
 from unicodedata import normalize
 
@@ -67,6 +68,35 @@ class Where:
                 _PARSERS[kind](self.value)
             except ValueError as error:
                 raise QueryError(f"attribute {self.key!r} holds {_WORDS[kind]}; {self.value!r} is not one.") from error
+
+
+@dataclass(frozen=True, slots=True)
+class Near:
+    """A condition on where a photo was taken: at most `kilometres` from a place, given in degrees."""
+
+    latitude: float
+    longitude: float
+    kilometres: float
+
+    @classmethod
+    def parse(cls, text: str) -> Near:
+        """Reads `LAT,LON,KM`. Raises QueryError."""
+        try:
+            place = cls(*(float(number) for number in text.split(",")))
+        except (TypeError, ValueError):
+            place = cls(inf, inf, inf)
+        # Written so that NaN fails, too.
+        if not (abs(place.latitude) <= 90 and abs(place.longitude) <= 180 and 0 < place.kilometres < inf):
+            raise QueryError(
+                f"near is {text!r}, which is not understood; write LAT,LON,KM in degrees and kilometres, such as "
+                "48.8584,2.2945,5."
+            )
+        return place
+
+    def condition(self) -> Condition:
+        point = {"lat": self.latitude, "lon": self.longitude}
+        clause = {"geo_distance": {"distance": f"{self.kilometres}km", "regions.location": point}}
+        return Condition(f"near {self.latitude:g},{self.longitude:g} within {self.kilometres:g} km", clause)
 
 
 def attributes_of(regions: Properties) -> dict[str, str]:

@@ -24,6 +24,8 @@ def document(
             shared["taken_on"] = str(photo.taken_on)
     if photo.camera is not None:
         shared["camera"] = photo.camera
+    if recipe_hash is not None:
+        shared |= _described(photo)
     if photo.attributes:
         shared["attributes"] = attributes_json(photo.attributes)
     made = {} if recipe_hash is None else {"recipe_hash": recipe_hash, **file_fields(file)}
@@ -40,6 +42,15 @@ def document(
         **shared,
         "regions": [_region(photo, number, region, shared) for number, region in enumerate(regions)],
     }
+
+
+def _described(photo: Photo) -> dict[str, Any]:
+    """What the photo says of itself in fields that schema 1 does not have."""
+    found: dict[str, Any] = {"keywords": list(photo.keywords)} if photo.keywords else {}
+    if photo.location is not None:
+        latitude, longitude = photo.location
+        found["location"] = {"lat": latitude, "lon": longitude}
+    return found
 
 
 def attributes_json(attributes: Mapping[str, Attribute]) -> dict[str, str | int | float]:

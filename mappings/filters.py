@@ -8,7 +8,7 @@ from datetime import date
 from typing import get_args
 
 from sorce.errors import QueryError
-from sorce.mappings.conditions import Condition, Json, Properties, Where, between, in_folder, on_days, spellings
+from sorce.mappings.conditions import Condition, Json, Near, Properties, Where, between, in_folder, on_days, spellings
 from sorce.mappings.option import MOST_BYTES, check_options, option, refuse_reversed
 from sorce.mappings.values import Kind
 
@@ -20,9 +20,10 @@ class Filter:
     """All conditions must hold for the region that is shown. Areas are shares of the photo, 0..1.
 
     `folder` includes its subfolders, and each `exclude_folder` excludes its subfolders, too. `since` and `until` are
-    days (YYYY-MM-DD) by the camera's clock, both included. `where` are conditions on user attributes: `key=value`,
-    `key>=3`, `key<=2026-01-31`. A single text is accepted as a list of one. Raises QueryError for a condition that no
-    index can meet.
+    days (YYYY-MM-DD) by the camera's clock, both included. `keywords` are those that the file itself holds, all of
+    them. `near` is `LAT,LON,KM`: a place in degrees, and a distance in kilometres. `where` are conditions on user
+    attributes: `key=value`, `key>=3`, `key<=2026-01-31`. A single text is accepted as a list of one. Raises QueryError
+    for a condition that no index can meet.
     """
 
     kinds: Sequence[str] = option(
@@ -46,6 +47,12 @@ class Filter:
         None, "--since", "Only photos taken on or after this day (the camera's clock).", date, metavar="YYYY-MM-DD"
     )
     until: str | None = option(None, "--until", "Only photos taken on or before it.", date, metavar="YYYY-MM-DD")
+    keywords: Sequence[str] = option(
+        (), "--keyword", "Only photos with this keyword (IPTC, XMP).", metavar="WORD", repeated=True
+    )
+    near: str | None = option(
+        None, "--near", "Only photos taken this near to a place: degrees and kilometres.", metavar="LAT,LON,KM"
+    )
     where: Sequence[str] = option(
         (), "--where", "Only with this attribute (also KEY>=3, KEY<=3).", metavar="KEY=VALUE", repeated=True
     )
@@ -56,6 +63,8 @@ class Filter:
         refuse_reversed(self, "since", "until")
         for text in self.where:
             Where.parse(text)
+        if self.near is not None:
+            Near.parse(self.near)
         folders = [*self.exclude_folder] if self.folder is None else [self.folder, *self.exclude_folder]
         if any(len(form.encode()) > MOST_BYTES for folder in folders for form in spellings(folder)):
             raise QueryError(f"a condition of more than {MOST_BYTES} bytes is too long; name a folder above it.")
@@ -64,6 +73,12 @@ class Filter:
         """Raises QueryError for a condition that this index cannot meet, according to the regions in its mapping."""
         for text in self.where:
             Where.parse(text).check(regions, index)
+        for asked, name in ((self.keywords, "keywords"), (self.near, "location")):
+            if asked and name not in regions:
+                raise QueryError(
+                    f"the photos of index '{index}' have no {name} yet; bring them in again with "
+                    f"`sorce ingest --force --index {index} PHOTOS`."
+                )
 
     def conditions(self, regions: Properties) -> list[Condition]:
         """The conditions on regions with this mapping; empty if there is none."""
@@ -86,6 +101,10 @@ class Filter:
         if self.since is not None or self.until is not None:
             days = on_days(self.since, self.until, regions)
             found.append(Condition(_bounds("day", self.since, self.until), days))
+        for word in self.keywords:
+            found.append(Condition(f"keyword {word}", {"terms": {"regions.keywords": spellings(word)}}))
+        if self.near is not None:
+            found.append(Near.parse(self.near).condition())
         found += [Where.parse(text).condition() for text in self.where]
         return found
 

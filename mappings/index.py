@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from math import isfinite
 from typing import Any
@@ -18,19 +19,21 @@ KEYWORD = {"type": "keyword"}
 FLOAT = {"type": "float"}
 DATE = {"type": "date"}
 LONG = {"type": "long"}
+GEO_POINT = {"type": "geo_point"}
 
 PHOTO_OF_SCHEMA_2 = {
     "taken_on": DATE,
+    "keywords": KEYWORD,
     "modified_at": DATE,
     "etag": KEYWORD,
     "recipe_hash": KEYWORD,
     # Base64. This type is only in `_source`: not indexed, and without doc values.
     "thumbnail": {"type": "binary"},
-    "location": {"type": "geo_point"},
+    "location": GEO_POINT,
 }
 """The photo fields that schema 1 does not have."""
 
-REGION_OF_SCHEMA_2 = {"taken_on": DATE}
+REGION_OF_SCHEMA_2 = {"taken_on": DATE, "keywords": KEYWORD, "location": GEO_POINT}
 """The region fields that schema 1 does not have."""
 
 PARSERS: dict[str | None, Callable[[str], Attribute]] = {
@@ -119,15 +122,27 @@ def index_meta(meta: Mapping[str, Any], root: str | None) -> Json:
 def upgrade(found: FoundIndex, root: str | None) -> Json | None:
     """What to add to the mapping of an index before writing to it; None if nothing is missing.
 
-    An index of an older schema gets the fields that it lacks; its documents stay as they are. Its `root` is recorded.
+    An index of an older schema, or of an earlier sorce, gets the fields that it lacks; its documents stay as they are.
+    Its `root` is recorded.
     """
-    if found.schema == SCHEMA and root in (None, found.root):
+    photo = {name: kind for name, kind in PHOTO_OF_SCHEMA_2.items() if name not in found.properties}
+    there = found.properties.get("regions", {}).get("properties", {})
+    region = {name: kind for name, kind in REGION_OF_SCHEMA_2.items() if name not in there}
+    if not photo and not region and found.schema == SCHEMA and root in (None, found.root):
         return None
     body: Json = {"_meta": index_meta(found.meta, root)}
-    if found.schema < SCHEMA:
-        regions = {"type": "nested", "properties": REGION_OF_SCHEMA_2}
-        body["properties"] = {**PHOTO_OF_SCHEMA_2, "regions": regions}
+    if photo or region:
+        body["properties"] = {**photo, "regions": {"type": "nested", "properties": region}}
     return body
+
+
+def upgraded(found: FoundIndex, addition: Json, root: str | None) -> FoundIndex:
+    """The facts about an index after `upgrade` was added to its mapping."""
+    added = addition.get("properties", {})
+    regions = found.properties.get("regions", {})
+    fields = {**regions.get("properties", {}), **added.get("regions", {}).get("properties", {})}
+    properties = {**found.properties, **added, "regions": {**regions, "properties": fields}}
+    return replace(found, schema=SCHEMA, root=root or found.root, properties=properties)
 
 
 def attribute_types(attributes: Mapping[str, Attribute]) -> Json:

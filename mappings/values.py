@@ -66,13 +66,16 @@ class Picture:
     """A decoded photo: its pixels as a person sees them, and its EXIF data.
 
     `image` is RGB with the EXIF rotation applied. `name` is the photo's path or URI; it is the key for boxes read from
-    a file. `taken_at` is local time: with a time zone if the camera wrote one, else without.
+    a file. `taken_at` is local time: with a time zone if the camera wrote one, else without. `keywords` are those of
+    IPTC and XMP, and `location` is GPS's latitude and longitude in degrees.
     """
 
     image: Image
     name: str = ""
     taken_at: datetime | None = None
     camera: str | None = None
+    keywords: tuple[str, ...] = ()
+    location: tuple[float, float] | None = None
 
     @property
     def width(self) -> int:
@@ -126,7 +129,10 @@ class PhotoFile:
 
 @dataclass(frozen=True, slots=True)
 class Photo:
-    """A photo as stored, without its regions. Width and height are those of the upright photo, in pixels."""
+    """A photo as stored, without its regions. Width and height are those of the upright photo, in pixels.
+
+    `location` is latitude and longitude in degrees.
+    """
 
     file: PhotoFile
     width: int
@@ -134,6 +140,8 @@ class Photo:
     taken_at: datetime | None = None
     camera: str | None = None
     attributes: Mapping[str, Attribute] = field(default_factory=dict)
+    keywords: tuple[str, ...] = ()
+    location: tuple[float, float] | None = None
 
     @property
     def taken_on(self) -> date | None:

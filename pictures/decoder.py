@@ -2,8 +2,8 @@
 
 Each picture takes two messages and two answers. First the bytes of the file, answered by its width and height. Then any
 message, sent when the other side has room for that many pixels. The pixels are then in the shared memory, and the
-answer is the size of the upright photo, its date and its camera. An answer that is a text is the reason why there is no
-picture.
+answer is the size of the upright photo, its date, camera, keywords and location. An answer that is a text is the reason
+why there is no picture.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from multiprocessing.connection import Connection
 from sorce.errors import BadPhoto
 from sorce.pictures.exif import camera, taken_at
 from sorce.pictures.isolation import drop_capabilities
+from sorce.pictures.keywords import keywords, location
 from sorce.pictures.limits import DecodeLimits
 from sorce.pictures.loading import opened, upright
 
@@ -60,13 +61,14 @@ def decode(connection: Connection, shared: int, content: bytes) -> None:
         connection.recv_bytes()
         photo = upright(image)
         date, maker = taken_at(image), camera(image)
+        words, place = keywords(image), location(image)
     width, height = photo.size
     os.ftruncate(shared, 3 * width * height)
     rows = max(1, STRIP // (3 * width))
     with mmap(shared, 3 * width * height) as pixels:
         for top in range(0, height, rows):
             pixels.write(photo.crop((0, top, width, min(top + rows, height))).tobytes())
-    _answer(connection, (photo.size, date and date.isoformat(), maker))
+    _answer(connection, (photo.size, date and date.isoformat(), maker, words, place))
 
 
 def _answer(connection: Connection, answer: object) -> None:

@@ -18,6 +18,7 @@ from sorce.errors import BadPhoto
 from sorce.mappings import Picture
 from sorce.pictures import depth
 from sorce.pictures.exif import DAMAGED, camera, orientation, taken_at
+from sorce.pictures.keywords import keywords, location
 from sorce.pictures.limits import MOST_PIXELS, MOST_TEXT
 
 with suppress(ImportError):
@@ -65,7 +66,7 @@ def open_picture(file: Path) -> Picture:
     """The photo of a file, decoded in this process: only for trusted files. Raises BadPhoto."""
     try:
         with file.open("rb") as stream, opened(stream) as image:
-            return Picture(upright(image), str(file), taken_at(image), camera(image))
+            return Picture(upright(image), str(file), taken_at(image), camera(image), keywords(image), location(image))
     except MemoryError as error:
         raise BadPhoto("needs more memory to open than there is") from error
     except OSError as error:

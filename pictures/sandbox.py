@@ -69,16 +69,18 @@ class DecoderProcess:
     def picture(self, name: str = "") -> Picture:
         """The picture of the last `pixels` call. Raises BadPhoto."""
         with self._checking():
-            (width, height), said, camera = self._ask(self._content, b"")
+            (width, height), said, camera, words, place = self._ask(self._content, b"")
             taken_at = said and datetime.fromisoformat(said)
             if min(width, height) < 1 or width * height > MOST_PIXELS:
                 raise ValueError(f"{width} x {height} pixels")
+            keywords = tuple(map(str, words))
+            location = None if place is None else (float(place[0]), float(place[1]))
         self._content = b""
         with mmap(self._pixels, 3 * width * height) as pixels:
             # The type stubs require bytes; any buffer works.
             image = Image.frombuffer("RGB", (width, height), pixels, "raw", "RGB", 0, 1)  # type: ignore[arg-type]
         os.ftruncate(self._pixels, 0)
-        return Picture(image, name, taken_at, camera)
+        return Picture(image, name, taken_at, camera, keywords, location)
 
     def close(self) -> None:
         self._content = b""

@@ -83,9 +83,9 @@ def _complete(command: click.Command, prefix: str) -> None:
 
 
 def _log(context: click.Context, option: click.Parameter, times: int) -> None:  # noqa: ARG001
-    from sorce.logs import LEVELS, log_to_terminal
+    from sorce.logs import LEVELS, terminal_log
 
-    log_to_terminal(level=LEVELS[min(times, len(LEVELS) - 1)])
+    context.with_resource(terminal_log(level=LEVELS[min(times, len(LEVELS) - 1)]))
 
 
 def main() -> NoReturn:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from sorce.terminal import printable
 
@@ -14,12 +16,19 @@ LEVELS = (logging.WARNING, logging.INFO, logging.DEBUG)
 """What a command shows without -v, with -v and with -vv."""
 
 
-def log_to_terminal(name: str = "sorce", level: int = logging.INFO) -> None:
-    """Shows the records of this logger, from this level on, on standard error. A second call changes the level."""
+@contextmanager
+def terminal_log(name: str = "sorce", level: int = logging.INFO) -> Iterator[None]:
+    """Shows the records of this logger, from this level on, on standard error, until the command ends."""
     logger = logging.getLogger(name)
+    before, handler = logger.level, _Terminal()
     logger.setLevel(level)
     if not any(isinstance(each, _Terminal) for each in _reached(logger)):
-        logger.addHandler(_Terminal())
+        logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(before)
 
 
 def _reached(logger: logging.Logger) -> list[logging.Handler]:

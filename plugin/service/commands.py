@@ -13,7 +13,7 @@ from sorce.access import is_loopback
 from sorce.cluster import recipe_of
 from sorce.errors import MissingTool
 from sorce.locate import ZOOM, open_localiser
-from sorce.logs import log_to_terminal
+from sorce.logs import terminal_log
 from sorce.models import load_encoder
 from sorce.models.checkpoint import find
 from sorce.models.methods import Runtime
@@ -74,7 +74,7 @@ def serve(host: str, port: int, tls_cert: Path | None, tls_key: Path | None, acc
         ) from error
     _refuse_incomplete(what)
     if access_log:
-        log_to_terminal("sorce.service.access")
+        click.get_current_context().with_resource(terminal_log("sorce.service.access"))
     # Before loading the model, which takes a while.
     shown = None if tls_cert is None or tls_key is None else service.Certificate(tls_cert, tls_key)
     socket = service.listen(host, port, key_from_environment())

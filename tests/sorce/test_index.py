@@ -287,7 +287,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_a_hit_shows_its_photo(place: Place, client: OpenSearch, folder: Path) -> None:
+def test_a_hit_shows_its_photo(client: OpenSearch, folder: Path) -> None:
     index = f"test-show-{uuid.uuid4().hex[:8]}"
     photos = sorce.Index(client, index, FakeModel, lambda _: FakeModel())
     try:
