@@ -33,6 +33,7 @@ MEASURES: Mapping[str, str] = {
     "roles": "roles",
     "growth": "growth",
     "queries": "queries",
+    "examples": "examples",
     "peers": "peers",
 }
 """For each name, the module beside this one whose `measures()` yields its lines."""

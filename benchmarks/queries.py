@@ -18,6 +18,7 @@ from sorce.cluster import address, version
 from sorce.mappings import Hit
 from sorce.mappings.query import MATCH_FIELDS, PHOTO_FIELDS, Json, Query, search_body
 from sorce.mappings.request import EF_SEARCH
+from sorce.models.model import TextEncoder
 from sorce.plugin import Searcher, SearchRequest, ServerSearch
 from sorce.plugin.cluster.endpoint import parse
 from sorce.plugin.cluster.install import install
@@ -178,7 +179,7 @@ def usual(index: Indexed, width: int) -> Callable[[int], Json]:
 
 
 @contextmanager
-def encoder(known: Known) -> Iterator[str]:
+def encoder(known: TextEncoder) -> Iterator[str]:
     """The address of an encoder service with these vectors, in a process of its own."""
     spawn = get_context("spawn")
     here, there = spawn.Pipe()
@@ -191,7 +192,7 @@ def encoder(known: Known) -> Iterator[str]:
         process.join()
 
 
-def _serve(known: Known, pipe: Connection) -> None:
+def _serve(known: TextEncoder, pipe: Connection) -> None:
     socket = service.listen("127.0.0.1", 0, None)
     pipe.send(f"http://127.0.0.1:{socket.getsockname()[1]}")
     service.server(service.application(service.Served("synthetic", known))).run(sockets=[socket])
