@@ -18,7 +18,7 @@ test-random: ready   ## the tests in a random order, whose seed is printed
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m 'not long'
 
 test-long: ready     ## the tests that take minutes
-	$(BIN)/python -m pytest -q -p no:randomly -m long
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile -p no:randomly -m long
 
 test-bfloat16: ready ## what depends on bfloat16: with and without it, whatever this CPU has
 	SORCE_BFLOAT16=off $(BIN)/python -m pytest -q -p no:randomly -m 'bfloat16 and not long'

@@ -24,6 +24,9 @@ from sorce.engine.paths import Account
 from sorce.engine.process import look_up
 from sorce.errors import EngineError
 
+# It starts several engines.
+pytestmark = pytest.mark.long
+
 NAME = f"test-{os.getpid()}"
 SECRETS = ("AWS_SECRET_ACCESS_KEY", "HF_TOKEN", "SORCE_API_KEY", "JAVA_TOOL_OPTIONS")
 

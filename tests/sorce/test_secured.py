@@ -132,8 +132,8 @@ def test_a_missing_right_is_one_sentence_with_the_remedy(
 def test_insecure_is_loud_every_time(environment: dict[str, str], there: There) -> None:
     del environment["OPENSEARCH_CA_FILE"]
     for _ in range(2):
-        done = sorce(environment, "search", "an umbrella", "--index", there.index, "--insecure")
-        assert done.returncode == 0
+        # The quickest command that asks the cluster.
+        done = sorce(environment, "plugin", "status", "--index", there.index, "--insecure")
         assert done.stderr.startswith("WARNING: --insecure: nobody checks that")
         assert done.stderr.count("WARNING") == 1
 

@@ -28,6 +28,9 @@ from tests.kit.examples import examples
 from tests.mappings.test_values_properties import recipes
 from tests.plugin.query.test_ranking import OBJECTS, loaded
 
+# Hundreds of generated searches are asked.
+pytestmark = pytest.mark.long
+
 PIECES = [
     '"',
     "\\",

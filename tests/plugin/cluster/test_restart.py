@@ -25,6 +25,9 @@ from tests.kit.standalone import standing_alone
 from tests.plugin.service.test_app import wait_for
 from tests.plugin.service.test_load import until_refused
 
+# Encoders are started and killed, and each test waits for time-outs of the cluster.
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture
 def clean(client: OpenSearch, index: str) -> Iterator[str]:

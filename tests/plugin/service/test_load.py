@@ -28,6 +28,9 @@ from tests.kit.serving import serving
 from tests.kit.standalone import standing_alone
 from tests.plugin.service.test_app import Held, ask, vectors, wait_for
 
+# Queues are filled and drained.
+pytestmark = pytest.mark.long
+
 HEAD = b"POST /v1/embeddings HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
 
 
