@@ -35,6 +35,7 @@ MEASURES: Mapping[str, str] = {
     "queries": "queries",
     "examples": "examples",
     "peers": "peers",
+    "piza": "piza",
 }
 """For each name, the module beside this one whose `measures()` yields its lines."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from sorce.errors import ModelError
+from sorce.locate.piza.folders import holds_piza
 from sorce.mappings import Localiser
 from sorce.models.methods import Runtime
 from sorce.models.model import TextEncoder
@@ -16,7 +17,7 @@ LoadTexts = Callable[[], TextEncoder]
 def open_localiser(
     name: str = ZOOM,
     encoder: LoadTexts | None = None,
-    runtime: Runtime | None = None,  # noqa: ARG001
+    runtime: Runtime | None = None,
     trust_remote_code: bool = False,  # noqa: ARG001
 ) -> Localiser:
     """`zoom`, a saved PIZA folder, or an open-vocabulary detector: a folder, or a name on the hub (`owner/name`).
@@ -30,4 +31,8 @@ def open_localiser(
         from sorce.locate.zoom import Zoom, dual_encoder
 
         return Zoom(dual_encoder(encoder()))
+    if holds_piza(name):
+        from sorce.locate.piza.loading import open_piza
+
+        return open_piza(name, (runtime or Runtime()).device)
     raise ModelError(f"there is no localiser '{name}'; choose {ZOOM}.")

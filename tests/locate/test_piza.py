@@ -1,0 +1,292 @@
+"""The localiser `piza`: photos of any kind, forms of its weights, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+from PIL import Image
+from safetensors.torch import load_file
+from transformers import MMGroundingDinoForObjectDetection
+
+from sorce.errors import ModelError
+from sorce.locate import open_localiser
+from sorce.locate.piza.convert import convert
+from sorce.locate.piza.detector import Detections, PizaDetector
+from sorce.locate.piza.loading import OpenedPiza, open_piza, open_released
+from sorce.locate.piza.localiser import Piza
+from sorce.locate.piza.preprocessing import prompt, resized_size, with_enough_tokens
+from sorce.locate.piza.settings import PizaSettings
+from sorce.mappings import Box, Picture
+from sorce.mappings.located import LocateRequest
+from tests.kit.piza import GOLDEN, one_thread
+
+TEXTS = ("the small red square", "a blue circle (left)?", "bar")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def threads() -> Iterator[None]:
+    with one_thread():
+        yield
+
+
+@pytest.fixture(scope="module")
+def opened() -> OpenedPiza:
+    return open_released(str(GOLDEN))
+
+
+@pytest.fixture
+def piza(opened: OpenedPiza, monkeypatch: pytest.MonkeyPatch) -> Piza:
+    """Its settings may be changed by `changed`."""
+    monkeypatch.setattr(opened.network, "settings", opened.network.settings)
+    return Piza(PizaDetector(opened.network.eval(), opened.tokenizer, "tiny"))
+
+
+def changed(opened: OpenedPiza, **settings: Any) -> None:
+    opened.network.settings = replace(opened.network.settings, **settings)
+
+
+@pytest.fixture(scope="module")
+def weights() -> dict[str, torch.Tensor]:
+    return load_file(GOLDEN / "model.safetensors")
+
+
+def photo(number: int) -> Image.Image:
+    return Image.fromarray(np.load(GOLDEN / "inputs.npz")[f"image{number}"])
+
+
+def request(image: Image.Image, text: str = TEXTS[0], box: Box | None = None) -> LocateRequest:
+    return LocateRequest(Picture(image), text, box)
+
+
+def test_many_photos_and_one_at_a_time_agree(piza: Piza, opened: OpenedPiza) -> None:
+    changed(opened, steps=2)
+    requests = [request(photo(number), text) for number, text in enumerate(TEXTS)]
+    together = piza.locate(requests, boxes=3)
+    assert together == [piza.locate([one], boxes=3)[0] for one in requests]
+    assert len({located.box for located in together}) == 3
+
+
+def test_the_answer_has_the_crops_and_the_last_steps_best_box(piza: Piza) -> None:
+    [located] = piza.locate([request(photo(0))])
+    assert located.steps[0] == Box(0, 0, 640, 480)
+    assert located.instances[0].box == located.box
+    assert located.instances[0].score == located.score
+    assert 0 < located.score < 1
+
+
+def test_other_instances_are_apart_and_above_the_floor(piza: Piza, opened: OpenedPiza) -> None:
+    changed(opened, steps=1)
+    [all_of_them] = piza.locate([request(photo(0))], boxes=100)
+    [first, second, *others] = all_of_them.instances
+    for number, one in enumerate(all_of_them.instances):
+        assert all(one.box.iou(other.box) <= 0.5 for other in all_of_them.instances[:number])
+    [above] = piza.locate([request(photo(0))], boxes=100, min_score=second.score)
+    assert above.instances == (first, second)
+    assert others
+    assert piza.locate([request(photo(0))], boxes=2)[0].instances == (first, second)
+    # The best one is the answer, however low its score is.
+    assert piza.locate([request(photo(0))], min_score=1.0)[0].box == first.box
+
+
+def test_the_indexs_box_is_not_used(piza: Piza) -> None:
+    assert piza.locate([request(photo(0), box=Box(1, 2, 30, 40))]) == piza.locate([request(photo(0))])
+
+
+def test_a_stop_before_the_first_step_gives_the_whole_photo(piza: Piza, opened: OpenedPiza) -> None:
+    changed(opened, stop_at=0.0)
+    [located] = piza.locate([request(photo(1))], boxes=5)
+    assert located.box == Box(0, 0, 333, 500)
+    assert (located.score, located.steps, len(located.instances)) == (0.0, (Box(0, 0, 333, 500),), 1)
+
+
+@pytest.mark.parametrize("corners", [(30.2, 40.9, 30.7, 80.0), (640.0, 480.0, 640.0, 480.0), (-0.0, 5.0, 640.0, 5.0)])
+def test_an_empty_crop_ends_the_loop(piza: Piza, corners: tuple[float, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    found = Detections(torch.tensor([corners]), torch.tensor([0.5]))
+    monkeypatch.setattr(PizaDetector, "detect", lambda *_given: found)
+    [located] = piza.locate([request(photo(0))])
+    assert located.steps == (Box(0, 0, 640, 480),)
+    assert located.box.iou(Box(0, 0, 640, 480)) > 0
+
+
+def test_a_box_at_the_border_is_looked_at_again(
+    piza: Piza, opened: OpenedPiza, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changed(opened, stop_at=2.0)
+    sizes: list[tuple[int, int]] = []
+
+    def detect(_detector: PizaDetector, crop: Image.Image, *_given: Any) -> Detections:
+        sizes.append(crop.size)
+        width, height = crop.size
+        return Detections(torch.tensor([[width / 2, height / 2, float(width), float(height)]]), torch.tensor([0.5]))
+
+    monkeypatch.setattr(PizaDetector, "detect", detect)
+    [located] = piza.locate([request(photo(0))])
+    assert sizes == [(640, 480), (320, 240), (160, 120), (80, 60), (40, 30)]
+    assert located.box == Box(620, 465, 640, 480)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (10_000, 100), (1, 3000)])
+def test_photos_of_any_size_give_a_box_inside(piza: Piza, opened: OpenedPiza, size: tuple[int, int]) -> None:
+    noise = Image.effect_noise(size, 90).convert("RGB")
+    for shorter, longer in ((160, 267), (8, 16)):
+        # With the smaller rule there are fewer tokens than queries, as with 900 queries for a real network.
+        changed(opened, shorter=shorter, longer=longer, steps=2)
+        [located] = piza.locate([request(noise)])
+        assert 0 <= located.box.x1 < located.box.x2 <= size[0]
+        assert 0 <= located.box.y1 < located.box.y2 <= size[1]
+
+
+def test_an_input_with_enough_tokens_is_not_extended() -> None:
+    assert with_enough_tokens(torch.zeros(1, 3, 800, 1333), 4, 900).shape[-2:] == (800, 1333)
+    assert with_enough_tokens(torch.zeros(1, 3, 13, 1333), 4, 900).shape[-2:] == (37, 1333)
+
+
+@pytest.mark.parametrize("mode", ["L", "CMYK", "RGBA"])
+def test_a_picture_in_other_colours_is_read_as_rgb(piza: Piza, opened: OpenedPiza, mode: str) -> None:
+    changed(opened, steps=1)
+    image = photo(2).convert(mode)
+    assert piza.locate([request(image)]) == piza.locate([request(image.convert("RGB"))])
+
+
+def test_texts_of_any_length_and_characters_give_a_box(piza: Piza, opened: OpenedPiza) -> None:
+    changed(opened, steps=1)
+    for text in ("red " * 1000, "", ".", "(all in brackets)", "half of a pair \ud800", "[SEP] [CLS]"):
+        assert piza.locate([request(photo(2), text)])[0].box.area > 0
+
+
+def test_a_size_is_truncated_and_never_zero() -> None:
+    settings = PizaSettings("demo", 4, 4)
+    assert resized_size(1920, 1080, settings) == (1333, 749)
+    assert resized_size(100_000, 10, settings) == (1333, 1)
+
+
+def test_the_two_prompts_differ_in_brackets_and_stops() -> None:
+    assert prompt("A_cup (the left one).", "evaluation") == "A_cup (the left one)."
+    assert prompt("A_cup (the left one).", "demo") == "A cup .. "
+
+
+def test_a_saved_piza_is_opened_again_by_its_folder(piza: Piza, tmp_path: Path) -> None:
+    done = CliRunner().invoke(convert, [str(GOLDEN), str(tmp_path / "saved")])
+    assert done.exit_code == 0, done.output
+    assert "variant evaluation" in done.output
+    assert {"config.json", "model.safetensors", "tokenizer.json"} <= {
+        file.name for file in (tmp_path / "saved").iterdir()
+    }
+    for again in (open_piza(str(tmp_path / "saved")), open_localiser(str(tmp_path / "saved"))):
+        assert again.locate([request(photo(0))], boxes=4) == piza.locate([request(photo(0))], boxes=4)
+    refused = CliRunner().invoke(convert, [str(GOLDEN), str(tmp_path / "saved")])
+    assert isinstance(refused.exception, ModelError)
+    assert "is not empty" in str(refused.exception)
+
+
+def write_base(opened: OpenedPiza, folder: Path) -> str:
+    """The detector without PIZA's parts and with other norms, in transformers' form."""
+    config = type(opened.network.config)(**{k: v for k, v in opened.network.config.to_dict().items() if k != "piza"})
+    base = MMGroundingDinoForObjectDetection(config)
+    base.load_state_dict(opened.network.state_dict(), strict=False)
+    with torch.no_grad():
+        base.model.encoder.layers[0].deformable_layer.final_layer_norm.weight.mul_(3)
+    base.save_pretrained(folder)
+    opened.tokenizer.save_pretrained(folder)
+    return str(folder)
+
+
+def is_piza_weight(name: str) -> bool:
+    """What a released checkpoint of adapters holds: PIZA's parts and the norms of the base."""
+    return any(part in name for part in ("adapter", "zoom_embedding", "bbox2eos", "norm", "LayerNorm"))
+
+
+def test_the_released_adapters_replace_norms_of_their_base(
+    piza: Piza, opened: OpenedPiza, weights: dict[str, torch.Tensor], tmp_path: Path
+) -> None:
+    base = write_base(opened, tmp_path / "base")
+    own = {name: weight for name, weight in weights.items() if is_piza_weight(name) and "neck" not in name}
+    torch.save({"state_dict": own, "meta": {"epoch": 5}}, tmp_path / "piza_adapter.pth")
+    settings = opened.network.settings
+    over_base = open_released(str(tmp_path / "piza_adapter.pth"), base)
+    over_base.network.settings = settings
+    localiser = Piza(PizaDetector(over_base.network.eval(), over_base.tokenizer, "tiny"))
+    assert localiser.locate([request(photo(0))]) == piza.locate([request(photo(0))])
+    demo = open_released(str(tmp_path / "piza_adapter.pth"), base, "demo").network
+    assert demo.zoom_embedding is None
+    assert not demo.settings.uses_zoom
+
+
+class Evil:
+    def __reduce__(self) -> Any:
+        return (Path("/nonexistent").touch, ())
+
+
+@pytest.mark.parametrize(
+    ("spoil", "says"),
+    [
+        (lambda own: {name: weight for name, weight in own.items() if "adapter" not in name}, "so it is no PIZA"),
+        (lambda own: {name: weight for name, weight in own.items() if "1.adapter1.scaling" not in name}, "lacks the"),
+        (lambda own: own | {"prompt_learner.ctx": torch.zeros(3)}, "has a weight 'prompt_learner.ctx'"),
+        (lambda own: own | {"encoder.layers.7.norms.0.bias": torch.zeros(64)}, "no place for"),
+        (lambda own: own | {"memory_trans_norm.bias": torch.zeros(256)}, "do not fit"),
+        (lambda _own: {"state_dict": [1, 2]}, "holds no weights"),
+        (lambda _own: {"state_dict": Evil()}, "cannot be read as weights"),
+    ],
+)
+def test_other_weights_are_refused(
+    opened: OpenedPiza, weights: dict[str, torch.Tensor], spoil: Any, says: str, tmp_path: Path
+) -> None:
+    base = write_base(opened, tmp_path / "base")
+    own = {name: weight for name, weight in weights.items() if is_piza_weight(name) and "neck" not in name}
+    torch.save(spoil(own), tmp_path / "other.pth")
+    with pytest.raises(ModelError, match=says):
+        open_released(str(tmp_path / "other.pth"), base)
+
+
+def test_adapters_without_a_zoom_embedding_are_of_the_demo(weights: dict[str, torch.Tensor], tmp_path: Path) -> None:
+    for file in GOLDEN.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    (tmp_path / "model.safetensors").unlink()
+    torch.save({name: weight for name, weight in weights.items() if "emb_proj" not in name}, tmp_path / "piza.pth")
+    assert open_released(str(tmp_path)).network.settings.variant == "demo"
+    with pytest.raises(ModelError, match="choose the variant demo"):
+        open_released(str(tmp_path), variant="evaluation")
+
+
+def test_a_folder_without_piza_is_refused(opened: OpenedPiza, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="without the key 'piza'"):
+        open_piza(write_base(opened, tmp_path))
+
+
+def test_a_tokenizer_with_other_delimiters_is_refused(tmp_path: Path) -> None:
+    for file in GOLDEN.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    said = json.loads((tmp_path / "tokenizer.json").read_text())
+    vocabulary = said["model"]["vocab"]
+    vocabulary["."], vocabulary["the"] = vocabulary["the"], vocabulary["."]
+    (tmp_path / "tokenizer.json").write_text(json.dumps(said))
+    with pytest.raises(ModelError, match=r"for '\.', and the network reads 1012"):
+        open_released(str(tmp_path))
+
+
+def test_settings_of_another_form_are_refused() -> None:
+    settings = PizaSettings("demo", 4, 4).as_json()
+    for spoil in ({"variant": "other"}, {"depth": 3}, {"mean": [1, 2]}):
+        with pytest.raises(ValueError, match=r"variant|depth|unpack"):
+            PizaSettings.of(settings | spoil)
+    assert PizaSettings.of(json.loads(json.dumps(settings))) == PizaSettings("demo", 4, 4)
+
+
+def test_weights_that_give_no_numbers_are_named(opened: OpenedPiza, piza: Piza) -> None:
+    bias = opened.network.bbox_embed[-1].layers[-1].bias
+    before = bias.detach().clone()
+    try:
+        bias.data.fill_(float("nan"))
+        with pytest.raises(ModelError, match="a box that is no number"):
+            piza.locate([request(photo(0))])
+    finally:
+        bias.data.copy_(before)
