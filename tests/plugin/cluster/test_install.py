@@ -43,6 +43,13 @@ def clean(client: OpenSearch, index: str) -> Iterator[str]:
 
 
 @pytest.fixture
+def installed(client: OpenSearch, clean: str, endpoint: Endpoint) -> str:
+    """The index, with the plugin installed for this test only."""
+    install(client, clean, endpoint, Words())
+    return clean
+
+
+@pytest.fixture
 def second(client: OpenSearch, corpus: Corpus) -> Iterator[str]:
     name = f"test-plugin-{uuid.uuid4().hex[:8]}"
     corpus.load(client, name)
@@ -75,23 +82,23 @@ def neural(client: OpenSearch, index: str, text: str) -> list[str]:
     return [hit["_id"] for hit in client.search(index=index, body=body)["hits"]["hits"]]
 
 
-def test_uninstall_leaves_the_cluster_as_it_was(client: OpenSearch, index: str, endpoint: Endpoint) -> None:
-    before, answer = settings(client), client.search(index=index, body=ORDINARY)["hits"]
-    install(client, index, endpoint, Words())
-    name = Names(index).search
-    assert of_sorce(client, index) == {
+def test_uninstall_leaves_the_cluster_as_it_was(client: OpenSearch, clean: str, endpoint: Endpoint) -> None:
+    before, answer = settings(client), client.search(index=clean, body=ORDINARY)["hits"]
+    install(client, clean, endpoint, Words())
+    name = Names(clean).search
+    assert of_sorce(client, clean) == {
         "connectors": [],
         "models": [name, f"{name}:neural"],
         "model_groups": [name],
         "pipelines": [name, f"{name}:default"],
         "scripts": [name],
     }
-    assert client.search(index=index, body=ORDINARY)["hits"] == answer
-    uninstall(client, index)
+    assert client.search(index=clean, body=ORDINARY)["hits"] == answer
+    uninstall(client, clean)
     assert settings(client) == before
-    assert not any(of_sorce(client, index).values())
-    assert DEFAULT_PIPELINE not in client.indices.get_settings(index=index, flat_settings=True)[index]["settings"]
-    uninstall(client, index)
+    assert not any(of_sorce(client, clean).values())
+    assert DEFAULT_PIPELINE not in client.indices.get_settings(index=clean, flat_settings=True)[clean]["settings"]
+    uninstall(client, clean)
 
 
 def test_uninstall_after_a_move_leaves_no_index_without_its_pipeline(
@@ -127,16 +134,15 @@ def test_a_second_install_keeps_what_works(client: OpenSearch, installed: str, e
     assert settings(client) == trusted
 
 
-def test_another_encoder_replaces_the_first(client: OpenSearch, clean: str, endpoint: Endpoint) -> None:
-    install(client, clean, endpoint, Words())
+def test_another_encoder_replaces_the_first(client: OpenSearch, installed: str, endpoint: Endpoint) -> None:
     with serving(service.application(service.Served(RECIPE.model, Words()))) as url:
         other = parse(url, RECIPE.model, None)
-        install(client, clean, other, Words())
-        assert ServerSearch(client, clean).search(SearchRequest(["a kite"]))
+        install(client, installed, other, Words())
+        assert ServerSearch(client, installed).search(SearchRequest(["a kite"]))
         trusted = settings(client)["persistent"][TRUSTED]
         assert other.pattern in trusted
         assert endpoint.pattern not in trusted
-        assert problems(client, clean) == {}
+        assert problems(client, installed) == {}
 
 
 def test_two_indices_share_what_they_trust(client: OpenSearch, clean: str, second: str, endpoint: Endpoint) -> None:
@@ -255,21 +261,20 @@ BROKEN: dict[str, tuple[Callable[[OpenSearch, str], None], str, str]] = {
 
 @pytest.mark.parametrize(("damage", "step", "said"), BROKEN.values(), ids=BROKEN.keys())
 def test_status_says_what_is_broken_and_install_mends_it(
-    client: OpenSearch, clean: str, endpoint: Endpoint, damage: Any, step: str, said: str
+    client: OpenSearch, installed: str, endpoint: Endpoint, damage: Any, step: str, said: str
 ) -> None:
-    install(client, clean, endpoint, Words())
-    assert problems(client, clean) == {}
+    assert problems(client, installed) == {}
     try:
-        damage(client, clean)
-        wrong = problems(client, clean)
+        damage(client, installed)
+        wrong = problems(client, installed)
         assert said in str(wrong[step])
         assert "sorce plugin install" in str(wrong[step])
-        install(client, clean, endpoint, Words())
-        assert problems(client, clean) == {}
+        install(client, installed, endpoint, Words())
+        assert problems(client, installed) == {}
     finally:
         if damage is _break_settings:
             client.cluster.put_settings(body={"persistent": {TRUSTED: None, PRIVATE: None}})
-        for connector in MlCommons(client).find("connectors", Names(clean).search):
+        for connector in MlCommons(client).find("connectors", Names(installed).search):
             client.plugins.ml.delete_connector(connector_id=connector, ignore=409)
 
 
