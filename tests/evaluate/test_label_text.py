@@ -113,7 +113,6 @@ def test_bytes_that_are_not_utf_8_cost_their_own_row(tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.fault("8.s.20")
 @pytest.mark.parametrize("end", ["\r\n", "\r", "\n\n \n"])
 def test_any_line_end_and_empty_lines_are_read(tmp_path: Path, end: str) -> None:
     draw(tmp_path, "a.jpg", "b.jpg", "c.jpg")
