@@ -24,7 +24,7 @@ from sorce.ingest.write import Sender
 from sorce.mappings import Recipe, refuse_mismatch
 from sorce.mappings.found import FoundIndex
 from sorce.mappings.lookup import Stored
-from sorce.mappings.names import Names, check_index_name
+from sorce.mappings.names import Names, check_alias_name
 from sorce.mappings.update import carry
 from sorce.models.querybank import banked
 from sorce.pictures.files import Files
@@ -43,7 +43,7 @@ class Alias:
     @classmethod
     def look_up(cls, client: OpenSearch, name: str) -> Alias:
         """Raises SorceError if the name is the name of an index."""
-        found = look_up_all(client, check_index_name(name))
+        found = look_up_all(client, check_alias_name(name))
         if any(index.name == name for index in found):
             raise SorceError(
                 f"'{name}' is an index, so no alias can have that name; give --alias another, or use --index."

@@ -15,7 +15,7 @@ from sorce.ingest.attributes import AttributeTable
 from sorce.ingest.index import NewIndex
 from sorce.ingest.pipeline import Options
 from sorce.mappings import Attribute, Recipe
-from sorce.mappings.names import check_index_name
+from sorce.mappings.names import check_alias_name, check_index_name
 from sorce.mappings.recipe import Plain
 from sorce.models import DEFAULT_MODEL, DEFAULT_REGIONS, METHODS, Model, load_model, parse_parameters
 from sorce.models.checkpoint import FOLDER, Checkpoint, find, find_again
@@ -62,7 +62,7 @@ class Request:
     @property
     def name(self) -> str:
         """The name under which the photos are searched. Raises IndexNameError."""
-        return check_index_name((self.index if self.alias is None else self.alias) or "")
+        return check_index_name(self.index or "") if self.alias is None else check_alias_name(self.alias)
 
     @property
     def options(self) -> Options:

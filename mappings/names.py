@@ -13,7 +13,9 @@ User = Literal["template", "neural", "located"]
 
 
 _FORBIDDEN = re.compile(r"[\x00-\x20\x7f\\/*?\"<>|,#:%]")
-_MOST_BYTES = 255
+_MAX_BYTES = 255
+_MAX_ALIAS_BYTES = _MAX_BYTES - len("-00112233")
+"""An alias's indices are named after it and after their recipes."""
 
 
 def check_index_name(name: str) -> str:
@@ -31,11 +33,23 @@ def check_index_name(name: str) -> str:
         wrong = f"it begins with {name[0]!r}"
     elif name != name.lower():
         wrong = "it holds capital letters"
-    elif len(name.encode(errors="surrogatepass")) > _MOST_BYTES or not name.isprintable():
-        wrong = f"it is longer than {_MOST_BYTES} bytes, or holds characters that cannot be shown"
+    elif not name.isprintable():
+        wrong = "it holds characters that cannot be shown"
+    elif len(name.encode(errors="surrogatepass")) > _MAX_BYTES:
+        wrong = f"it is longer than {_MAX_BYTES} bytes"
     if wrong is not None:
         raise IndexNameError(
             f"{name!r} cannot be the name of one index or alias: {wrong}; give one name in lower case, such as photos."
+        )
+    return name
+
+
+def check_alias_name(name: str) -> str:
+    """The name, if an alias can have it and its indices can be named after it. Raises IndexNameError."""
+    if len(check_index_name(name).encode()) > _MAX_ALIAS_BYTES:
+        raise IndexNameError(
+            f"the alias {name!r} is longer than {_MAX_ALIAS_BYTES} bytes, so its indices cannot be named after it; "
+            "give a shorter one."
         )
     return name
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import warnings
+from difflib import get_close_matches
 from errno import EIO, ENOSPC, EPIPE
 from importlib import import_module
 from io import TextIOWrapper
@@ -42,6 +43,14 @@ class Rooms(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         return command(cmd_name) if cmd_name in COMMANDS else None
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        close = get_close_matches(args[0], COMMANDS, 1)
+        if close and args[0] not in COMMANDS and not ctx.resilient_parsing:
+            ctx.fail(f"there is no command '{args[0]}'; write '{close[0]}'.")
+        return super().resolve_command(ctx, args)
 
 
 @click.group(cls=Rooms, context_settings={"help_option_names": HELP})

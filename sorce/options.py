@@ -60,12 +60,16 @@ def several(*options: Callable[[Any], Any]) -> Callable[[Command], Command]:
     return decorate
 
 
+def check_index(_context: click.Context, _option: click.Parameter, name: str | None) -> str | None:
+    """The name as it was given. It is checked before a cluster is asked or a model loaded. Raises IndexNameError."""
+    return name if name is None else check_index_name(name)
+
+
 index = click.option(
     "--index",
     default="photos",
     show_default=True,
-    # Checked before a cluster is asked or a model loaded.
-    callback=lambda _context, _option, name: check_index_name(name),
+    callback=check_index,
     help="The index, or an alias of one.",
 )
 device = click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or mps.")

@@ -28,7 +28,11 @@ FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 @click.command()
 @click.option("--model", metavar="NAME", help="mini, a folder, or a name on the hub.")
-@click.option("--index", help="The model of this index instead; with --model FOLDER if it was read from a folder.")
+@click.option(
+    "--index",
+    callback=options.check_index,
+    help="The model of this index instead; with --model FOLDER if it was read from a folder.",
+)
 @options.cluster
 @click.option("--locate", is_flag=True, help="Look at photos of --index again, too (POST /v1/rerank, /v1/locate).")
 @click.option(
@@ -44,7 +48,7 @@ FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 @options.device
 @options.trust_remote_code
 @click.option("--host", default="127.0.0.1", show_default=True)
-@click.option("--port", default=8100, show_default=True, help="0 takes a free one.")
+@click.option("--port", type=click.IntRange(0, 65535), default=8100, show_default=True, help="0 takes a free one.")
 @click.option("--tls-cert", type=FILE, metavar="FILE", help="Speak TLS, with this certificate (PEM) ...")
 @click.option("--tls-key", type=FILE, metavar="FILE", help="... and its key.")
 @click.option("--access-log", is_flag=True, help="Log each request on standard error, with its id.")

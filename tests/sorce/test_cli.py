@@ -47,6 +47,14 @@ def test_wrong_usage_is_exit_code_2() -> None:
     assert sorce("search").returncode == 2
 
 
+@pytest.mark.fault("12.s.1")
+@pytest.mark.parametrize(("typed", "meant"), [("ingst", "ingest"), ("serach", "search"), ("plugins", "plugin")])
+def test_a_mistyped_command_is_told_which_it_is_like(typed: str, meant: str) -> None:
+    done = sorce(typed, "--index", "photos")
+    assert done.returncode == 2
+    assert f"there is no command '{typed}'; write '{meant}'." in done.stderr
+
+
 def test_sorce_ingest_is_sorce_ingest() -> None:
     assert sorce("--help", name="ingest").stdout == sorce("ingest", "--help").stdout.replace(
         "sorce ingest [OPTIONS]", "sorce-ingest [OPTIONS]"

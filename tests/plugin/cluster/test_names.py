@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -12,7 +13,7 @@ from opensearchpy import OpenSearch
 from sorce.cli import sorce as command
 from sorce.cluster import find_index
 from sorce.errors import IndexNameError, PluginError
-from sorce.mappings.names import Names
+from sorce.mappings.names import Names, check_alias_name
 from sorce.plugin import SearchRequest, ServerSearch
 from sorce.plugin.cluster.endpoint import Endpoint, parse
 from sorce.plugin.cluster.install import install, uninstall
@@ -164,3 +165,22 @@ def test_a_command_refuses_a_pattern_before_it_asks_a_cluster(words: list[str], 
     refused = CliRunner().invoke(command, [*words, *url, "--index", name]).exception
     assert isinstance(refused, IndexNameError), refused
     assert str(refused).endswith("give one name in lower case, such as photos.")
+
+
+@pytest.mark.fault("1.s.2")
+@pytest.mark.parametrize("name", NO_NAMES)
+def test_the_service_refuses_a_pattern_before_it_asks_a_cluster(name: str) -> None:
+    refused = CliRunner().invoke(command, ["serve", "--url", "http://127.0.0.1:9", "--index", name]).exception
+    assert isinstance(refused, IndexNameError), refused
+
+
+@pytest.mark.fault("1.s.3")
+def test_an_alias_too_long_for_the_names_of_its_indices_is_refused_before_a_cluster_is_asked(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "a.jpg").touch()
+    words = ["ingest", str(tmp_path), "--url", "http://127.0.0.1:9", "--alias", "a" * 247]
+    refused = CliRunner().invoke(command, words).exception
+    assert isinstance(refused, IndexNameError), refused
+    assert "is longer than 246 bytes" in str(refused)
+    assert check_alias_name("a" * 246)

@@ -270,6 +270,14 @@ def test_a_key_that_no_header_can_hold_is_refused_at_the_start(key: str) -> None
     assert key not in str(refused.exception)
 
 
+@pytest.mark.fault("12.s.2")
+@pytest.mark.parametrize("port", ["-1", "65536", "99999999"])
+def test_a_port_that_cannot_be_is_wrong_usage(port: str) -> None:
+    refused = CliRunner().invoke(serve, ["--model", "mini", "--port", port])
+    assert refused.exit_code == 2
+    assert "is not in the range 0<=x<=65535" in refused.stderr
+
+
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "example.org"])
 def test_needs_a_key_where_others_can_reach_it(host: str) -> None:
     with pytest.raises(PluginError, match="set SORCE_API_KEY"):
