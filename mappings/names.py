@@ -64,6 +64,7 @@ class Names:
                           cluster's settings.
     sorce-photos:located  search pipeline, stored template and model (with its connector) of the second stage. The
                           pipeline also stores that installation's record.
+    sorce-photos:bar      search pipeline that encodes what is typed into the query bar of OpenSearch Dashboards
 
     No index name can contain a colon, so no other index has the same names. sorce 0.1.0 used a hyphen instead:
     `sorce-photos-default` was also the search pipeline of an index `photos-default`.
@@ -85,6 +86,11 @@ class Names:
     def located(self) -> str:
         """Name of the second stage's template, pipeline, model and connector."""
         return f"{self.search}:located"
+
+    @property
+    def bar(self) -> str:
+        """Name of the pipeline for the query bar of OpenSearch Dashboards."""
+        return f"{self.search}:bar"
 
     @property
     def old_default(self) -> str:

@@ -18,6 +18,7 @@ from sorce.terminal import printable
 
 COMMANDS = {
     "completion": "sorce.completion",
+    "dashboards": "sorce.dashboards.commands",
     "delete": "sorce.commands",
     "engine": "sorce.engine.commands",
     "evaluate": "sorce.evaluate.commands",

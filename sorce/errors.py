@@ -12,6 +12,7 @@ SorceError
  +- GroundTruthError      a benchmark's files cannot be read, or say nothing
  +- EngineError           the local OpenSearch
  +- PluginError           what sorce installs in a cluster
+ +- DashboardsError       OpenSearch Dashboards, or what sorce puts there
  +- MissingTool           something beyond Python that a command needs (Maven, Java, Node)
 """
 
@@ -62,6 +63,10 @@ class EngineError(SorceError):
 
 class PluginError(SorceError):
     """What sorce installs in a cluster is missing, or does not work."""
+
+
+class DashboardsError(SorceError):
+    """OpenSearch Dashboards cannot be reached or refuses, or a saved object breaks its rules."""
 
 
 class MissingTool(SorceError):

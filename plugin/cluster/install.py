@@ -16,6 +16,7 @@ from sorce.mappings.found import FoundIndex
 from sorce.mappings.names import Names, check_index_name
 from sorce.models.model import TextEncoder
 from sorce.plugin.cluster.allow_list import AllowList
+from sorce.plugin.cluster.bar import put_bar
 from sorce.plugin.cluster.endpoint import PROBES, Endpoint, refuse_disagreement
 from sorce.plugin.cluster.installed import (
     DEFAULT_PIPELINE,
@@ -48,6 +49,7 @@ def install(client: OpenSearch, index: FoundIndex | str, endpoint: Endpoint, enc
     making = _Making(MlCommons(client), names, endpoint, encoder)
     search, neural = making.model(SEARCH), making.model(NEURAL)
     client.search_pipeline.put(id=names.search, body=pipeline(search))
+    put_bar(client, names, search)
     source = template(version(client), there.recipe)
     client.put_script(id=names.search, body={"script": {"lang": "mustache", "source": source}})
     _put_default(client, names, record, neural)
@@ -76,6 +78,7 @@ def uninstall(client: OpenSearch, index: str) -> None:
         _put_default(client, names, replace(record, state=LEAVING), None)
     if not is_of_another(installed.pipeline(names.search) or {}):
         _delete_pipeline(client, names.search)
+    _delete_pipeline(client, names.bar)
     with suppress(exceptions.NotFoundError):
         client.delete_script(id=names.search)
     for model in [*installed.models(SEARCH), *installed.models(NEURAL), *installed.old_models()]:

@@ -65,7 +65,7 @@ class Installed:
     @property
     def is_empty(self) -> bool:
         """Whether nothing exists under any of the names."""
-        pipelines = (self.pipeline(name) for name in (self._names.search, self._names.default))
+        pipelines = (self.pipeline(name) for name in (self._names.search, self._names.bar, self._names.default))
         return (
             all(found is None or is_of_another(found) for found in pipelines)
             and self.old_record is None

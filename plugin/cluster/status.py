@@ -16,6 +16,7 @@ from sorce.mappings.names import Names
 from sorce.mappings.request import SearchRequest
 from sorce.models.model import TextEncoder
 from sorce.plugin.cluster.allow_list import AllowList
+from sorce.plugin.cluster.bar import refuse_other_bar
 from sorce.plugin.cluster.endpoint import PROBES, Endpoint, refuse_disagreement
 from sorce.plugin.cluster.installed import Installed, get_pipeline
 from sorce.plugin.cluster.locate import located_model, refuse_bad_localiser
@@ -56,6 +57,7 @@ def status(client: OpenSearch, index: FoundIndex | str, encoder: TextEncoder, ke
         "model of the template": lambda: checks.model(SEARCH),
         "model of neural": lambda: checks.model(NEURAL),
         "template and its pipeline": checks.template,
+        "pipeline of Dashboards' query bar": checks.bar,
         "default pipeline": checks.default,
     }
     if get_pipeline(client, Names(there.asked).located) is not None:
@@ -124,6 +126,10 @@ class _Checks:
         here = ClientSearch(self._client, self._names.index, lambda _: self._encoder).search(request)
         if not np.allclose([hit.score for hit in there], [hit.score for hit in here], atol=CLOSE):
             raise PluginError(f"the cluster's answers are not those of the client; {self._mend}.")
+
+    def bar(self) -> None:
+        model, _ = self._model(SEARCH)
+        refuse_other_bar(self._client, self._names, model)
 
     def default(self) -> None:
         """Tests `neural` inside `nested`, without a model id."""

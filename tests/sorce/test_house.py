@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-ROOMS = ("engine", "evaluate", "ingest", "locate", "mappings", "models", "pictures", "plugin", "sorce")
+ROOMS = ("dashboards", "engine", "evaluate", "ingest", "locate", "mappings", "models", "pictures", "plugin", "sorce")
 MOST_LINES, MOST_LONG_FILES, MOST_LINES_OF_A_FUNCTION = 300, 3, 45
 
 

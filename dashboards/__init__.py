@@ -1,0 +1,1 @@
+"""Saved objects for OpenSearch Dashboards: photos, runs and quality, where users of OpenSearch already look."""

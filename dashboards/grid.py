@@ -1,0 +1,197 @@
+"""The panel with photos: a grid of thumbnails with the boxes that answer the question, drawn by Vega.
+
+The places of boxes come from the hits, so they are where the search found them, whatever the size of the thumbnail.
+Without `vis_type_vega.enableExternalUrls` Dashboards loads no picture, and without a word: so each cell says below the
+picture what is missing, and the boxes are drawn in any case.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+from sorce.dashboards.question import GridSearch, question
+from sorce.dashboards.vega import GREY, RED, SCHEMA, Json, add_filter, field, formula, searched, signal, value
+
+COLUMNS, ROWS, CELL = 5, 4, 220
+"""The cells of the grid, and the side of one in pixels."""
+
+CAPTION = 20
+"""Pixels below a thumbnail, for the photo's name."""
+
+GAP = 8
+
+VEGA_SETTING = "vis_type_vega.enableExternalUrls: true"
+MISSING = ["no picture: opensearch_dashboards.yml lacks", VEGA_SETTING, "(see `sorce dashboards status`)"]
+NO_PICTURES = ["no pictures: run `sorce dashboards install`", "with --page URL"]
+
+LEAST, MOST = -0.2, 0.6
+"""The ends of the slider for the least similarity."""
+
+
+@dataclass(frozen=True)
+class Thumbnails:
+    """Where pictures come from: the page (`GET /thumb/{photo_id}?w=`), or the index's own field, or nowhere."""
+
+    page: str | None = None
+    stored: bool = False
+
+    @property
+    def expression(self) -> str | None:
+        """The address of a hit's picture, as Vega's expression."""
+        if self.page is not None:
+            return f"{json.dumps(self.page + '/thumb/')} + datum.fields.photo_id[0] + '?w={2 * CELL}'"
+        if self.stored:
+            return "datum._source && datum._source.thumbnail ? 'data:image/webp;base64,' + datum._source.thumbnail : ''"
+        return None
+
+    @property
+    def in_answer(self) -> bool:
+        """Whether the search must return the field."""
+        return self.page is None and self.stored
+
+
+def photo_grid(grid: GridSearch, thumbnails: Thumbnails) -> Json:
+    body = question(grid)
+    if thumbnails.in_answer:
+        body["_source"] = ["thumbnail"]
+    marks = [_sentence(MISSING if thumbnails.expression else NO_PICTURES), _photos(), _boxes(), _names()]
+    if thumbnails.expression:
+        marks.insert(1, _pictures())
+    click = [{"type": "click", "markname": name} for name in ("photo", "box")]
+    clicked = add_filter("{match_phrase: {photo_id: datum.photo}}", grid.index)
+    return {
+        "$schema": SCHEMA,
+        "autosize": "none",
+        "padding": 0,
+        "width": COLUMNS * CELL,
+        "height": ROWS * CELL,
+        "signals": [
+            {"name": "cell", "value": CELL},
+            {"name": "columns", "value": COLUMNS},
+            _slider(),
+            {"name": "clicked", "on": [{"events": click, "update": clicked}]},
+        ],
+        "data": [_hits(grid, body, thumbnails), _regions()],
+        "marks": marks,
+    }
+
+
+def _slider() -> Json:
+    bound = {"input": "range", "min": LEAST, "max": MOST, "step": 0.01, "name": "least similarity "}
+    return {"name": "least", "value": LEAST, "bind": bound}
+
+
+def _hits(grid: GridSearch, body: Json, thumbnails: Thumbnails) -> Json:
+    """A row for each photo: where its cell is, and how large it is drawn."""
+    return {
+        "name": "hits",
+        "url": searched(grid.index, body),
+        "format": {"property": "hits.hits"},
+        "transform": [
+            {"type": "window", "ops": ["row_number"], "as": ["n"]},
+            formula("pw", "datum.fields.width[0]"),
+            formula("ph", "datum.fields.height[0]"),
+            formula("scale", f"min((cell - {GAP}) / datum.pw, (cell - {GAP + CAPTION}) / datum.ph)"),
+            formula("x", "((datum.n - 1) % columns) * cell"),
+            formula("y", "floor((datum.n - 1) / columns) * cell"),
+            formula("w", "datum.pw * datum.scale"),
+            formula("h", "datum.ph * datum.scale"),
+            formula("photo", "datum.fields.photo_id[0]"),
+            formula("name", "datum.fields.file_name[0]"),
+            formula("folder", "datum.fields.folder[0]"),
+            formula("best", "datum.inner_hits.p0.hits.hits[0]._score - 1"),
+            formula("thumb", thumbnails.expression or "''"),
+        ],
+    }
+
+
+def _regions() -> Json:
+    """A row for each box, in pixels of the panel. A score is 1 + the cosine (`sorce.mappings.query`)."""
+    edges = [
+        formula(name, f"datum.{axis} + datum.region.fields['regions.{name}'][0] * datum.scale")
+        for name, axis in (("x1", "x"), ("y1", "y"), ("x2", "x"), ("y2", "y"))
+    ]
+    return {
+        "name": "boxes",
+        "source": "hits",
+        "transform": [
+            {"type": "flatten", "fields": ["inner_hits.p0.hits.hits"], "as": ["region"]},
+            formula("similarity", "datum.region._score - 1"),
+            *edges,
+            {"type": "filter", "expr": "datum.similarity >= least"},
+        ],
+    }
+
+
+_CELL = {"x": field("x"), "y": field("y"), "width": field("w"), "height": field("h")}
+
+
+def _sentence(lines: list[str]) -> Json:
+    """Drawn first: a picture that loads covers it."""
+    drawn = {
+        "x": signal("datum.x + datum.w / 2"),
+        "y": signal("datum.y + datum.h / 2"),
+        "text": value(lines),
+        "align": value("center"),
+        "baseline": value("middle"),
+        "fontSize": value(9),
+        "fill": value(GREY),
+        "limit": signal(f"cell - {GAP}"),
+    }
+    return {"type": "text", "name": "missing", "from": {"data": "hits"}, "encode": {"update": drawn}}
+
+
+def _pictures() -> Json:
+    drawn = {**_CELL, "url": field("thumb"), "aspect": value(False), "opacity": signal("datum.best >= least ? 1 : 0.2")}
+    return {
+        "type": "image",
+        "name": "picture",
+        "interactive": False,
+        "from": {"data": "hits"},
+        "encode": {"update": drawn},
+    }
+
+
+def _photos() -> Json:
+    drawn = {
+        **_CELL,
+        "fill": value("transparent"),
+        "stroke": value("#cccccc"),
+        "cursor": value("pointer"),
+        "tooltip": signal("{photo: datum.name, folder: datum.folder, similarity: format(datum.best, '.3f')}"),
+    }
+    return {"type": "rect", "name": "photo", "from": {"data": "hits"}, "encode": {"update": drawn}}
+
+
+def _boxes() -> Json:
+    """The best box is thicker."""
+    drawn = {
+        "x": field("x1"),
+        "x2": field("x2"),
+        "y": field("y1"),
+        "y2": field("y2"),
+        "stroke": value(RED),
+        "strokeWidth": signal("datum.similarity == datum.best ? 2.5 : 1"),
+        "fill": value("transparent"),
+        "cursor": value("pointer"),
+        "tooltip": signal("{similarity: format(datum.similarity, '.3f'), photo: datum.name}"),
+    }
+    return {"type": "rect", "name": "box", "from": {"data": "boxes"}, "encode": {"update": drawn}}
+
+
+def _names() -> Json:
+    drawn = {
+        "x": field("x"),
+        "y": signal("datum.y + datum.h + 14"),
+        "text": signal("format(datum.best, '.3f') + '  ' + datum.name"),
+        "limit": signal(f"cell - {GAP}"),
+        "fontSize": value(11),
+    }
+    return {
+        "type": "text",
+        "name": "caption",
+        "interactive": False,
+        "from": {"data": "hits"},
+        "encode": {"update": drawn},
+    }

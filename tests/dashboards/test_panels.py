@@ -1,0 +1,185 @@
+"""What the panels ask, against real clusters: hits as the stored template's and numpy's, counts as numpy's."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import pytest
+from opensearchpy import OpenSearch
+
+from sorce.cluster import connect, find_index, version
+from sorce.dashboards.build import view_of
+from sorce.dashboards.photos import PhotosView, photos_objects
+from sorce.dashboards.question import GridSearch, question
+from sorce.plugin.cluster.endpoint import parse
+from sorce.plugin.cluster.install import install, uninstall
+from sorce.plugin.service import app as service
+from tests.kit.corpus import PHOTOS, RECIPE, Corpus, Words
+from tests.kit.dashboards import filled
+from tests.kit.place import Place
+from tests.kit.serving import serving
+
+Json = dict[str, Any]
+
+QUESTIONS = [
+    *(
+        "a fish",
+        "a small red umbrella",
+        "umbrella",
+        "two cups on a table",
+        "ein Hund auf der Straße",
+        "犬",
+        "a dog AND a cat",
+    ),
+    *(
+        "bicycle without a rider",
+        "the letter x",
+        "42",
+        "A PHOTO",
+        "a b",
+        "half hidden zebra",
+        "cat's eye",
+        "naïve café",
+    ),
+    *("a red-brown owl", "x" * 300, "a traffic light; red", "wheel, broken", "not a cup"),
+]
+
+
+@pytest.fixture(scope="module")
+def corpus() -> Corpus:
+    return Corpus()
+
+
+@pytest.fixture(scope="module")
+def client(place: Place) -> Iterator[OpenSearch]:
+    with connect(place.url, place.access) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def index(client: OpenSearch, corpus: Corpus) -> Iterator[str]:
+    """The corpus, with the plugin installed."""
+    name = f"test-panels-{uuid.uuid4().hex[:8]}"
+    corpus.load(client, name)
+    with serving(service.application(service.Served(RECIPE.model, Words()))) as url:
+        install(client, name, parse(url, RECIPE.model, None), Words())
+        yield name
+        uninstall(client, name)
+    client.indices.delete(index=name)
+
+
+@pytest.fixture(scope="module")
+def view(client: OpenSearch, index: str) -> PhotosView:
+    return view_of(client, index, None, "ingested_at")
+
+
+@pytest.fixture(scope="module", params=[1800, 2_000_000], ids=["exact", "graph"])
+def asked(request: pytest.FixtureRequest, client: OpenSearch, index: str) -> Json:
+    """The panel's body: for an index of this size, and for one beyond a million regions."""
+    return question(GridSearch(index, version(client), request.param, "ingested_at", 10, 3))
+
+
+def hits(client: OpenSearch, index: str, body: Json) -> list[tuple[str, float, int]]:
+    """Each hit's photo, score and best region."""
+    found = client.search(index=index, body=body)["hits"]["hits"]
+    return [
+        (hit["_id"], round(hit["_score"], 5), hit["inner_hits"]["p0"]["hits"]["hits"][0]["fields"]["regions.id"][0])
+        for hit in found
+    ]
+
+
+def test_twenty_questions_give_the_template_s_hits(client: OpenSearch, index: str, asked: Json) -> None:
+    for text in QUESTIONS:
+        body = {"id": f"sorce-{index}", "params": {"text": text, "exact": True}}
+        params = {"search_pipeline": f"sorce-{index}"}
+        path = f"/{index}/_search/template"
+        found = client.transport.perform_request("POST", path, params=params, body=body)["hits"]["hits"]
+        expected = [(hit["_id"], round(hit["_score"], 5)) for hit in found]
+        assert [hit[:2] for hit in hits(client, index, filled(asked, text))] == expected, text
+        assert len(expected) == 10
+
+
+PILLS: Mapping[str, tuple[list[Json], list[Json], Any]] = {
+    "camera": ([{"match_phrase": {"camera": "Canon"}}], [], lambda photo: photo.camera == "Canon"),
+    "not a camera": ([], [{"match_phrase": {"camera": "Canon"}}], lambda photo: photo.camera is None),
+    "one percent": (
+        [{"terms": {"photo_id": [f"{7:032x}", f"{8:032x}"]}}],
+        [],
+        lambda photo: photo.file.file_name in ("7.jpg", "8.jpg"),
+    ),
+    "two": (
+        [{"match_phrase": {"attributes.aisle": 2}}, {"match_phrase": {"folder": "/a"}}],
+        [],
+        lambda photo: photo.attributes["aisle"] == 2 and photo.file.folder == "/a",
+    ),
+    "none": ([{"match_phrase": {"camera": "Nikon"}}], [], lambda _: False),
+}
+
+
+@pytest.mark.parametrize("name", PILLS)
+def test_filters_cost_no_hit(client: OpenSearch, index: str, asked: Json, corpus: Corpus, name: str) -> None:
+    pills, against, keeps = PILLS[name]
+    cosines = (corpus.vectors @ Words().embed_texts(["a small fish"])[0]).astype(np.float64)
+    kept = [i for i in range(PHOTOS) if keeps(corpus.photos[i])]
+    best = sorted(kept, key=lambda i: -cosines[i].max())[:10]
+    found = hits(client, index, filled(asked, "a small fish", pills, against))
+    assert [hit[0] for hit in found] == [f"{i:032x}" for i in best]
+    assert [hit[2] for hit in found] == [int(cosines[i].argmax()) for i in best]
+    assert [hit[1] - 1 for hit in found] == pytest.approx([cosines[i].max() for i in best], abs=1e-4)
+
+
+def test_an_empty_bar_shows_photos(client: OpenSearch, index: str, asked: Json) -> None:
+    assert hits(client, index, filled(asked)) == hits(client, index, filled(asked, "a photo"))
+
+
+def requests(view: PhotosView) -> dict[str, Json]:
+    """The bodies of all Vega panels, by the part of their ids."""
+    found = {}
+    for each in photos_objects(view):
+        state = json.loads(each.attributes.get("visState", "{}"))
+        if state.get("type") == "vega":
+            [data] = [one for one in json.loads(state["params"]["spec"])["data"] if "url" in one]
+            found[each.id.split("-")[1]] = data["url"]["body"]
+    return found
+
+
+def counted(client: OpenSearch, index: str, body: Json, *path: str) -> dict[Any, int]:
+    found = client.search(index=index, body=body)["aggregations"]
+    for name in path:
+        found = found[name]
+    return {bucket.get("key_as_string", bucket["key"]): bucket["doc_count"] for bucket in found["buckets"]}
+
+
+@pytest.mark.parametrize("filtered", [False, True])
+def test_counts_are_numpy_s(client: OpenSearch, view: PhotosView, corpus: Corpus, filtered: bool) -> None:
+    index, bodies = view.found.asked, requests(view)
+    assert set(bodies) == {"grid", "time", "folder", "camera", "kind", "size", "attribute0", "attribute1"}
+    kept = [i for i in range(PHOTOS) if not filtered or corpus.photos[i].camera == "Canon"]
+    photos = [corpus.photos[i] for i in kept]
+    pills = [{"match_phrase": {"camera": "Canon"}}] if filtered else []
+    # What is typed is no filter: it changes no count.
+    asked = {name: filled(body, "a small red umbrella", pills) for name, body in bodies.items()}
+    assert counted(client, index, asked["folder"], "values") == Counter(photo.file.folder for photo in photos)
+    assert counted(client, index, asked["camera"], "values") == Counter(p.camera for p in photos if p.camera)
+    assert counted(client, index, asked["attribute0"], "values") == Counter(p.attributes["aisle"] for p in photos)
+    assert counted(client, index, asked["attribute1"], "values") == Counter(p.attributes["shop"] for p in photos)
+    regions = [region for i in kept for region in corpus.regions[i]]
+    assert counted(client, index, asked["kind"], "regions", "kinds") == Counter(each.kind for each in regions)
+    areas = np.array([each.box.share_of(1000, 800) for each in regions])
+    sizes = np.histogram(areas, [0, 0.0001, 0.001, 0.01, 0.1, 1])[0]
+    assert list(counted(client, index, asked["size"], "regions", "sizes").values()) == list(sizes)
+    months = np.bincount([photo.taken_at.month for photo in photos if photo.taken_at], minlength=13)[1:]
+    found = counted(client, index, asked["time"], "taken")
+    assert [count for count in found.values() if count] == [count for count in months if count]
+
+
+def test_the_time_range_holds(client: OpenSearch, index: str) -> None:
+    body = question(GridSearch(index, version(client), 1800, "taken_at", 200, 1))
+    text = json.dumps(filled(body, "a fish")).replace("1996-11-29", "2026-03-15").replace("2026-11-29T", "2026-05-15T")
+    assert {int(hit[0], 16) % 12 for hit in hits(client, index, json.loads(text))} == {3, 4}
+    assert find_index(client, index).asked == index
