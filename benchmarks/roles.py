@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cache, cached_property
 from itertools import islice, product
 from pathlib import Path
@@ -22,6 +23,9 @@ from sorce.cluster import connect
 from sorce.engine import Node, running_node
 from sorce.ingest import Files, Naming, Options, ingest_photos, prune
 from sorce.ingest.alias import switch, target
+from sorce.ingest.run_log import RunFacts, RunLog
+from sorce.mappings import Rejected
+from sorce.mappings.run_log import DONE, RUNS, monthly
 from sorce.models import Model, load_model
 from sorce.plugin import ClientSearch, SearchRequest, ServerSearch
 from sorce.plugin.cluster.endpoint import Endpoint, parse
@@ -138,6 +142,17 @@ def bring_and_prune(client: OpenSearch) -> None:
         assert prune(client, INDEX, photos, confirm=lambda _: True) == 1
 
 
+def log_a_run(client: OpenSearch) -> None:
+    said: list[str] = []
+    log = RunLog(client, RunFacts(INDEX, INDEX, model().recipe, 1), said.append)
+    log.rejected(Rejected("/photos/x.jpg", "is no picture"))
+    log.open()
+    log.close(DONE)
+    if said and "no permissions" in said[0]:
+        raise exceptions.AuthorizationException(403, said[0], {})
+    assert not said
+
+
 def install_both(client: OpenSearch, encoder: Endpoint) -> None:
     for index in (INDEX, ALIAS):
         install(client, index, encoder, model())
@@ -204,6 +219,9 @@ ACTS: dict[str, tuple[Act, set[str]]] = {
     "ingest": (lambda client, _: bring(client, INDEX), {"ingest", "move"}),
     "ingest behind an alias": (lambda client, _: bring_behind_alias(client, model), {"move"}),
     "ingest's prune": (lambda client, _: bring_and_prune(client), {"ingest", "move"}),
+    "log a run and a reject": (lambda client, _: log_a_run(client), {"ingest", "move"}),
+    "read the log of runs": (asked("GET", f"/{RUNS}-*/_search?allow_no_indices=false"), set()),
+    "delete the log of runs": (asked("DELETE", f"/{monthly(RUNS, datetime.now(UTC))}"), set()),
     "plugin install": (lambda client, bench: install_both(client, bench.encoder), {"install"}),
     "plugin status": (lambda client, _: works(client), {"install"}),
     # The right to compare stored hashes includes the right to search by vector.

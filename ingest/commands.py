@@ -119,12 +119,18 @@ def settings(context: click.Context, option: click.Parameter, texts: Sequence[st
     help="How long to wait for a cluster that takes nothing: busy, restarting, or with a full disk.",
 )
 @click.option("--force", is_flag=True, help="Encode unchanged photos again.")
+@click.option(
+    "--thumbnails",
+    is_flag=True,
+    help="Store a small picture (8 kB at most) with each photo that is encoded; with --force, with each that is there.",
+)
 @click.option("--prune", is_flag=True, help="Remove photos from the index whose file is gone from the given folders.")
 @click.option("--prune-anyway", is_flag=True, help="Prune without a question where more than a tenth is gone.")
 @click.option("--dry-run", is_flag=True, help="Only say what would be done.")
 @click.option(
     "--rejects", type=click.Path(dir_okay=False), metavar="FILE", help="Write what was rejected here, as JSON lines."
 )
+@click.option("--no-run-log", is_flag=True, help="Do not write what this run does to the cluster's index sorce-runs-*.")
 @click.option("--json", "as_json", is_flag=True, help="End with a JSON object instead of a line for people.")
 @click.option("--quiet", is_flag=True, help="Say nothing but errors.")
 def ingest(**options: Any) -> None:

@@ -21,6 +21,7 @@ from sorce.mappings.update import change
 from sorce.pictures.limits import MOST_PIXELS, DecodeLimits
 from sorce.pictures.sandbox import DecoderPool
 from sorce.pictures.source import Source
+from sorce.pictures.thumbnail import thumbnail
 
 Prepared = TypeVar("Prepared")
 
@@ -72,13 +73,15 @@ class PixelBudget:
 class Wanted:
     """What each photo needs: vectors of this recipe (its hash) and these attributes. `force` encodes again.
 
-    `by_photo` are attributes of single photos, which come before those of all.
+    `by_photo` are attributes of single photos, which come before those of all. `thumbnails` says whether a photo that
+    is encoded gets a small picture, too.
     """
 
     recipe_hash: str
     attributes: Mapping[str, Attribute]
     force: bool = False
     by_photo: AttributesByPhoto = field(default_factory=dict)
+    thumbnails: bool = False
 
     def attributes_of(self, source: Source) -> Mapping[str, Attribute]:
         """The attributes that this run sets on a photo."""
@@ -160,6 +163,7 @@ class Decoder(Generic[Prepared]):
                 keywords=picture.keywords,
                 location=picture.location,
                 attributes=attributes,
+                thumbnail=thumbnail(picture.image) if self._wanted.thumbnails else None,
             )
             prepared = self._prepare(picture)
         return Ready(

@@ -51,7 +51,8 @@ class Options:
     """How a run works. `attributes` are set on each photo; `force` encodes unchanged photos again.
 
     `by_photo` are attributes of single photos, by absolute path or URI; they come before those of all photos.
-    `retry_timeout` is how many seconds to wait for a cluster that accepts nothing.
+    `retry_timeout` is how many seconds to wait for a cluster that accepts nothing. `thumbnails` stores a small picture
+    with each photo that is encoded.
     """
 
     attributes: Mapping[str, Attribute] = field(default_factory=dict)
@@ -59,6 +60,7 @@ class Options:
     workers: int = field(default_factory=default_workers)
     retry_timeout: float = SECONDS
     by_photo: AttributesByPhoto = field(default_factory=dict)
+    thumbnails: bool = False
 
 
 def ingest_photos(
@@ -138,7 +140,7 @@ class Run:
     def __init__(self, target: TargetIndex, recipe: Recipe, options: Options, watch: Watch) -> None:
         self.target, self.recipe, self.options, self.watch = target, recipe, options, watch
         by_photo = {path: as_stored(given) for path, given in options.by_photo.items()}
-        self.wanted = Wanted(recipe.hash, as_stored(options.attributes), options.force, by_photo)
+        self.wanted = Wanted(recipe.hash, as_stored(options.attributes), options.force, by_photo, options.thumbnails)
         self.stats, self.pace = Stats(watch, options.workers), Pace(options.workers)
         self.retry = Retry(options.retry_timeout, watch)
 

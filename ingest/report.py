@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from threading import Event
 
@@ -64,6 +65,9 @@ class Watch:
     def __init__(self) -> None:
         self.stop = Event()
 
+    def started(self, report: Callable[[], Report]) -> None:
+        """The run has begun; `report` gives its totals so far, from any thread."""
+
     def done(self, photos: int) -> None:
         """So many more photos are written, need no work, or are rejected."""
 
@@ -75,3 +79,32 @@ class Watch:
 
     def waiting(self, reason: str, seconds: float) -> None:
         """The cluster accepts nothing now; it is asked again for so many seconds. Called in a writer's thread."""
+
+
+class Watches(Watch):
+    """Passes everything on to several, which share the first one's `stop`."""
+
+    def __init__(self, first: Watch, *others: Watch) -> None:
+        super().__init__()
+        self.stop = first.stop
+        self._all = (first, *others)
+
+    def started(self, report: Callable[[], Report]) -> None:
+        for each in self._all:
+            each.started(report)
+
+    def done(self, photos: int) -> None:
+        for each in self._all:
+            each.done(photos)
+
+    def rejected(self, reject: Rejected) -> None:
+        for each in self._all:
+            each.rejected(reject)
+
+    def noted(self, note: str) -> None:
+        for each in self._all:
+            each.noted(note)
+
+    def waiting(self, reason: str, seconds: float) -> None:
+        for each in self._all:
+            each.waiting(reason, seconds)

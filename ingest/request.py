@@ -52,9 +52,11 @@ class Request:
     settings_file: str | None
     retry_timeout: float
     force: bool
+    thumbnails: bool
     prune: bool
     prune_anyway: bool
     dry_run: bool
+    no_run_log: bool
     rejects: str | None
     as_json: bool
     quiet: bool
@@ -66,7 +68,7 @@ class Request:
 
     @property
     def options(self) -> Options:
-        return Options(self.attributes, self.force, self.workers, self.retry_timeout, self.table.rows)
+        return Options(self.attributes, self.force, self.workers, self.retry_timeout, self.table.rows, self.thumbnails)
 
     @property
     def comes_from_a_list(self) -> bool:

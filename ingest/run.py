@@ -19,10 +19,12 @@ from sorce.ingest.index import TargetIndex
 from sorce.ingest.pipeline import bring_in, rehearse
 from sorce.ingest.progress import Progress, interruptible
 from sorce.ingest.prune import Gone, count_gone, prune_target, refuse_many
-from sorce.ingest.report import Report
+from sorce.ingest.report import Report, Watch, Watches
 from sorce.ingest.request import Request
 from sorce.ingest.retry import Interrupted, Retry
 from sorce.ingest.root import agree_on_root
+from sorce.ingest.run_log import RunFacts, RunLog, logged, state_of
+from sorce.mappings import Recipe
 from sorce.models import Model
 from sorce.pictures.files import Files
 
@@ -60,8 +62,11 @@ def run(request: Request) -> tuple[str, Report]:
     with Progress(expected, request.rejects, request.quiet) as progress, interruptible(progress):
         if request.table.note is not None:
             progress.noted(request.table.note)
-        with translate_errors(address(client)):
-            report = work(plan, model, progress)
+        log = run_log(plan, model.recipe, expected, progress)
+        with logged(log), translate_errors(address(client)):
+            report = work(plan, model, progress if log is None else Watches(progress, log))
+        if log is not None:
+            log.close(state_of(report), replace(report, others=others))
         if request.alias and not report.stopped and not request.dry_run:
             try:
                 progress.say(moved(plan, progress))
@@ -93,7 +98,15 @@ def prepared(client: OpenSearch, request: Request, files: Files) -> tuple[Plan, 
     return Plan(request, files, target, alias), model
 
 
-def work(plan: Plan, model: Model[object], progress: Progress) -> Report:
+def run_log(plan: Plan, recipe: Recipe, expected: int, progress: Progress) -> RunLog | None:
+    """The log of the run in the cluster, unless the command line leaves it out."""
+    if plan.request.no_run_log or plan.request.dry_run:
+        return None
+    facts = RunFacts(plan.request.name, plan.target.name, recipe, expected)
+    return RunLog(plan.target.client, facts, progress.noted)
+
+
+def work(plan: Plan, model: Model[object], progress: Watch) -> Report:
     request, target = plan.request, plan.target
     sources = islice(plan.files, request.limit)
     if request.dry_run:

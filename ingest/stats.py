@@ -17,16 +17,21 @@ from sorce.mappings import Rejected
 Outcome = Unchanged | Rejected | Batch | Sent | Ready[Any] | WriteFields
 
 
+COUNTED = ("new", "changed", "unchanged", "rejected", "regions")
+
+
 class Stats:
     """Gets each outcome once, always in the thread that runs the ingest."""
 
     def __init__(self, watch: Watch, workers: int) -> None:
         self.watch = watch
         self._workers = workers
-        self._counts: Counter[str] = Counter()
+        # All names from the start: another thread may read the counts while they grow.
+        self._counts = Counter(dict.fromkeys(COUNTED, 0))
         self._noted = False
         self._decode = self._encode = self._write = 0.0
         self._started = time.perf_counter()
+        watch.started(self.report)
 
     def add(self, outcome: Outcome) -> None:
         """A batch only adds its times: its photos count when they are sent. A rehearsal sends nothing."""

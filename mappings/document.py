@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -28,6 +29,7 @@ def document(
         shared |= _described(photo)
     if photo.attributes:
         shared["attributes"] = attributes_json(photo.attributes)
+    pictured = {} if photo.thumbnail is None else {"thumbnail": b64encode(photo.thumbnail).decode()}
     made = {} if recipe_hash is None else {"recipe_hash": recipe_hash, **file_fields(file)}
     return {
         "photo_id": file.photo_id,
@@ -39,6 +41,7 @@ def document(
         "height": photo.height,
         "ingested_at": ingested_at.isoformat(),
         **made,
+        **pictured,
         **shared,
         "regions": [_region(photo, number, region, shared) for number, region in enumerate(regions)],
     }

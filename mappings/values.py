@@ -131,7 +131,7 @@ class PhotoFile:
 class Photo:
     """A photo as stored, without its regions. Width and height are those of the upright photo, in pixels.
 
-    `location` is latitude and longitude in degrees.
+    `location` is latitude and longitude in degrees. `thumbnail` is a small picture of it (WebP), if one is stored.
     """
 
     file: PhotoFile
@@ -142,6 +142,7 @@ class Photo:
     attributes: Mapping[str, Attribute] = field(default_factory=dict)
     keywords: tuple[str, ...] = ()
     location: tuple[float, float] | None = None
+    thumbnail: bytes | None = None
 
     @property
     def taken_on(self) -> date | None:
