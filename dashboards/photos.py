@@ -175,10 +175,10 @@ def _regions_by_kind(view: PhotosView) -> Json:
 def _regions_by_size(view: PhotosView) -> Json:
     bounds = [0.0, *SMALLEST]
     ranges: list[Json] = [
-        {"from": low, "to": high, "key": f"{low:.4%} to {high:.4%}".replace("0000%", "%").replace("00%", "%")}
+        {"from": low, "to": high, "key": f"{100 * low:g} to {100 * high:g} %"}
         for low, high in zip(bounds, SMALLEST, strict=False)
     ]
-    ranges.append({"from": SMALLEST[-1], "key": f"over {SMALLEST[-1]:.0%}"})
+    ranges.append({"from": SMALLEST[-1], "key": f"over {100 * SMALLEST[-1]:g} %"})
     body = _nested(view, {"sizes": {"range": {"field": "regions.area", "ranges": ranges}}})
     return bars(view.found.asked, body, _buckets("regions", "sizes"), "datum.key")
 

@@ -127,21 +127,12 @@ def over_time(index: str, body: Json, buckets: str) -> Json:
         "fill": value(BLUE),
         "tooltip": signal("utcFormat(datum.key, '%Y-%m-%d') + ': ' + format(datum.doc_count, ',')"),
     }
-    # An axis of all names would be too crowded: about every sixth one is shown.
-    shown = "indexof(data('bars'), datum) % 6 == 0"
     labels = {"update": {"text": signal("utcFormat(datum.value, '%Y-%m-%d')")}}
     return {
         "$schema": SCHEMA,
         "autosize": {"type": "fit", "contains": "padding"},
         "padding": 5,
-        "data": [
-            {
-                "name": "bars",
-                "url": searched(index, body),
-                "format": {"property": buckets},
-                "transform": [formula("shown", shown)],
-            }
-        ],
+        "data": [{"name": "bars", "url": searched(index, body), "format": {"property": buckets}}],
         "scales": [
             {
                 "name": "x",

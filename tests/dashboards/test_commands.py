@@ -11,19 +11,12 @@ from click.testing import CliRunner, Result
 from opensearchpy import OpenSearch, exceptions
 
 from sorce.cli import command
-from sorce.cluster import connect
 from sorce.dashboards.rules import problems
 from sorce.errors import DashboardsError
 from sorce.mappings.run_log import REJECTS
 from tests.kit.corpus import Corpus
 from tests.kit.dashboards import StandIn, standing_in
 from tests.kit.place import Place
-
-
-@pytest.fixture(scope="module")
-def client(place: Place) -> Iterator[OpenSearch]:
-    with connect(place.url, place.access) as client:
-        yield client
 
 
 @pytest.fixture(scope="module")

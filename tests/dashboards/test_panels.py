@@ -3,26 +3,19 @@
 from __future__ import annotations
 
 import json
-import uuid
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pytest
 from opensearchpy import OpenSearch
 
-from sorce.cluster import connect, find_index, version
-from sorce.dashboards.build import view_of
+from sorce.cluster import find_index, version
 from sorce.dashboards.photos import PhotosView, photos_objects
 from sorce.dashboards.question import GridSearch, question
-from sorce.plugin.cluster.endpoint import parse
-from sorce.plugin.cluster.install import install, uninstall
-from sorce.plugin.service import app as service
-from tests.kit.corpus import PHOTOS, RECIPE, Corpus, Words
+from tests.kit.corpus import PHOTOS, Corpus, Words
 from tests.kit.dashboards import filled
-from tests.kit.place import Place
-from tests.kit.serving import serving
 
 Json = dict[str, Any]
 
@@ -48,34 +41,6 @@ QUESTIONS = [
     ),
     *("a red-brown owl", "x" * 300, "a traffic light; red", "wheel, broken", "not a cup"),
 ]
-
-
-@pytest.fixture(scope="module")
-def corpus() -> Corpus:
-    return Corpus()
-
-
-@pytest.fixture(scope="module")
-def client(place: Place) -> Iterator[OpenSearch]:
-    with connect(place.url, place.access) as client:
-        yield client
-
-
-@pytest.fixture(scope="module")
-def index(client: OpenSearch, corpus: Corpus) -> Iterator[str]:
-    """The corpus, with the plugin installed."""
-    name = f"test-panels-{uuid.uuid4().hex[:8]}"
-    corpus.load(client, name)
-    with serving(service.application(service.Served(RECIPE.model, Words()))) as url:
-        install(client, name, parse(url, RECIPE.model, None), Words())
-        yield name
-        uninstall(client, name)
-    client.indices.delete(index=name)
-
-
-@pytest.fixture(scope="module")
-def view(client: OpenSearch, index: str) -> PhotosView:
-    return view_of(client, index, None, "ingested_at")
 
 
 @pytest.fixture(scope="module", params=[1800, 2_000_000], ids=["exact", "graph"])

@@ -1,0 +1,47 @@
+"""Fixtures of the dashboards' tests: an index with answers known by numpy, with the plugin installed."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+
+import pytest
+from opensearchpy import OpenSearch
+
+from sorce.cluster import connect
+from sorce.dashboards.build import view_of
+from sorce.dashboards.photos import PhotosView
+from sorce.plugin.cluster.endpoint import parse
+from sorce.plugin.cluster.install import install, uninstall
+from sorce.plugin.service import app as service
+from tests.kit.corpus import RECIPE, Corpus, Words
+from tests.kit.place import Place
+from tests.kit.serving import serving
+
+
+@pytest.fixture(scope="module")
+def corpus() -> Corpus:
+    return Corpus()
+
+
+@pytest.fixture(scope="module")
+def client(place: Place) -> Iterator[OpenSearch]:
+    with connect(place.url, place.access) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def index(client: OpenSearch, corpus: Corpus) -> Iterator[str]:
+    """The corpus, with the plugin installed."""
+    name = f"test-panels-{uuid.uuid4().hex[:8]}"
+    corpus.load(client, name)
+    with serving(service.application(service.Served(RECIPE.model, Words()))) as url:
+        install(client, name, parse(url, RECIPE.model, None), Words())
+        yield name
+        uninstall(client, name)
+    client.indices.delete(index=name)
+
+
+@pytest.fixture(scope="module")
+def view(client: OpenSearch, index: str) -> PhotosView:
+    return view_of(client, index, None, "ingested_at")

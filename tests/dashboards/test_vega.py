@@ -1,0 +1,194 @@
+"""The panels as a browser shows them: Vega in Chromium, on answers of real clusters (`make test-browser`)."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+from opensearchpy import OpenSearch
+from PIL import Image
+
+from sorce.dashboards.grid import CELL, COLUMNS, VEGA_SETTING
+from sorce.dashboards.photos import PhotosView, photos_objects
+from tests.kit.vega import CHROMIUM, VEGA, Browser, Pictures, browser, chromium, serving_pictures, with_answers
+
+Json = dict[str, Any]
+
+MISSING = [
+    what
+    for what, there in {
+        "the package playwright": find_spec("playwright"),
+        CHROMIUM: Path(CHROMIUM).exists(),
+        "vega from npm": VEGA.exists(),
+    }.items()
+    if not there
+]
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.skipif(bool(MISSING), reason=f"no {', no '.join(MISSING)}: run `make test-browser`"),
+]
+
+QUESTION = "a small red umbrella"
+
+
+@pytest.fixture(scope="module")
+def started() -> Iterator[Any]:
+    with chromium() as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def shown(started: Any) -> Iterator[Browser]:
+    with browser(started) as found:
+        yield found
+
+
+@pytest.fixture
+def pictures() -> Iterator[Pictures]:
+    with serving_pictures() as there:
+        yield there
+
+
+def spec_of(view: PhotosView, part: str) -> Json:
+    [found] = [each for each in photos_objects(view) if each.id == view.ids.of(part)]
+    spec: Json = json.loads(json.loads(found.attributes["visState"])["params"]["spec"])
+    return spec
+
+
+def grid(view: PhotosView, page: str | None) -> Json:
+    return spec_of(PhotosView(view.found, view.version, view.regions, page=page), "grid")
+
+
+def keep(picture: Image.Image, name: str) -> None:
+    """Into the folder SORCE_PICTURES, for people to look at."""
+    folder = os.environ.get("SORCE_PICTURES")
+    if folder is not None:
+        picture.save(Path(folder) / f"{name}.png")
+
+
+def test_boxes_lie_where_the_hits_say(client: OpenSearch, view: PhotosView, shown: Browser, pictures: Pictures) -> None:
+    spec = with_answers(client, grid(view, pictures.url), QUESTION)
+    shown.show(spec, external_urls=True)
+    hits = spec["data"][0]["values"]["hits"]["hits"]
+    expected = []
+    for n, hit in enumerate(hits):
+        scale = min((CELL - 8) / hit["fields"]["width"][0], (CELL - 28) / hit["fields"]["height"][0])
+        left, top = n % COLUMNS * CELL, n // COLUMNS * CELL
+        for region in hit["inner_hits"]["p0"]["hits"]["hits"]:
+            x1, y1, x2, y2 = (region["fields"][f"regions.{name}"][0] * scale for name in ("x1", "y1", "x2", "y2"))
+            expected.append((left + x1, top + y1, x2 - x1, y2 - y1))
+    found = [(box["x"], box["y"], box["width"], box["height"]) for box in shown.items("box")]
+    assert len(hits) == 20
+    assert len(found) == 60
+    for mine, right in zip(found, expected, strict=True):
+        assert mine == pytest.approx(right, abs=0.5)
+    similarities = [float(each["text"].split()[0]) for each in shown.items("caption")]
+    assert similarities == pytest.approx([hit["_score"] - 1 for hit in hits], abs=0.001)
+    assert shown.errors == []
+    keep(shown.picture(), "grid")
+
+
+CASES = {
+    "both settings": (None, True, True, True),
+    "without enableExternalUrls": (None, False, True, False),
+    "without CORS": (None, True, False, False),
+    "forbidden by the policy": ("img-src 'self' data:", True, True, False),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_pictures_show_when_both_settings_allow_them(
+    client: OpenSearch, view: PhotosView, pictures: Pictures, started: Any, name: str
+) -> None:
+    policy, external, pictures.cors, seen = CASES[name]
+    spec = with_answers(client, grid(view, pictures.url), QUESTION)
+    with browser(started, policy) as page:
+        page.show(spec, external_urls=external)
+        picture = page.picture()
+        # Boxes are drawn in any case, and the sentence that names the setting stands where no picture covers it.
+        assert len(page.items("box")) == 60
+        assert VEGA_SETTING in page.items("missing")[0]["text"]
+        photo = page.items("photo")[0]
+        lower_right = (int(photo["x"] + photo["width"] - 5), int(photo["y"] + photo["height"] - 5))
+        assert (picture.getpixel(lower_right) == pictures.colour) is seen
+        middle = picture.crop((60, 60, int(photo["width"]) - 20, int(photo["height"]) - 20))
+        # Letters are dark; a picture of one colour has none.
+        grey = [pixel for pixel in middle.getdata() if max(pixel) < 200 and max(pixel) - min(pixel) < 10]
+        assert bool(grey) is not seen
+        assert (pictures.asked > 0) is (external and policy is None)
+        keep(picture, name.replace(" ", "-"))
+
+
+def test_without_the_page_the_grid_says_how_to_get_pictures(
+    client: OpenSearch, view: PhotosView, shown: Browser
+) -> None:
+    shown.show(with_answers(client, grid(view, None), QUESTION), external_urls=True)
+    assert shown.items("picture") == []
+    assert shown.items("missing")[0]["text"][1] == "with --page URL"
+
+
+def test_stored_thumbnails_show_with_the_setting_of_vega_alone(
+    client: OpenSearch, view: PhotosView, shown: Browser
+) -> None:
+    stored = PhotosView(view.found, view.version, view.regions, has_thumbnails=True)
+    spec = with_answers(client, spec_of(stored, "grid"), QUESTION)
+    for hit in spec["data"][0]["values"]["hits"]["hits"]:
+        # A WebP of one blue pixel, in Base64.
+        hit["_source"] = {"thumbnail": "UklGRhwAAABXRUJQVlA4TA8AAAAvAAAAAAcQ/Y/+ByKi/wEA"}
+    shown.show(spec, external_urls=True)
+    assert len(shown.items("picture")) == 20
+    assert shown.errors == []
+
+
+def test_a_click_filters_to_the_photo(client: OpenSearch, view: PhotosView, shown: Browser, pictures: Pictures) -> None:
+    spec = with_answers(client, grid(view, pictures.url), QUESTION)
+    shown.show(spec, external_urls=True)
+    hits = spec["data"][0]["values"]["hits"]["hits"]
+    photo, box = shown.items("photo")[6], shown.items("box")[0]
+    for place in ((photo["x"] + photo["width"] - 4, photo["y"] + photo["height"] - 4), (box["x"] + 5, box["y"] + 5)):
+        shown.page.mouse.click(*place)
+    asked = shown.page.evaluate("window.filters")
+    ids = [hits[6]["_id"], hits[0]["_id"]]
+    assert asked == [[{"match_phrase": {"photo_id": each}}, view.found.asked] for each in ids]
+
+
+def test_the_slider_hides_boxes(client: OpenSearch, view: PhotosView, shown: Browser, pictures: Pictures) -> None:
+    spec = with_answers(client, grid(view, pictures.url), QUESTION)
+    shown.show(spec, external_urls=True)
+    scores = [
+        region["_score"] - 1
+        for hit in spec["data"][0]["values"]["hits"]["hits"]
+        for region in hit["inner_hits"]["p0"]["hits"]["hits"]
+    ]
+    shown.page.evaluate("view.signal('least', 0.5).runAsync()")
+    assert len(shown.items("box")) == sum(score >= 0.5 for score in scores) < len(scores)
+
+
+@pytest.mark.parametrize("part", ["time", "folder", "camera", "kind", "size", "attribute0", "attribute1"])
+def test_counts_are_drawn(client: OpenSearch, view: PhotosView, shown: Browser, part: str) -> None:
+    spec = with_answers(client, spec_of(view, part))
+    # Dashboards sets the size to that of the panel.
+    shown.show({**spec, "width": 330, "height": 240}, external_urls=False)
+    bars = shown.items("bar")
+    values = next(data for data in spec["data"] if "values" in data)
+    buckets = values["values"]
+    for name in values["format"]["property"].split("."):
+        buckets = buckets[name]
+    assert len(bars) == len(buckets) > 0
+    across = "height" if part == "time" else "width"
+    counts = [bucket["doc_count"] for bucket in buckets]
+    scale = max(bar[across] for bar in bars) / max(counts)
+    assert [bar[across] for bar in bars] == pytest.approx([count * scale for count in counts], abs=1)
+    assert shown.errors == []
+    keep(shown.picture(), f"counts-{part}")
+    if part in ("folder", "camera"):
+        [left, top, padding] = shown.page.evaluate("[...view.origin(), view.padding().left]")
+        shown.page.evaluate("window.filters = []")
+        shown.page.mouse.click(left + padding + 5, top + padding + bars[0]["y"] + bars[0]["height"] / 2)
+        expected = [[{"match_phrase": {part: buckets[0]["key"]}}, view.found.asked]]
+        assert shown.page.evaluate("window.filters") == expected
