@@ -90,7 +90,7 @@ def test_uninstall_leaves_the_cluster_as_it_was(client: OpenSearch, clean: str, 
         "connectors": [],
         "models": [name, f"{name}:neural"],
         "model_groups": [name],
-        "pipelines": [name, f"{name}:default"],
+        "pipelines": [name, f"{name}:bar", f"{name}:default"],
         "scripts": [name],
     }
     assert client.search(index=clean, body=ORDINARY)["hits"] == answer
@@ -220,6 +220,10 @@ def _break_pipeline(client: OpenSearch, index: str) -> None:
     client.transport.perform_request("DELETE", f"/_search/pipeline/{Names(index).search}")
 
 
+def _break_bar(client: OpenSearch, index: str) -> None:
+    client.transport.perform_request("DELETE", f"/_search/pipeline/{Names(index).bar}")
+
+
 def _break_default(client: OpenSearch, index: str) -> None:
     client.indices.put_settings(index=index, body={DEFAULT_PIPELINE: None})
 
@@ -253,6 +257,7 @@ BROKEN: dict[str, tuple[Callable[[OpenSearch, str], None], str, str]] = {
     "template": (_break_template, "template and its pipeline", "nothing is installed"),
     "template of another version": (_break_version, "template and its pipeline", "for another OpenSearch"),
     "pipeline": (_break_pipeline, "template and its pipeline", "nothing is installed"),
+    "pipeline of the bar": (_break_bar, "pipeline of Dashboards' query bar", "is missing or another one"),
     "default pipeline": (_break_default, "default pipeline", "is not set"),
     "connector": (_break_connector, "connectors", "has no connector of its own"),
     "models": (_break_models, "model of neural", "there are 0 models"),

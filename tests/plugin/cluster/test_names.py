@@ -90,7 +90,7 @@ def test_install_replaces_the_names_that_0_1_0_gave(
         "connectors": [],
         "models": [names.search, f"{names.search}:neural"],
         "model_groups": [names.search],
-        "pipelines": [names.search, f"{names.search}:default"],
+        "pipelines": [names.search, names.bar, f"{names.search}:default"],
         "scripts": [names.search],
     }
     assert problems(client, first) == {}
