@@ -38,7 +38,7 @@ class RerankRequest(BaseModel):
     def look(self) -> LookRequest:
         """Raises Refused."""
         uris = [each if isinstance(each, str) else each.image for each in self.documents]
-        return LookRequest([_asked_photo(uri) for uri in uris], search([self.query]))
+        return LookRequest([AskedPhoto(photo_id_of(uri), uri) for uri in uris], search([self.query]))
 
 
 class LocateBody(BaseModel):
@@ -86,10 +86,3 @@ def search(phrases: list[str], nots: list[str] | None = None, **ranked: Any) -> 
         return SearchRequest(phrases, nots or [], **ranked)
     except (QueryError, TypeError) as error:
         raise Refused(422, str(error)) from error
-
-
-def _asked_photo(uri: str) -> AskedPhoto:
-    try:
-        return AskedPhoto(photo_id_of(uri), uri)
-    except UnicodeEncodeError as error:
-        raise Refused(422, "documents: a URI holds half a character.") from error

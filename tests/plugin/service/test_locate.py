@@ -1,0 +1,241 @@
+"""The service looks at photos again: only what the index holds and the roots allow, asked with the role search."""
+
+from __future__ import annotations
+
+import secrets
+import uuid
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import httpx
+import pytest
+from opensearchpy import OpenSearch
+from roles import owner, put
+
+from sorce.access import Access
+from sorce.cluster import connect
+from sorce.engine import Node
+from sorce.ingest import ingest_photos
+from sorce.mappings import Located, LocateRequest
+from sorce.pictures.files import Files, Naming
+from sorce.pictures.source import Source
+from sorce.plugin.cluster.locate import MOST_PHOTOS
+from sorce.plugin.cluster.role import role
+from sorce.plugin.service import app as service
+from sorce.plugin.service import locating
+from sorce.plugin.service.looking import NOT_HELD, PhotoLooker
+from tests.kit.fake import FakeModel
+from tests.kit.localiser import FakeLocaliser, paint
+from tests.kit.serving import serving
+
+MODEL = FakeModel()
+KEY = {"Authorization": "Bearer secret"}
+OUTSIDE = "is said to lie outside the root"
+
+
+class Steered(FakeLocaliser):
+    """Looks when it is let go, or fails."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.go, self.busy = Event(), Event()
+        self.go.set()
+        self.fails = False
+
+    def locate(self, requests: Sequence[LocateRequest], boxes: int = 1, min_score: float = 0.0) -> list[Located]:
+        self.busy.set()
+        assert self.go.wait(30)
+        if self.fails:
+            raise RuntimeError("out of memory")
+        return super().locate(requests, boxes, min_score)
+
+
+@pytest.fixture(scope="module")
+def searcher(secured: Node) -> Iterator[tuple[OpenSearch, str]]:
+    """The client of a user with the role search for an index, and the index's name."""
+    index = f"test-looking-{uuid.uuid4().hex[:8]}"
+    with connect(secured.url, owner(secured)) as administrator:
+        put(administrator, f"roles/{index}", role("search", index))
+        body = {"password": (password := secrets.token_urlsafe(24)), "opendistro_security_roles": [index]}
+        put(administrator, f"internalusers/{index}", body)
+        access = Access(secured.environment["OPENSEARCH_CA_FILE"], username=index, password=password)
+        with connect(secured.url, access) as client:
+            yield client, index
+        administrator.indices.delete(index=index)
+
+
+@pytest.fixture(scope="module")
+def folder(secured: Node, searcher: tuple[OpenSearch, str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Photos in the index: four below the root, one beside it, one behind a link in it; another is not in the index."""
+    above = tmp_path_factory.mktemp("above")
+    root = above / "root"
+    root.mkdir()
+    files = paint(root, 7)
+    beside = [files[number].rename(above / files[number].name) for number in (4, 5)]
+    files[5].symlink_to(beside[1])
+    found = list(Files([str(file) for file in [*files[:4], beside[0], files[5]]]))
+    relative = list(Files([str(files[0])], Naming(root)))
+    with connect(secured.url, owner(secured)) as administrator:
+        ingest_photos(administrator, searcher[1], MODEL, [it for it in [*found, *relative] if isinstance(it, Source)])
+    return root
+
+
+@pytest.fixture(scope="module")
+def localiser() -> Steered:
+    return Steered()
+
+
+@pytest.fixture(scope="module")
+def url(searcher: tuple[OpenSearch, str], folder: Path, localiser: Steered) -> Iterator[str]:
+    client, index = searcher
+    looker = PhotoLooker(client, index, MODEL.recipe, localiser, [folder / "none", folder])
+    with serving(service.application(service.Served(MODEL.recipe.model, MODEL, "secret", looker))) as url:
+        yield url
+
+
+def post(url: str, path: str, body: Any, headers: dict[str, str] = KEY) -> httpx.Response:
+    content = body if isinstance(body, bytes) else None
+    given = None if isinstance(body, bytes) else body
+    return httpx.post(f"{url}{path}", content=content, json=given, headers=headers, timeout=30)
+
+
+def rerank(url: str, documents: Sequence[Any], **more: Any) -> Any:
+    answer = post(url, "/v1/rerank", {"query": "red", "documents": documents, **more})
+    assert answer.status_code == 200, answer.text
+    return answer.json()["results"]
+
+
+def located(url: str, uris: Sequence[str], **more: Any) -> Any:
+    ids = [Source(uri, "", "", "", bytes).photo_id for uri in uris]
+    answer = post(url, "/v1/locate", {"uris": uris, "ids": ids, "texts": ["red"], **more})
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def test_rerank_sorts_photos_and_gives_boxes(url: str, folder: Path) -> None:
+    uris = [(folder / f"{number}.png").as_uri() for number in range(4)]
+    found = rerank(url, [uris[0], {"image": uris[1]}, uris[2], {"image": uris[3]}])
+    assert sorted(each["index"] for each in found) == [0, 1, 2, 3]
+    scores = [each["relevance_score"] for each in found]
+    assert scores == sorted(scores, reverse=True)
+    assert all(len(each["box"]) == 4 for each in found)
+    assert rerank(url, uris, top_n=2, model="fake", return_documents=False) == found[:2]
+    # The same as in the pipeline's form, where the index's region of each is the start.
+    by_place = located(url, uris)["results"]
+    assert [by_place[each["index"]]["score"] for each in found] == scores
+    assert [by_place[each["index"]]["box"] for each in found] == [each["box"] for each in found]
+
+
+def test_the_index_s_own_region_is_the_start(url: str, folder: Path, localiser: Steered) -> None:
+    localiser.asked.clear()
+    located(url, [(folder / "1.png").as_uri()], params={"filter": [{"range": {"regions.area": {"gte": 0.9}}}]})
+    [(_, text, box)] = localiser.asked
+    assert (text, box and box.as_tuple()) == ("red", (0, 0, 64, 64))
+
+
+def test_a_relative_uri_lies_below_a_root(url: str) -> None:
+    assert rerank(url, ["0.png"])[0]["box"]
+
+
+def test_nothing_else_is_opened(url: str, folder: Path, localiser: Steered) -> None:
+    right = (folder / "2.png").as_uri()
+    reasons = {
+        (folder / "6.png").as_uri(): NOT_HELD,
+        "file:///etc/hostname": NOT_HELD,
+        "../4.png": NOT_HELD,
+        (folder.parent / "4.png").as_uri(): OUTSIDE,
+        (folder / "5.png").as_uri(): OUTSIDE,
+    }
+    localiser.asked.clear()
+    first, *others = rerank(url, [*reasons, right])
+    assert first["index"] == len(reasons)
+    assert [name for name, _, _ in localiser.asked] == [right]
+    assert [(each["relevance_score"], each["box"], each["reason"]) for each in others] == [
+        (0.0, None, reason) for reason in reasons.values()
+    ]
+
+
+def test_an_id_of_another_photo_opens_nothing(url: str, folder: Path) -> None:
+    uris = [(folder / name).as_uri() for name in ("1.png", "6.png")]
+    ids = [Source(uris[0], "", "", "", bytes).photo_id] * 2
+    answer = post(url, "/v1/locate", {"uris": uris, "ids": ids, "texts": ["red"]}).json()
+    assert [each.get("reason") for each in answer["results"]] == [None, NOT_HELD]
+
+
+def test_locate_gives_a_number_for_every_hit_in_order(url: str, folder: Path) -> None:
+    uris = [(folder / f"{number}.png").as_uri() for number in (6, 0, 1, 2, 3)]
+    answer = located(url, uris, params={"locate": 3, "not": "blue", "text": "red"})
+    gone, first, second, *rest = answer["results"]
+    assert answer["asked"] == 5
+    assert (gone["score"], gone["reason"]) == (-10.0, NOT_HELD)
+    assert rest == [{"score": -11.0, "box": None}, {"score": -12.0, "box": None}]
+    plain = located(url, uris[1:3])["results"]
+    assert [each["box"] for each in (first, second)] == [each["box"] for each in plain]
+    assert all(-0.5 < each["score"] - both["score"] <= 0 for each, both in zip((first, second), plain, strict=True))
+    assert located(url, []) == {"asked": 0, "results": []}
+
+
+WRONG: dict[str, tuple[Any, int]] = {
+    "no JSON": (b"{", 400),
+    "no query": ({"documents": ["a"]}, 422),
+    "a blank query": ({"query": " ", "documents": ["a"]}, 422),
+    "no documents": ({"query": "red", "documents": []}, 422),
+    "a text to rank": ({"query": "red", "documents": [{"text": "a"}]}, 422),
+    "half a character": (b'{"query": "red", "documents": ["\\ud800"]}', 400),
+    "too many": ({"query": "red", "documents": ["a"] * (MOST_PHOTOS + 1)}, 413),
+    "another model": ({"query": "red", "documents": ["a"], "model": "other"}, 404),
+}
+
+
+@pytest.mark.parametrize(("body", "status"), WRONG.values(), ids=WRONG.keys())
+def test_what_is_wrong_is_refused_with_a_sentence(url: str, body: Any, status: int) -> None:
+    answer = post(url, "/v1/rerank", body)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (status, status), answer.text
+
+
+def test_the_key_is_asked_for(url: str) -> None:
+    for path in ("/v1/rerank", "/v1/locate"):
+        assert post(url, path, {}, {}).status_code == 401
+
+
+def test_a_failure_is_logged_and_the_next_request_is_answered(
+    url: str, folder: Path, localiser: Steered, caplog: pytest.LogCaptureFixture
+) -> None:
+    body = {"query": "red", "documents": [(folder / "0.png").as_uri()]}
+    localiser.fails = True
+    try:
+        answer = post(url, "/v1/rerank", body)
+    finally:
+        localiser.fails = False
+    assert answer.status_code == 500
+    assert answer.json()["error"]["message"] == "the localiser failed on these photos; the service's log says why."
+    assert "out of memory" in caplog.text
+    assert post(url, "/v1/rerank", body).status_code == 200
+
+
+def test_a_busy_localiser_refuses_and_a_slow_one_is_not_waited_for(
+    url: str, folder: Path, localiser: Steered, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = {"query": "red", "documents": [(folder / f"{number}.png").as_uri() for number in range(4)]}
+    monkeypatch.setattr(locating, "MOST_WAITING", 1)
+    monkeypatch.setattr(locating, "LOOK_SECONDS", 2)
+    localiser.go.clear()
+    localiser.busy.clear()
+    localiser.asked.clear()
+    with ThreadPoolExecutor(1) as other:
+        first = other.submit(post, url, "/v1/rerank", body)
+        assert localiser.busy.wait(30)
+        second = post(url, "/v1/rerank", body)
+        # Texts are encoded meanwhile.
+        assert post(url, "/v1/embeddings", {"input": "red"}).status_code == 200
+        slow = first.result()
+    localiser.go.set()
+    assert (second.status_code, second.headers["Retry-After"]) == (503, "1")
+    assert "too many requests wait for the localiser" in second.text
+    assert (slow.status_code, "did not finish within 2 seconds" in slow.text) == (503, True)
+    assert len(rerank(url, body["documents"])) == 4
+    # The photo at hand when nobody waited any more, and those of the last request.
+    assert len(localiser.asked) == 5
