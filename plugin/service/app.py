@@ -104,7 +104,7 @@ def _add_errors(app: FastAPI) -> None:
     async def failed(request: Request, error: Exception) -> Response:  # noqa: ARG001
         # The traceback is in the log. This handler is outside the observer, which names all other answers.
         named = {ID_HEADER: request.state.request_id}
-        return answers.error(500, "the model failed on these texts; the service's log says why.", named)
+        return answers.error(500, "the service failed; its log says why.", named)
 
 
 def _add_health(app: FastAPI, name: str, dimension: int, batcher: Batcher) -> None:
@@ -192,6 +192,9 @@ async def _vectors(batcher: Batcher, texts: Sequence[str]) -> list[Vector]:
         raise Refused(503, f"{error}; ask again, and see the service's log.") from error
     except TimeoutError as error:
         raise Refused(503, f"the model did not answer within {ANSWER_SECONDS} seconds.") from error
+    except Exception as error:
+        # The batcher has logged it.
+        raise Refused(500, "the model failed on these texts; the service's log says why.") from error
 
 
 def listen(host: str, port: int, key: str | None) -> socket.socket:

@@ -141,7 +141,8 @@ class Batcher:
         await asyncio.wait([work])
         error = work.exception()
         if error is not None:
-            # The callers get the error; the thread continues with the next texts.
+            # Logged here, once for all callers. They get the error, and the thread continues with the next texts.
+            log.error("the encoder failed (texts in the batch: %d)", len(texts), exc_info=error)
             for future in batch.values():
                 future.set_exception(_for_callers(error))
             self._encoding = {}

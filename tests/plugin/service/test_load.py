@@ -216,18 +216,26 @@ def test_a_body_without_a_length_is_limited_too(encoder_url: str) -> None:
         assert b" 413 " in client.recv(1000)
 
 
-def test_a_model_that_fails_is_a_sentence_and_the_next_text_is_encoded() -> None:
+def test_a_model_that_fails_is_a_sentence_and_the_next_text_is_encoded(caplog: pytest.LogCaptureFixture) -> None:
     class Failing(Words):
         def embed_texts(self, texts: Sequence[str]) -> Vector:
-            if "bad" in texts:
+            if "bad" in texts or self.broken:
                 raise ValueError("secret of the model")
             return super().embed_texts(texts)
 
-    with serving(served(Failing())) as url:
+        broken = False
+
+    model = Failing()
+    with serving(served(model)) as url:
         failed = ask(url, {"input": "bad"})
         assert (failed.status_code, failed.json()["error"]["type"]) == (500, "server_error")
         assert "the model failed on these texts" in failed.json()["error"]["message"]
         assert "secret" not in failed.text
+        assert caplog.text.count("ValueError: secret of the model") == 1
+        model.broken = True
+        assert httpx.get(f"{url}/ready").status_code == 503
+        assert caplog.text.count("ValueError: secret of the model") == 2
+        model.broken = False
         assert right(ask(url, {"input": "good"}), ["good"])
 
 
