@@ -16,12 +16,15 @@ import pytest
 from click.testing import CliRunner
 from opensearchpy import OpenSearch
 from PIL import Image
+from roles import owner, put
 
 import sorce
 from sorce.cli import sorce as command
 from sorce.cluster import connect
+from sorce.engine import Node
 from sorce.ingest.delete import Removal
 from sorce.mappings.selection import Selection
+from sorce.plugin.cluster.role import role
 from sorce.plugin.query.table import as_json, table
 from tests.kit.corpus import PHOTOS, RECIPE, REGIONS, Corpus, Words
 from tests.kit.fake import FakeModel
@@ -145,7 +148,7 @@ def test_the_twin_searches_without_blocking_the_loop(place: Place, name: str, ph
 
 
 def test_every_interface_carries_region_id_and_box(photos: sorce.Index) -> None:
-    """The template's own answer is tested beside its installation; the client reads its hits with the same code."""
+    """Here Python, table and JSON; the template in tests/plugin/query/test_examples.py."""
     request = sorce.SearchRequest(["a kite", "sea"], boxes=2)
     hits = photos.search(request)
     matches = [match for hit in hits for several in hit.matches for match in several]
@@ -215,6 +218,31 @@ def test_a_photo_that_changed_since_it_was_listed_stays_and_so_does_an_index_mad
         assert sorce.Index(client, name, FakeModel).count() == PHOTOS
     finally:
         client.indices.delete(index=name)
+
+
+def test_the_role_search_reads_and_only_the_role_ingest_deletes(secured: Node, corpus: Corpus) -> None:
+    name = f"test-role-{uuid.uuid4().hex[:8]}"
+    with connect(secured.url, owner(secured)) as administrator:
+        corpus.load(administrator, name)
+        try:
+            indices = {}
+            for kind in ("search", "ingest"):
+                user = f"{name}-{kind}"
+                put(administrator, f"roles/{user}", role(kind, name))
+                body = {"password": "Cluttered-photos-17", "opendistro_security_roles": [user]}
+                put(administrator, f"internalusers/{user}", body)
+                access = sorce.Access(owner(secured).ca_file, username=user, password="Cluttered-photos-17")
+                indices[kind] = sorce.open_index(name, secured.url, access=access)
+            with indices["search"] as reader, indices["ingest"] as writer:
+                assert (reader.count(), reader.info().bytes) == (PHOTOS, None)
+                assert reader.get(f"{1:032x}") is not None
+                assert len(reader.search(sorce.LikeRegion(f"{1:032x}", 2))) == 10
+                with pytest.raises(sorce.ClusterError, match="may not do that"):
+                    reader.delete(f"{1:032x}")
+                assert writer.delete(f"{1:032x}") == 1
+                assert reader.count() == PHOTOS - 1
+        finally:
+            administrator.indices.delete(index=name)
 
 
 def run(place: Place, *arguments: str, said: str | None = None) -> Any:

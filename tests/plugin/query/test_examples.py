@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from opensearchpy import OpenSearch
+from opensearchpy import OpenSearch, exceptions
 from PIL import Image
 
 from sorce.cli import sorce as command
@@ -202,6 +202,25 @@ def test_table_and_json_show_what_is_folded_and_the_rank_on_a_later_page(client:
     assert told["like"] == [f"region {7:032x}/3"]
     assert told["hits"][0]["rank"] == 21
     assert any(hit["duplicates"] for hit in told["hits"])
+
+
+def test_the_templates_own_answer_carries_region_id_and_box(client: OpenSearch, installed: str, corpus: Corpus) -> None:
+    """Whoever asks with curl gets what `sorce search` shows."""
+    name = f"sorce-{installed}"
+    for start in (0, 3):
+        body = {"id": name, "params": {"text": "a kite", "size": 3, "start": start, "k": 100}}
+        path = f"/{installed}/_search/template"
+        answer = client.transport.perform_request("POST", path, params={"search_pipeline": name}, body=body)
+        wanted = corpus.expected(SearchRequest("a kite", start=start, size=3))
+        fields = [hit["inner_hits"]["p0"]["hits"]["hits"][0]["fields"] for hit in answer["hits"]["hits"]]
+        shown = [
+            (found["regions.id"][0], Box(*(found[f"regions.{side}"][0] for side in ("x1", "y1", "x2", "y2"))))
+            for found in fields
+        ]
+        assert shown == [(each[0][0].region_id, each[0][0].box) for each in wanted.matches]
+    short = {"id": name, "params": {"text": "a kite", "start": 10}}
+    with pytest.raises(exceptions.RequestError, match="start needs k"):
+        client.transport.perform_request("POST", path, params={"search_pipeline": name}, body=short)
 
 
 def run(place: Place, *arguments: str) -> Any:
