@@ -50,10 +50,12 @@ def examples() -> Iterator[Line]:
     model = load_model("mini", "tiles", {"max_regions": REGIONS})
     photos = [drawn(rng) for _ in range(PHOTOS)]
     index, vectors = indexed(model, photos)
+    # A crop is a photo of its own, and only its whole counts.
+    whole = load_model("mini", "whole")
     for kind, make in {"crop": crop, "region": region, "vector": vector}.items():
         same = []
         for _ in range(QUERIES):
-            example, wanted = make(rng, model, photos, vectors)
+            example, wanted = make(rng, whole, photos, vectors)
             hits = index.search(sorce.SearchRequest(like=[example], size=SIZE))
             same.append(are_numpys(hits, vectors, wanted))
         yield exactly(f"examples, {kind}: share of {QUERIES} whose first {SIZE} are numpy's", float(np.mean(same)), 1)
@@ -92,11 +94,11 @@ Made = tuple[Example, Vector]
 
 
 def crop(rng: np.random.Generator, model: Model[object], photos: list[Image.Image], _: list[Vector]) -> Made:
-    """Cut out by Pillow, it is a photo of its own; its vector is that of the whole photo."""
+    """Its vector by numpy is that of a photo that Pillow cut out."""
     photo = photos[rng.integers(PHOTOS)]
     left, top = (int(side) for side in (rng.integers(0, WIDTH - 50), rng.integers(0, HEIGHT - 50)))
     right, bottom = left + int(rng.integers(30, 51)), top + int(rng.integers(30, 51))
-    [[whole, *_others]] = model.embed_photos([Picture(photo.crop((left, top, right, bottom)))])
+    [[whole]] = model.embed_photos([Picture(photo.crop((left, top, right, bottom)))])
     return LikePicture(photo, Box(left, top, right, bottom)), whole.vec
 
 

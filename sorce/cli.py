@@ -86,6 +86,7 @@ def _complete(command: click.Command, prefix: str) -> None:
             ["-v", "--verbose", VERBOSE],
             count=True,
             expose_value=False,
+            is_eager=True,
             callback=_log,
             help="Say on standard error what is done; -vv says more.",
         )

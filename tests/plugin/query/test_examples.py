@@ -237,6 +237,33 @@ def test_the_command_searches_by_a_region_and_by_pages(place: Place, index: str)
     assert [hit["rank"] for hit in later["hits"]] == [2, 3]
 
 
+def test_the_command_searches_by_a_part_of_a_picture(
+    place: Place, index: str, corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sorce.plugin.query.commands.load_encoder", lambda *_: Words())
+    file = tmp_path / "two.png"
+    TWO.save(file)
+    given = [
+        "--like",
+        str(file),
+        "--box",
+        "20,0,40,20",
+        "--not",
+        "a dog",
+        "--url",
+        place.url,
+        "--index",
+        index,
+        "--json",
+    ]
+    done = run(place, *given)
+    assert done.exit_code == 0, done.output
+    told = json.loads(done.stdout)
+    wanted = corpus.expected(SearchRequest(nots=["a dog"], like=[RIGHT]))
+    assert [hit["photo_id"] for hit in told["hits"]] == wanted.photo_ids
+    assert told["like"] == ["two.png 20,0,40,20"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
