@@ -8,8 +8,7 @@ from dataclasses import dataclass
 
 from opensearchpy import OpenSearch
 
-from sorce.cluster import find_index
-from sorce.errors import QueryError, SorceError
+from sorce.errors import IndexMissing, QueryError, SorceError
 from sorce.ingest.actions import Deletion
 from sorce.ingest.guard import Guard
 from sorce.ingest.index import Listed, TargetIndex
@@ -42,7 +41,8 @@ class Removal:
             )
         self._retry = retry or Retry()
         self._target = TargetIndex(client, index)
-        self._target.found = find_index(client, index)
+        if self._target.look_up() is None:
+            raise IndexMissing(f"there is no index '{index}', so nothing was deleted; `sorce index list` names all.")
         # Photos written just now would be overlooked.
         self._target.refresh()
         self.photos: Sequence[Listed] = list(self._target.selected(selection, self._retry))

@@ -7,6 +7,7 @@ soon as it is ready: one that is slow to decode does not delay the others.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -36,6 +37,8 @@ from sorce.models.model import Model, Prepared
 from sorce.models.notes import note_of
 from sorce.models.querybank import note_on_bank, querybank
 from sorce.pictures.source import Source
+
+log = logging.getLogger("sorce.ingest")
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -113,7 +116,9 @@ def bring_in(
                     write(each)
     if target.found is not None:
         run.retry.ask(target.refresh)
-    return run.stats.report()
+    report = run.stats.report()
+    log.info("ingested into '%s': %s", target.name, report)
+    return report
 
 
 def rehearse(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -35,8 +34,6 @@ from sorce.pictures.files import absolute, absolute_path
 from sorce.pictures.notebook import openable
 from sorce.plugin.query.asking import ask
 from sorce.plugin.query.search import ClientSearch
-
-log = logging.getLogger("sorce.index")
 
 Photos = str | Path | Source
 LoadModel = Callable[[], Model[Any]]
@@ -118,7 +115,6 @@ class Index:
         with translate_errors(address(self.client)):
             searching = self._searcher()
             hits = searching.search(asked)
-        log.info("searched '%s' for %s: %d photos", self.name, asked.labels, len(hits))
         return replace(hits, found=tuple(openable(hit, searching.found.root) for hit in hits))
 
     def get(self, photo_id: str, *, vectors: bool = False) -> StoredPhoto | None:

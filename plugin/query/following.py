@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from functools import partial
@@ -18,6 +20,8 @@ from sorce.mappings.request import SearchRequest
 from sorce.plugin.query.asking import ask
 from sorce.plugin.query.folding import folded
 from sorce.plugin.query.nothing import explained
+
+log = logging.getLogger("sorce.search")
 
 TRIES = 5
 """How often a search is repeated because its name now stands for another index."""
@@ -45,12 +49,20 @@ class Following(ABC):
 
     def search(self, request: SearchRequest) -> Hits:
         """The photos found, best first. Raises QueryError, ClusterError."""
+        started = time.perf_counter()
+        hits = self._search(request)
+        milliseconds = 1000 * (time.perf_counter() - started)
+        log.info("searched '%s' for %s: %d photos, %.1f ms", self.found.asked, request.labels, len(hits), milliseconds)
+        return hits
+
+    def _search(self, request: SearchRequest) -> Hits:
         for _ in range(TRIES):
             hits, refusal = self._tried(request)
             if hits and not hits.left_out:
                 return hits
             found = find_index(self.client, self.found.asked)
             if found != self.found:
+                log.info("'%s' stands for another index now: %s", found.asked, found.name)
                 self.found = found
             elif refusal is not None:
                 raise refusal

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -22,6 +23,8 @@ from sorce.models.model import TextEncoder
 from sorce.plugin.query.examples import vectors_of
 from sorce.plugin.query.following import Following
 from sorce.plugin.query.proof import proven
+
+log = logging.getLogger("sorce.search")
 
 SCANNED = 1_000_000
 """Up to this many regions, a ranking by product compares all of them by default, without the graph.
@@ -80,6 +83,7 @@ class ClientSearch(Following):
     def _encoder(self) -> TextEncoder:
         with self._loading:
             if self._loaded is None or self._loaded[0] != self.found.recipe:
+                log.info("loading the encoder of %s", self.found.recipe)
                 self._loaded = (self.found.recipe, self._load(self.found.recipe))
             return self._loaded[1]
 
