@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from math import ceil, floor
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -34,6 +35,14 @@ class LikePicture:
             raise QueryError(
                 f"box {_sides(box)} is not inside the picture of {width} x {height} pixels; choose one that is."
             )
+
+    @property
+    def cut(self) -> Image:
+        """The part inside the box, of whole pixels, in RGB: nothing outside it counts."""
+        if self.box is None:
+            return self.image.convert("RGB")
+        x1, y1, x2, y2 = self.box.as_tuple()
+        return self.image.crop((floor(x1), floor(y1), ceil(x2), ceil(y2))).convert("RGB")
 
     @property
     def label(self) -> str:

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 import torch
+from PIL.Image import Image
 from torch import Tensor
 
 from sorce.errors import ModelError
@@ -15,7 +16,7 @@ from sorce.models.aggregate import divided, summarised
 from sorce.models.dense import open_dense, windowed
 from sorce.models.encoder import Encoder
 from sorce.models.image_processor import View
-from sorce.models.model import Crop, Model
+from sorce.models.model import Model
 from sorce.models.patches import ClusterSettings, divide
 
 
@@ -48,8 +49,8 @@ class Clusters(Model[PatchGrid]):
     def embed_texts(self, texts: Sequence[str]) -> Vector:
         return self._encoder.embed_texts(texts)
 
-    def embed_crops(self, crops: Sequence[Crop]) -> Vector:
-        return self._encoder.embed_crops(crops)
+    def embed_images(self, images: Sequence[Image]) -> Vector:
+        return self._encoder.embed_images(images)
 
     def prepare(self, picture: Picture) -> PatchGrid:
         photo = picture.image

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from PIL.Image import Image
+
 from sorce.mappings import Box, Region, Vector
 from sorce.models.encoder import Encoder
 from sorce.models.image_processor import View
-from sorce.models.model import Crop, Model
+from sorce.models.model import Model
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +30,8 @@ class CropModel(Model[Crops]):
     def embed_texts(self, texts: Sequence[str]) -> Vector:
         return self.encoder.embed_texts(texts)
 
-    def embed_crops(self, crops: Sequence[Crop]) -> Vector:
-        return self.encoder.embed_crops(crops)
+    def embed_images(self, images: Sequence[Image]) -> Vector:
+        return self.encoder.embed_images(images)
 
     def pictures(self, prepared: Crops) -> int:
         return len(prepared.views)

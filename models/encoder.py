@@ -17,7 +17,7 @@ from sorce.models.bfloat16 import computes_bfloat16
 from sorce.models.checkpoint import Checkpoint
 from sorce.models.image_processor import Features, ImageProcessor, View
 from sorce.models.loading import open_model, pick_device, pinned
-from sorce.models.model import Crop, TextEncoder
+from sorce.models.model import TextEncoder
 from sorce.models.normalise import unit_vectors
 from sorce.models.tokenizer import Tokenizer, has_tokenizer
 
@@ -67,8 +67,8 @@ class Encoder(TextEncoder):
         """Unit vectors, float32 of shape (len(views), dimension)."""
         return self._unit(self.batches.run(self._see, views))
 
-    def embed_crops(self, crops: Sequence[Crop]) -> Vector:
-        return self.embed_views([self.view(image, box) for image, box in crops])
+    def embed_images(self, images: Sequence[Image.Image]) -> Vector:
+        return self.embed_views([self.view(image, Box(0, 0, *image.size)) for image in images])
 
     def view(self, photo: Image.Image, box: Box) -> View:
         """The network's view of a box of an upright RGB photo."""

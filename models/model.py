@@ -4,21 +4,18 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from math import ceil, floor
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
 
 from sorce.errors import ModelError
-from sorce.mappings import Box, Picture, Recipe, Region, Vector
+from sorce.mappings import Picture, Recipe, Region, Vector
 from sorce.models.quiet import quietly
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 Prepared = TypeVar("Prepared")
-Crop = tuple["Image", Box]
-"""An RGB image and a box of it in pixels."""
 
 
 class TextEncoder(ABC):
@@ -27,7 +24,7 @@ class TextEncoder(ABC):
     While a method in QUIET runs, logs and warnings of other libraries are hidden from the user.
     """
 
-    QUIET = ("embed_texts", "embed_crops", "prepare", "encode")
+    QUIET = ("embed_texts", "embed_images", "prepare", "encode")
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -39,10 +36,10 @@ class TextEncoder(ABC):
     def embed_texts(self, texts: Sequence[str]) -> Vector:
         """Unit vectors, float32 of shape (len(texts), dimension)."""
 
-    def embed_crops(self, crops: Sequence[Crop]) -> Vector:  # noqa: ARG002
-        """Unit vectors of boxes of RGB images, float32 of shape (len(crops), dimension). Raises ModelError.
+    def embed_images(self, images: Sequence[Image]) -> Vector:  # noqa: ARG002
+        """Unit vectors of RGB images, float32 of shape (len(images), dimension): region 0 of each as a photo.
 
-        A box that is the whole image has the vector that region 0 of this photo has in an index.
+        Raises ModelError.
         """
         raise ModelError(
             "this regions method gives no vector for a picture by itself; search by a text or a region of the index."
@@ -66,12 +63,8 @@ class Model(TextEncoder, Generic[Prepared]):
     def encode(self, prepared: Sequence[Prepared]) -> list[list[Region]]:
         """The regions of each photo; region 0 is the whole photo."""
 
-    def embed_crops(self, crops: Sequence[Crop]) -> Vector:
-        """Each box is cut out and seen as a photo of its own."""
-        photos = [
-            Picture(image.crop((floor(box.x1), floor(box.y1), ceil(box.x2), ceil(box.y2)))) for image, box in crops
-        ]
-        return np.stack([regions[0].vec for regions in self.embed_photos(photos)])
+    def embed_images(self, images: Sequence[Image]) -> Vector:
+        return np.stack([regions[0].vec for regions in self.embed_photos([Picture(image) for image in images])])
 
     def pictures(self, prepared: Prepared) -> int:  # noqa: ARG002
         """Number of images that the network sees of a photo: a measure of its memory and computing time."""

@@ -13,7 +13,7 @@ from torchvision.ops import box_iou  # type: ignore[import-untyped]
 from sorce.mappings import Box, Picture, Recipe, Region, Vector
 from sorce.models.encoder import Encoder
 from sorce.models.image_processor import REDUCING_GAP, View
-from sorce.models.model import Crop, Model
+from sorce.models.model import Model
 from sorce.models.normalise import refuse_nan
 from sorce.models.objects.owl import Owl, OwlWords
 from sorce.models.objects.proposals import Found, Proposals, Proposer, inside, picked, refuse_nonsense, taken
@@ -53,9 +53,8 @@ class CroppedObjects(Model[Cut]):
     def embed_texts(self, texts: Sequence[str]) -> Vector:
         return self.encoder.embed_texts(texts)
 
-    def embed_crops(self, crops: Sequence[Crop]) -> Vector:
-        """Without a margin."""
-        return self.encoder.embed_crops(crops)
+    def embed_images(self, images: Sequence[Image]) -> Vector:
+        return self.encoder.embed_images(images)
 
     def prepare(self, picture: Picture) -> Cut:
         whole = self.encoder.view(picture.image, Box(0, 0, picture.width, picture.height))

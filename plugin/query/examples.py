@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from sorce.errors import QueryError
-from sorce.mappings import Box, Recipe, Vector
+from sorce.mappings import Recipe, Vector
 from sorce.mappings.example import Example, LikePicture, LikeRegion
 from sorce.mappings.query import Json
 from sorce.mappings.regions import by_photo_ids, by_prefix, read_vectors, vectors_body
@@ -36,9 +36,7 @@ def _vector(example: Example, recipe: Recipe, encoder: Callable[[], TextEncoder]
     if isinstance(example, LikeRegion):
         return region_vector(example, ask)
     if isinstance(example, LikePicture):
-        image = example.image.convert("RGB")
-        box = example.box or Box(0, 0, *image.size)
-        vector: Vector = encoder().embed_crops([(image, box)])[0]
+        vector: Vector = encoder().embed_images([example.cut])[0]
         return vector
     if len(example.vector) != recipe.dimension:
         raise QueryError(

@@ -11,6 +11,7 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 from opensearchpy import OpenSearch
+from PIL.Image import Image
 
 from sorce.mappings import Box, Photo, PhotoFile, Recipe, Region, Vector
 from sorce.mappings.answer import apart
@@ -19,7 +20,7 @@ from sorce.mappings.example import Example, LikePicture, LikeRegion
 from sorce.mappings.index import attributes_mapping, index_body
 from sorce.mappings.request import SearchRequest, boxes_to_fetch
 from sorce.mappings.values import Match
-from sorce.models.model import Crop, TextEncoder
+from sorce.models.model import TextEncoder
 
 PHOTOS, REGIONS, DIMENSION = 150, 12, 16
 
@@ -37,9 +38,9 @@ class Words(TextEncoder):
         self.calls.append(list(texts))
         return np.array([self._vector(text) for text in texts], np.float32).reshape(len(texts), DIMENSION)
 
-    def embed_crops(self, crops: Sequence[Crop]) -> Vector:
-        """The vector of a crop's average colour."""
-        colours = [image.crop(tuple(map(int, box.as_tuple()))).resize((1, 1)).getpixel((0, 0)) for image, box in crops]
+    def embed_images(self, images: Sequence[Image]) -> Vector:
+        """The vector of an image's average colour."""
+        colours = [image.resize((1, 1)).getpixel((0, 0)) for image in images]
         return np.array([self._vector(str(colour)) for colour in colours], np.float32)
 
     def _vector(self, text: str) -> NDArray[np.float64]:
@@ -170,7 +171,7 @@ class Corpus:
             vector: Vector = self.vectors[int(example.photo_id, 16), example.region_id]
             return vector
         if isinstance(example, LikePicture):
-            return Words().embed_crops([(example.image, example.box or Box(0, 0, *example.image.size))])[0]
+            return Words().embed_images([example.cut])[0]
         return example.vector
 
     def _value(
