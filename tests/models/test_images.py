@@ -1,4 +1,4 @@
-"""An image by itself has the vector that region 0 of it as a photo has: for ingest's model and for the search's part."""
+"""An image by itself has the vector of its region 0 as a photo, by each part of a model that is loaded."""
 
 from __future__ import annotations
 
