@@ -21,7 +21,9 @@ from sorce import options
 from sorce.cluster import address, translate_errors
 from sorce.errors import SorceError
 from sorce.evaluate.drawing import make_folder
-from sorce.evaluate.ground_truth import LabelledQuery
+from sorce.evaluate.ground_truth import GroundTruth, LabelledQuery
+from sorce.evaluate.keeping import Evaluation
+from sorce.evaluate.keeping import keep_results as write_results
 from sorce.evaluate.report import as_json as results_as_json
 from sorce.evaluate.report import table
 from sorce.evaluate.retrievers import listed
@@ -76,6 +78,9 @@ def model_setups(models: Sequence[str], regions: Sequence[str]) -> list[ModelSet
 @cluster
 @options.device
 @options.trust_remote_code
+@click.option(
+    "--keep-results", is_flag=True, help="Write each question's result to the cluster's index sorce-quality-*."
+)
 @click.option("--keep", is_flag=True, help="Leave the index of each recipe in the cluster.")
 @click.option(
     "--save", type=click.Path(file_okay=False, path_type=Path), metavar="DIR", help="Draw found and missed queries."
@@ -90,12 +95,12 @@ def evaluate(
     regions: Sequence[str],
     exact: bool,
     cluster: Cluster,
-    device: str,
-    trust_remote_code: bool,
+    keep_results: bool,
     keep: bool,
     save: Path | None,
     out: TextIO | None,
     as_json: bool,
+    **loading: Any,
 ) -> int:
     """Measure how well photos and boxes are found, by a published protocol, for one or several recipes side by side.
 
@@ -109,8 +114,7 @@ def evaluate(
       sorec     a JSON list of expressions: Acc50, Acc75, mAcc
 
     The pictures go into a new index, which is removed at the end. Brackets hold the 95 % interval over queries
-    (bootstrap). A bad row of the label file is left out: a note says how many there are, and where the first is. The
-    exit code is 3 if pictures were rejected.
+    (bootstrap). Bad rows of the label file are left out, with a note. The exit code is 3 if pictures were rejected.
 
     \b
         sorce evaluate lines ./photos --model mini --regions tiles --regions whole --save drawn
@@ -122,11 +126,18 @@ def evaluate(
     run = _read(benchmark, folder, truth, save)
     with _client(exact, cluster) as client:
         how = "exact, in memory" if client is None else f"OpenSearch {client.info()['version']['number']}"
-        load = partial(load_model, device=device, trust_remote_code=trust_remote_code)
         run = replace(run, client=client, keep=keep, progress=_progress)
-        results = _run_all(setups, run, how, load, save)
+        results = _run_all(setups, run, how, partial(load_model, **loading), save)
+    if keep_results:
+        _keep(cluster, Evaluation(benchmark, how), run.truth, results)
     _report(results_as_json(benchmark, how, run.truth.remarks, results), results, out, as_json)
     return DONE_WITH_REJECTS if any(result.rejected for result in results.values()) else 0
+
+
+def _keep(cluster: Cluster, evaluation: Evaluation, truth: GroundTruth, results: Mapping[str, RecipeResult]) -> None:
+    with cluster.client() as client:
+        index = write_results(client, evaluation, truth, results)
+    click.echo(f"each question's result is in index '{index}', as evaluation {evaluation.evaluation}.", err=True)
 
 
 def _read(benchmark: str, folder: Path, truth: Path | None, drawings: Path | None) -> BenchmarkRun:

@@ -44,7 +44,8 @@ QueryProgress = Callable[[Sequence[LabelledQuery]], Iterable[LabelledQuery]]
 class QueryResult:
     """A query and its photos to draw: its first hits, and the best relevant photo if it is not among them.
 
-    `summary` says in words how good the result is. Some queries are neither found nor missed.
+    `summary` says in words how good the result is. Some queries are neither found nor missed. `rank` is that of the
+    first relevant photo, if there is one and the protocol ranks photos.
     """
 
     query: LabelledQuery
@@ -53,6 +54,7 @@ class QueryResult:
     summary: str
     is_found: bool
     is_missed: bool
+    rank: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,5 +178,6 @@ def _query_result(query: LabelledQuery, hits: Sequence[Hit], relevant: Sequence[
     best = int(ranks.argmin())
     rank = ranks[best]
     summary = f"first right one at {rank:.0f}" if np.isfinite(rank) else f"no right one in {len(hits)}"
+    place = int(rank) if np.isfinite(rank) else None
     not_among_hits = [relevant[best]] if rank > DRAWN else []
-    return QueryResult(query, hits[:DRAWN], not_among_hits, summary, bool(rank == 1), bool(rank > MAX_K))
+    return QueryResult(query, hits[:DRAWN], not_among_hits, summary, bool(rank == 1), bool(rank > MAX_K), place)

@@ -62,13 +62,14 @@ class IndexCost:
 
 @dataclass(frozen=True, slots=True)
 class RecipeResult:
-    """A recipe's cost and metrics, the pictures that could not be indexed, and remarks on the queries."""
+    """A recipe's cost and metrics, the pictures that could not be indexed, remarks, and each query's result."""
 
     recipe: Recipe
     cost: IndexCost
     rejected: list[Rejected]
     metrics: list[Metric]
     remarks: tuple[str, ...]
+    answers: tuple[protocols.QueryResult, ...] = ()
 
     def metric(self, name: str) -> Metric:
         """The metric with this name. Raises KeyError, which lists the names that exist."""
@@ -127,7 +128,9 @@ class BenchmarkRun:
             found = self.benchmark.protocol(self.truth, retriever, self.progress)
             if drawings is not None:
                 draw(found.queries, retriever, drawings)
-        return RecipeResult(model.recipe, cost, progress.rejects, found.metrics, retriever.remarks.sentences())
+        return RecipeResult(
+            model.recipe, cost, progress.rejects, found.metrics, retriever.remarks.sentences(), tuple(found.queries)
+        )
 
     @contextmanager
     def _indexed(

@@ -120,6 +120,21 @@ def test_sorce_1k_in_both_forms(sorce_1k: Path) -> None:
     assert recipe["index_bytes"] > 1000
 
 
+def test_results_are_kept_when_asked_for(labelled: Path, client: OpenSearch) -> None:
+    done = run("lines", labelled, "--exact", "--json", "--keep-results")
+    told = re.search(r"is in index '(sorce-quality-[\d.]+)', as evaluation (\w+)", done.stderr)
+    assert told is not None
+    body = {"query": {"term": {"evaluation": told[2]}}, "size": 100}
+    found = [hit["_source"] for hit in client.search(index=told[1], body=body)["hits"]["hits"]]
+    questions = {each["question"]: each for each in found if each["kind"] == "question"}
+    assert set(questions) == {"blue", "green", "red"}
+    assert (questions["red"]["rank"], questions["red"]["relevant"], questions["red"]["found"]) == (1, 2, 1.0)
+    assert questions["red"]["size"] == "of 5 % or more"
+    [recipe] = json.loads(done.stdout)["recipes"]
+    kept = {each["metric"]: each["value"] for each in found if each["kind"] == "metric"}
+    assert kept == {name: value for name, value in values(recipe).items() if value is not None}
+
+
 @pytest.mark.parametrize("benchmark", ["sorce-1k", "lines", "sorec"])
 def test_opensearch_and_memory_find_the_same(request: pytest.FixtureRequest, benchmark: str, tmp_path: Path) -> None:
     folder = tmp_path

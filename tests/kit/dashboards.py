@@ -16,6 +16,8 @@ from threading import Thread
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from sorce.dashboards.objects import SavedObject
+
 Json = dict[str, Any]
 Key = tuple[str, str, str]
 """Tenant, type and id."""
@@ -168,3 +170,48 @@ def filled(body: Any, text: str = "", pills: Sequence[Json] = (), against: Seque
         return value
 
     return walk(body)
+
+
+def narrowed(each: SavedObject) -> Json:
+    """The query of a visualization or a saved search: that of its search source, in Lucene's language."""
+    text = json.loads(each.attributes["kibanaSavedObjectMeta"]["searchSourceJSON"])["query"]
+    assert text["language"] == "lucene"
+    return {"query_string": {"query": text["query"], "analyze_wildcard": True}} if text["query"] else {"match_all": {}}
+
+
+def _aggs(each: SavedObject) -> tuple[list[Json], list[Json]]:
+    """The buckets in their order, and the metrics."""
+    aggs = json.loads(each.attributes["visState"])["aggs"]
+    return [a for a in aggs if a["schema"] != "metric"], [a for a in aggs if a["schema"] == "metric"]
+
+
+def aggregated(each: SavedObject) -> Json:
+    """The aggregations that Dashboards makes of those in `visState`, with an hour as the automatic interval."""
+    buckets, metrics = _aggs(each)
+    counted = {a["id"]: {a["type"]: {"field": a["params"]["field"]}} for a in metrics if a["type"] != "count"}
+    inner: Json = counted
+    for a in reversed(buckets):
+        params = a["params"]
+        if a["type"] == "date_histogram":
+            made: Json = {"date_histogram": {"field": params["field"], "fixed_interval": "1h", "min_doc_count": 1}}
+        else:
+            order = params["orderBy"] if params["orderBy"] in counted else "_count"
+            made = {"terms": {"field": params["field"], "size": params["size"], "order": {order: params["order"]}}}
+        # Dashboards asks for the metrics at each level, by which the buckets are ordered.
+        inner = {a["id"]: {**made, "aggs": {**inner, **counted}}}
+    return inner
+
+
+def rows(each: SavedObject, answer: Json) -> list[tuple[Any, ...]]:
+    """The answer as rows: the keys of the buckets, then the metrics."""
+    buckets, metrics = _aggs(each)
+
+    def walk(level: Json, left: list[Json], keys: tuple[Any, ...]) -> Iterator[tuple[Any, ...]]:
+        if not left:
+            values = [level["doc_count"] if a["type"] == "count" else level[a["id"]]["value"] for a in metrics]
+            yield (*keys, *values)
+            return
+        for bucket in level[left[0]["id"]]["buckets"]:
+            yield from walk(bucket, left[1:], (*keys, bucket["key"]))
+
+    return list(walk(answer, buckets, ()))
