@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PINNED := --constraints constraints.txt --build-constraints constraints.txt
 INSTALL = $(BIN)/uv pip install --quiet --python $(BIN)/python
 
-.PHONY: demo test test-random test-long test-browser test-bfloat16 test-loaded test-newest faults measures check wheel constraints ready
+.PHONY: demo test test-random test-long test-browser test-bfloat16 test-loaded test-newest faults measures check wheel constraints docs ready
 
 demo: ready          ## start a local OpenSearch, find small things in 40 scenes, stop it
 	$(BIN)/python -m demo
@@ -47,6 +47,9 @@ check: ready         ## formatter, linter, arrows between rooms, strict types
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports --no-logo
 	.ci/types $(BIN)
+
+docs: ready          ## build the documentation into build/docs; a broken link or a missing name is an error
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
 wheel: ready         ## build the wheel, install it elsewhere, run its commands
 	.ci/wheel $(BIN)

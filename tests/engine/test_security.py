@@ -130,9 +130,9 @@ def test_a_second_start_keeps_the_password_and_makes_new_certificates(tmp_path: 
 
 
 @pytest.mark.fault("12.4.5")
-def test_the_readme_names_what_the_secured_line_needs() -> None:
-    readme = " ".join((Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8").split())
-    _, _, following = readme.partition("`sorce engine start --line 2.19`")
+def test_the_documentation_names_what_the_secured_line_needs() -> None:
+    page = " ".join((Path(__file__).parents[2] / "docs/secured.md").read_text(encoding="utf-8").split())
+    _, _, following = page.partition("`sorce engine start --line 2.19`")
     assert "`pip install 'sorce[engine]'`" in following.partition(". ")[0]
 
 

@@ -20,12 +20,12 @@ def sorce(*arguments: str, name: str = "main") -> subprocess.CompletedProcess[st
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
-def test_every_command_has_help_and_a_place_in_the_readme() -> None:
+def test_every_command_has_help_and_a_place_in_the_documentation() -> None:
     listed = sorce("--help").stdout
-    readme = (ROOT / "README.md").read_text()
+    written = "".join(page.read_text(encoding="utf-8") for page in (ROOT / "docs").glob("*.md"))
     for command in COMMANDS:
         assert re.search(rf"^  {command} +\S", listed, re.MULTILINE)
-        assert f"sorce {command}" in readme
+        assert f"sorce {command}" in written
 
 
 def test_a_cluster_that_is_not_there_is_one_sentence_and_exit_code_1() -> None:
