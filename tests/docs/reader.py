@@ -10,8 +10,8 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack, chdir, redirect_stdout
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, chdir, contextmanager, redirect_stdout
 from importlib.metadata import metadata
 from pathlib import Path
 from typing import Any
@@ -20,11 +20,10 @@ import click
 from click.testing import CliRunner
 
 from sorce import cli
-from sorce.cluster import recipe_of
 from sorce.errors import SorceError
-from sorce.models import load_encoder
 from sorce.options import Cluster
 from sorce.plugin.service import app as service
+from sorce.plugin.service.commands import _served as served
 from tests.docs.pages import Command, Page
 from tests.docs.standins import StandIn
 from tests.kit.serving import serving
@@ -120,48 +119,61 @@ class Reader:
         gone: dict[str, str | None] = {name: None for name in os.environ if mine.match(name)}
         return {**gone, **{name: value for name, value in self.environment.items() if mine.match(name)}}
 
-    def _python(self, text: str) -> str:
-        out = io.StringIO()
+    @contextmanager
+    def _in_environment(self) -> Iterator[None]:
+        """This process has the variables of the reader's shell meanwhile."""
         before = dict(os.environ)
-        os.environ.update({name: value for name, value in self._variables().items() if value is not None})
+        for name, value in self._variables().items():
+            if value is None:
+                os.environ.pop(name)
+            else:
+                os.environ[name] = value
         try:
-            with redirect_stdout(out):
-                exec(compile(text, "block", "exec"), self.names)
+            yield
         finally:
             os.environ.clear()
             os.environ.update(before)
+
+    def _python(self, text: str) -> str:
+        out = io.StringIO()
+        with self._in_environment(), redirect_stdout(out):
+            exec(compile(text, "block", "exec"), self.names)
         return out.getvalue()
 
     def _in_background(self, text: str) -> str:
         """`sorce serve` in a thread of this process, at a free port."""
         self.used["sorce serve ... &"] = "in a thread of the test, at a free port"
-        context = parsed(self.arguments(text))
-        assert context.command.name == "serve"
-        given = context.params
-        if given["index"] is None:
-            name, encoder = given["model"], load_encoder(given["model"])
-        else:
-            with Cluster(self.environment["OPENSEARCH_URL"], False).client() as client:
-                recipe = recipe_of(client, given["index"])
-            name, encoder = recipe.model, load_encoder(recipe)
-        shown = None if given["tls_cert"] is None else service.Certificate(given["tls_cert"], given["tls_key"])
-        app = service.application(service.Served(name, encoder, self.environment.get("SORCE_API_KEY")))
-        self.served[f"http://127.0.0.1:{given['port']}"] = self.services.enter_context(serving(app, shown))
+        arguments = self.arguments(text)
+        assert arguments[0] == "serve", text
+        given = parsed(arguments)
+        port, files = given.pop("port"), (given.pop("tls_cert"), given.pop("tls_key"))
+        cluster = Cluster(given.pop("url"), given.pop("insecure"))
+        del given["host"]
+        with self._in_environment():
+            app = service.application(served(cluster=cluster, **given))
+        shown = None if None in files else service.Certificate(*files)
+        self.served[f"http://127.0.0.1:{port}"] = self.services.enter_context(serving(app, shown))
         return ""
 
 
-def parsed(arguments: Sequence[str]) -> click.Context:
-    """The innermost command that these arguments name, with its options. Raises click.UsageError for a wrong one."""
-    words, command = list(arguments), cli.sorce
-    found: click.Command = command
-    context = click.Context(command, info_name="sorce")
-    while isinstance(found, click.Group) and words and not words[0].startswith("-"):
-        within = found.get_command(context, words[0])
+def found(words: Sequence[str]) -> click.Command:
+    """The command that these words begin with. Raises click.UsageError for one that does not exist."""
+    command: click.Command = cli.sorce
+    for word in words:
+        if not isinstance(command, click.Group):
+            break
+        within = command.get_command(click.Context(command), word)
         if within is None:
-            raise click.UsageError(f"there is no command '{words[0]}'")
-        found = within
-        context = click.Context(found, info_name=words.pop(0), parent=context)
-    return found.make_context(found.name, words, parent=context.parent)
+            raise click.UsageError(f"there is no command '{word}'")
+        command = within
+    return command
+
+
+def parsed(arguments: Sequence[str]) -> dict[str, Any]:
+    """The values of a command's options. Raises click.UsageError for a wrong one."""
+    command = found(arguments)
+    rest = arguments[1:] if arguments[0] == command.name else arguments[2:]
+    return command.make_context(command.name, list(rest)).params
 
 
 def stages(text: str) -> list[str]:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-INDICES = "photos|pictures|shelves-1a2b3c4d|shelves|mounted|large"
+INDICES = "photos|pictures|shelves-1a2b3c4d|shelves|mounted|large|things"
 QUIET = "curl --fail-with-body -sS"
 
 
@@ -26,11 +26,12 @@ class StandIn:
 
 @dataclass(frozen=True)
 class Places:
-    """Where a test runs: the open engine, the secured one and its folder, and the prefix of all names that it makes."""
+    """Where a test runs: both engines, a detector, and the prefix of all names that it makes."""
 
     url: str
     secured: str
     folder: str
+    detector: str
     prefix: str
 
 
@@ -59,6 +60,11 @@ def stand_ins(places: Places) -> Sequence[StandIn]:
         StandIn(r"(sorce ingest --index \S*pictures) ", r"\1 --model mini ", hub),
         StandIn(r"(sorce ingest --index \S*(?:mounted|large)) ", r"\1 --regions whole ", quick),
         StandIn(r"(sorce ingest --alias \S+ --model mini) (?!--regions)", r"\1 --regions whole ", quick),
+        StandIn(
+            r"(sorce ingest --index \S*things --regions objects) ",
+            rf"\1 --model mini --parameter detector={places.detector} --limit 1 ",
+            f"{hub}: a detector with random weights",
+        ),
         StandIn(r"^python3 -m venv ", "python3 -m venv --without-pip ", quick),
         StandIn(r"^make ", "make --dry-run ", "it runs for minutes, and CI runs it"),
         StandIn(r"\bcurl -s ", f"{QUIET} ", "an HTTP error fails the test"),
