@@ -72,3 +72,4 @@ def _asynchronous(opened: Callable[Given, Index]) -> Callable[Given, Awaitable[A
 
 
 open_index_async = _asynchronous(open_index)
+"""Like `open_index`, for a program with an event loop: `await` it. The same arguments and errors."""

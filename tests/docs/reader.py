@@ -192,8 +192,8 @@ def stages(text: str) -> list[str]:
 
 
 def plain(text: str) -> str:
-    """Without what differs between two runs: numbers, and how many blanks fill a column."""
-    return re.sub(r"\s+", " ", re.sub(r"\d+", "0", text))
+    """Without what differs between two runs: ids, numbers, and how many blanks fill a column."""
+    return re.sub(r"\s+", " ", re.sub(r"\b[0-9a-f]{8}\b|\d+", "0", text))
 
 
 def parse_only(reader: Reader, text: str) -> str:

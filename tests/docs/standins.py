@@ -26,12 +26,13 @@ class StandIn:
 
 @dataclass(frozen=True)
 class Places:
-    """Where a test runs: both engines, a detector, and the prefix of all names that it makes."""
+    """Where a test runs: both engines, a detector, the id of a photo, and the prefix of all names that it makes."""
 
     url: str
     secured: str
     folder: str
     detector: str
+    photo: str
     prefix: str
 
 
@@ -46,6 +47,9 @@ def stand_ins(places: Places) -> Sequence[StandIn]:
         StandIn(r"https://127\.0\.0\.1:9201", places.secured, port),
         StandIn(r"~/\.cache/sorce/nodes/secured", places.folder, "a secured engine runs already"),
         StandIn(r"^sorce search (?!.*--index)", "sorce search --index photos ", "the default name is shared"),
+        StandIn(rf"(sorce index (?:info|delete) )({INDICES})\b", rf"\1{places.prefix}-\2", unique),
+        StandIn("1a2b3c4d5e6f708192a3b4c5d6e7f809", places.photo, "ids depend on the path"),
+        StandIn("1a2b3c4d/7", f"{places.photo}/85", "ids depend on the path"),
         StandIn(rf"(--(?:index|alias) )({INDICES})\b(?!-)", rf"\1{places.prefix}-\2", unique),
         StandIn(
             rf"(localhost:\d+|{re.escape(open_address)})/((?:_cat/indices/)?)({INDICES})\b",
@@ -53,7 +57,7 @@ def stand_ins(places: Places) -> Sequence[StandIn]:
             unique,
         ),
         StandIn(rf"sorce-({INDICES})\b", rf"sorce-{places.prefix}-\1", unique),
-        StandIn(r'open_index\("photos"', f'open_index("{places.prefix}-photos"', unique),
+        StandIn(r'(open_index(?:_async)?)\("photos"', rf'\1("{places.prefix}-photos"', unique),
         StandIn(r"roles/sorce-(ingest|search)", rf"roles/{places.prefix}-\1", unique),
         StandIn(r'"sorce-(ingest|search)"', rf'"{places.prefix}-\1"', unique),
         StandIn(r"\b(bob|ann)\b", rf"{places.prefix}-\1", unique),

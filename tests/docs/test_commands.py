@@ -17,6 +17,7 @@ from roles import owner
 from sorce.cluster import connect
 from sorce.engine import Node
 from sorce.engine.certificates import Authority
+from sorce.pictures.source import photo_id_of
 from tests.docs.pages import DOCS, ROOT, Page, pages
 from tests.docs.reader import Reader, found, without_secrets
 from tests.docs.standins import Places, stand_ins
@@ -44,7 +45,8 @@ def reader(opensearch: str, secured: Node, tmp_path_factory: pytest.TempPathFact
     assert secured.security is not None
     prefix = f"docs-{uuid.uuid4().hex[:8]}"
     detector = detr(tmp_path_factory.mktemp("detector"))
-    places = Places(opensearch, secured.url, str(Path(secured.security).parent), str(detector), prefix)
+    photo = photo_id_of((folder / "photos/0004.jpg").as_uri())
+    places = Places(opensearch, secured.url, str(Path(secured.security).parent), str(detector), photo, prefix)
     environment = {**without_secrets(), "HOME": str(home), "OPENSEARCH_URL": opensearch}
     reader = Reader(folder, environment, tuple(stand_ins(places)))
     with connect(opensearch) as client, connect(secured.url, owner(secured)) as administrator:
