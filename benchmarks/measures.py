@@ -17,6 +17,7 @@ MEASURES: Mapping[str, str] = {
     "demo": "fresh",
     "faults": "faults",
     "finds": "finds",
+    "locate": "second_stage",
     "rerun": "rerun",
     "writing": "bulk",
     "forward": "forward",

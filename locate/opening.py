@@ -18,7 +18,7 @@ def open_localiser(
     name: str = ZOOM,
     encoder: LoadTexts | None = None,
     runtime: Runtime | None = None,
-    trust_remote_code: bool = False,  # noqa: ARG001
+    trust_remote_code: bool = False,
 ) -> Localiser:
     """`zoom`, a saved PIZA folder, or an open-vocabulary detector: a folder, or a name on the hub (`owner/name`).
 
@@ -35,4 +35,6 @@ def open_localiser(
         from sorce.locate.piza.loading import open_piza
 
         return open_piza(name, (runtime or Runtime()).device)
-    raise ModelError(f"there is no localiser '{name}'; choose {ZOOM}.")
+    from sorce.locate.detector import open_detector
+
+    return open_detector(name, runtime or Runtime(), trust_remote_code)

@@ -6,31 +6,22 @@ The client (`sorce search --locate`) and the service (`sorce serve --locate`) sh
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-from sorce.mappings import Box, Localiser, Located, LocateRequest, Picture
+from sorce.mappings import Box, Localiser, LocateRequest, Picture, Seen
 from sorce.mappings.request import SearchRequest
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """What was seen in a photo: an answer for each phrase, and their sum less half of each "not" as the score.
+def see(
+    localiser: Localiser, picture: Picture, request: SearchRequest, regions: Sequence[Box], min_score: float = 0.0
+) -> Seen:
+    """Looks for each phrase, from the region where the index found it, and for each "not", in the whole photo.
 
-    A photo that could not be opened has no answers, and a reason.
+    Of each phrase at most `request.boxes` instances are kept, those after the first of at least `min_score`.
     """
-
-    score: float = 0.0
-    located: Sequence[Located] = ()
-    reason: str | None = None
-
-
-def see(localiser: Localiser, picture: Picture, request: SearchRequest, boxes: Sequence[Box]) -> Seen:
-    """Looks for each phrase, from the region where the index found it, and for each "not", in the whole photo."""
-    requests = [LocateRequest(picture, *each) for each in zip(request.phrases, boxes, strict=True)]
-    found = localiser.locate(requests + [LocateRequest(picture, text) for text in request.nots])
-    split = len(request.phrases)
-    score = sum(each.score for each in found[:split]) - sum(each.score for each in found[split:]) / 2
-    return Seen(score, found[:split])
+    asked = [LocateRequest(picture, *each) for each in zip(request.phrases, regions, strict=True)]
+    found = localiser.locate(asked, request.boxes, min_score)
+    against = localiser.locate([LocateRequest(picture, text) for text in request.nots])
+    return Seen(sum(each.score for each in found) - sum(each.score for each in against) / 2, found)
 
 
 def best_first(seen: Sequence[Seen]) -> list[int]:

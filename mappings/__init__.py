@@ -1,6 +1,6 @@
 """The contract: how a photo is stored and how it is searched. No other room knows the field names."""
 
-from sorce.mappings.located import Instance, Localiser, Located, LocateRequest
+from sorce.mappings.located import Instance, Localiser, Located, LocateRequest, Seen
 from sorce.mappings.recipe import Recipe, refuse_mismatch
 from sorce.mappings.values import (
     Attribute,
@@ -36,6 +36,7 @@ __all__ = [
     "Recipe",
     "Region",
     "Rejected",
+    "Seen",
     "Vector",
     "refuse_mismatch",
 ]

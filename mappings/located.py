@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from sorce.mappings.values import Box, Picture
 
@@ -42,6 +42,32 @@ class Located:
     score: float
     steps: tuple[Box, ...]
     instances: tuple[Instance, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """As JSON; boxes are x1, y1, x2, y2. `count` is the number of instances."""
+        return {
+            "box": list(self.box.as_tuple()),
+            "score": self.score,
+            "steps": [list(step.as_tuple()) for step in self.steps],
+            "count": len(self.instances),
+            "instances": [{"box": list(each.box.as_tuple()), "score": each.score} for each in self.instances],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What was seen in a photo: an answer for each phrase, and their sum less half of each "not" as the score.
+
+    A photo that could not be opened has no answers, and a reason.
+    """
+
+    score: float = 0.0
+    located: Sequence[Located] = ()
+    reason: str | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """As JSON; `located` has an object for each phrase."""
+        return {"score": self.score, "located": [each.as_dict() for each in self.located], "reason": self.reason}
 
 
 class Localiser(Protocol):

@@ -16,6 +16,8 @@ from sorce.errors import BadPhoto
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+    from sorce.mappings.located import Seen
+
 Vector = NDArray[np.float32]
 Kind = Literal["whole", "tile", "prompt", "cluster", "object"]
 Attribute = str | int | float | datetime
@@ -191,6 +193,9 @@ class Hit:
     half the similarity to each "not". The search may use another ranking (`sorce.mappings.ranking`). `unproved` is set
     only for ranking by product: a photo that was no candidate might belong before this one. `duplicates` are
     near-duplicates that rank behind it, best first, if the search folds them.
+
+    With a second stage, `index_rank` is the rank by `score`, from 1, and `seen` is what a localiser saw; it is None for
+    a photo that was not looked at again. The boxes of `matches` stay the index's.
     """
 
     photo_id: str
@@ -203,6 +208,8 @@ class Hit:
     matches: tuple[tuple[Match, ...], ...]
     unproved: bool = field(default=False, compare=False)
     duplicates: tuple[Hit, ...] = ()
+    index_rank: int | None = None
+    seen: Seen | None = None
     opener: Opener | None = field(default=None, compare=False, repr=False)
 
     @property
@@ -258,6 +265,8 @@ class Hit:
             "height": self.height,
             "matches": [[match.as_dict(self.width, self.height) for match in matches] for matches in self.matches],
             "duplicates": [each.as_dict() for each in self.duplicates],
+            "index_rank": self.index_rank,
+            "seen": None if self.seen is None else self.seen.as_dict(),
         }
 
 

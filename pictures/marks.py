@@ -43,7 +43,10 @@ def drawable(photo: Image.Image) -> Image.Image:
 
 
 def mark(drawn: Image.Image, hit: Hit, rank: int, truth: Sequence[Box] = ()) -> None:
-    """Outlines and labels every box of the hit, on its photo at any size; boxes known to be right are white."""
+    """Outlines and labels every box of the hit, on its photo at any size; boxes known to be right are white.
+
+    A second stage's boxes are labelled `located`.
+    """
     scale, line = scale_of(drawn, hit), line_of(drawn)
     for box in truth:
         outline(drawn, scaled(box, scale), "white", line)
@@ -55,8 +58,21 @@ def mark(drawn: Image.Image, hit: Hit, rank: int, truth: Sequence[Box] = ()) -> 
             outline(drawn, box, COLOURS[number % len(COLOURS)], line)
             text = f"{rank}{letter(number, hit)}: {match.similarity:.2f}"
             labels.append(Label(box, text, COLOURS[number % len(COLOURS)]))
+        labels += _located(drawn, hit, number, scale)
     # The best boxes choose their label places first.
     place_labels(drawn, labels[::-1], line)
+
+
+def _located(drawn: Image.Image, hit: Hit, number: int, scale: float) -> list[Label]:
+    """Outlines what a second stage saw for a phrase, the best last, and returns the labels."""
+    if hit.seen is None or number >= len(hit.seen.located):
+        return []
+    colour, labels = COLOURS[number % len(COLOURS)], []
+    for each in reversed(hit.seen.located[number].instances):
+        box = scaled(each.box, scale)
+        outline(drawn, box, colour, line_of(drawn))
+        labels.append(Label(box, f"located{letter(number, hit)}: {each.score:.2f}", colour))
+    return labels
 
 
 def letter(number: int, hit: Hit) -> str:

@@ -37,7 +37,23 @@ if TYPE_CHECKING:
     from sorce.index import Index, open_index
     from sorce.ingest import Options, Report, Source, Watch
     from sorce.listing import IndexInfo, indices
-    from sorce.mappings import Box, Hit, Hits, LeftOut, Match, Photo, Recipe, Region, Rejected
+    from sorce.locate import open_localiser
+    from sorce.mappings import (
+        Box,
+        Hit,
+        Hits,
+        Instance,
+        LeftOut,
+        Located,
+        LocateRequest,
+        Match,
+        Photo,
+        Picture,
+        Recipe,
+        Region,
+        Rejected,
+        Seen,
+    )
     from sorce.mappings.example import LikePicture, LikeRegion, LikeVector
     from sorce.mappings.filters import Filter
     from sorce.mappings.request import SearchRequest
@@ -49,7 +65,11 @@ _PLACES = {
     "sorce.index": ("Index", "open_index"),
     "sorce.listing": ("IndexInfo", "indices"),
     "sorce.ingest": ("Options", "Report", "Source", "Watch"),
-    "sorce.mappings": ("Box", "Hit", "Hits", "LeftOut", "Match", "Photo", "Recipe", "Region", "Rejected"),
+    "sorce.locate": ("open_localiser",),
+    "sorce.mappings": (
+        *("Box", "Hit", "Hits", "Instance", "LeftOut", "Located", "LocateRequest", "Match", "Photo", "Picture"),
+        *("Recipe", "Region", "Rejected", "Seen"),
+    ),
     "sorce.mappings.example": ("LikePicture", "LikeRegion", "LikeVector"),
     "sorce.mappings.filters": ("Filter",),
     "sorce.mappings.request": ("SearchRequest",),
@@ -71,15 +91,19 @@ __all__ = [
     "IndexInfo",
     "IndexMissing",
     "IndexNameError",
+    "Instance",
     "LeftOut",
     "LikePicture",
     "LikeRegion",
     "LikeVector",
+    "LocateRequest",
+    "Located",
     "Match",
     "MissingTool",
     "ModelError",
     "Options",
     "Photo",
+    "Picture",
     "PluginError",
     "QueryError",
     "Recipe",
@@ -88,6 +112,7 @@ __all__ = [
     "Rejected",
     "Report",
     "SearchRequest",
+    "Seen",
     "SorceError",
     "Source",
     "StoredPhoto",
@@ -98,6 +123,7 @@ __all__ = [
     "indices",
     "open_index",
     "open_index_async",
+    "open_localiser",
 ]
 
 # A library call prints nothing: without any handler, Python would print warnings by itself.

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from asyncio import to_thread
 from collections.abc import Awaitable, Callable, Sequence
-from functools import wraps
+from functools import partial, wraps
+from pathlib import Path
 from typing import ParamSpec
 
 from sorce.index import Index, Sought, open_index
 from sorce.listing import IndexInfo
-from sorce.mappings import Hits
+from sorce.locate import ZOOM
+from sorce.mappings import Hits, Localiser
 from sorce.mappings.filters import Filter
 from sorce.mappings.request import SearchRequest
 from sorce.mappings.stored import StoredPhoto
@@ -43,9 +45,13 @@ class AsyncIndex:
         *,
         size: int | None = None,
         start: int | None = None,
+        locate: int = 0,
+        localiser: str | Localiser = ZOOM,
+        root: Path | None = None,
     ) -> Hits:
         """Like `Index.search`."""
-        return await to_thread(self.index.search, what, size=size, start=start)
+        again = partial(self.index.search, locate=locate, localiser=localiser, root=root)
+        return await to_thread(again, what, size=size, start=start)
 
     async def get(self, photo_id: str, *, vectors: bool = False) -> StoredPhoto | None:
         """Like `Index.get`."""

@@ -24,6 +24,7 @@ COMMANDS = {
     "evaluate": "sorce.evaluate.commands",
     "index": "sorce.commands",
     "ingest": "sorce.ingest.commands",
+    "locate": "sorce.locate.commands",
     "models": "sorce.models.commands",
     "plugin": "sorce.plugin.cluster.commands",
     "search": "sorce.plugin.query.commands",

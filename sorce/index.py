@@ -21,7 +21,8 @@ from sorce.ingest.index import TargetIndex
 from sorce.ingest.pipeline import bring_in
 from sorce.ingest.root import agree_on_root, refuse_other_root
 from sorce.listing import IndexInfo, described
-from sorce.mappings import Hits, Recipe, Rejected, Vector
+from sorce.locate import ZOOM, open_localiser
+from sorce.mappings import Hits, Localiser, Recipe, Rejected, Vector
 from sorce.mappings.example import Example, LikePicture, LikeVector
 from sorce.mappings.filters import Filter
 from sorce.mappings.names import check_index_name
@@ -33,6 +34,7 @@ from sorce.models import DEFAULT_MODEL, DEFAULT_REGIONS, Model, TextEncoder, loa
 from sorce.pictures.files import absolute, absolute_path
 from sorce.pictures.notebook import openable
 from sorce.plugin.query.asking import ask
+from sorce.plugin.query.locating import SecondStage, look_again
 from sorce.plugin.query.search import ClientSearch
 
 Photos = str | Path | Source
@@ -55,6 +57,7 @@ class Index:
         self._load, self._load_encoder = model, encoder
         self._model: Model[Any] | None = None
         self._searching: ClientSearch | None = None
+        self._localisers: dict[str, Localiser] = {}
         self._lock = Lock()
         self._owns_client = False
 
@@ -100,6 +103,9 @@ class Index:
         *,
         size: int | None = None,
         start: int | None = None,
+        locate: int = 0,
+        localiser: str | Localiser = ZOOM,
+        root: Path | None = None,
     ) -> Hits:
         """The photos that show all that is asked for, best first, each with its boxes.
 
@@ -108,6 +114,9 @@ class Index:
         conditions, "not" and all other options. `size` is the number of photos (10), and `start` how many of the first
         to leave out: they replace those of a request.
 
+        With `locate`, that many of the first hits are looked at again by a localiser (`sorce.locate.open_localiser`),
+        and ordered by what is seen (`Hit.seen`). Only photos below `root` are opened.
+
         Raises IndexMissing, QueryError, ModelError, ClusterError.
         """
         given = {name: value for name, value in (("size", size), ("start", start)) if value is not None}
@@ -115,6 +124,9 @@ class Index:
         with translate_errors(address(self.client)):
             searching = self._searcher()
             hits = searching.search(asked)
+        if locate:
+            stage = SecondStage(self._localiser(localiser, searching), locate, [] if root is None else [root])
+            hits = look_again(hits, asked, stage)
         return replace(hits, found=tuple(openable(hit, searching.found.root) for hit in hits))
 
     def get(self, photo_id: str, *, vectors: bool = False) -> StoredPhoto | None:
@@ -160,6 +172,17 @@ class Index:
         with translate_errors(address(self.client)):
             found = find_index(self.client, self.name)
             return ask(self.client, found.asked, body, allow_partial=False)
+
+    def _localiser(self, named: str | Localiser, searching: ClientSearch) -> Localiser:
+        if not isinstance(named, str):
+            return named
+        if named == ZOOM:
+            return open_localiser(named, searching.encoder)
+        with self._lock:
+            # Kept: a detector takes seconds to load.
+            if named not in self._localisers:
+                self._localisers[named] = open_localiser(named)
+            return self._localisers[named]
 
     def _searcher(self) -> ClientSearch:
         with self._lock:

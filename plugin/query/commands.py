@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,12 @@ from sorce.mappings import Hits
 from sorce.mappings.found import FoundIndex
 from sorce.mappings.request import SearchRequest
 from sorce.models import load_encoder
+from sorce.models.methods import Runtime
+from sorce.models.model import TextEncoder
 from sorce.models.notes import note_of
 from sorce.options import Cluster
-from sorce.plugin.query.options import request
+from sorce.plugin.query.locating import SecondStage, look_again, not_opened, refuse_without_roots
+from sorce.plugin.query.options import request, second_stage
 from sorce.plugin.query.search import ClientSearch, Searcher
 from sorce.plugin.query.server import ServerSearch
 from sorce.plugin.query.table import as_json as hits_as_json
@@ -44,8 +48,9 @@ DONE_WITH_REJECTS = 3
 @click.option(
     "--root",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Where photos of relative paths lie; no file outside it is drawn.",
+    help="Where the photos lie; no file outside it is drawn or looked at again.",
 )
+@second_stage
 def search(asked: SearchRequest, index: str, cluster: Cluster, here: bool, **given: Any) -> None:
     """Finds photos that show what TEXT says, or that look like an example, and where.
 
@@ -61,10 +66,17 @@ def search(asked: SearchRequest, index: str, cluster: Cluster, here: bool, **giv
       sorce search "a kite" --server --json
       sorce search --like bag.jpg --box 20,40,180,260 --not "a person"
       sorce search "a red bag" --like-region 1a2b3c4d/7 --size 20 --from 20
+      sorce search "a kite" --locate 20 --root photos --save found
     """
+    roots = [] if given["root"] is None else [given["root"]]
+    if given["locate"]:
+        refuse_without_roots(roots)
     with cluster.client() as client:
         found = find_index(client, index)
-        hits = _noted(_searcher(client, found, here, given).search(asked), found)
+        searcher = _searcher(client, found, here, given)
+        hits = _noted(searcher.search(asked), found)
+        if given["locate"]:
+            hits = look_again(hits, asked, _second_stage(searcher, found, roots, given))
     if given["as_json"]:
         click.echo(json.dumps(hits_as_json(hits, asked)))
     else:
@@ -87,7 +99,7 @@ def _noted(hits: Hits, found: FoundIndex) -> Hits:
 
 def _tell(hits: Hits, asked: SearchRequest) -> None:
     click.echo(table(hits, asked.labels, asked.start) if hits else "nothing found.")
-    for sentence in notes(hits):
+    for sentence in (*notes(hits), *not_opened(hits)):
         click.echo(printable(sentence), err=True)
 
 
@@ -96,3 +108,16 @@ def _searcher(client: OpenSearch, found: FoundIndex, here: bool, given: dict[str
         return ServerSearch(client, found)
     where = given["device"], given["folder"], given["trust_remote_code"]
     return ClientSearch(client, found, lambda recipe: load_encoder(recipe, *where))
+
+
+def _second_stage(searcher: Searcher, found: FoundIndex, roots: Sequence[Path], given: dict[str, Any]) -> SecondStage:
+    from sorce.locate import open_localiser
+
+    def encoder() -> TextEncoder:
+        # The client's search has loaded it already.
+        if isinstance(searcher, ClientSearch):
+            return searcher.encoder()
+        return load_encoder(found.recipe, given["device"], given["folder"], given["trust_remote_code"])
+
+    localiser = open_localiser(given["localiser"], encoder, Runtime(given["device"]), given["trust_remote_code"])
+    return SecondStage(localiser, given["locate"], roots, given["min_located_score"])

@@ -11,9 +11,11 @@ from typing import Any, TypeVar
 
 import click
 
+from sorce.locate import ZOOM
 from sorce.mappings import Box
 from sorce.mappings.example import Example, LikeRegion
 from sorce.mappings.filters import Filter
+from sorce.mappings.limits import MAX_CANDIDATES
 from sorce.mappings.option import Option, options_of
 from sorce.mappings.request import MOST_NOTS, MOST_PHRASES, SearchRequest
 from sorce.options import several
@@ -140,4 +142,28 @@ _asked = several(
     ),
     *(_option(each, said) for each, said in options_of(SearchRequest)),
     _filters,
+)
+
+second_stage = several(
+    click.option(
+        "--locate",
+        type=click.IntRange(0, MAX_CANDIDATES),
+        default=0,
+        metavar="N",
+        help="Look at the first N hits again, below --root, and order them by what is seen.",
+    ),
+    click.option(
+        "--localiser",
+        default=ZOOM,
+        show_default=True,
+        metavar="zoom|NAME|FOLDER",
+        help="What looks again: zoom (the index's own model), a detector, or a folder of PIZA.",
+    ),
+    click.option(
+        "--min-located-score",
+        type=click.FloatRange(0, 1),
+        default=0.0,
+        show_default=True,
+        help="Least score of each box of --locate after the first.",
+    ),
 )

@@ -73,14 +73,15 @@ class ClientSearch(Following):
         regions = regions_of(self.found)
         request.filter.check(regions, self.found.asked)
         clauses = request.filter.clauses(regions)
-        vectors = list(self._encoder().embed_texts(request.texts)) if request.texts else []
+        vectors = list(self.encoder().embed_texts(request.texts)) if request.texts else []
         split = len(request.phrases)
         phrases, nots = vectors[:split], vectors[split:]
         ask = partial(self._ask, allow_partial=request.allow_partial)
-        phrases += vectors_of(request.like, self.found.recipe, self._encoder, ask)
+        phrases += vectors_of(request.like, self.found.recipe, self.encoder, ask)
         return Query(bound_to(request, self.found), phrases, nots, clauses, by, self.found.recipe.hash)
 
-    def _encoder(self) -> TextEncoder:
+    def encoder(self) -> TextEncoder:
+        """What encodes the index's texts."""
         with self._loading:
             if self._loaded is None or self._loaded[0] != self.found.recipe:
                 log.info("loading the encoder of %s", self.found.recipe)

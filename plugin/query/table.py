@@ -15,6 +15,9 @@ HEAD = ("rank", "score", "similarity", "quality", "region", "box", "kind", "area
 ID_SHOWN = 8
 """How many digits of a photo id the table shows: enough for `--like-region`."""
 
+SECOND_STAGE = ("index rank", "located", "located box")
+"""Columns of a second stage, before the photo."""
+
 UNPROVED = "~"
 SAME = "="
 
@@ -28,6 +31,10 @@ def table(hits: Sequence[Hit], labels: Sequence[str], start: int = 0) -> str:
     several = len(labels) > 1
     head = ("rank", "score", "phrase", *HEAD[2:]) if several else HEAD
     rows = [row for rank, hit in enumerate(hits, start + 1) for row in _rows(rank, hit, several)]
+    if any(hit.seen is not None for hit in hits):
+        head = (*head[:-1], *SECOND_STAGE, head[-1])
+        cells = [each for hit in hits for each in _second_stage(hit)]
+        rows = [(*row[:-1], *more, row[-1]) for row, more in zip(rows, cells, strict=True)]
     widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in (head, *rows)]
     below = [f"{letter}: {printable(text)}" for letter, text in zip(ascii_lowercase, labels, strict=False) if several]
@@ -80,3 +87,18 @@ def _lines(first: tuple[str, str], hit: Hit, several: bool) -> Iterator[tuple[st
                 place,
             )
             first, place = ("", ""), ""
+
+
+def _second_stage(hit: Hit) -> Iterator[tuple[str, str, str]]:
+    """Cells for each row of the hit: what was seen stands beside the phrase's best box."""
+    rank = "" if hit.index_rank is None else str(hit.index_rank)
+    for number, matches in enumerate(hit.matches):
+        found = hit.seen.located[number] if hit.seen and number < len(hit.seen.located) else None
+        for place in range(len(matches)):
+            if place or found is None:
+                yield rank, "", ""
+            else:
+                yield rank, f"{found.score:.4f}", ",".join(f"{side:.0f}" for side in found.box.as_tuple())
+            rank = ""
+    for duplicate in hit.duplicates:
+        yield from (("", "", "") for matches in duplicate.matches for _ in matches)

@@ -14,8 +14,8 @@ from threading import Event
 from typing import Any
 
 from sorce.errors import QueryError, SorceError
-from sorce.locate.seeing import Seen, best_first
-from sorce.mappings import Vector
+from sorce.locate.seeing import best_first
+from sorce.mappings import Seen, Vector
 from sorce.plugin.service.looking import LookRequest, PhotoLooker
 from sorce.plugin.service.requests import Refused
 

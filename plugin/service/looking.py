@@ -15,8 +15,8 @@ from opensearchpy import OpenSearch
 
 from sorce.cluster import address, translate_errors, version
 from sorce.errors import BadPhoto
-from sorce.locate.seeing import Seen, see
-from sorce.mappings import Hit, Localiser, Recipe, Vector
+from sorce.locate.seeing import see
+from sorce.mappings import Hit, Localiser, Recipe, Seen, Vector
 from sorce.mappings.answer import read_hits
 from sorce.mappings.query import Json, Query, among, search_body
 from sorce.mappings.ranking import ranking

@@ -29,26 +29,32 @@ TOWER = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "nu
 
 def owlv2(folder: Path) -> Path:
     """The layout of google/owlv2-base-patch16-ensemble: 64 patches of 32 x 32 pixels, 32 dimensions, 16 tokens."""
-    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
-    # "!" is the padding and comes first. The end of text comes last: the model finds it by the largest token id.
-    words = ["!", *(letter for letter in letters if letter != "!"), *(letter + "</w>" for letter in letters)]
-    words += ["<|startoftext|>", "<|endoftext|>"]
-    tokenizer = CLIPTokenizer(
-        vocab={word: number for number, word in enumerate(words)}, merges=[], model_max_length=16, pad_token="!"
-    )
+    tokenizer = letters(16)
+    words = len(tokenizer)
     config = Owlv2Config(
         text_config=TOWER
         | {
-            "vocab_size": len(words),
+            "vocab_size": words,
             "max_position_embeddings": 16,
-            "bos_token_id": len(words) - 2,
-            "eos_token_id": len(words) - 1,
+            "bos_token_id": words - 2,
+            "eos_token_id": words - 1,
         },
         vision_config=TOWER | {"image_size": SIDE, "patch_size": 4},
         projection_dim=32,
     )
     images = Owlv2ImageProcessor(size={"height": SIDE, "width": SIDE})
     return _save(folder, Owlv2ForObjectDetection(config), Owlv2Processor(images, tokenizer), 0.2)
+
+
+def letters(longest: int) -> CLIPTokenizer:
+    """CLIP's tokenizer without merges: each letter is a token."""
+    known = sorted(pre_tokenizers.ByteLevel.alphabet())
+    # "!" is the padding and comes first. The end of text comes last: the model finds it by the largest token id.
+    words = ["!", *(letter for letter in known if letter != "!"), *(letter + "</w>" for letter in known)]
+    words += ["<|startoftext|>", "<|endoftext|>"]
+    return CLIPTokenizer(
+        vocab={word: number for number, word in enumerate(words)}, merges=[], model_max_length=longest, pad_token="!"
+    )
 
 
 def detr(folder: Path) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import exp
 from pathlib import Path
 
@@ -11,14 +12,15 @@ from PIL import Image
 
 from sorce.errors import ModelError
 from sorce.locate import open_localiser
-from sorce.locate.zoom import MOST_CROPS, Zoom, dual_encoder
-from sorce.mappings import Box, Localiser, LocateRequest, Picture
+from sorce.locate.zoom import MOST_CROPS, Zoom, dual_encoder, weighted
+from sorce.mappings import Box, Localiser, LocateRequest, Picture, Vector
 from sorce.models import load_encoder, load_model
 from sorce.models.encoder import Encoder
+from sorce.models.image_processor import View
 from sorce.models.objects.owl import OwlWords
 from tests.kit import tiny
 
-NEAR = 1e-4
+NEAR = 1e-3
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +48,8 @@ def test_many_photos_and_one_at_a_time_agree(zoom: Localiser) -> None:
     for request, located in zip(asked, together, strict=True):
         [alone] = zoom.locate([request])
         assert alone.score == pytest.approx(located.score, abs=NEAR)
-        assert alone.box.iou(located.box) > 0.999
+        # In bfloat16 the vectors depend a little on the size of a batch.
+        assert alone.box.iou(located.box) > 0.98
         assert len(alone.steps) == len(located.steps)
 
 
@@ -77,34 +80,44 @@ def test_a_photo_of_any_shape_gives_a_box_inside_it(zoom: Localiser, size: tuple
         assert 0 <= located.score <= 1
 
 
-def test_it_looks_at_few_crops(clip: Encoder, monkeypatch: pytest.MonkeyPatch) -> None:
-    seen = []
-    monkeypatch.setattr(clip, "embed_views", lambda views: seen.append(len(views)) or Encoder.embed_views(clip, views))
-    Zoom(clip).locate([LocateRequest(noise(90, 60), "a kite", Box(10, 10, 40, 40))])
-    assert 0 < sum(seen) <= MOST_CROPS
-
-
 def test_no_request_gives_no_answer(zoom: Localiser) -> None:
     assert zoom.locate([]) == []
 
 
-def test_a_siglip_scores_by_its_own_sigmoid(tmp_path: Path) -> None:
+def best_cosines(encoder: Encoder, picture: Picture, monkeypatch: pytest.MonkeyPatch) -> tuple[float, float]:
+    """The mean of the three best cosines of all crops that zoom looks at, and its score."""
+    seen: list[Vector] = []
+
+    def embed(views: Sequence[View]) -> Vector:
+        seen.append(Encoder.embed_views(encoder, views))
+        return seen[-1]
+
+    monkeypatch.setattr(encoder, "embed_views", embed)
+    [located] = Zoom(encoder).locate([LocateRequest(picture, "a kite", Box(0, 0, *picture.size))])
+    cosines = np.concatenate(seen) @ encoder.embed_texts(["a kite"])[0]
+    assert len(cosines) == MOST_CROPS
+    return float(np.sort(cosines)[-3:].mean()), located.score
+
+
+def test_a_siglip_scores_by_its_own_sigmoid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     encoder = dual_encoder(load_encoder(str(tiny.siglip(tmp_path)), "cpu"))
     network = encoder.model[0].auto_model
     scale, bias = network.logit_scale.exp().item(), network.logit_bias.item()
-    picture = noise(32, 32)
-    [located] = Zoom(encoder).locate([LocateRequest(picture, "a kite", Box(0, 0, 32, 32))])
-    views = [encoder.view(picture.image, step) for step in located.steps]
-    cosine = float((encoder.embed_views(views) @ encoder.embed_texts(["a kite"])[0]).max())
-    assert located.score == pytest.approx(1 / (1 + exp(-(scale * cosine + bias))), abs=1e-3)
+    cosine, score = best_cosines(encoder, noise(32, 32), monkeypatch)
+    assert score == pytest.approx(1 / (1 + exp(-(scale * cosine + bias))), abs=1e-5)
 
 
-def test_a_clip_scores_by_its_cosine(zoom: Localiser, clip: Encoder) -> None:
-    picture = noise(32, 32)
-    [located] = zoom.locate([LocateRequest(picture, "a kite", Box(0, 0, 32, 32))])
-    views = [clip.view(picture.image, step) for step in located.steps]
-    cosine = float((clip.embed_views(views) @ clip.embed_texts(["a kite"])[0]).max())
-    assert located.score == pytest.approx((cosine + 1) / 2, abs=1e-3)
+def test_a_clip_scores_by_its_cosine(clip: Encoder, monkeypatch: pytest.MonkeyPatch) -> None:
+    cosine, score = best_cosines(clip, noise(32, 32), monkeypatch)
+    assert score == pytest.approx((cosine + 1) / 2, abs=1e-5)
+
+
+def test_the_box_is_where_the_crops_are_alike() -> None:
+    boxes = [Box(x, y, x + 20, y + 20) for y in (0, 10, 20) for x in (0, 10, 20)]
+    there = [1.0 if (box.x1, box.y1) == (20, 10) else 0.0 for box in boxes]
+    assert Box(*weighted(boxes, there)).iou(Box(21, 11, 39, 29)) > 0.7
+    # Without a difference it is the middle of all.
+    assert weighted(boxes, [0.5] * 9) == pytest.approx((11, 11, 29, 29))
 
 
 def test_the_model_of_an_index_holds_its_encoder() -> None:

@@ -1,0 +1,214 @@
+"""The second stage: what `zoom` adds to an index of rendered scenes, and what localisers cost beside their networks.
+
+The settings of `zoom` were chosen on other scenes (`CHOOSING`).
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+from figures import Line, at_least, at_most
+from finds import Scenes, scenes
+from numpy.typing import ArrayLike
+from swin import save_detector
+
+from sorce.evaluate.bootstrap import mean_over_queries
+from sorce.evaluate.metrics import Ranks, average_precision, found_at, ranks_in
+from sorce.locate import open_localiser
+from sorce.locate.detector import DetectorLocaliser
+from sorce.locate.zoom import MOST_CROPS, Zoom
+from sorce.mappings import Box, Located, LocateRequest, Region, Vector
+from sorce.models.checkpoint import Checkpoint, find
+from sorce.models.encoder import Encoder
+from sorce.models.image_processor import View
+from sorce.models.methods import Runtime
+from sorce.models.tiles import Tiles
+from sorce.pictures.files import read
+from sorce.pictures.limits import DecodeLimits
+from sorce.pictures.loading import open_picture
+from sorce.pictures.sandbox import DecoderPool
+from training.mini.bank import SEEN
+from training.scenes.collection import REPORTING
+
+FIRST = 20
+Place = tuple[int, int]
+"""The numbers of a query and a picture."""
+
+
+class Recording(Encoder):
+    """An encoder that keeps the views of each call."""
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        self.calls: list[Sequence[View]] = []
+        super().__init__(checkpoint)
+
+    def embed_views(self, views: Sequence[View]) -> Vector:
+        self.calls.append(views)
+        return super().embed_views(views)
+
+
+@dataclass(frozen=True)
+class Found:
+    """For each query the pictures in order of rank, and the boxes shown, by query and picture."""
+
+    rankings: Sequence[Sequence[int]]
+    boxes: Mapping[Place, Box]
+
+
+def measures() -> Iterator[Line]:
+    those = scenes(REPORTING, SEEN)
+    encoder = Recording(find("mini"))
+    by_index = indexed(Tiles(encoder), those)
+    zoom = Zoom(encoder)
+    by_zoom, crops = looked_again(zoom, encoder, those, by_index)
+    yield from compared(those, truth(those), by_index, by_zoom)
+    yield at_most("zoom: crops of a photo, at most", crops, MOST_CROPS)
+    yield from zoom_time(zoom, encoder, those, by_index)
+    yield from detector_time(those, by_index)
+
+
+def indexed(model: Tiles, those: Scenes) -> Found:
+    """What a full scan of the index gives."""
+    texts = model.embed_texts(those.queries)
+    scores = np.zeros((len(those.queries), len(those.pictures)))
+    boxes: dict[Place, Box] = {}
+    for number, picture in enumerate(those.pictures):
+        regions: list[Region] = model.embed_photos([open_picture(picture)])[0]
+        cosines = texts @ np.stack([region.vec for region in regions]).T
+        scores[:, number] = cosines.max(axis=1)
+        boxes |= {(query, number): regions[best].box for query, best in enumerate(cosines.argmax(axis=1))}
+    return Found(np.argsort(-scores, axis=1, kind="stable").tolist(), boxes)
+
+
+def looked_again(zoom: Zoom, encoder: Recording, those: Scenes, found: Found) -> tuple[Found, int]:
+    """What `zoom` makes of each query's first hits, and the most crops that it saw of a photo for a query."""
+    wanted = defaultdict(list)
+    for query, ranking in enumerate(found.rankings):
+        for picture in ranking[:FIRST]:
+            wanted[picture].append(query)
+    located: dict[Place, Located] = {}
+    most = 0
+    for picture, queries in wanted.items():
+        opened = open_picture(those.pictures[picture])
+        asked = [LocateRequest(opened, those.queries[query], found.boxes[query, picture]) for query in queries]
+        encoder.calls.clear()
+        answers = zoom.locate(asked)
+        most = max(most, -(-sum(map(len, encoder.calls)) // len(asked)))
+        located |= {(query, picture): answer for query, answer in zip(queries, answers, strict=True)}
+    rankings = []
+    for query, ranking in enumerate(found.rankings):
+        places = np.argsort([-located[query, picture].score for picture in ranking[:FIRST]], kind="stable")
+        rankings.append([*(ranking[place] for place in places), *ranking[FIRST:]])
+    return Found(rankings, {place: each.box for place, each in located.items()}), most
+
+
+def truth(those: Scenes) -> Mapping[Place, list[Box]]:
+    """The boxes of each query's thing in each picture that shows it."""
+    boxes = defaultdict(list)
+    numbers = {query: number for number, query in enumerate(those.queries)}
+    lines = (those.pictures[0].parent / "labels.jsonl").read_text().splitlines()
+    places = {picture.name: number for number, picture in enumerate(those.pictures)}
+    for said in map(json.loads, lines):
+        for thing in said["objects"]:
+            if thing["label"] in numbers:
+                boxes[numbers[thing["label"]], places[said["image"]]].append(Box(*thing["box"]))
+    return boxes
+
+
+def compared(those: Scenes, right: Mapping[Place, list[Box]], by_index: Found, by_zoom: Found) -> Iterator[Line]:
+    """The index's figures, and those of `zoom` with their bars; the notes have 95 % intervals over the queries."""
+    figures = {}
+    for name, found in (("index", by_index), ("zoom", by_zoom)):
+        places = ranked(those, found)
+        overlaps = [
+            [
+                max(found.boxes[query, picture].iou(box) for box in right[query, picture])
+                for picture in by_index.rankings[query][:FIRST]
+                if (query, picture) in right
+            ]
+            for query in range(len(those.queries))
+        ]
+        values: dict[str, Sequence[ArrayLike]] = {
+            "R@1": [float(found_at(1, each)) for each in places],
+            "mAP": [average_precision(each) for each in places],
+            "mean IoU of the right photo's box": overlaps,
+            "Acc50": [[overlap >= 0.5 for overlap in each] for each in overlaps],
+        }
+        for kind, each in values.items():
+            metric = mean_over_queries(kind, each)
+            assert metric.value is not None
+            figures[name, kind] = metric.value
+            yield Line(f"locate, {name}: {kind}", metric.value, note=f"{metric.low:.3f} to {metric.high:.3f}")
+    for kind, bar in (("R@1", 0.08), ("mAP", 0.05)):
+        yield at_least(f"locate, zoom: {kind} above the index's", figures["zoom", kind] - figures["index", kind], bar)
+    kind = "mean IoU of the right photo's box"
+    yield at_least(f"locate, zoom: {kind} / the index's", figures["zoom", kind] / figures["index", kind], 1.5)
+
+
+def ranked(those: Scenes, found: Found) -> list[Ranks]:
+    return [
+        ranks_in([str(place) for place in ranking], [str(place) for place in np.flatnonzero(relevant)])
+        for ranking, relevant in zip(found.rankings, those.relevant, strict=True)
+    ]
+
+
+def zoom_time(zoom: Zoom, encoder: Recording, those: Scenes, found: Found, hits: int = FIRST) -> Iterator[Line]:
+    """Against decoding alone and the network alone, on the same crops."""
+    with closing(DecoderPool(DecodeLimits())) as decoders:
+        pictures = first_pictures(those, found, hits)
+        decoders.picture(read(pictures[0]))  # the decoder starts
+        started = time.perf_counter()
+        for picture in pictures:
+            decoders.picture(read(picture))
+        decoding = time.perf_counter() - started
+        encoder.calls.clear()
+        started = time.perf_counter()
+        for place, picture in enumerate(pictures):
+            opened = decoders.picture(read(picture))
+            zoom.locate([LocateRequest(opened, those.queries[0], found.boxes[0, found.rankings[0][place]])])
+        took = time.perf_counter() - started
+        calls, started = list(encoder.calls), time.perf_counter()
+        for views in calls:
+            encoder.embed_views(views)
+        network = time.perf_counter() - started
+    yield at_most(f"zoom of {hits} hits: time / (decoding + network)", took / (decoding + network), 1.25)
+    yield Line(f"zoom of {hits} hits: seconds", took)
+
+
+def detector_time(those: Scenes, found: Found, hits: int = FIRST) -> Iterator[Line]:
+    """A detector of the size of Swin-T with random weights: the share of the time that is not its network."""
+    with TemporaryDirectory() as folder, closing(DecoderPool(DecodeLimits())) as decoders:
+        localiser = open_localiser(str(save_detector(Path(folder))), runtime=Runtime("cpu"))
+        assert isinstance(localiser, DetectorLocaliser)
+        network, spent = localiser.network.forward, []
+
+        def timed(*args: Any, **inputs: Any) -> Any:
+            started = time.perf_counter()
+            said = network(*args, **inputs)
+            spent.append(time.perf_counter() - started)
+            return said
+
+        localiser.network.forward = timed
+        pictures = first_pictures(those, found, hits)
+        decoders.picture(read(pictures[0]))
+        started = time.perf_counter()
+        for place, picture in enumerate(pictures):
+            opened = decoders.picture(read(picture))
+            localiser.locate([LocateRequest(opened, those.queries[0], found.boxes[0, found.rankings[0][place]])])
+        took = time.perf_counter() - started
+    yield at_most(f"detector (Swin-T) on {hits} hits: share that is not the network", 1 - sum(spent) / took, 0.1)
+    yield Line(f"detector (Swin-T) on {hits} hits: seconds", took)
+
+
+def first_pictures(those: Scenes, found: Found, hits: int) -> list[Path]:
+    """The pictures of the first query's first hits."""
+    return [those.pictures[place] for place in found.rankings[0][:hits]]

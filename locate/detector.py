@@ -1,0 +1,128 @@
+"""The localiser `detector`: an open-vocabulary detector, on the whole photo and on a crop round the region."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from math import ceil, floor
+from typing import Any
+
+import torch
+import transformers
+from PIL import Image
+from torch import Tensor
+
+from sorce.errors import ModelError
+from sorce.locate.families import FAMILIES, DetectorFamily
+from sorce.locate.places import inside
+from sorce.mappings import Box, Instance, Located, LocateRequest
+from sorce.models.checkpoint import Checkpoint
+from sorce.models.loading import opening, pick_device, where
+from sorce.models.methods import Runtime
+from sorce.models.objects.loading import config_of, find_detector
+from sorce.models.objects.proposals import Found, picked, refuse_nonsense
+from sorce.models.objects.settings import ProposalLimits
+from sorce.models.objects.windows import Look, Window
+from sorce.models.quiet import quietly
+
+CONTEXT = 1.0
+"""Context round the region on each side, as a share of its longer side: the crop is three times as wide."""
+LEAST_CROP = 64
+"""Least side of a crop in pixels. A smaller one shows a detector too little to recognise."""
+USUAL = "openmmlab-community/mm_grounding_dino_tiny_o365v1_goldg_v3det"
+
+
+class DetectorLocaliser:
+    """Looks with a detector that reads texts. Its score is the detector's own confidence.
+
+    Only the presence score of SAM 3 is trained to say that a thing is not there.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, device: torch.device) -> None:
+        """Raises ModelError if the checkpoint is of no known family, or is unavailable or incomplete."""
+        self.name = checkpoint.name
+        self._family = _family(config_of(checkpoint), checkpoint)
+        with opening(checkpoint, "processor (preprocessor_config.json and tokenizer)"):
+            processor: Any = transformers.AutoProcessor
+            self._processor = processor.from_pretrained(checkpoint.place, **where(checkpoint))
+        with opening(checkpoint, "weights"):
+            family: Any = getattr(transformers, self._family.network)
+            # In float32, also on a GPU: in half precision a large photo's box would be off by pixels.
+            network = family.from_pretrained(checkpoint.place, dtype=torch.float32, **where(checkpoint))
+        self.network = network.to(device).eval()
+
+    @quietly
+    def locate(self, requests: Sequence[LocateRequest], boxes: int = 1, min_score: float = 0.0) -> list[Located]:
+        """One answer for each request, in order. Each photo is seen by itself, so that no padding changes its boxes."""
+        return [self._one(request, ProposalLimits(max(1, boxes)), min_score) for request in requests]
+
+    def _one(self, request: LocateRequest, limits: ProposalLimits, min_score: float) -> Located:
+        photo = request.picture.image
+        tokens = self._family.read(self._processor, request.text.encode(errors="replace").decode())
+        whole = Window(0, 0, photo.width, photo.height)
+        seen = [(whole, self._see(photo, whole, tokens))]
+        region = request.box
+        if region is None:
+            best = _instances(photo, seen, limits, self.name)
+            region = best[0].box if best else None
+        if region is not None and (crop := around(region, photo.width, photo.height)) != whole:
+            seen.append((crop, self._see(photo, crop, tokens)))
+        steps = tuple(Box(window.left, window.top, window.right, window.bottom) for window, _ in seen)
+        found = _instances(photo, seen, limits, self.name)
+        # A detector may find nothing, or only boxes that the crop's edge cuts.
+        first = found[0] if found else Instance(_looked_at(region, steps[0]), 0.0)
+        kept = (first, *(each for each in found[1:] if each.score >= min_score))
+        return Located(first.box, first.score, (*steps, first.box), kept)
+
+    @torch.inference_mode()
+    def _see(self, photo: Image.Image, window: Window, tokens: Any) -> tuple[Tensor, Tensor]:
+        """Corners in pixels of the photo (n, 4), and scores (n,), both on the CPU."""
+        images = self._processor.image_processor(images=[window.cut(photo)], return_tensors="pt")
+        inputs = {**{name: images[name] for name in ("pixel_values", "pixel_mask") if name in images}, **tokens}
+        device = self.network.device
+        outputs = self.network(**{name: value.to(device) for name, value in inputs.items()})
+        shares, scores = self._family.found(outputs)
+        across, down = (window.longer,) * 2 if self._family.is_padded else (window.width, window.height)
+        boxes = shares.float().cpu() * torch.tensor([across, down] * 2) + torch.tensor([window.left, window.top] * 2)
+        return boxes, scores.float().cpu()
+
+
+def open_detector(name: str, runtime: Runtime, trust_remote_code: bool = False) -> DetectorLocaliser:
+    """The detector of a folder, a name on the hub, or `owner/name@commit`. Raises ModelError."""
+    checkpoint = replace(find_detector(name), trust_remote_code=trust_remote_code)
+    return DetectorLocaliser(checkpoint, pick_device(runtime.device))
+
+
+def around(region: Box, width: int, height: int) -> Window:
+    """The region with context, in whole pixels of a photo of this size."""
+    longer = max(region.x2 - region.x1, region.y2 - region.y1)
+    more = max(CONTEXT * longer, (LEAST_CROP - longer) / 2)
+    crop = inside((region.x1 - more, region.y1 - more, region.x2 + more, region.y2 + more), width, height)
+    return Window(floor(crop.x1), floor(crop.y1), ceil(crop.x2), ceil(crop.y2))
+
+
+def _instances(
+    photo: Image.Image, seen: Sequence[tuple[Window, tuple[Tensor, Tensor]]], limits: ProposalLimits, name: str
+) -> list[Instance]:
+    """The best boxes of all looks that do not overlap a better one, best first."""
+    look = Look(photo.width, photo.height, [window for window, _ in seen], [])
+    boxes, scores = (torch.cat(parts) for parts in zip(*(said for _, said in seen), strict=True))
+    numbers = torch.arange(len(seen)).repeat_interleave(torch.tensor([len(said[1]) for _, said in seen]))
+    found = Found(boxes, scores, numbers, torch.zeros(len(scores), 0))
+    refuse_nonsense(found, name)
+    rows = picked(found, look, limits).tolist()
+    return [Instance(inside(tuple(boxes[row].tolist()), photo.width, photo.height), float(scores[row])) for row in rows]
+
+
+def _looked_at(region: Box | None, whole: Box) -> Box:
+    return whole if region is None else inside(region.as_tuple(), int(whole.x2), int(whole.y2))
+
+
+def _family(config: Any, checkpoint: Checkpoint) -> DetectorFamily:
+    family = FAMILIES.get(config.model_type)
+    if family is None:
+        raise ModelError(
+            f"model '{checkpoint.name}' is a {config.model_type}, which finds no things by a text; choose a detector "
+            f"of {', '.join(FAMILIES)}, such as {USUAL}."
+        )
+    return family

@@ -1,0 +1,73 @@
+"""Looks at the first hits again, and orders them by what was seen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from sorce.errors import BadPhoto, QueryError
+from sorce.locate.seeing import best_first, see
+from sorce.mappings import Hit, Hits, Localiser, Seen
+from sorce.mappings.request import SearchRequest
+from sorce.pictures.files import read
+from sorce.pictures.limits import DecodeLimits
+from sorce.pictures.sandbox import DecoderPool
+from sorce.pictures.uris import path_below
+
+
+@dataclass(frozen=True, slots=True)
+class SecondStage:
+    """What looks at the first `most` hits again, and the folders below which photos are opened.
+
+    `min_score` is the least score of each instance after the first. Raises QueryError.
+    """
+
+    localiser: Localiser
+    most: int
+    roots: Sequence[Path]
+    min_score: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.most < 1:
+            raise QueryError(f"locate is {self.most}; give the number of hits to look at again, from 1.")
+
+
+def refuse_without_roots(roots: Sequence[Path]) -> None:
+    """Raises QueryError if no folder is named. Anyone who may write to an index chooses what its uris name."""
+    if not roots:
+        raise QueryError("photos are only looked at again below a folder that you name; name it with --root (root=).")
+
+
+def look_again(hits: Hits, asked: SearchRequest, stage: SecondStage) -> Hits:
+    """The hits: those that were looked at and opened, best first, then those that were not opened, then the others.
+
+    Raises QueryError if there is no text to look for, and what the localiser raises.
+    """
+    refuse_without_roots(stage.roots)
+    if not asked.phrases:
+        raise QueryError("a second stage looks for texts, and this search has none; add one, or leave the stage out.")
+    ranked = [replace(hit, index_rank=rank) for rank, hit in enumerate(hits, asked.start + 1)]
+    first, others = ranked[: stage.most], ranked[stage.most :]
+    with closing(DecoderPool(DecodeLimits())) as decoders:
+        seen = [_seen(hit, asked, stage, decoders) for hit in first]
+    ordered = [replace(first[place], seen=seen[place]) for place in best_first(seen)]
+    return replace(hits, found=(*ordered, *others))
+
+
+def _seen(hit: Hit, asked: SearchRequest, stage: SecondStage, decoders: DecoderPool) -> Seen:
+    try:
+        picture = decoders.picture(read(path_below(hit.uri, stage.roots)), hit.uri)
+    except BadPhoto as error:
+        return Seen(reason=str(error))
+    # Examples come after the phrases, and have no text.
+    regions = [matches[0].box for matches in hit.matches[: len(asked.phrases)]]
+    return see(stage.localiser, picture, asked, regions, stage.min_score)
+
+
+def not_opened(hits: Sequence[Hit]) -> list[str]:
+    """A sentence for each photo that could not be opened."""
+    return [
+        f"'{hit.uri}' was not looked at again: it {hit.seen.reason}." for hit in hits if hit.seen and hit.seen.reason
+    ]

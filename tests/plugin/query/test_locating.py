@@ -1,0 +1,163 @@
+"""The second stage of a search: the first hits are looked at again, and ordered by what is seen."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+import sorce
+from sorce.cli import sorce as command
+from sorce.errors import QueryError
+from sorce.locate import open_localiser
+from sorce.mappings import Box, Hit, Hits, Instance, Located, LocateRequest, Match
+from sorce.mappings.request import SearchRequest
+from sorce.models import load_encoder
+from sorce.pictures.drawing import save
+from sorce.plugin.query.locating import SecondStage, look_again, not_opened
+from sorce.plugin.query.table import as_json, table
+from tests.kit.localiser import paint
+
+Score = Callable[[LocateRequest], float]
+BOX, TIGHT = Box(0, 0, 32, 32), Box(4, 4, 20, 20)
+
+
+class Scored:
+    """A localiser that sees the same box everywhere; `score` says how sure it is."""
+
+    name = "scored"
+
+    def __init__(self, score: Score) -> None:
+        self._score = score
+
+    def locate(self, requests: Sequence[LocateRequest], boxes: int = 1, min_score: float = 0.0) -> list[Located]:
+        found = []
+        for request in requests:
+            instances = [Instance(TIGHT, self._score(request)), Instance(BOX, 0.5), Instance(Box(40, 40, 50, 50), 0.1)]
+            kept = (instances[0], *(each for each in instances[1:boxes] if each.score >= min_score))
+            found.append(Located(TIGHT, kept[0].score, (request.box or BOX, TIGHT), kept))
+        return found
+
+
+def hits(files: Sequence[Path], phrases: int = 1) -> Hits:
+    matches = ((Match(1, BOX, "tile", 0.25, 1.0, 0.3),),) * phrases
+    return Hits(
+        tuple(
+            Hit(f"{place:032x}", file.as_uri(), file.name, str(file.parent), 64, 64, 0.9 - place / 10, matches)
+            for place, file in enumerate(files)
+        )
+    )
+
+
+def number(request: LocateRequest) -> int:
+    return int(Path(request.picture.name).stem)
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> list[Path]:
+    return paint(tmp_path, 4)
+
+
+def test_the_first_hits_are_ordered_by_what_is_seen_and_the_others_stay_behind(files: list[Path]) -> None:
+    before = hits(files)
+    stage = SecondStage(Scored(lambda request: number(request) / 10), 3, [files[0].parent])
+    after = look_again(before, SearchRequest("a kite"), stage)
+    assert [hit.file_name for hit in after] == ["2.png", "1.png", "0.png", "3.png"]
+    assert [hit.index_rank for hit in after] == [3, 2, 1, 4]
+    assert after[3].seen is None
+    for hit in after:
+        old = next(each for each in before if each.uri == hit.uri)
+        assert (hit.box, hit.similarity, hit.score, hit.matches) == (old.box, old.similarity, old.score, old.matches)
+    assert after[0].seen is not None
+    assert (after[0].seen.located[0].box, after[0].seen.score) == (TIGHT, 0.2)
+
+
+def test_phrases_add_up_and_each_not_counts_half_against(files: list[Path]) -> None:
+    scores = {"a kite": 0.5, "a dog": 0.25, "sea": 0.4}
+    stage = SecondStage(Scored(lambda request: scores[request.text]), 1, [files[0].parent])
+    [first, *_] = look_again(hits(files, phrases=2), SearchRequest(["a kite", "a dog"], ["sea"]), stage)
+    assert first.seen is not None
+    assert first.seen.score == pytest.approx(0.55)
+    assert [each.score for each in first.seen.located] == [0.5, 0.25]
+
+
+def test_what_cannot_be_opened_comes_after_what_was_and_says_why(files: list[Path], tmp_path: Path) -> None:
+    files[0].write_bytes(b"no picture")
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    files[1] = paint(outside, 1)[0]
+    inside = tmp_path / "inside"
+    inside.mkdir()
+    for place in (0, 2, 3):
+        files[place] = files[place].rename(inside / files[place].name)
+    after = look_again(hits(files), SearchRequest("a kite"), SecondStage(Scored(lambda _: 0.1), 3, [inside]))
+    assert [hit.index_rank for hit in after] == [3, 1, 2, 4]
+    assert [hit.seen and hit.seen.reason for hit in after] == [
+        None,
+        "is not a picture, or of a kind that is not read",
+        "is said to lie outside the root",
+        None,
+    ]
+    assert len(not_opened(after)) == 2
+
+
+def test_several_instances_are_kept_from_a_least_score(files: list[Path]) -> None:
+    stage = SecondStage(Scored(lambda _: 0.9), 1, [files[0].parent], 0.3)
+    [first, *_] = look_again(hits(files), SearchRequest("a kite", boxes=5), stage)
+    assert first.seen is not None
+    assert [each.score for each in first.seen.located[0].instances] == [0.9, 0.5]
+
+
+def test_no_root_is_refused(files: list[Path]) -> None:
+    with pytest.raises(QueryError, match="--root"):
+        look_again(hits(files), SearchRequest("a kite"), SecondStage(Scored(lambda _: 0.1), 3, []))
+
+
+def test_table_json_and_drawing_show_what_was_seen(files: list[Path], tmp_path: Path) -> None:
+    asked = SearchRequest("a kite")
+    stage = SecondStage(Scored(lambda request: number(request) / 10), 2, [files[0].parent])
+    after = look_again(hits(files), asked, stage)
+    head, first, *_ = table(after, asked.phrases).splitlines()
+    assert head.split()[-6:] == ["index", "rank", "located", "located", "box", "photo"]
+    assert first.split()[-4:-1] == ["2", "0.1000", "4,4,20,20"]
+    said = as_json(after, asked)["hits"]
+    assert said[0]["index_rank"] == 2
+    assert said[0]["seen"]["located"][0]["box"] == [4, 4, 20, 20]
+    assert said[2]["seen"] is None
+    plain = save(hits(files[1:2]), tmp_path / "plain", None, asked.phrases).files[0].read_bytes()
+    assert save(after[:1], tmp_path / "seen", None, asked.phrases).files[0].read_bytes() != plain
+
+
+@pytest.fixture
+def index(opensearch: str, files: list[Path]) -> Iterator[sorce.Index]:
+    opened = sorce.open_index(f"test-locating-{uuid.uuid4().hex[:8]}", opensearch, model="mini", device="cpu")
+    opened.ingest(files)
+    opened.client.indices.refresh(index=opened.name)
+    yield opened
+    opened.client.indices.delete(index=opened.name)
+
+
+def test_the_command_and_python_look_with_the_indexs_own_encoder(
+    index: sorce.Index, opensearch: str, files: list[Path]
+) -> None:
+    root = files[0].parent
+    found = index.search("a kite", locate=3, root=root)
+    assert sorted(hit.index_rank or 0 for hit in found) == [1, 2, 3, 4]
+    scores = [hit.seen.score for hit in found[:3] if hit.seen]
+    assert scores == sorted(scores, reverse=True)
+    zoom = open_localiser("zoom", lambda: load_encoder("mini", "cpu"))
+    stage = SecondStage(zoom, 3, [root])
+    assert look_again(index.search("a kite"), SearchRequest("a kite"), stage).found == found.found
+    options = ["--index", index.name, "--url", opensearch, "--locate", "3", "--root", str(root), "--json"]
+    done = CliRunner().invoke(command, ["search", "a kite", "--device", "cpu", *options], catch_exceptions=False)
+    assert json.loads(done.stdout)["hits"] == as_json(found, SearchRequest("a kite"))["hits"]
+
+
+def test_the_command_refuses_a_second_stage_without_a_root(opensearch: str) -> None:
+    done = CliRunner().invoke(command, ["search", "a kite", "--url", opensearch, "--locate", "3"])
+    assert isinstance(done.exception, QueryError)
+    assert "name it with --root" in str(done.exception)
