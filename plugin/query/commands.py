@@ -30,7 +30,7 @@ from sorce.plugin.query.table import notes, table
 from sorce.terminal import printable
 
 DONE_WITH_REJECTS = 3
-"""The exit code if some photos could not be drawn."""
+"""The exit code if some photos could not be drawn, or not be looked at again."""
 
 
 @click.command()
@@ -89,6 +89,8 @@ def search(asked: SearchRequest, index: str, cluster: Cluster, here: bool, **giv
         if drawn.warning is not None:
             click.echo(drawn.warning, err=True)
             click.get_current_context().exit(DONE_WITH_REJECTS)
+    if not_opened(hits):
+        click.get_current_context().exit(DONE_WITH_REJECTS)
 
 
 def _noted(hits: Hits, found: FoundIndex) -> Hits:

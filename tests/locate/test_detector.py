@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load_file, save_file
 
 from sorce.errors import ModelError
 from sorce.locate import open_localiser
@@ -42,7 +44,7 @@ def noise(width: int, height: int, seed: int = 0) -> Picture:
 
 
 def test_a_checkpoint_of_each_family_is_tried() -> None:
-    # The same network as sam3, in a file that holds another network, too.
+    # Tried below: the same network as sam3, in a file that holds another network, too.
     assert set(MAKERS) == set(FAMILIES) - {"sam3_video"}
 
 
@@ -125,6 +127,16 @@ def test_a_thing_that_is_not_there_has_a_score_near_0_with_sam_3(tmp_path: Path)
         list(head.parameters())[-1].fill_(-9.0)
     [located] = localiser.locate([request])
     assert located.score < 2e-4
+
+
+def test_sam_3_is_found_in_the_published_checkpoint_with_its_tracker(tmp_path: Path) -> None:
+    folder, request = detectors.sam3(tmp_path), LocateRequest(noise(60, 60), "a kite")
+    alone = open_localiser(str(folder), runtime=Runtime("cpu")).locate([request])
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({"model_type": "sam3_video", "detector_config": config}))
+    weights = {f"detector_model.{name}": each for name, each in load_file(folder / "model.safetensors").items()}
+    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+    assert open_localiser(str(folder), runtime=Runtime("cpu")).locate([request]) == alone
 
 
 def test_a_region_smaller_than_a_crop_gets_a_crop_of_the_least_size() -> None:

@@ -155,6 +155,11 @@ def test_the_command_and_python_look_with_the_indexs_own_encoder(
     options = ["--index", index.name, "--url", opensearch, "--locate", "3", "--root", str(root), "--json"]
     done = CliRunner().invoke(command, ["search", "a kite", "--device", "cpu", *options], catch_exceptions=False)
     assert json.loads(done.stdout)["hits"] == as_json(found, SearchRequest("a kite"))["hits"]
+    for file in files:
+        file.unlink()
+    gone = CliRunner().invoke(command, ["search", "a kite", "--device", "cpu", *options[:-1]], catch_exceptions=False)
+    assert gone.exit_code == 3
+    assert gone.stderr.count("was not looked at again: it cannot be read") == 3
 
 
 def test_the_command_refuses_a_second_stage_without_a_root(opensearch: str) -> None:
