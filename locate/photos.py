@@ -13,6 +13,7 @@ from PIL import Image
 from sorce.errors import BadPhoto, SorceError
 from sorce.locate.opening import open_localiser
 from sorce.mappings import Box, Located, LocateRequest, Picture, Rejected
+from sorce.mappings.request import SearchRequest
 from sorce.models import load_encoder
 from sorce.models.methods import Runtime
 from sorce.pictures.files import read
@@ -68,8 +69,9 @@ class Looked:
 def look_at(text: str, paths: Sequence[str], given: Mapping[str, Any]) -> Looked:
     """Opens the localiser, then each photo in a process of its own. `given` are the options of `sorce locate`.
 
-    Raises ModelError, and SorceError if a drawing cannot be written.
+    Raises QueryError for a blank text, ModelError, and SorceError if a drawing cannot be written.
     """
+    [text] = SearchRequest([text]).phrases
     runtime, trust = Runtime(given["device"]), given["trust_remote_code"]
     localiser = open_localiser(
         given["localiser"],

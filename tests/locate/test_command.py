@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
 
-from sorce.errors import ModelError
+from sorce.errors import ModelError, QueryError
 from sorce.locate import commands
 from sorce.locate.commands import locate
 from tests.kit import detectors, tiny
@@ -73,9 +73,9 @@ def test_a_detector_is_a_localiser_too(photos: list[str], tmp_path: Path) -> Non
     assert said["photos"][0]["steps"][0] == [0, 0, 90, 60]
 
 
-def test_an_unknown_model_is_one_sentence(photos: list[str]) -> None:
-    done = run("a kite", photos[0], "--model", "nothing")
-    assert isinstance(done.exception, ModelError)
+def test_an_unknown_model_or_a_blank_text_is_one_sentence(photos: list[str]) -> None:
+    assert isinstance(run("a kite", photos[0], "--model", "nothing").exception, ModelError)
+    assert isinstance(run(" ", photos[0]).exception, QueryError)
 
 
 def test_a_subcommand_is_recognised_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
