@@ -34,7 +34,7 @@ from sorce.models import DEFAULT_MODEL, DEFAULT_REGIONS, Model, TextEncoder, loa
 from sorce.pictures.files import absolute, absolute_path
 from sorce.pictures.notebook import openable
 from sorce.plugin.query.asking import ask
-from sorce.plugin.query.locating import SecondStage, look_again
+from sorce.plugin.query.locating import SecondStage, look_again, with_enough
 from sorce.plugin.query.search import ClientSearch
 
 Photos = str | Path | Source
@@ -115,7 +115,7 @@ class Index:
         to leave out: they replace those of a request.
 
         With `locate`, that many of the first hits are looked at again by a localiser (`sorce.locate.open_localiser`),
-        and ordered by what is seen (`Hit.seen`). Only photos below `root` are opened.
+        and ordered by what is seen (`Hit.seen`); `size` of them are returned. Only photos below `root` are opened.
 
         Raises IndexMissing, QueryError, ModelError, ClusterError.
         """
@@ -123,7 +123,7 @@ class Index:
         asked = replace(request_of(what), **given)  # type: ignore[arg-type]
         with translate_errors(address(self.client)):
             searching = self._searcher()
-            hits = searching.search(asked)
+            hits = searching.search(with_enough(asked, locate))
         if locate:
             stage = SecondStage(self._localiser(localiser, searching), locate, [] if root is None else [root])
             hits = look_again(hits, asked, stage)

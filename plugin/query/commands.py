@@ -21,7 +21,7 @@ from sorce.models.methods import Runtime
 from sorce.models.model import TextEncoder
 from sorce.models.notes import note_of
 from sorce.options import Cluster
-from sorce.plugin.query.locating import SecondStage, look_again, not_opened, refuse_without_roots
+from sorce.plugin.query.locating import SecondStage, look_again, not_opened, refuse_without_roots, with_enough
 from sorce.plugin.query.options import request, second_stage
 from sorce.plugin.query.search import ClientSearch, Searcher
 from sorce.plugin.query.server import ServerSearch
@@ -74,7 +74,7 @@ def search(asked: SearchRequest, index: str, cluster: Cluster, here: bool, **giv
     with cluster.client() as client:
         found = find_index(client, index)
         searcher = _searcher(client, found, here, given)
-        hits = _noted(searcher.search(asked), found)
+        hits = _noted(searcher.search(with_enough(asked, given["locate"])), found)
         if given["locate"]:
             hits = look_again(hits, asked, _second_stage(searcher, found, roots, given))
     if given["as_json"]:

@@ -40,9 +40,15 @@ def refuse_without_roots(roots: Sequence[Path]) -> None:
         raise QueryError("photos are only looked at again below a folder that you name; name it with --root (root=).")
 
 
+def with_enough(asked: SearchRequest, most: int) -> SearchRequest:
+    """The request for at least so many hits: `look_again` then keeps `asked.size` of them."""
+    return replace(asked, size=max(asked.size, most))
+
+
 def look_again(hits: Hits, asked: SearchRequest, stage: SecondStage) -> Hits:
     """The hits: those that were looked at and opened, best first, then those that were not opened, then the others.
 
+    As many as the search asks for: where more are looked at, the best of them.
     Raises QueryError if there is no text to look for, and what the localiser raises.
     """
     refuse_without_roots(stage.roots)
@@ -53,7 +59,7 @@ def look_again(hits: Hits, asked: SearchRequest, stage: SecondStage) -> Hits:
     with closing(DecoderPool(DecodeLimits())) as decoders:
         seen = [_seen(hit, asked, stage, decoders) for hit in first]
     ordered = [replace(first[place], seen=seen[place]) for place in best_first(seen)]
-    return replace(hits, found=(*ordered, *others))
+    return replace(hits, found=(*ordered, *others)[: asked.size])
 
 
 def _seen(hit: Hit, asked: SearchRequest, stage: SecondStage, decoders: DecoderPool) -> Seen:

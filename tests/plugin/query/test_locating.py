@@ -18,7 +18,7 @@ from sorce.mappings import Box, Hit, Hits, Instance, Located, LocateRequest, Mat
 from sorce.mappings.request import SearchRequest
 from sorce.models import load_encoder
 from sorce.pictures.drawing import save
-from sorce.plugin.query.locating import SecondStage, look_again, not_opened
+from sorce.plugin.query.locating import SecondStage, look_again, not_opened, with_enough
 from sorce.plugin.query.table import as_json, table
 from tests.kit.localiser import paint
 
@@ -74,6 +74,13 @@ def test_the_first_hits_are_ordered_by_what_is_seen_and_the_others_stay_behind(f
         assert (hit.box, hit.similarity, hit.score, hit.matches) == (old.box, old.similarity, old.score, old.matches)
     assert after[0].seen is not None
     assert (after[0].seen.located[0].box, after[0].seen.score) == (TIGHT, 0.2)
+
+
+def test_more_hits_may_be_looked_at_than_are_returned(files: list[Path]) -> None:
+    asked = SearchRequest("a kite", size=2)
+    assert with_enough(asked, 4).size == 4
+    stage = SecondStage(Scored(lambda request: number(request) / 10), 4, [files[0].parent])
+    assert [hit.file_name for hit in look_again(hits(files), asked, stage)] == ["3.png", "2.png"]
 
 
 def test_phrases_add_up_and_each_not_counts_half_against(files: list[Path]) -> None:
