@@ -20,6 +20,7 @@ from sorce.dashboards.objects import Ids, ndjson
 from sorce.dashboards.rules import refuse_broken
 from sorce.dashboards.server import DEFAULT_URL, URL_VARIABLE, Dashboards, checked_url
 from sorce.dashboards.status import status
+from sorce.dashboards.workbench import search_configuration
 from sorce.errors import DashboardsError
 from sorce.options import Cluster
 from sorce.terminal import printable
@@ -160,6 +161,21 @@ def status_(
             shown = "" if problem is None else f": {printable(problem)}"
             click.echo(f"{'ok   ' if problem is None else 'WRONG'}  {name}{shown}")
     return 0 if all(problem is None for problem in checks.values()) else 1
+
+
+@dashboards.command("workbench")
+@options.index
+@options.cluster
+def workbench_(index: str, cluster: Cluster) -> None:
+    """Print a search configuration for the Search Relevance Workbench, which asks what the stored template asks.
+
+    \b
+    Example:
+      sorce dashboards workbench --index photos | curl -X PUT -H 'Content-Type: application/json' --data-binary @- \\
+        localhost:9200/_plugins/_search_relevance/search_configurations
+    """
+    with cluster.client() as client:
+        click.echo(json.dumps(search_configuration(client, index)))
 
 
 @dashboards.command("uninstall")

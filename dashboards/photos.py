@@ -217,8 +217,8 @@ def _help(view: PhotosView) -> PanelForm:
     lines = [
         "**Type what you look for** into the query bar above, such as `a small red umbrella`. Its language must be "
         "**Lucene** (the button at its right end; DQL finds nothing here).",
-        'Write a text with any of `+ - = & | > < ! ( ) { } [ ] ^ " ~ * ? : \\ /` in double quotes, and leave out double'
-        ' quotes inside: `"a cup (red)"`.',
+        "Leave out any of `+ - = & | > < ! ( ) { } [ ] ^ \" ~ * ? : \\ /`: they are Lucene's signs. In double quotes"
+        ' a text with them is taken (`"a cup (red)"`), but the quotes are part of what is looked for, and change it.',
         "Filters, the controls and the time range hold for all panels. A click on a photo or a bar adds a filter.",
     ]
     if not view.grid.is_exact:

@@ -9,7 +9,7 @@ from importlib.resources import files
 from sorce.mappings.names import check_index_name
 from sorce.mappings.query import Json
 
-ROLES = ("alias", "ingest", "install", "search")
+ROLES = ("alias", "dashboards", "ingest", "install", "search")
 
 # The index name in the files: they work unchanged for an index with this name.
 _INDEX = "photos"

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import json
+import secrets
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 from opensearchpy import OpenSearch, exceptions
+from roles import owner, put
 
 from sorce.cli import command
+from sorce.cluster import connect
 from sorce.dashboards.rules import problems
+from sorce.engine import Node
 from sorce.errors import DashboardsError
 from sorce.mappings.run_log import REJECTS
+from sorce.plugin.cluster.role import role
 from tests.kit.corpus import Corpus
 from tests.kit.dashboards import StandIn, standing_in
 from tests.kit.place import Place
@@ -88,3 +94,22 @@ def test_without_dashboards_nothing_is_made(index: str, client: OpenSearch) -> N
     done = run("install", "--index", index, "--dashboards-url", "http://127.0.0.1:1")
     assert isinstance(done.exception, DashboardsError)
     assert index not in users(client)
+
+
+def test_the_role_dashboards_is_enough(secured: Node, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    there = StandIn()
+    name, password = f"test-dashboards-{uuid.uuid4().hex[:8]}", secrets.token_urlsafe(24)
+    with connect(secured.url, owner(secured)) as client:
+        Corpus().load(client, name)
+        put(client, f"roles/{name}", role("dashboards", name))
+        put(client, f"internalusers/{name}", {"password": password, "opendistro_security_roles": [name]})
+        (tmp_path / "password").write_text(password)
+        mine = {"OPENSEARCH_USERNAME": name, "OPENSEARCH_PASSWORD_FILE": str(tmp_path / "password")}
+        for variable, value in (secured.environment | mine).items():
+            monkeypatch.setenv(variable, value)
+        with standing_in(there) as url:
+            for act in ("install", "uninstall"):
+                done = run(act, "--index", name, "--dashboards-url", url)
+                assert done.exit_code == 0, done.exception
+        client.indices.delete(index=name)
+    assert there.objects == {}
