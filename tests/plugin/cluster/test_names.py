@@ -71,7 +71,7 @@ def test_three_indices_of_near_names_are_installed_and_uninstalled_apart(
     for name in three:
         install(client, name, endpoint, Words())
     assert [problems(client, name) for name in three] == [{}, {}, {}]
-    assert len({made for names in of_sorce(client, three[0]).values() for made in names}) == 9
+    assert len({made for names in of_sorce(client, three[0]).values() for made in names}) == 12
     uninstall(client, three[1])
     uninstall(client, three[2])
     assert problems(client, three[0]) == {}
