@@ -79,6 +79,7 @@ def test_the_first_steps_lead_to_a_find(first_steps: int) -> None:
     assert first_steps == number_of_commands(FIRST) > 0
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("page", OTHERS, ids=lambda page: page.name)
 def test_each_command_of_a_page_runs(page: Page, reader: Reader, first_steps: int) -> None:  # noqa: ARG001
     assert reader.follow(page) == number_of_commands(page)
