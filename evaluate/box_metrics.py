@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sorce.evaluate.bootstrap import Metric, mean_over_queries
 from sorce.evaluate.ground_truth import GroundTruth, LabelledQuery
-from sorce.evaluate.metrics import Ranks, iou
+from sorce.evaluate.metrics import Ranks, accuracy, iou, mean_accuracy
 from sorce.mappings import Box, Hit
 
 K = 10
@@ -20,6 +20,11 @@ BOUNDS = (0.001, 0.003, 0.01, 0.05)
 """The limits between the size classes of objects, as shares of the photo."""
 
 SIZES = ("under 0.1 %", "of 0.1-0.3 %", "of 0.3-1 %", "of 1-5 %", "of 5 % or more")
+
+
+def own_box(hit: Hit) -> Box:
+    """The box that the index shows."""
+    return hit.box
 
 
 class BoxMetrics:
@@ -34,14 +39,22 @@ class BoxMetrics:
         self._on_object: list[NDArray[np.float64]] = []
         self._holds_object: list[NDArray[np.float64]] = []
 
-    def add(self, query: LabelledQuery, hits: Sequence[Hit]) -> None:
-        """`hits` are the indexed photos among the query's located photos."""
-        boxes = {hit.photo_id: hit.box for hit in hits}
+    def add(self, query: LabelledQuery, hits: Sequence[Hit], box_of: Callable[[Hit], Box | None] = own_box) -> None:
+        """`hits` are the indexed photos among the query's located photos. `box_of` gives the box that is compared."""
+        boxes = {hit.photo_id: box_of(hit) for hit in hits}
         compared = [_compare(boxes.get(photo_id), query.answers[photo_id]) for photo_id in query.located]
         overlaps, on_object, holds_object = np.array(compared, np.float64).reshape(-1, 3).T
         self.overlaps.append(overlaps)
         self._on_object.append(on_object)
         self._holds_object.append(holds_object)
+
+    def accuracies(self, name: str = "") -> list[Metric]:
+        """Acc50, Acc75 and mAcc (SOREC, arXiv 2510.03701)."""
+        return [
+            mean_over_queries(f"{name}Acc50", [accuracy(overlaps, 0.5) for overlaps in self.overlaps]),
+            mean_over_queries(f"{name}Acc75", [accuracy(overlaps, 0.75) for overlaps in self.overlaps]),
+            mean_over_queries(f"{name}mAcc", [mean_accuracy(overlaps) for overlaps in self.overlaps]),
+        ]
 
     def metrics(self, name: str = "") -> list[Metric]:
         return [

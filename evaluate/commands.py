@@ -20,17 +20,20 @@ from tqdm import tqdm  # type: ignore[import-untyped]
 from sorce import options
 from sorce.cluster import address, translate_errors
 from sorce.errors import SorceError
-from sorce.evaluate.drawing import make_folder
 from sorce.evaluate.ground_truth import GroundTruth, LabelledQuery
 from sorce.evaluate.keeping import Evaluation
 from sorce.evaluate.keeping import keep_results as write_results
 from sorce.evaluate.report import as_json as results_as_json
 from sorce.evaluate.report import table
 from sorce.evaluate.retrievers import listed
-from sorce.evaluate.run import BENCHMARKS, BenchmarkRun, RecipeResult
+from sorce.evaluate.run import BENCHMARKS, OF_BOXES, BenchmarkRun, RecipeResult
+from sorce.locate import ZOOM, open_localiser
+from sorce.mappings import Localiser
 from sorce.mappings.recipe import Plain
 from sorce.models import DEFAULT_MODEL, DEFAULT_REGIONS, Model, load_model, parse_parameters
+from sorce.models.methods import Runtime
 from sorce.options import Cluster, cluster
+from sorce.pictures.drawing import make_folder
 
 DONE_WITH_REJECTS = 3
 
@@ -74,6 +77,11 @@ def model_setups(models: Sequence[str], regions: Sequence[str]) -> list[ModelSet
     metavar="METHOD[:NAME=VALUE,...]",
     help="How a photo becomes regions, with parameters as `sorce models` lists them; repeatable.",
 )
+@click.option(
+    "--localiser",
+    metavar="NAME",
+    help="Look at each photo again, with zoom, a folder or a name.  [default in locate: zoom]",
+)
 @click.option("--exact", is_flag=True, help="Compare everything in memory, without OpenSearch.")
 @cluster
 @options.device
@@ -100,7 +108,7 @@ def evaluate(
     save: Path | None,
     out: TextIO | None,
     as_json: bool,
-    **loading: Any,
+    **how: Any,
 ) -> int:
     """Measure how well photos and boxes are found, by a published protocol, for one or several recipes side by side.
 
@@ -112,6 +120,7 @@ def evaluate(
       yolo      a text file per picture (boxes, polygons, poses), and data.yaml: the same
       lines     labels.jsonl, {"image", "objects": [{"label", "box"}]}: the same
       sorec     a JSON list of expressions: Acc50, Acc75, mAcc
+      locate    labels as of coco or yolo; asks where the thing of each name is
 
     The pictures go into a new index, which is removed at the end. Brackets hold the 95 % interval over queries
     (bootstrap). Bad rows of the label file are left out, with a note. The exit code is 3 if pictures were rejected.
@@ -119,18 +128,19 @@ def evaluate(
     \b
         sorce evaluate lines ./photos --model mini --regions tiles --regions whole --save drawn
         sorce evaluate coco ./val2017 --truth instances_val2017.json --regions tiles:max_regions=90 --exact
+        sorce evaluate locate ./shelves --model mini --localiser zoom
     """
     if exact and keep:
         raise click.UsageError("--exact makes no index to keep; leave one of the two out.")
     setups = model_setups(models, regions)
+    localiser = _localiser(benchmark, how)
     run = _read(benchmark, folder, truth, save)
     with _client(exact, cluster) as client:
-        how = "exact, in memory" if client is None else f"OpenSearch {client.info()['version']['number']}"
-        run = replace(run, client=client, keep=keep, progress=_progress)
-        results = _run_all(setups, run, how, partial(load_model, **loading), save)
+        run = replace(run, client=client, keep=keep, progress=_progress, localiser=localiser)
+        engine, results = _engine(run), _run_all(setups, run, partial(load_model, **how), save)
     if keep_results:
-        _keep(cluster, Evaluation(benchmark, how), run.truth, results)
-    _report(results_as_json(benchmark, how, run.truth.remarks, results), results, out, as_json)
+        _keep(cluster, Evaluation(benchmark, engine), run.truth, results)
+    _report(results_as_json(benchmark, engine, run.truth.remarks, results), results, out, as_json)
     return DONE_WITH_REJECTS if any(result.rejected for result in results.values()) else 0
 
 
@@ -138,6 +148,24 @@ def _keep(cluster: Cluster, evaluation: Evaluation, truth: GroundTruth, results:
     with cluster.client() as client:
         index = write_results(client, evaluation, truth, results)
     click.echo(f"each question's result is in index '{index}', as evaluation {evaluation.evaluation}.", err=True)
+
+
+def _localiser(benchmark: str, how: dict[str, Any]) -> Callable[[Model[Any]], Localiser] | None:
+    """What opens the localiser for a model, if there is to be one; its name is taken out of `how`."""
+    name = how.pop("localiser") or (ZOOM if benchmark == "locate" else None)
+    if name is None:
+        return None
+    if benchmark not in OF_BOXES:
+        raise click.UsageError(f"--localiser looks again at given photos, in {' and '.join(OF_BOXES)} only.")
+    opened: dict[str, Localiser] = {}
+
+    def localiser(model: Model[Any]) -> Localiser:
+        # A detector is loaded once for all recipes; `zoom` looks with each recipe's own model.
+        if name == ZOOM or not opened:
+            opened[name] = open_localiser(name, lambda: model, Runtime(how["device"]), how["trust_remote_code"])
+        return opened[name]
+
+    return localiser
 
 
 def _read(benchmark: str, folder: Path, truth: Path | None, drawings: Path | None) -> BenchmarkRun:
@@ -154,17 +182,21 @@ def _read(benchmark: str, folder: Path, truth: Path | None, drawings: Path | Non
 def _run_all(
     setups: Sequence[ModelSetup],
     run: BenchmarkRun,
-    how: str,
     load: Callable[[str, str, Mapping[str, Plain]], Model[Any]],
     drawings: Path | None,
 ) -> dict[str, RecipeResult]:
-    results = {}
+    results, how = {}, _engine(run)
     for setup in setups:
         size = f"{len(run.truth.pictures):,} pictures, {len(run.truth.queries):,} queries"
         click.echo(f"{setup.name}: {size}; {how}", err=True)
         model = load(setup.model, setup.regions, setup.parameters)
         results[setup.name] = run(model, None if drawings is None else drawings / _file_name(setup.name))
     return results
+
+
+def _engine(run: BenchmarkRun) -> str:
+    """How the run searches, in words."""
+    return "exact, in memory" if run.client is None else f"OpenSearch {run.client.info()['version']['number']}"
 
 
 def _report(found: dict[str, object], results: Mapping[str, RecipeResult], out: TextIO | None, as_json: bool) -> None:

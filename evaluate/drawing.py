@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
-from sorce.errors import SorceError
 from sorce.evaluate.protocols import QueryResult
 from sorce.evaluate.retrievers import Retriever
 from sorce.pictures.drawing import save
@@ -16,32 +14,13 @@ MAX_DRAWN = 10
 """Queries of each kind (found, missed), spread evenly over the benchmark's queries."""
 
 
-def draw(queries: Sequence[QueryResult], retriever: Retriever, folder: Path) -> None:
+def draw(queries: Sequence[QueryResult], retriever: Retriever, folder: Path) -> list[str]:
     """Writes a folder per query below `finds` and `misses`. The boxes of the ground truth are white.
 
-    Raises SorceError where the folder cannot be written to.
+    Returns a sentence for each query with photos that could not be opened. Raises SorceError where the folder cannot
+    be written to.
     """
-    with _writing(folder):
-        _draw(queries, retriever, folder)
-
-
-def make_folder(folder: Path) -> None:
-    """Raises SorceError."""
-    with _writing(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-
-
-@contextmanager
-def _writing(folder: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise SorceError(
-            f"nothing can be drawn into '{folder}': {error.strerror or error}; name another folder with --save."
-        ) from error
-
-
-def _draw(queries: Sequence[QueryResult], retriever: Retriever, folder: Path) -> None:
+    warnings = []
     kinds = {
         "finds": [each for each in queries if each.is_found],
         "misses": [each for each in queries if each.is_missed],
@@ -52,7 +31,10 @@ def _draw(queries: Sequence[QueryResult], retriever: Retriever, folder: Path) ->
             hits = [*result.hits, *retriever.locate(text, result.not_among_hits)]
             place = folder / kind / f"{number:02} {_file_name(text)}"
             title = f"{text}: {result.summary}{', shown last' if result.not_among_hits else ''}"
-            save(hits, place, None, [title], result.query.answers)
+            drawn = save(hits, place, None, [title], result.query.answers)
+            if drawn.warning is not None:
+                warnings.append(f"{text}: {drawn.warning}")
+    return warnings
 
 
 def _spread(queries: Sequence[QueryResult]) -> Sequence[QueryResult]:

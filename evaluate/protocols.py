@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sorce.evaluate.bootstrap import Metric, mean_over_queries
 from sorce.evaluate.box_metrics import BoxMetrics, SizeMetrics
@@ -13,15 +14,14 @@ from sorce.evaluate.ground_truth import GroundTruth, LabelledQuery
 from sorce.evaluate.metrics import (
     Ranks,
     Scores,
-    accuracy,
     alone,
     average_precision,
     found_at,
-    mean_accuracy,
     ranks_in,
 )
 from sorce.evaluate.readers.sorce1k import EASY, FULL, MEDIUM
 from sorce.evaluate.retrievers import Retriever
+from sorce.evaluate.second_look import SecondLook, located_box
 from sorce.mappings import Hit
 
 KS = (1, 5, 10)
@@ -32,6 +32,9 @@ PHOTOS = 50
 """The papers call it mAP@50. The name is always written out: in detection, mAP@50 means an IoU of 0.5."""
 
 MAP = f"retrieval mAP over the first {PHOTOS} photos"
+
+LOCATED = "located "
+"""Before the name of a metric: of the second stage's boxes. Without it, the metric is of the index's."""
 
 DRAWN = 3
 """The number of first hits of a query that are kept for drawing."""
@@ -153,25 +156,43 @@ def classes(truth: GroundTruth, retriever: Retriever, progress: QueryProgress) -
     return result
 
 
-def sorec(truth: GroundTruth, retriever: Retriever, progress: QueryProgress) -> ProtocolResult:
-    """Acc50, Acc75 and mAcc (SOREC, arXiv 2510.03701) of the box that is shown in the expression's own picture."""
-    result, boxes = ProtocolResult(), BoxMetrics()
+def sorec(
+    truth: GroundTruth,
+    retriever: Retriever,
+    progress: QueryProgress,
+    second: SecondLook | None = None,
+) -> ProtocolResult:
+    """Acc50, Acc75 and mAcc (SOREC, arXiv 2510.03701) of the box that is shown in the expression's own picture.
+
+    With a second stage, also those of its boxes. An expression may have several pictures: classes of labels do.
+    """
+    result, own, located = ProtocolResult(), BoxMetrics(), BoxMetrics()
     for query in progress(truth.queries):
         hits = retriever.locate(query.text, query.located)
-        boxes.add(query, hits)
-        overlap = boxes.overlaps[-1][0]
-        summary = f"IoU {overlap:.2f}"
-        result.queries.append(QueryResult(query, hits, (), summary, bool(overlap >= 0.5), bool(overlap < 0.5)))
-    overlaps = np.concatenate(boxes.overlaps)
-    result.metrics.append(mean_over_queries("Acc50", list(accuracy(overlaps, 0.5))))
-    result.metrics.append(mean_over_queries("Acc75", list(accuracy(overlaps, 0.75))))
-    result.metrics.append(mean_over_queries("mAcc", list(mean_accuracy(overlaps))))
-    result.metrics.extend(boxes.metrics())
+        own.add(query, hits)
+        if second is not None:
+            hits = second.look(query.text, hits)
+            located.add(query, hits, located_box)
+        result.queries.append(_located_result(query, hits, (own if second is None else located).overlaps[-1]))
+    if second is not None:
+        result.metrics.extend([*located.accuracies(LOCATED), *located.metrics(LOCATED)])
+    result.metrics.extend([*own.accuracies(), *own.metrics()])
     return result
 
 
 def _ids(hits: Sequence[Hit]) -> list[str]:
     return [hit.photo_id for hit in hits]
+
+
+def _located_result(query: LabelledQuery, hits: Sequence[Hit], overlaps: NDArray[np.float64]) -> QueryResult:
+    """Drawn are the photos whose boxes fit worst. A class without boxes is neither found nor missed."""
+    if not len(overlaps):
+        return QueryResult(query, (), (), "no boxes", False, False)
+    worst = {photo_id: overlap for overlap, photo_id in zip(overlaps, query.located, strict=True)}
+    drawn = sorted(hits, key=lambda hit: worst[hit.photo_id])[:DRAWN]
+    mean = float(overlaps.mean())
+    summary = f"IoU {mean:.2f}" if len(overlaps) == 1 else f"mean IoU {mean:.2f} of {len(overlaps):,} photos"
+    return QueryResult(query, drawn, (), summary, mean >= 0.5, mean < 0.5)
 
 
 def _query_result(query: LabelledQuery, hits: Sequence[Hit], relevant: Sequence[str], ranks: Ranks) -> QueryResult:

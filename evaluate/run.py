@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,12 +18,15 @@ from sorce.evaluate import protocols
 from sorce.evaluate.bootstrap import Metric
 from sorce.evaluate.drawing import draw
 from sorce.evaluate.ground_truth import GroundTruth
-from sorce.evaluate.readers import coco, lines, sorce1k, sorec, yolo
+from sorce.evaluate.readers import coco, labels, lines, sorce1k, sorec, yolo
 from sorce.evaluate.retrievers import EncodedTexts, OpenSearchRetriever, Retriever, empty_retriever, exact_retriever
+from sorce.evaluate.second_look import SecondLook
 from sorce.ingest import ingest_photos
 from sorce.ingest.progress import Progress
-from sorce.mappings import Recipe, Rejected
+from sorce.mappings import Localiser, Recipe, Rejected
 from sorce.models import Model
+from sorce.pictures.limits import DecodeLimits
+from sorce.pictures.sandbox import DecoderPool
 
 MERGE_TIMEOUT = 3600
 """Seconds."""
@@ -43,7 +46,11 @@ BENCHMARKS: Mapping[str, Benchmark] = {
     "coco": Benchmark(coco.read, protocols.classes),
     "yolo": Benchmark(yolo.read, protocols.classes),
     "lines": Benchmark(lines.read, protocols.classes),
+    "locate": Benchmark(labels.read, protocols.sorec),
 }
+
+OF_BOXES = ("locate", "sorec")
+"""Benchmarks of the box in a given photo: a localiser may look at it again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +102,8 @@ class RunProgress(Progress):
 class BenchmarkRun:
     """A benchmark on which recipes are evaluated: in OpenSearch, or exactly, in memory, if there is no client.
 
-    `keep` leaves the index in the cluster. `progress` passes the queries on, and may show the progress.
+    `keep` leaves the index in the cluster. `progress` passes the queries on, and may show the progress. `localiser`
+    gives, for a recipe's model, what looks at the photos again; it is None without a second stage.
     """
 
     benchmark: Benchmark
@@ -103,6 +111,7 @@ class BenchmarkRun:
     client: OpenSearch | None = None
     keep: bool = False
     progress: protocols.QueryProgress = protocols.silent
+    localiser: Callable[[Model[Any]], Localiser] | None = None
 
     @classmethod
     def of(
@@ -125,12 +134,19 @@ class BenchmarkRun:
         encoded = EncodedTexts(model, [query.text for query in self.truth.queries])
         progress = RunProgress(len(self.truth.pictures))
         with self._indexed(model, encoded, progress) as (retriever, cost):
-            found = self.benchmark.protocol(self.truth, retriever, self.progress)
-            if drawings is not None:
-                draw(found.queries, retriever, drawings)
+            found = self._found(model, retriever)
+            for sentence in [] if drawings is None else draw(found.queries, retriever, drawings):
+                retriever.remarks.add("drawings with a grey page in place of a photo", sentence)
         return RecipeResult(
             model.recipe, cost, progress.rejects, found.metrics, retriever.remarks.sentences(), tuple(found.queries)
         )
+
+    def _found(self, model: Model[Any], retriever: Retriever) -> protocols.ProtocolResult:
+        if self.localiser is None:
+            return self.benchmark.protocol(self.truth, retriever, self.progress)
+        with closing(DecoderPool(DecodeLimits())) as decoders:
+            second = SecondLook(self.localiser(model), self.truth.pictures, decoders, retriever.remarks)
+            return protocols.sorec(self.truth, retriever, self.progress, second)
 
     @contextmanager
     def _indexed(

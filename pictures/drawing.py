@@ -69,8 +69,8 @@ def save(
     files: list[Path] = []
     sheets: list[Path] = []
     missing: list[Rejected] = []
-    with _writing(folder), closing(DecoderPool(DecodeLimits())) as decoders:
-        folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
+    with writing(folder), closing(DecoderPool(DecodeLimits())) as decoders:
         for start in range(0, max(1, len(hits)), CELLS):
             cells = []
             for rank, hit in enumerate(hits[start : start + CELLS], start + 1):
@@ -95,8 +95,15 @@ def marked(photo: Image.Image, hit: Hit, rank: int, truth: Sequence[Box] = ()) -
     return drawn
 
 
+def make_folder(folder: Path) -> None:
+    """Raises SorceError."""
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+
+
 @contextmanager
-def _writing(folder: Path) -> Iterator[None]:
+def writing(folder: Path) -> Iterator[None]:
+    """Turns a failure to write below the folder into a SorceError."""
     try:
         yield
     except OSError as error:
