@@ -48,8 +48,12 @@ class TemplateForm:
 
 PLAIN = TemplateForm(SETTINGS)
 
+_LOCATE = Option("--locate", "How many of the first hits are looked at again.", int)
+_INSTANCES = Option("--boxes", "At most so many boxes of the localiser per photo and phrase.", int)
+_MIN_LOCATED_SCORE = Option("--min-located-score", "Least score of each of these boxes after the first.", float)
+
 LOCATED = TemplateForm(
-    SETTINGS | {"locate": Option("--locate", "How many of the first hits are looked at again.", int)},
+    SETTINGS | {"locate": _LOCATE, "instances": _INSTANCES, "min_located_score": _MIN_LOCATED_SCORE},
     # A response processor sees only what `_source` holds, and `rerank` fails without a total.
     {"_source": ["photo_id", "uri"], "track_total_hits": True},
 )

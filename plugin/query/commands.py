@@ -13,6 +13,7 @@ from opensearchpy import OpenSearch
 
 from sorce import options
 from sorce.cluster import find_index
+from sorce.locate import ZOOM
 from sorce.mappings import Hits
 from sorce.mappings.found import FoundIndex
 from sorce.mappings.request import SearchRequest
@@ -25,6 +26,7 @@ from sorce.plugin.query.locating import SecondStage, look_again, not_opened, ref
 from sorce.plugin.query.options import request, second_stage
 from sorce.plugin.query.search import ClientSearch, Searcher
 from sorce.plugin.query.server import ServerSearch
+from sorce.plugin.query.server_locating import ServerStage
 from sorce.plugin.query.table import as_json as hits_as_json
 from sorce.plugin.query.table import notes, table
 from sorce.terminal import printable
@@ -67,15 +69,18 @@ def search(asked: SearchRequest, index: str, cluster: Cluster, here: bool, **giv
       sorce search --like bag.jpg --box 20,40,180,260 --not "a person"
       sorce search "a red bag" --like-region 1a2b3c4d/7 --size 20 --from 20
       sorce search "a kite" --locate 20 --root photos --save found
+      sorce search "a kite" --locate 20 --server
     """
     roots = [] if given["root"] is None else [given["root"]]
-    if given["locate"]:
+    if given["locate"] and here:
         refuse_without_roots(roots)
+    if given["localiser"] != ZOOM and not here:
+        raise click.UsageError("with --server the cluster's own localiser looks; leave --localiser out.")
     with cluster.client() as client:
         found = find_index(client, index)
         searcher = _searcher(client, found, here, given)
-        hits = _noted(searcher.search(with_enough(asked, given["locate"])), found)
-        if given["locate"]:
+        hits = _noted(searcher.search(with_enough(asked, given["locate"]) if here else asked), found)
+        if given["locate"] and here:
             hits = look_again(hits, asked, _second_stage(searcher, found, roots, given))
     if given["as_json"]:
         click.echo(json.dumps(hits_as_json(hits, asked)))
@@ -107,7 +112,8 @@ def _tell(hits: Hits, asked: SearchRequest) -> None:
 
 def _searcher(client: OpenSearch, found: FoundIndex, here: bool, given: dict[str, Any]) -> Searcher:
     if not here:
-        return ServerSearch(client, found)
+        second = ServerStage(given["locate"], given["min_located_score"]) if given["locate"] else None
+        return ServerSearch(client, found, second)
     where = given["device"], given["folder"], given["trust_remote_code"]
     return ClientSearch(client, found, lambda recipe: load_encoder(recipe, *where))
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
-from opensearchpy import exceptions
+from opensearchpy import OpenSearch, exceptions
 
 from sorce.cluster import reason
 from sorce.errors import PluginError, QueryError
 from sorce.mappings import Hits
 from sorce.mappings.answer import OtherRanking, read_hits
+from sorce.mappings.found import FoundIndex
 from sorce.mappings.names import Names
 from sorce.mappings.option import options_of
 from sorce.mappings.query import Json, Query
@@ -20,7 +21,9 @@ from sorce.mappings.selection import regions_of
 from sorce.plugin.cluster.template import NOTS, PHRASES
 from sorce.plugin.query.asking import send
 from sorce.plugin.query.following import Following
+from sorce.plugin.query.locating import with_enough
 from sorce.plugin.query.search import bound_to
+from sorce.plugin.query.server_locating import ServerStage, taken_apart, with_seen
 
 # ML Commons replaces text like this before it calls the encoder, even in a user's text.
 FILLED_IN = "${parameters"
@@ -29,21 +32,27 @@ LOST = "\x7f"
 
 
 class ServerSearch(Following):
-    """Lets the cluster encode the texts.
+    """Lets the cluster encode the texts, and with a second stage also look at the first hits again.
 
     With ranking by product, hits come only from the candidates given by `k`, and their order is not proved.
     """
 
+    def __init__(self, client: OpenSearch, index: str | FoundIndex, second: ServerStage | None = None) -> None:
+        """`index` is a name, or the result of its look-up. Raises IndexMissing."""
+        super().__init__(client, index)
+        self._second = second
+
     def _hits(self, request: SearchRequest) -> Hits:
         """Raises PluginError if nothing is installed for the index, or it was installed by an older sorce."""
-        query = self._query(request)
+        query = self._query(request if self._second is None else with_enough(request, self._second.most))
         try:
-            hits = read_hits(self._send(params(query), request.allow_partial), query)
+            hits = self._read(query)
         except OtherRanking as error:
             raise PluginError(
                 f"what is installed for '{self.found.asked}' is of an older sorce and ranks by similarity alone; run "
                 f"`sorce plugin install --index {self.found.asked} --encoder URL` again, or search with --client."
             ) from error
+        hits = replace(hits, found=hits.found[: request.size])
         if query.ranking.rank != PRODUCT or query.request.exact:
             return hits
         return replace(hits, found=tuple(replace(hit, unproved=True) for hit in hits))
@@ -58,16 +67,25 @@ class ServerSearch(Following):
         clauses, recipe_hash = request.filter.clauses(regions), self.found.recipe.hash
         return Query(bound_to(request, self.found), request.phrases, request.nots, clauses, by, recipe_hash)
 
-    def _send(self, params: Json, allow_partial: bool) -> Json:
-        index, name = self.found.asked, Names(self.found.asked).search
+    def _read(self, query: Query) -> Hits:
+        names, given, partial = Names(self.found.asked), params(query), query.request.allow_partial
+        if self._second is None:
+            return read_hits(self._send(names.search, given, partial), query)
+        more = self._second.params(query.request)
+        answer, seen = taken_apart(self._send(names.located, {**given, **more}, partial))
+        return with_seen(read_hits(answer, query), seen, self.found.asked, query.request.start)
+
+    def _send(self, name: str, params: Json, allow_partial: bool) -> Json:
+        index = self.found.asked
         try:
             body = {"id": name, "params": params}
             answer: Json = send(self.client, index, "_search/template", body, {"search_pipeline": name}, allow_partial)
         except exceptions.TransportError as error:
             if error.error == "resource_not_found_exception" or "is not defined" in reason(error):
+                what, more = ("encode searches", "") if self._second is None else ("look again at photos", " --locate")
                 raise PluginError(
-                    f"nothing is installed in the cluster to encode searches of '{index}'; run "
-                    f"`sorce plugin install --index {index} --encoder URL`, or search with --client."
+                    f"nothing is installed in the cluster to {what} of '{index}'; run "
+                    f"`sorce plugin install --index {index} --encoder URL{more}`, or search with --client."
                 ) from error
             raise
         self._refuse_moved(answer)

@@ -62,9 +62,13 @@ class LocateBody(BaseModel):
             raise Refused(422, "params: locate is a whole number, 0 or more.")
         if not isinstance(clauses, list) or not all(isinstance(each, dict) for each in clauses):
             raise Refused(422, "params: filter is a list of clauses.")
-        ranked = {name: given[name] for name in ("rank", "debias") if name in given}
+        least = given.get("min_located_score", 0.0)
+        if isinstance(least, bool) or not isinstance(least, int | float):
+            raise Refused(422, "params: min_located_score is a number.")
+        more = {name: given[name] for name in ("rank", "debias") if name in given}
         photos = [AskedPhoto(*each) for each in zip(self.ids, self.uris, strict=True)]
-        return LookRequest(photos[:most], search(phrases, nots, **ranked), clauses)
+        request = search(phrases, nots, boxes=given.get("instances", 1), **more)
+        return LookRequest(photos[:most], request, clauses, least)
 
 
 def parsed(kind: type[Body], body: bytes) -> Body:
@@ -80,9 +84,9 @@ def parsed(kind: type[Body], body: bytes) -> Body:
         raise Refused(422, f"{first['loc'][0] if first['loc'] else 'body'}: {first['msg']}") from error
 
 
-def search(phrases: list[str], nots: list[str] | None = None, **ranked: Any) -> SearchRequest:
+def search(phrases: list[str], nots: list[str] | None = None, **more: Any) -> SearchRequest:
     """Raises Refused."""
     try:
-        return SearchRequest(phrases, nots or [], **ranked)
+        return SearchRequest(phrases, nots or [], **more)
     except (QueryError, TypeError) as error:
         raise Refused(422, str(error)) from error

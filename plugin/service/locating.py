@@ -107,11 +107,12 @@ def located_results(seen: Sequence[Seen], asked: int) -> dict[str, Any]:
     scores = {place: UNSEEN - number for number, place in enumerate(unseen)}
     results = [_result(seen[place], scores.get(place)) for place in range(len(seen))]
     results += [{"score": scores[place], "box": None} for place in range(len(seen), asked)]
-    return {"asked": asked, "results": results}
+    return {"asked": asked, "results": [{**each, "rank": rank} for rank, each in enumerate(results, 1)]}
 
 
 def _result(seen: Seen, score: float | None) -> dict[str, Any]:
+    """`box` is that of the first phrase; `located` has an object for each phrase."""
     if seen.reason is not None:
         return {"score": score, "box": None, "reason": seen.reason}
-    boxes = [{"box": list(each.box.as_tuple()), "score": each.score} for each in seen.located]
-    return {"score": seen.score, "box": boxes[0]["box"], "boxes": boxes}
+    located = [each.as_dict() for each in seen.located]
+    return {"score": seen.score, "box": located[0]["box"], "located": located}

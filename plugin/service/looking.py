@@ -41,11 +41,15 @@ class AskedPhoto:
 
 @dataclass(frozen=True, slots=True)
 class LookRequest:
-    """What to look for, in which photos. `clauses` limit the regions to start from, as in the search."""
+    """What to look for, in which photos. `clauses` limit the regions to start from, as in the search.
+
+    Of each phrase at most `request.boxes` instances are kept, those after the first of at least `min_score`.
+    """
 
     photos: Sequence[AskedPhoto]
     request: SearchRequest
     clauses: Sequence[Json] = ()
+    min_score: float = 0.0
 
 
 class PhotoLooker:
@@ -93,4 +97,5 @@ class PhotoLooker:
             picture = self._decoders.picture(read(path_below(hit.uri, self._roots)), hit.uri)
         except BadPhoto as error:
             return Seen(reason=str(error))
-        return see(self.localiser, picture, asked.request, [matches[0].box for matches in hit.matches])
+        regions = [matches[0].box for matches in hit.matches]
+        return see(self.localiser, picture, asked.request, regions, asked.min_score)

@@ -13,14 +13,12 @@ from opensearchpy import OpenSearch
 from sorce.cluster import find_index
 from sorce.errors import PluginError
 from sorce.ingest import ingest_photos
-from sorce.locate.seeing import best_first, see
+from sorce.mappings import Hits
 from sorce.mappings.filters import Filter
 from sorce.mappings.names import Names
 from sorce.mappings.request import SearchRequest
 from sorce.pictures.files import Files
-from sorce.pictures.loading import open_picture
 from sorce.pictures.source import Source
-from sorce.pictures.uris import path_of
 from sorce.plugin.cluster import locate
 from sorce.plugin.cluster.allow_list import AllowList
 from sorce.plugin.cluster.endpoint import Endpoint, parse, parse_localiser
@@ -29,7 +27,11 @@ from sorce.plugin.cluster.installed import get_pipeline
 from sorce.plugin.cluster.locate import install_located
 from sorce.plugin.cluster.ml_commons import MlCommons
 from sorce.plugin.cluster.status import Step, status
+from sorce.plugin.query.locating import SecondStage, look_again
 from sorce.plugin.query.search import ClientSearch
+from sorce.plugin.query.server import ServerSearch
+from sorce.plugin.query.server_locating import ServerStage
+from sorce.plugin.query.table import as_json
 from sorce.plugin.service import app as service
 from sorce.plugin.service.looking import PhotoLooker
 from tests.kit.fake import FakeModel
@@ -96,16 +98,13 @@ def ask(client: OpenSearch, index: str, **params: Any) -> Any:
     return client.transport.perform_request("POST", way, params={"search_pipeline": name}, body=body)["hits"]["hits"]
 
 
-def wanted(client: OpenSearch, index: str, request: SearchRequest, most: int) -> list[tuple[str, Any, float]]:
-    """The hits of the client in the order of what the localiser sees in the first: id, box, score."""
-    hits = list(ClientSearch(client, index, lambda _: MODEL).search(request))
-    seen = [
-        see(FakeLocaliser(), open_picture(path_of(hit.uri, None)), request, [each[0].box for each in hit.matches])
-        for hit in hits[:most]
-    ]
-    first = [(hits[at].photo_id, list(seen[at].located[0].box.as_tuple()), seen[at].score) for at in best_first(seen)]
-    return first + [(hit.photo_id, None, -10.0 - at) for at, hit in enumerate(hits[most:])]
+def looked(client: OpenSearch, index: str, folder: Path, request: SearchRequest, most: int) -> Hits:
+    """What the client finds, and sees itself."""
+    stage = SecondStage(FakeLocaliser(), most, [folder])
+    return look_again(ClientSearch(client, index, lambda _: MODEL).search(request), request, stage)
 
+
+SIDES = ("x1", "y1", "x2", "y2")
 
 REQUESTS = {
     "one": (SearchRequest(["red"], size=9), {"text": "red", "size": 9}, 9),
@@ -124,24 +123,36 @@ REQUESTS = {
 
 
 @pytest.mark.parametrize("name", REQUESTS)
-def test_hits_are_those_of_the_client(client: OpenSearch, located: str, name: str) -> None:
+def test_hits_are_those_of_the_client(client: OpenSearch, located: str, folder: Path, name: str) -> None:
     request, params, most = REQUESTS[name]
+    right = looked(client, located, folder, request, most)
     hits = ask(client, located, **params)
-    found = [(hit["_id"], hit["_source"]["located"]["box"], hit["_source"]["located"]["score"]) for hit in hits]
-    right = wanted(client, located, request, most)
-    assert [each[:2] for each in found] == [each[:2] for each in right]
-    assert [each[2] for each in found] == pytest.approx([each[2] for each in right], abs=1e-5)
-    assert [hit["_score"] for hit in hits] == pytest.approx([each[2] for each in right], abs=1e-5)
-
-
-def test_every_hit_keeps_the_index_s_box_and_score(client: OpenSearch, located: str) -> None:
-    request = SearchRequest(["red"], size=5)
-    plain = {hit.photo_id: hit for hit in ClientSearch(client, located, lambda _: MODEL).search(request)}
-    for hit in ask(client, located, text="red", size=5):
+    assert [hit["_id"] for hit in hits] == [hit.photo_id for hit in right]
+    for hit, wanted in zip(hits, right, strict=True):
+        found = hit["_source"]["located"]
+        if wanted.seen is None:
+            assert found["box"] is None
+        else:
+            assert found["box"] == [*wanted.seen.located[0].box.as_tuple()]
+            assert [found["score"], hit["_score"]] == pytest.approx([wanted.seen.score] * 2, abs=1e-5)
+        # The index's box and score stand beside.
         [region] = hit["inner_hits"]["p0"]["hits"]["hits"]
-        mine = plain[hit["_id"]]
-        assert [region["fields"][f"regions.{side}"][0] for side in ("x1", "y1", "x2", "y2")] == [*mine.box.as_tuple()]
-        assert hit["_source"]["previous_score"] - 1 == pytest.approx(mine.score, abs=1e-5)
+        assert [region["fields"][f"regions.{side}"][0] for side in SIDES] == [*wanted.box.as_tuple()]
+        assert region["_score"] - 1 == pytest.approx(wanted.similarity, abs=1e-5)
+    server = ServerSearch(client, located, ServerStage(most)).search(request)
+    assert said(server) == pytest.approx(said(right), abs=1e-5)
+    assert server.notes == ()
+
+
+def numbers(value: Any) -> list[Any]:
+    """All that a JSON value holds, in order."""
+    if isinstance(value, dict | list):
+        return [each for part in (value.values() if isinstance(value, dict) else value) for each in numbers(part)]
+    return [value]
+
+
+def said(hits: Hits) -> list[Any]:
+    return numbers(as_json(hits, SearchRequest("red"))["hits"])
 
 
 def test_a_photo_that_cannot_be_opened_comes_after_all_that_were(
@@ -154,7 +165,8 @@ def test_a_photo_that_cannot_be_opened_comes_after_all_that_were(
     finally:
         away.rename(gone)
     assert last["_source"]["uri"] == gone.as_uri()
-    assert last["_source"]["located"] == {
+    found = last["_source"]["located"]
+    assert {name: found[name] for name in ("score", "box", "reason")} == {
         "score": -10.0,
         "box": None,
         "reason": "cannot be read (No such file or directory)",
@@ -196,6 +208,13 @@ def test_a_localiser_that_fails_leaves_the_plain_order(
     between[1].fault = fault
     try:
         hits = ask(client, located, text="red", size=4)
+        if fault in ("500", "fewer"):
+            server = ServerSearch(client, located, ServerStage(4)).search(SearchRequest(["red"], size=4))
+            assert [hit.seen for hit in server] == [None] * 4
+            assert as_json(server, SearchRequest("red"))["notes"] == [
+                "the cluster's localiser failed, so the hits are in the index's order, without located boxes; "
+                f"`sorce plugin status --index {located}` says why."
+            ]
     finally:
         between[1].fault = ""
     plain = ClientSearch(client, located, lambda _: MODEL).search(SearchRequest(["red"], size=4))

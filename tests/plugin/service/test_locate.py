@@ -171,7 +171,7 @@ def test_locate_gives_a_number_for_every_hit_in_order(url: str, folder: Path) ->
     gone, first, second, *rest = answer["results"]
     assert answer["asked"] == 5
     assert (gone["score"], gone["reason"]) == (-10.0, NOT_HELD)
-    assert rest == [{"score": -11.0, "box": None}, {"score": -12.0, "box": None}]
+    assert rest == [{"score": -11.0, "box": None, "rank": 4}, {"score": -12.0, "box": None, "rank": 5}]
     plain = located(url, uris[1:3])["results"]
     assert [each["box"] for each in (first, second)] == [each["box"] for each in plain]
     assert all(-0.5 < each["score"] - both["score"] <= 0 for each, both in zip((first, second), plain, strict=True))

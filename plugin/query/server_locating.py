@@ -1,0 +1,74 @@
+"""The second stage in the cluster: what its localiser saw, read from the answer of the pipeline."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from sorce.errors import QueryError
+from sorce.mappings import Box, Hits, Instance, Located, Seen
+from sorce.mappings.query import Json
+from sorce.mappings.request import SearchRequest
+from sorce.plugin.cluster.locate import MOST_PHOTOS
+
+FAILED = (
+    "the cluster's localiser failed, so the hits are in the index's order, without located boxes; "
+    "`sorce plugin status --index {}` says why"
+)
+
+Answers = Mapping[str, tuple[Seen | None, int]]
+"""By photo: what was seen, None for a photo that was not looked at, and the rank in the index's order."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServerStage:
+    """How many of the first hits the cluster's localiser looks at; `min_score` as of the client's second stage."""
+
+    most: int
+    min_score: float = 0.0
+
+    def params(self, request: SearchRequest) -> Json:
+        """Parameters of the stored template, besides those of the search. Raises QueryError."""
+        if request.size > MOST_PHOTOS:
+            raise QueryError(
+                f"the cluster has all hits looked at in one call, and {request.size} are too many; "
+                f"ask for a --size of at most {MOST_PHOTOS}, or search with --client."
+            )
+        return {"locate": self.most, "instances": request.boxes, "min_located_score": self.min_score}
+
+
+def taken_apart(answer: Mapping[str, Any]) -> tuple[Json, Answers | None]:
+    """The answer as of a plain search, and what was seen; None if the localiser failed for any hit."""
+    hits = answer["hits"]["hits"]
+    try:
+        seen = {hit["_source"]["photo_id"]: _seen(hit["_source"]["located"]) for hit in hits}
+        plain = [{**hit, "_score": hit["_source"]["previous_score"]} for hit in hits]
+    except (KeyError, TypeError, ValueError, IndexError):
+        return {**answer}, None
+    return {**answer, "hits": {**answer["hits"], "hits": plain}}, seen
+
+
+def with_seen(hits: Hits, seen: Answers | None, index: str, start: int) -> Hits:
+    """The hits with what was seen, or with a note that nothing was. The first has the index's rank `start` + 1."""
+    if not hits:
+        return hits
+    if seen is None:
+        ranked = tuple(replace(hit, index_rank=rank) for rank, hit in enumerate(hits, start + 1))
+        return replace(hits, found=ranked, notes=(*hits.notes, f"{FAILED.format(index)}."))
+    found = ((hit, *seen[hit.photo_id]) for hit in hits)
+    return replace(hits, found=tuple(replace(hit, seen=it, index_rank=start + rank) for hit, it, rank in found))
+
+
+def _seen(found: Mapping[str, Any]) -> tuple[Seen | None, int]:
+    rank = int(found["rank"])
+    if found.get("reason") is not None:
+        return Seen(reason=str(found["reason"])), rank
+    if found["box"] is None:
+        return None, rank
+    return Seen(float(found["score"]), tuple(map(_located, found["located"]))), rank
+
+
+def _located(found: Mapping[str, Any]) -> Located:
+    instances = tuple(Instance(Box(*each["box"]), float(each["score"])) for each in found["instances"])
+    return Located(Box(*found["box"]), float(found["score"]), tuple(Box(*step) for step in found["steps"]), instances)
