@@ -18,6 +18,7 @@ MEASURES: Mapping[str, str] = {
     "faults": "faults",
     "finds": "finds",
     "locate": "second_stage",
+    "located": "located",
     "rerun": "rerun",
     "writing": "bulk",
     "forward": "forward",
