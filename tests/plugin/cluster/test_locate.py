@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from opensearchpy import OpenSearch
 
@@ -62,6 +63,9 @@ def url(client: OpenSearch, photos: str, folder: Path) -> Iterator[str]:
     """`sorce serve --locate`, with a key."""
     looker = PhotoLooker(client, photos, MODEL.recipe, FakeLocaliser(), [folder])
     with serving(service.application(service.Served(MODEL.recipe.model, MODEL, "secret", looker))) as url:
+        # The process that opens pictures starts here, not while a pipeline waits.
+        body = {"query": "red", "documents": [(folder / "0.png").as_uri()]}
+        httpx.post(f"{url}/v1/rerank", json=body, headers={"Authorization": "Bearer secret"}, timeout=60)
         yield url
 
 
@@ -79,7 +83,7 @@ def located(client: OpenSearch, photos: str, url: str, between: tuple[str, Faili
     encoder = parse(url, MODEL.recipe.model, "secret")
     there = find_index(client, photos)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(locate, "READ_SECONDS", 5)
+        patch.setattr(locate, "READ_SECONDS", 8)
         install(client, there, encoder, MODEL)
         install_located(client, there, parse_localiser(between[0], encoder))
         yield photos
@@ -127,6 +131,7 @@ def test_hits_are_those_of_the_client(client: OpenSearch, located: str, folder: 
     request, params, most = REQUESTS[name]
     right = looked(client, located, folder, request, most)
     hits = ask(client, located, **params)
+    assert all("located" in hit["_source"] for hit in hits)
     assert [hit["_id"] for hit in hits] == [hit.photo_id for hit in right]
     for hit, wanted in zip(hits, right, strict=True):
         found = hit["_source"]["located"]
