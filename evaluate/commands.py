@@ -115,8 +115,7 @@ def evaluate(
     \b
     FOLDER holds the pictures and the label file of BENCHMARK:
       sorce-1k  dataset.jsonl beside full_res, zoom_2x and zoom_3x: recall, text to image and back
-      coco      a JSON file of COCO, LVIS or Objects365: class names as queries,
-                retrieval mAP over the first 50 photos
+      coco      JSON of COCO, LVIS or Objects365: retrieval mAP of class names, first 50 photos
       yolo      a text file per picture (boxes, polygons, poses), and data.yaml: the same
       lines     labels.jsonl, {"image", "objects": [{"label", "box"}]}: the same
       sorec     a JSON list of expressions: Acc50, Acc75, mAcc
@@ -140,8 +139,7 @@ def evaluate(
         engine, results = _engine(run), _run_all(setups, run, partial(load_model, **how), save)
     if keep_results:
         _keep(cluster, Evaluation(benchmark, engine), run.truth, results)
-    _report(results_as_json(benchmark, engine, run.truth.remarks, results), results, out, as_json)
-    return DONE_WITH_REJECTS if any(result.rejected for result in results.values()) else 0
+    return _report(results_as_json(benchmark, engine, run.truth.remarks, results), results, out, as_json)
 
 
 def _keep(cluster: Cluster, evaluation: Evaluation, truth: GroundTruth, results: Mapping[str, RecipeResult]) -> None:
@@ -199,7 +197,8 @@ def _engine(run: BenchmarkRun) -> str:
     return "exact, in memory" if run.client is None else f"OpenSearch {run.client.info()['version']['number']}"
 
 
-def _report(found: dict[str, object], results: Mapping[str, RecipeResult], out: TextIO | None, as_json: bool) -> None:
+def _report(found: dict[str, object], results: Mapping[str, RecipeResult], out: TextIO | None, as_json: bool) -> int:
+    """Prints the results, and returns the exit code."""
     if out is not None:
         _write(out, json.dumps(found, indent=1) + "\n")
     click.echo(json.dumps(found) if as_json else table(results))
@@ -210,6 +209,7 @@ def _report(found: dict[str, object], results: Mapping[str, RecipeResult], out: 
             click.echo(f"{name}: {sentence}", err=True)
         if result.rejected:
             click.echo(f"{name}: {len(result.rejected):,} pictures were rejected, and count as not found.", err=True)
+    return DONE_WITH_REJECTS if any(result.rejected for result in results.values()) else 0
 
 
 def _write(out: TextIO, text: str) -> None:
