@@ -14,4 +14,4 @@ def read(folder: Path, truth: Path | None = None) -> GroundTruth:
     Raises GroundTruthError.
     """
     is_coco = truth.suffix.lower() == ".json" if truth is not None else any(folder.glob("*.json"))
-    return (coco if is_coco else yolo).read(folder, truth)
+    return coco.read(folder, truth) if is_coco else yolo.read(folder, truth)

@@ -28,7 +28,7 @@ from sorce.plugin.cluster.installed import get_pipeline
 from sorce.plugin.cluster.locate import install_located
 from sorce.plugin.cluster.ml_commons import MlCommons
 from sorce.plugin.cluster.status import Step, status
-from sorce.plugin.query.locating import SecondStage, look_again
+from sorce.plugin.query.locating import SecondStage, look_again, with_enough
 from sorce.plugin.query.search import ClientSearch
 from sorce.plugin.query.server import ServerSearch
 from sorce.plugin.query.server_locating import ServerStage
@@ -147,6 +147,15 @@ def test_hits_are_those_of_the_client(client: OpenSearch, located: str, folder: 
     server = ServerSearch(client, located, ServerStage(most)).search(request)
     assert said(server) == pytest.approx(said(right), abs=1e-5)
     assert server.notes == ()
+
+
+def test_more_hits_may_be_looked_at_than_are_shown(client: OpenSearch, located: str, folder: Path) -> None:
+    request = SearchRequest(["blue"], size=3)
+    plain = ClientSearch(client, located, lambda _: MODEL).search(with_enough(request, 6))
+    right = look_again(plain, request, SecondStage(FakeLocaliser(), 6, [folder]))
+    server = ServerSearch(client, located, ServerStage(6)).search(request)
+    assert len(server) == 3
+    assert said(server) == pytest.approx(said(right), abs=1e-5)
 
 
 def numbers(value: Any) -> list[Any]:

@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx
 import pytest
+from click.testing import CliRunner
 from opensearchpy import OpenSearch
 from roles import owner, put
 
@@ -26,6 +27,7 @@ from sorce.plugin.cluster.locate import MOST_PHOTOS
 from sorce.plugin.cluster.role import role
 from sorce.plugin.service import app as service
 from sorce.plugin.service import locating
+from sorce.plugin.service.commands import serve
 from sorce.plugin.service.looking import NOT_HELD, PhotoLooker
 from tests.kit.fake import FakeModel
 from tests.kit.localiser import FakeLocaliser, paint
@@ -194,6 +196,19 @@ WRONG: dict[str, tuple[Any, int]] = {
 def test_what_is_wrong_is_refused_with_a_sentence(url: str, body: Any, status: int) -> None:
     answer = post(url, "/v1/rerank", body)
     assert (answer.status_code, answer.json()["error"]["code"]) == (status, status), answer.text
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (["--locate", "--index", "photos"], "--locate needs --index, whose photos it looks at, and --root"),
+        (["--locate", "--root", "."], "--locate needs --index"),
+        (["--index", "photos", "--root", "."], "--root is where --locate may open photos"),
+    ],
+)
+def test_half_of_the_options_is_wrong_usage(given: list[str], said: str) -> None:
+    result = CliRunner().invoke(serve, given)
+    assert (result.exit_code, said in " ".join(result.output.split())) == (2, True)
 
 
 def test_the_key_is_asked_for(url: str) -> None:
