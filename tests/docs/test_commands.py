@@ -26,7 +26,7 @@ from tests.kit.owl import detr
 FIRST = Page(DOCS / "first-steps.md")
 OTHERS = [page for page in pages() if page.path != FIRST.path]
 PROGRAM = re.compile(
-    r"^(\$ )?(sorce|curl|make|pip|python3?|cp|mkdir|export|find|printf|chmod|grep|cat|\.|\(umask) ", re.MULTILINE
+    r"^(\$ )?(sorce|curl|make|pip|python3?|cp|mkdir|export|unset|find|printf|chmod|grep|cat|\.|\(umask) ", re.MULTILINE
 )
 """How a line with a command begins. It counts the commands in another way than the reader finds them."""
 
