@@ -29,7 +29,7 @@ def make_folder(folder: Path, mode: int, remedy: str) -> None:
     except OSError as error:
         raise EngineError(f"cannot make {folder} ({error.strerror}): {remedy}") from error
     if not folder.is_dir():
-        raise EngineError(f"{folder} is no folder: {remedy}")
+        raise EngineError(f"{folder} is not a folder: {remedy}")
     check_owner(folder, remedy)
 
 

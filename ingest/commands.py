@@ -41,7 +41,8 @@ def settings(context: click.Context, option: click.Parameter, texts: Sequence[st
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...", type=click.Path(exists=True, allow_dash=True))
 @click.option("--index", help="Where the photos go; it is made if there is none.")
 @click.option(
-    "--alias", help="Or: the name for an index of this very recipe, which is made and switched to when complete."
+    "--alias",
+    help="An alias, instead of --index: an index is made for the recipe, and the alias moves to it when complete.",
 )
 @cluster
 @click.option("--model", help=f"A name on the hub, a folder, or 'mini'.  [default: the index's, or {DEFAULT_MODEL}]")
@@ -72,18 +73,21 @@ def settings(context: click.Context, option: click.Parameter, texts: Sequence[st
 @click.option(
     "--root", type=click.Path(exists=True, file_okay=False), help="Name photos by their path below this folder."
 )
+@click.option("--root-moved", is_flag=True, help="The same photos now lie below another --root.")
 @click.option(
-    "--root-moved", is_flag=True, help="The photos of the index's root lie below the new --root now: the same photos."
+    "--ignore",
+    multiple=True,
+    metavar="GLOB",
+    help="Leave out files and folders that match this pattern; may be repeated.",
 )
-@click.option("--ignore", multiple=True, metavar="GLOB", help="Leave out such files and folders; may be repeated.")
-@click.option("--limit", type=click.IntRange(0), help="Stop after so many photos.")
+@click.option("--limit", type=click.IntRange(0), help="Stop after this number of photos.")
 @click.option(
     "--set",
     "attributes",
     multiple=True,
     metavar="KEY=VALUE",
     callback=attributes,
-    help="Say more of each photo: key=value, key:int=3, key:float=2.5 or key:date=2026-01-31; may be repeated.",
+    help="An attribute of each photo: key=value, key:int=3, key:float=2.5 or key:date=2026-01-31; may be repeated.",
 )
 @click.option(
     "--attributes",
@@ -91,7 +95,8 @@ def settings(context: click.Context, option: click.Parameter, texts: Sequence[st
     metavar="FILE.csv",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     callback=lambda _context, _option, file: AttributeTable() if file is None else AttributeTable.read(file),
-    help="Say more of single photos: a column path (relative to the file), the others named as in --set (aisle:int).",
+    help="A CSV file with attributes of single photos: the column path (relative to the file) names the photo, "
+    "the others are named as in --set (aisle:int).",
 )
 @click.option("--shards", type=click.IntRange(1), help="Primary shards of a new index.  [default: the cluster's, 1]")
 @click.option("--replicas", type=click.IntRange(0), help="Copies of each shard of a new index.  [default: 1]")
@@ -116,7 +121,7 @@ def settings(context: click.Context, option: click.Parameter, texts: Sequence[st
     default=SECONDS,
     show_default=True,
     metavar="SECONDS",
-    help="How long to wait for a cluster that takes nothing: busy, restarting, or with a full disk.",
+    help="How long to retry while the cluster accepts nothing: it is busy, restarts, or its disk is full.",
 )
 @click.option("--force", is_flag=True, help="Encode unchanged photos again.")
 @click.option(
@@ -125,14 +130,19 @@ def settings(context: click.Context, option: click.Parameter, texts: Sequence[st
     help="Store a small picture (8 kB at most) with each photo that is encoded; with --force, with each that is there.",
 )
 @click.option("--prune", is_flag=True, help="Remove photos from the index whose file is gone from the given folders.")
-@click.option("--prune-anyway", is_flag=True, help="Prune without a question where more than a tenth is gone.")
-@click.option("--dry-run", is_flag=True, help="Only say what would be done.")
 @click.option(
-    "--rejects", type=click.Path(dir_okay=False), metavar="FILE", help="Write what was rejected here, as JSON lines."
+    "--prune-anyway", is_flag=True, help="Prune without a question, even if more than a tenth of the photos is gone."
+)
+@click.option("--dry-run", is_flag=True, help="Print what would be done, and do nothing.")
+@click.option(
+    "--rejects",
+    type=click.Path(dir_okay=False),
+    metavar="FILE",
+    help="Write the rejected files and the reasons here, as JSON lines.",
 )
 @click.option("--no-run-log", is_flag=True, help="Do not write what this run does to the cluster's index sorce-runs-*.")
-@click.option("--json", "as_json", is_flag=True, help="End with a JSON object instead of a line for people.")
-@click.option("--quiet", is_flag=True, help="Say nothing but errors.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+@click.option("--quiet", is_flag=True, help="Print errors only.")
 def ingest(**options: Any) -> None:
     """Bring photos into an index: files, folders with all below them, or - for a list of paths on stdin.
     Paths in the list are separated by line ends or by NUL.

@@ -51,7 +51,7 @@ def refuse_many(gone: Gone) -> bool:
     """Raises SorceError."""
     raise SorceError(
         f"nothing was pruned: the files of {len(gone.files):,} of {gone.photos:,} photos are gone, such as "
-        f"{next(iter(gone.files.values()))}; see whether all disks are mounted, and add --prune-anyway if they are."
+        f"{next(iter(gone.files.values()))}; check that all disks are mounted, and if they are, add --prune-anyway."
     )
 
 
@@ -157,5 +157,5 @@ def refuse_empty(folder: Path, files: Files) -> None:
     photos, _ = Files([str(folder)], files.naming).count()
     if not photos:
         raise SorceError(
-            f"nothing was pruned, as '{folder}' holds no photo at all; mount its disk, or name the folder above."
+            f"nothing was pruned, because '{folder}' holds no photo; mount its disk, or name the folder above it."
         )

@@ -130,7 +130,7 @@ def settings_of(file: Path) -> dict[str, Any]:
         raise SorceError(f"the settings in '{file}' cannot be read ({error}); write one JSON object.") from error
     if not isinstance(given, dict):
         raise SorceError(
-            f"the settings in '{file}' are no JSON object; write one, such as {{\"number_of_shards\": 3}}."
+            f"the settings in '{file}' are not a JSON object; write one, such as {{\"number_of_shards\": 3}}."
         )
     given = given["settings"] if set(given) == {"settings"} else given
     return {full_name(name): value for name, value in _flat(given)}

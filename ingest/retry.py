@@ -97,8 +97,8 @@ class Backoff:
         left = self._since + most - time.monotonic()
         if left <= 0:
             raise ClusterError(
-                f"the cluster took nothing for {most:.0f} s ({why}); what is written stays: mend it, or wait longer "
-                "with --retry-timeout, and run the same command again."
+                f"the cluster accepted nothing for {most:.0f} s ({why}); correct that, or wait longer "
+                "with --retry-timeout, and run the same command again: what is written stays."
             )
         if self._attempt:
             self._retry.watch.waiting(why, left)

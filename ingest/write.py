@@ -192,7 +192,7 @@ class Sender:
             return Answer(Fate.REJECTED, "was deleted from the index meanwhile; run the same command again")
         if status in FATAL:
             raise ClusterError(
-                f"index '{self.guard.name}' takes no photos: {said}; mend that and run the same command again."
+                f"index '{self.guard.name}' accepts no photos: {said}; correct that and run the same command again."
             )
         return Answer(Fate.REJECTED, f"was refused by the cluster: {said}")
 

@@ -125,14 +125,14 @@ def _value(fields: Mapping[str, Any], name: str) -> Any:
 def _text(fields: Mapping[str, Any], name: str) -> str:
     value = _value(fields, name)
     if not isinstance(value, str):
-        raise _Malformed(f"its {name} is {value!r}, which is no text")
+        raise _Malformed(f"its {name} is {value!r}, which is not text")
     return value
 
 
 def _number(fields: Mapping[str, Any], name: str) -> float:
     value = _value(fields, name)
     if isinstance(value, bool) or not isinstance(value, float | int) or not isfinite(value):
-        raise _Malformed(f"its {name} is {value!r}, which is no number")
+        raise _Malformed(f"its {name} is {value!r}, which is not a number")
     return value
 
 

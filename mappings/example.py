@@ -64,7 +64,7 @@ class LikeRegion:
         if not isinstance(self.photo_id, str) or len(self.photo_id) < LEAST_PREFIX:
             raise QueryError(f"photo id {self.photo_id!r} is too short; give at least {LEAST_PREFIX} characters.")
         if isinstance(self.region_id, bool) or not isinstance(self.region_id, int) or self.region_id < 0:
-            raise QueryError(f"region {self.region_id!r} is no number of a region; give 0 or more.")
+            raise QueryError(f"region {self.region_id!r} is not the number of a region; give 0 or more.")
 
     @classmethod
     def parse(cls, text: str) -> LikeRegion:
@@ -89,7 +89,7 @@ class LikeVector:
         try:
             vector = np.asarray(self.vector, np.float64)
         except (TypeError, ValueError) as error:
-            raise QueryError("a vector holds something that is no number; give numbers.") from error
+            raise QueryError("a vector holds something that is not a number; give numbers.") from error
         length = float(np.linalg.norm(vector)) if vector.ndim == 1 and vector.size else 0.0
         if not (np.isfinite(length) and length > 0):
             raise QueryError(

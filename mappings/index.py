@@ -199,7 +199,7 @@ def refuse_unstorable(shown: str, value: Attribute) -> None:
     if isinstance(value, int) and not -(2**63) <= value < 2**63:
         raise SorceError(f"attribute '{shown}' does not fit into 64 bits; write it as key=value, without :int.")
     if isinstance(value, float) and not isfinite(value):
-        raise SorceError(f"attribute '{shown}' is no finite number; leave it out, or write it without :float.")
+        raise SorceError(f"attribute '{shown}' is not a finite number; leave it out, or write it without :float.")
 
 
 def _is_utf8(text: str) -> bool:

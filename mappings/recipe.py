@@ -102,9 +102,9 @@ class Recipe:
         """The name of a field with the wrong type; None if there is none."""
         for name in ("model", "revision", "regions", "backend"):
             if not isinstance(getattr(self, name), str):
-                return f"{name} is no text"
+                return f"{name} is not text"
         if type(self.dimension) is not int or self.dimension < 1:
-            return "dimension is no whole number above 0"
+            return "dimension is not a whole number above 0"
         for name, kinds in _VALUES.items():
             given = getattr(self, name)
             if not isinstance(given, Mapping) or not all(isinstance(value, kinds) for value in given.values()):

@@ -19,7 +19,7 @@ class Selection:
     """The photos of these ids (None: of any id) with at least one region that meets all conditions of the filter.
 
     Conditions on the photo, such as its folder or an attribute, hold for all its regions or for none. Raises QueryError
-    for ids that are no texts.
+    for ids that are not texts.
     """
 
     photo_ids: Sequence[str] | None = None
@@ -31,7 +31,7 @@ class Selection:
         # A single text would be split into its letters.
         ids = (self.photo_ids,) if isinstance(self.photo_ids, str) else tuple(self.photo_ids)
         if wrong := [each for each in ids if not isinstance(each, str) or not each]:
-            raise QueryError(f"{wrong[0]!r} is no photo id; give a text that is not empty.")
+            raise QueryError(f"{wrong[0]!r} is not a photo id; give a text that is not empty.")
         object.__setattr__(self, "photo_ids", ids)
 
     @property

@@ -189,7 +189,7 @@ def parse_parameters(regions: str, texts: Iterable[str]) -> dict[str, Plain]:
         name, equals, value = text.partition("=")
         if not equals or name not in known:
             names = ", ".join(f"{name}={default}" for name, default in known.items()) or "none"
-            raise ModelError(f"'{text}' is no parameter of regions method '{regions}'; it knows {names}.")
+            raise ModelError(f"'{text}' is not a parameter of regions method '{regions}'; it knows {names}.")
         kind = type(known[name])
         try:
             given[name] = PARSERS[kind](value)

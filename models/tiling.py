@@ -48,8 +48,8 @@ class TileSettings:
     def __post_init__(self) -> None:
         if not 0 < self.min_object_size <= 1:
             raise ModelError(
-                f"min_object_size={self.min_object_size} is no share of a photo's side; choose more than 0 and at most "
-                f"1, such as {MIN_OBJECT_SIZE}."
+                f"min_object_size={self.min_object_size} is not a share of a photo's side; choose more than 0 and at "
+                f"most 1, such as {MIN_OBJECT_SIZE}."
             )
         for name, value, usual in (
             ("max_regions", self.max_regions, MAX_REGIONS),

@@ -126,7 +126,7 @@ def _file_name(row: Row) -> str:
     try:
         return urlsplit(text(row, "coco_url")).path.strip("/")
     except ValueError:
-        raise BadRow("whose 'coco_url' is no address") from None
+        raise BadRow("whose 'coco_url' is not an address") from None
 
 
 def _shared(named: Iterable[tuple[Identity, str]], why: str, remarks: Remarks) -> set[Identity]:

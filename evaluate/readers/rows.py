@@ -17,7 +17,7 @@ Corners = tuple[float, float, float, float]
 
 Identity = str | int | float
 
-BAD_SIZE = "pictures whose 'width' or 'height' is no positive number, their boxes taken as they are"
+BAD_SIZE = "pictures whose 'width' or 'height' is not a positive number, their boxes taken as they are"
 
 
 class BadRow(Exception):
@@ -34,7 +34,7 @@ def left_out(remarks: Remarks, rows: str, place: str) -> Iterator[None]:
 
 
 def rows_of(content: Any, key: str, what: str) -> list[Any]:
-    """A list of the label file. `what` names the file. Raises GroundTruthError where there is no list."""
+    """A list of the label file. `what` names the file. Raises GroundTruthError where there is not a list."""
     rows = content.get(key) if isinstance(content, Mapping) else None
     if not isinstance(rows, list):
         raise GroundTruthError(f"{what} has no list '{key}'; name another label file with --truth FILE.")
@@ -44,7 +44,7 @@ def rows_of(content: Any, key: str, what: str) -> list[Any]:
 def fields(row: Any) -> Row:
     """The row, which must be an object. Raises BadRow."""
     if not isinstance(row, Mapping):
-        raise BadRow("that are no JSON objects")
+        raise BadRow("that are not JSON objects")
     return row
 
 
@@ -52,7 +52,7 @@ def text(row: Row, key: str) -> str:
     """A text that is not blank. Raises BadRow."""
     found = _present(row, key)
     if not isinstance(found, str):
-        raise BadRow(f"whose '{key}' is no text")
+        raise BadRow(f"whose '{key}' is not text")
     return valid_text(found, f"whose '{key}'")
 
 
@@ -100,7 +100,7 @@ def items(row: Row, key: str) -> list[Any]:
     """A list, which may be empty. Raises BadRow."""
     found = _present(row, key)
     if not isinstance(found, list):
-        raise BadRow(f"whose '{key}' is no list")
+        raise BadRow(f"whose '{key}' is not a list")
     return found
 
 

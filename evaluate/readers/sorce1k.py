@@ -88,7 +88,7 @@ def _list_of_boxes(rows: Any, place: str, remarks: Remarks) -> list[Any]:
     if rows is None:
         return []
     if not isinstance(rows, list):
-        remarks.add("lines whose 'bbox' is no list, their boxes left out", place)
+        remarks.add("lines whose 'bbox' is not a list, their boxes left out", place)
         return []
     is_single = len(rows) == 4 and not any(isinstance(each, list) for each in rows)
     return [rows] if is_single else rows

@@ -102,7 +102,7 @@ def _object(line: str, key_point_numbers: int | None) -> _Object:
     if not all(map(math.isfinite, (kind, *numbers))):
         raise BadRow("with a number that is not finite")
     if kind != int(kind):
-        raise BadRow("whose class is no whole number")
+        raise BadRow("whose class is not a whole number")
     return _Object(int(kind), checked(_corners(numbers, key_point_numbers), "box"))
 
 

@@ -62,9 +62,9 @@ def _names(numbered: Iterable[tuple[Any, Any]], file: Path, remarks: Remarks) ->
         with left_out(remarks, "class names", f"{file.name}, name {place}"):
             # The key of a mapping may be a number or its text.
             if not (isinstance(number, (int, str)) and _NUMBER.fullmatch(str(number))):
-                raise BadRow("whose number is no whole number")
+                raise BadRow("whose number is not a whole number")
             if not isinstance(name, str):
-                raise BadRow("that are no texts")
+                raise BadRow("that are not texts")
             names[int(number)] = searchable(valid_text(name, "whose text"), "whose text").strip()
     return names
 

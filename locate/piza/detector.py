@@ -58,7 +58,7 @@ class PizaDetector:
         found = detections(output, (pixels.shape[-1], pixels.shape[-2]), (view.shape[1], view.shape[0]), crop.size)
         if not (found.boxes.isfinite().all() and found.scores.isfinite().all()):
             raise ModelError(
-                f"model '{self.name}' gave a box that is no number: its weights are damaged; get it again."
+                f"model '{self.name}' gave a box that is not a number: its weights are damaged; get it again."
             )
         return found
 

@@ -53,11 +53,11 @@ class ObjectsSettings:
             )
         if not 0 <= self.margin <= WIDEST_MARGIN:
             raise ModelError(
-                f"margin={self.margin} is no share of a box's side; choose 0 to {WIDEST_MARGIN:g}, such as {MARGIN}."
+                f"margin={self.margin} is not a share of a box's side; choose 0 to {WIDEST_MARGIN:g}, such as {MARGIN}."
             )
         if not 0 <= self.min_quality <= 1:
             raise ModelError(
-                f"min_quality={self.min_quality} is no quality; choose one of 0 to 1, such as {MIN_QUALITY:g}."
+                f"min_quality={self.min_quality} is not a quality; choose one of 0 to 1, such as {MIN_QUALITY:g}."
             )
         if self.vectors == "owl" and self.detector != AUTO:
             raise ModelError(

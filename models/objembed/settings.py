@@ -44,7 +44,7 @@ class ObjEmbedSettings:
             )
         if not 0 <= self.min_quality <= 1:
             raise ModelError(
-                f"min_quality={self.min_quality} is no quality; choose one of 0 to 1, such as {MIN_QUALITY:g}."
+                f"min_quality={self.min_quality} is not a quality; choose one of 0 to 1, such as {MIN_QUALITY:g}."
             )
         if self.instruction not in INSTRUCTIONS:
             raise ModelError(f"there is no instruction '{self.instruction}'; choose {' or '.join(INSTRUCTIONS)}.")

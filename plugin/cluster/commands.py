@@ -113,7 +113,7 @@ def uninstall_(index: str, cluster: Cluster) -> None:
     """Takes away what install made, and nothing else."""
     with cluster.client() as client:
         uninstall(client, index)
-    click.echo(f"nothing of sorce's is left in the cluster for '{index}', but the index itself.")
+    click.echo(f"what sorce installed for '{index}' is removed; the index itself is kept.")
 
 
 @plugin.command("role")

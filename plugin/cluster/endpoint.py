@@ -70,7 +70,10 @@ class Endpoint:
         try:
             found = np.array([item["embedding"] for item in orjson.loads(answer.data)["data"]], np.float32)
         except (ValueError, KeyError, TypeError) as error:
-            raise PluginError(f"what answers at {self.url} does not speak the OpenAI embeddings form.") from error
+            raise PluginError(
+                f"the service at {self.url} does not answer in the OpenAI embeddings format; "
+                "start an encoder with `sorce serve`."
+            ) from error
         return found
 
 
@@ -78,7 +81,9 @@ def key_from_environment() -> str | None:
     """The key of the encoder service, if one is set. Raises PluginError if it is not valid in an HTTP header."""
     key = os.environ.get(KEY_VARIABLE) or None
     if key is not None and not (key.isascii() and key.isprintable() and key == key.strip()):
-        raise PluginError(f"{KEY_VARIABLE} holds what no header can; take a key of letters, digits and signs of ASCII.")
+        raise PluginError(
+            f"{KEY_VARIABLE} cannot be sent in an HTTP header; use a key of ASCII letters, digits and signs."
+        )
     return key
 
 
@@ -132,7 +137,7 @@ def refuse_disagreement(there: Vector, encoder: TextEncoder, whose: str) -> None
     cosines = (there * here).sum(axis=1)
     if not cosines.min() > ENOUGH:
         raise PluginError(
-            f"{whose} encodes texts otherwise than the index's model (cosine {cosines.min():.3f}); "
+            f"{whose} encodes texts differently from the index's model (cosine {cosines.min():.3f}); "
             "serve the index's model."
         )
 

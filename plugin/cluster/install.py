@@ -99,7 +99,7 @@ def refuse_other_pipeline(client: OpenSearch, there: FoundIndex, names: Names) -
     if other not in (None, "_none", names.default, names.old_default):
         raise PluginError(
             f"index '{names.index}' has '{other}' as its default search pipeline, which sorce would replace; "
-            f"put what it does elsewhere and reset {DEFAULT_PIPELINE} first."
+            f"move what it does to another place and reset {DEFAULT_PIPELINE} first."
         )
     if is_of_another(get_pipeline(client, names.search) or {}):
         first = names.index.removesuffix("-default")

@@ -6,7 +6,7 @@ hits by `located.score`. If the localiser fails, the hits keep their order and h
 
 `ml_inference` gives each hit its own result only if there are as many results as hits. Otherwise it would write all
 results into every hit. It cannot be told to refuse them. So the answer must say how many photos were asked for, and
-the model's interface refuses any answer whose number of results differs, or that has a score that is no number.
+the model's interface refuses any answer whose number of results differs, or that has a score that is not a number.
 """
 
 from __future__ import annotations
@@ -132,11 +132,13 @@ def refuse_bad_localiser(client: OpenSearch, model: str) -> None:
         [found] = answer["inference_results"][0]["output"]
         right = found["dataAsMap"] == {"asked": 0, "results": []}
     except exceptions.TransportError as error:
-        raise PluginError(f"the cluster cannot have photos looked at again: {reason(error)}.") from error
+        raise PluginError(f"the cluster's call to the localiser failed: {reason(error)}.") from error
     except (KeyError, IndexError, TypeError, ValueError):
         right = False
     if not right:
-        raise PluginError("what answers at the localiser's address is no localiser; start one: sorce serve --locate.")
+        raise PluginError(
+            "the service at the localiser's address is not a localiser; start one with `sorce serve --locate`."
+        )
 
 
 def _connector(names: Names, endpoint: Endpoint) -> Json:

@@ -135,7 +135,7 @@ class MlCommons:
                 given = {"text_docs": list(texts), "return_number": True}
                 answer = self._ml.predict(algorithm_name="text_embedding", model_id=model, body=given)
         except exceptions.TransportError as error:
-            raise PluginError(f"the cluster cannot have texts encoded: {reason(error)}.") from error
+            raise PluginError(f"the cluster's call to the encoder failed: {reason(error)}.") from error
         outputs = answer["inference_results"][0]["output"]
         if form is SEARCH:
             return np.array([item["embedding"] for item in outputs[0]["dataAsMap"]["data"]], np.float32)
@@ -177,8 +177,8 @@ class MlCommons:
             if found.get("is_hidden"):
                 self.delete_model(model)
                 raise PluginError(
-                    f"model '{name}' is hidden from all others, as is each made with the owner's certificate; "
-                    "ask as a user with the install role."
+                    f"model '{name}' is hidden from other users, because it was made with the certificate of the "
+                    "cluster's owner; run the command as a user with the role install."
                 )
             state = found["model_state"]
             if state == "DEPLOYED":

@@ -120,12 +120,12 @@ class _Checks:
         name = self._names.search
         stored = self._client.get_script(id=name, params={"filter_path": "script.source"}, ignore=404)
         if stored and stored["script"]["source"] != template(version(self._client), self._there.recipe):
-            raise PluginError(f"template '{name}' is not this sorce's, or for another OpenSearch; {self._mend}.")
+            raise PluginError(f"template '{name}' was made by another sorce, or for another OpenSearch; {self._mend}.")
         request = SearchRequest([PROBES[0]], [PROBES[1]], size=3)
         there = ServerSearch(self._client, self._names.index).search(request)
         here = ClientSearch(self._client, self._names.index, lambda _: self._encoder).search(request)
         if not np.allclose([hit.score for hit in there], [hit.score for hit in here], atol=CLOSE):
-            raise PluginError(f"the cluster's answers are not those of the client; {self._mend}.")
+            raise PluginError(f"the cluster and the client give different answers; {self._mend}.")
 
     def bar(self) -> None:
         model, _ = self._model(SEARCH)
@@ -155,7 +155,7 @@ class _Checks:
         stored = self._client.get_script(id=name, params={"filter_path": "script.source"}, ignore=404)
         if not stored or stored["script"]["source"] != template(version(self._client), self._there.recipe, LOCATED):
             raise PluginError(
-                f"template '{name}' is not this sorce's, or for another OpenSearch; {self._mend_located}."
+                f"template '{name}' was made by another sorce, or for another OpenSearch; {self._mend_located}."
             )
         body = {"id": name, "params": {"text": PROBES[0], "size": 3}}
         found = send(self._client, index, "_search/template", body, {"search_pipeline": name}, allow_partial=True)

@@ -40,10 +40,14 @@ FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
     "roots",
     multiple=True,
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Where --locate may open photos, and where those of relative paths lie; repeatable.",
+    help="A folder from which --locate may open photos, also those of relative paths; may be repeated.",
 )
 @click.option(
-    "--localiser", default=ZOOM, show_default=True, metavar="NAME", help="What looks: zoom, a folder, or a name."
+    "--localiser",
+    default=ZOOM,
+    show_default=True,
+    metavar="NAME",
+    help="The localiser: zoom, a folder, or a name on the hub.",
 )
 @options.device
 @options.trust_remote_code

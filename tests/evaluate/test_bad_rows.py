@@ -56,8 +56,8 @@ def without(row: dict[str, Any], key: str) -> dict[str, Any]:
         pytest.param({**GOOD, "image_id": [1]}, "annotations whose 'image_id' is neither a number nor a text"),
         pytest.param({**GOOD, "image_id": True}, "annotations whose 'image_id' is neither a number nor a text"),
         pytest.param({**GOOD, "category_id": {}}, "annotations whose 'category_id' is neither a number nor a text"),
-        pytest.param("cup", "annotations that are no JSON objects"),
-        pytest.param(None, "annotations that are no JSON objects"),
+        pytest.param("cup", "annotations that are not JSON objects"),
+        pytest.param(None, "annotations that are not JSON objects"),
     ],
 )
 @pytest.mark.fault("8.1.6")
@@ -77,13 +77,13 @@ def test_a_bad_annotation_is_left_out_and_named_and_the_others_count(tmp_path: P
         ({"id": 2}, "images that have no 'file_name', left out: 1 (first: instances.json, image 2)."),
         (
             {"id": 2, "file_name": 5},
-            "images whose 'file_name' is no text, left out: 1 (first: instances.json, image 2).",
+            "images whose 'file_name' is not text, left out: 1 (first: instances.json, image 2).",
         ),
         ({"file_name": "b.jpg"}, "images that have no 'id', left out: 1 (first: instances.json, image 2)."),
-        (7, "images that are no JSON objects, left out: 1 (first: instances.json, image 2)."),
+        (7, "images that are not JSON objects, left out: 1 (first: instances.json, image 2)."),
         (
             {"id": 2, "coco_url": "http://[/b.jpg"},
-            "images whose 'coco_url' is no address, left out: 1 (first: instances.json, image 2).",
+            "images whose 'coco_url' is not an address, left out: 1 (first: instances.json, image 2).",
         ),
     ],
 )
@@ -104,7 +104,9 @@ def test_an_image_without_a_valid_size_keeps_its_boxes(tmp_path: Path, size: dic
     labelling.coco(tmp_path, GOOD, images=[{"id": 1, "file_name": "a.jpg", **size}])
     truth = coco.read(tmp_path)
     assert answers(truth) == CUP
-    assert truth.remarks[0].startswith("pictures whose 'width' or 'height' is no positive number, their boxes taken as")
+    assert truth.remarks[0].startswith(
+        "pictures whose 'width' or 'height' is not a positive number, their boxes taken as"
+    )
     assert truth.remarks[0].endswith(": 1 (first: instances.json, image 1).")
 
 
@@ -114,7 +116,10 @@ def test_an_image_without_a_valid_size_keeps_its_boxes(tmp_path: Path, size: dic
     [
         ({"id": 9}, "categories that have no 'name', left out: 1 (first: instances.json, category 2)."),
         ({"id": 9, "name": " "}, "categories whose 'name' is blank, left out: 1 (first: instances.json, category 2)."),
-        ({"id": 9, "name": {}}, "categories whose 'name' is no text, left out: 1 (first: instances.json, category 2)."),
+        (
+            {"id": 9, "name": {}},
+            "categories whose 'name' is not text, left out: 1 (first: instances.json, category 2).",
+        ),
         (
             {"id": 9, "name": "\ud800"},
             "categories whose 'name' is not valid UTF-8, left out: 1 (first: instances.json, category 2).",
@@ -155,14 +160,14 @@ OBJECT = {"label": "cup", "box": [10, 20, 40, 60]}
         ({**OBJECT, "box": [1, 2, float("inf"), 4]}, "whose 'box' is not four finite numbers"),
         ({**OBJECT, "box": [40, 20, 10, 60]}, "whose 'box' has a negative width or height"),
         (without(OBJECT, "label"), "that have no 'label'"),
-        ({**OBJECT, "label": ["cup"]}, "whose 'label' is no text"),
+        ({**OBJECT, "label": ["cup"]}, "whose 'label' is not text"),
         ({**OBJECT, "label": ""}, "whose 'label' is blank"),
         pytest.param(
             {**OBJECT, "label": "a" * 2001},
             "whose 'label' is longer than 2,000 characters",
             marks=pytest.mark.fault("8.s.31"),
         ),
-        ([], "that are no JSON objects"),
+        ([], "that are not JSON objects"),
     ],
 )
 def test_a_bad_object_costs_itself_and_not_its_line(tmp_path: Path, bad: Any, remark: str) -> None:
@@ -183,11 +188,11 @@ GOOD_LINE = {"image": "a.jpg", "objects": [OBJECT]}
         ("{", "lines that are not valid JSON, left out"),
         (json.dumps(GOOD_LINE) + ",", "lines that end in a comma, which JSON lines must not, left out"),
         ("[" * 100_000, "lines that are not valid JSON, left out"),
-        ("[]", "lines that are no JSON objects, left out"),
+        ("[]", "lines that are not JSON objects, left out"),
         ({"objects": [OBJECT]}, "lines that have no 'image', left out"),
-        ({"image": 3, "objects": [OBJECT]}, "lines whose 'image' is no text, left out"),
+        ({"image": 3, "objects": [OBJECT]}, "lines whose 'image' is not text, left out"),
         ({"image": "a.jpg"}, "lines that have no 'objects', left out"),
-        ({"image": "a.jpg", "objects": OBJECT}, "lines whose 'objects' is no list, left out"),
+        ({"image": "a.jpg", "objects": OBJECT}, "lines whose 'objects' is not a list, left out"),
     ],
 )
 def test_a_bad_line_costs_itself(tmp_path: Path, bad: Any, remark: str) -> None:
@@ -206,9 +211,9 @@ CAPTION = {"image": "a.jpg", "caption": "a cup", "bbox": [[10, 20, 30, 40]]}
     ("bad", "remark"),
     [
         ("no JSON", "lines that are not valid JSON, left out"),
-        ("3", "lines that are no JSON objects, left out"),
+        ("3", "lines that are not JSON objects, left out"),
         (without(CAPTION, "image"), "lines that have no 'image', left out"),
-        ({**CAPTION, "caption": 3}, "lines whose 'caption' is no text, left out"),
+        ({**CAPTION, "caption": 3}, "lines whose 'caption' is not text, left out"),
         ({**CAPTION, "caption": None}, "lines that have no 'caption', left out"),
         ({**CAPTION, "caption": "a" * 2001}, "lines whose 'caption' is longer than 2,000 characters, left out"),
     ],
@@ -255,8 +260,8 @@ EXPRESSION = {"image": "a.jpg", "bbox": [10, 20, 30, 40], "ref": "the cup", "id"
         ({**EXPRESSION, "bbox": [1, 2, -3, 4]}, "whose 'bbox' has a negative width or height"),
         ({**EXPRESSION, "ref": None}, "that have no 'ref'"),
         ({**EXPRESSION, "ref": "a" * 2001}, "whose 'ref' is longer than 2,000 characters"),
-        ({**EXPRESSION, "image": 4}, "whose 'image' is no text"),
-        ("the cup", "that are no JSON objects"),
+        ({**EXPRESSION, "image": 4}, "whose 'image' is not text"),
+        ("the cup", "that are not JSON objects"),
     ],
 )
 def test_a_bad_expression_costs_itself(tmp_path: Path, bad: Any, remark: str) -> None:
@@ -284,7 +289,7 @@ def yolo_folder(folder: Path, rows: str, names: str = "names: [cup, kite]\n") ->
         ("0,0.5,0.5,0.2,0.2", "that are not numbers alone"),
         ("0 0.5 0.5 nan 0.2", "with a number that is not finite"),
         ("inf 0.5 0.5 0.2 0.2", "with a number that is not finite"),
-        ("0.5 0.5 0.5 0.2 0.2", "whose class is no whole number"),
+        ("0.5 0.5 0.5 0.2 0.2", "whose class is not a whole number"),
         ("0 0.5 0.5 -0.2 0.2", "whose 'box' has a negative width or height"),
     ],
 )
@@ -358,8 +363,8 @@ def test_a_bad_class_name_costs_itself(tmp_path: Path) -> None:
     truth = yolo.read(tmp_path)
     assert list(answers(truth)) == ["cup"]
     assert truth.remarks == (
-        "class names that are no texts, left out: 1 (first: data.yaml, name 2).",
-        "class names whose number is no whole number, left out: 1 (first: data.yaml, name 3).",
+        "class names that are not texts, left out: 1 (first: data.yaml, name 2).",
+        "class names whose number is not a whole number, left out: 1 (first: data.yaml, name 3).",
         "objects of a class without a name, left out: 1 (first: 1 in labels/a.txt, line 2).",
     )
 

@@ -323,7 +323,7 @@ def test_mini_on_bundled_scenes(tmp_path: Path) -> None:
 
 def test_wrong_usage_costs_nothing(labelled: Path, models: list[tuple[Any, ...]]) -> None:
     for wrong, sentence in (
-        (["--regions", "tiles:mots=3"], "'mots=3' is no parameter of regions method 'tiles'"),
+        (["--regions", "tiles:mots=3"], "'mots=3' is not a parameter of regions method 'tiles'"),
         (["--regions", "tile"], "no regions method 'tile'"),
         (["--exact", "--keep"], "--exact makes no index to keep"),
     ):

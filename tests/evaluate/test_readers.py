@@ -372,7 +372,7 @@ def test_the_published_sorec_files_are_read_whole(tmp_path: Path, name: str, exp
             sorce1k.read,
             "dataset.jsonl",
             '{"image": "a.jpg", "caption": 3}',
-            "lines whose 'caption' is no text, left out: 1 (first: dataset.jsonl, line 1)",
+            "lines whose 'caption' is not text, left out: 1 (first: dataset.jsonl, line 1)",
         ),
         (coco.read, "a.json", "{}", "has no list 'categories'; name another label file"),
         (
@@ -381,7 +381,7 @@ def test_the_published_sorec_files_are_read_whole(tmp_path: Path, name: str, exp
             "{",
             "is not valid JSON: Expecting property name enclosed in double quotes (line 1, column 2).",
         ),
-        (sorec.read, "a.json", "{}", "is no list of expressions; name another label file with --truth FILE."),
+        (sorec.read, "a.json", "{}", "is not a list of expressions; name another label file with --truth FILE."),
         (yolo.read, "data.yaml", "nc: 3", "has no 'names', a list or a mapping; name another"),
         (yolo.read, "data.yaml", "names: 3", "data.yaml' has no 'names'"),
         (

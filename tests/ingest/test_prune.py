@@ -94,7 +94,7 @@ def test_a_folder_without_any_photo_is_refused_as_it_may_be_unmounted(
     client: OpenSearch, index: TargetIndex, archive: Path
 ) -> None:
     (archive / "c/6.jpg").unlink()
-    with pytest.raises(SorceError, match=r"^nothing was pruned, as '.*/c' holds no photo at all; mount its disk, or"):
+    with pytest.raises(SorceError, match=r"^nothing was pruned, because '.*/c' holds no photo; mount its disk, or"):
         prune(client, index.name, files(archive / "a", archive / "c"))
     assert left(index) == "123456"
 

@@ -182,7 +182,9 @@ def test_a_document_too_large_alone_is_rejected(cluster: OpenSearch) -> None:
 
 @pytest.mark.parametrize("status", [401, 403, 404])
 def test_a_refusal_that_concerns_all_stops_at_once(cluster: OpenSearch, status: int) -> None:
-    with pytest.raises(ClusterError, match=rf"^index 'photos' takes no photos: no permissions \({status}\); mend that"):
+    with pytest.raises(
+        ClusterError, match=rf"^index 'photos' accepts no photos: no permissions \({status}\); correct that"
+    ):
         send(cluster, "ab", items(status, status, reason="no permissions"))
     assert len(Scripted.asked) == 1
 
@@ -199,7 +201,7 @@ def test_an_index_closed_for_writing_is_not_waited_for(cluster: OpenSearch) -> N
 
 def test_a_cluster_that_never_recovers_is_given_up_with_a_sentence(cluster: OpenSearch) -> None:
     with pytest.raises(
-        ClusterError, match=r"^the cluster took nothing for 0 s \(rejected execution \(429\)\); what is"
+        ClusterError, match=r"^the cluster accepted nothing for 0 s \(rejected execution \(429\)\); correct"
     ):
         send(cluster, "a", *[items(429, reason="rejected execution")] * 1000, seconds=0.05)
 

@@ -286,7 +286,7 @@ def test_weights_that_give_no_numbers_are_named(opened: OpenedPiza, piza: Piza) 
     before = bias.detach().clone()
     try:
         bias.data.fill_(float("nan"))
-        with pytest.raises(ModelError, match="a box that is no number"):
+        with pytest.raises(ModelError, match="a box that is not a number"):
             piza.locate([request(photo(0))])
     finally:
         bias.data.copy_(before)

@@ -33,7 +33,7 @@ def test_an_attribute_has_the_type_that_is_said(text: str, key: str, value: Attr
         ("n:int=9223372036854775808", "'n:int=9223372036854775808' does not fit into 64 bits; write it as key=value,"),
         ("n:int=-9223372036854775809", "'n:int=-9223372036854775809' does not fit into 64 bits; "),
         *(
-            (f"x:float={word}", f"'x:float={word}' is no finite number; leave it out")
+            (f"x:float={word}", f"'x:float={word}' is not a finite number; leave it out")
             for word in ("nan", "-inf", "1e999")
         ),
     ],

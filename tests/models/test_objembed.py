@@ -329,7 +329,7 @@ def test_a_photo_too_narrow_for_the_network_is_a_bad_photo(opened: Make) -> None
     [
         ({"max_regions": 0}, "max_regions=0 regions of a photo make no sense; ObjEmbed takes 1 to 101: "),
         ({"max_regions": 102}, "the whole photo and the 100 boxes that it was published with."),
-        ({"min_quality": 1.5}, "min_quality=1.5 is no quality; choose one of 0 to 1, such as 0."),
+        ({"min_quality": 1.5}, "min_quality=1.5 is not a quality; choose one of 0 to 1, such as 0."),
         ({"instruction": "find"}, "there is no instruction 'find'; choose referring or detection."),
     ],
 )

@@ -185,7 +185,9 @@ def test_an_owner_s_certificate_makes_no_models(administrator: OpenSearch) -> No
     record, group = trust.record(endpoint), ml.create_group(f"hidden-{uuid.uuid4().hex[:8]}", "a test's")
     trust.add(endpoint)
     try:
-        with pytest.raises(PluginError, match=r"is hidden from all others, .* ask as a user with the install role"):
+        with pytest.raises(
+            PluginError, match=r"is hidden from other users, .* run the command as a user with the role install"
+        ):
             ml.deploy("hidden", connector_body("hidden", SEARCH, endpoint), group)
         with pytest.raises(exceptions.NotFoundError):
             administrator.transport.perform_request("GET", "/_plugins/_ml/models/hidden")

@@ -169,7 +169,7 @@ def test_what_others_trust_stays(client: OpenSearch, clean: str, endpoint: Endpo
 
 def test_another_model_is_refused_and_changes_nothing(client: OpenSearch, clean: str, endpoint: Endpoint) -> None:
     before = settings(client)
-    with pytest.raises(PluginError, match=r"encodes texts otherwise than the index's model \(cosine"):
+    with pytest.raises(PluginError, match=r"encodes texts differently from the index's model \(cosine"):
         install(client, clean, endpoint, Words(turn="other"))
     assert settings(client) == before
     assert not any(of_sorce(client, clean).values())

@@ -239,7 +239,7 @@ def test_a_localiser_that_fails_leaves_the_plain_order(
 
 def test_what_is_no_localiser_is_refused_and_leaves_nothing(client: OpenSearch, located: str, url: str) -> None:
     before = [*MlCommons(client).find("models", Names(located).located)]
-    with pytest.raises(PluginError, match="cannot have photos looked at again"):
+    with pytest.raises(PluginError, match="call to the localiser failed"):
         install_located(client, find_index(client, located), Endpoint(f"{url}/v1/none", MODEL.recipe.model, "secret"))
     assert [*MlCommons(client).find("models", Names(located).located)] == before
     assert ask(client, located, text="red", size=1)[0]["_source"]["located"]["box"]

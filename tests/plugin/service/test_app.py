@@ -266,7 +266,7 @@ def test_asks_for_the_key() -> None:
 def test_a_key_that_no_header_can_hold_is_refused_at_the_start(key: str) -> None:
     refused = CliRunner().invoke(serve, ["--model", "mini", "--port", "0"], env={"SORCE_API_KEY": key})
     assert isinstance(refused.exception, PluginError)
-    assert "SORCE_API_KEY holds what no header can" in str(refused.exception)
+    assert "SORCE_API_KEY cannot be sent in an HTTP header" in str(refused.exception)
     assert key not in str(refused.exception)
 
 
