@@ -6,28 +6,25 @@ BIN := $(VENV)/bin
 PINNED := --constraints constraints.txt --build-constraints constraints.txt
 INSTALL = $(BIN)/uv pip install --quiet --python $(BIN)/python
 
-.PHONY: demo test test-random test-long test-browser test-bfloat16 test-loaded test-newest faults measures check wheel constraints docs ready
+.PHONY: demo test test-long test-browser test-bfloat16 test-loaded test-newest faults measures check wheel constraints docs ready
 
 demo: ready          ## start a local OpenSearch, find small things in 40 scenes, stop it
 	$(BIN)/python -m demo
 
-test: ready          ## the tests, against a real OpenSearch; those that take minutes are `test-long`
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile -p no:randomly -m 'not long'
-
-test-random: ready   ## the tests in a random order, whose seed is printed
+test: ready          ## the tests, against a real OpenSearch, in a random order; those that take minutes are `test-long`
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m 'not long'
 
 test-long: ready     ## the tests that take minutes
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile -p no:randomly -m long
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m long
 
 test-browser: ready ## Dashboards' panels as Chromium shows them; installs Chromium (as root) and Vega (npm), if missing
 	$(INSTALL) $(PINNED) --editable '.[dev,browser]'
 	.ci/browser
-	$(BIN)/python -m pytest -q -p no:randomly tests/dashboards/test_vega.py
+	$(BIN)/python -m pytest -q tests/dashboards/test_vega.py
 
 test-bfloat16: ready ## what depends on bfloat16: with and without it, whatever this CPU has
-	SORCE_BFLOAT16=off $(BIN)/python -m pytest -q -p no:randomly -m 'bfloat16 and not long'
-	SORCE_BFLOAT16=on $(BIN)/python -m pytest -q -p no:randomly -m 'bfloat16 and not long'
+	SORCE_BFLOAT16=off $(BIN)/python -m pytest -q -m 'bfloat16 and not long'
+	SORCE_BFLOAT16=on $(BIN)/python -m pytest -q -m 'bfloat16 and not long'
 
 test-loaded: ready   ## the tests, beside eight busy processes
 	.ci/loaded $(BIN)

@@ -163,7 +163,6 @@ def test_a_worker_that_has_ended_is_said_by_health_and_requests_are_refused() ->
         assert ready.json()["error"]["message"] == "not ready: the encoder's worker has ended."
 
 
-@pytest.mark.fault("9.s.3")
 def test_a_library_that_exits_in_the_model_does_not_end_the_service() -> None:
     class Exiting(Words):
         def embed_texts(self, texts: Sequence[str]) -> Vector:

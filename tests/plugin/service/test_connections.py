@@ -90,7 +90,6 @@ def few(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connections, "MAX_CONNECTIONS", 4)
 
 
-@pytest.mark.fault("9.s.1")
 @pytest.mark.usefixtures("few")
 def test_a_connection_in_work_is_not_closed_to_make_room_and_dawdling_bodies_are() -> None:
     encoder = Held()
