@@ -35,14 +35,12 @@ class Files:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.inputs = np.load(folder / "inputs.npz")
-        self._expected = np.load(folder / "expected.npz")
+        self.inputs, self._expected = _arrays(folder / "inputs.npz"), _arrays(folder / "expected.npz")
         self.cases = self.cases_of(folder)
 
     @staticmethod
     def cases_of(folder: Path) -> list[str]:
-        names = np.load(folder / "expected.npz").files
-        return list(dict.fromkeys(name.rpartition("/")[0] for name in names))
+        return list(dict.fromkeys(name.rpartition("/")[0] for name in _arrays(folder / "expected.npz")))
 
     def of(self, case: str) -> Arrays:
         return {
@@ -88,6 +86,11 @@ class Parts(Files):
             "adapter_embed": _adapter(_under("adapter_embed.", weights))(states, zooms),
             "adapter_plain": _adapter(_under("adapter_plain.", weights))(states),
         }
+
+
+def _arrays(file: Path) -> Arrays:
+    with np.load(file) as stored:
+        return dict(stored)
 
 
 def _under(start: str, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -29,6 +29,7 @@ COMMANDS = {
     "plugin": "sorce.plugin.cluster.commands",
     "search": "sorce.plugin.query.commands",
     "serve": "sorce.plugin.service.commands",
+    "train": "sorce.locate.piza.training.commands",
 }
 
 

@@ -44,6 +44,12 @@ class PizaDetector:
         said = prompt(text, self.settings.variant)
         return torch.tensor([self._tokenizer(said, truncation=True, max_length=self._longest)["input_ids"]])
 
+    def pixels(self, crop: Image.Image) -> tuple[Tensor, tuple[int, int]]:
+        """The network's input for an RGB crop, (1, 3, height, width), and the crop's width and height in it."""
+        view = resized(crop, self.settings)
+        pixels = with_enough_tokens(normalised_pixels(view, self.settings), self._levels, self._queries)
+        return pixels.to(self.network.device), (view.shape[1], view.shape[0])
+
     @torch.inference_mode()
     def progress(self, history: Rows) -> ZoomProgress:
         said: ZoomProgress = self.network.history_encoder([history])
@@ -52,10 +58,9 @@ class PizaDetector:
     @torch.inference_mode()
     def detect(self, crop: Image.Image, tokens: Tensor, zoom: Tensor | None) -> Detections:
         """`crop` is RGB, `tokens` (1, n), `zoom` (1,)."""
-        view, device = resized(crop, self.settings), self.network.device
-        pixels = with_enough_tokens(normalised_pixels(view, self.settings), self._levels, self._queries)
-        output = self.network.detect(pixels.to(device), tokens.to(device), zoom)
-        found = detections(output, (pixels.shape[-1], pixels.shape[-2]), (view.shape[1], view.shape[0]), crop.size)
+        pixels, size = self.pixels(crop)
+        output = self.network.detect(pixels, tokens.to(self.network.device), zoom)
+        found = detections(output, (pixels.shape[-1], pixels.shape[-2]), size, crop.size)
         if not (found.boxes.isfinite().all() and found.scores.isfinite().all()):
             raise ModelError(
                 f"model '{self.name}' gave a box that is not a number: its weights are damaged; get it again."

@@ -59,7 +59,8 @@ def weights() -> dict[str, torch.Tensor]:
 
 
 def photo(number: int) -> Image.Image:
-    return Image.fromarray(np.load(GOLDEN / "inputs.npz")[f"image{number}"])
+    with np.load(GOLDEN / "inputs.npz") as inputs:
+        return Image.fromarray(inputs[f"image{number}"])
 
 
 def request(image: Image.Image, text: str = TEXTS[0], box: Box | None = None) -> LocateRequest:

@@ -150,7 +150,7 @@ BROKEN: dict[str, tuple[str, Break]] = {
     ),
     "no final stop": (
         "base",
-        lambda _whole, patch: patch.setattr(detector, "prompt", lambda text, _variant: text),
+        lambda _whole, patch: patch.setattr(detector, "prompt", lambda text, _variant: text.rstrip(". ")),
     ),
     "mean in BGR order": ("base", other_mean),
     "box heads shared": ("base", shared_heads),

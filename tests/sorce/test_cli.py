@@ -22,7 +22,7 @@ def sorce(*arguments: str, name: str = "main") -> subprocess.CompletedProcess[st
 
 def test_every_command_has_help_and_a_place_in_the_documentation() -> None:
     listed = sorce("--help").stdout
-    written = "".join(page.read_text(encoding="utf-8") for page in (ROOT / "docs").glob("*.md"))
+    written = "".join(page.read_text(encoding="utf-8") for page in (ROOT / "docs").rglob("*.md"))
     for command in COMMANDS:
         assert re.search(rf"^  {command} +\S", listed, re.MULTILINE)
         assert f"sorce {command}" in written

@@ -1,0 +1,195 @@
+"""The training loop: its plan, what is learned, one step, and checkpoints from which a run goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from sorce.errors import ModelError
+from sorce.locate.piza.detector import PizaDetector
+from sorce.locate.piza.history import rounded
+from sorce.locate.piza.loading import DELIMITERS
+from sorce.locate.piza.training.annotations import Expression
+from sorce.locate.piza.training.losses import detection_loss, history_loss
+from sorce.locate.piza.training.trajectories import Lesson, lesson, trajectory
+from sorce.mappings import Box
+from sorce.pictures.loading import open_picture
+
+CHECKPOINT = "training.pt"
+HISTORIES = 32
+"""Histories for each step of the history encoder: it is small, and they need no pixels."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingPlan:
+    """The settings of a run. `rate`, `decay` and `clip` are the published ones.
+
+    In the first `base_steps` all of the base learns, without adapters; then PIZA's parts and the base's norms. The rate
+    falls to a tenth after three fifths of the steps of either part, as published.
+    """
+
+    steps: int
+    base_steps: int = 0
+    batch: int = 4
+    rate: float = 2e-4
+    decay: float = 1e-4
+    clip: float = 0.1
+    seed: int = 0
+
+    @property
+    def total(self) -> int:
+        return self.base_steps + self.steps
+
+    def trains_base(self, step: int) -> bool:
+        return step < self.base_steps
+
+    def rate_at(self, step: int) -> float:
+        done, steps = (step, self.base_steps) if self.trains_base(step) else (step - self.base_steps, self.steps)
+        return self.rate if done < 0.6 * steps else 0.1 * self.rate
+
+
+class Learner:
+    """A network that learns. All random numbers come from the seed and the step, so a run can be resumed."""
+
+    def __init__(self, detector: PizaDetector, expressions: Sequence[Expression], plan: TrainingPlan) -> None:
+        self.detector, self.plan, self.step = detector, plan, 0
+        self._expressions = expressions
+        self._network = detector.network
+        self._optimise(is_base=plan.trains_base(0))
+
+    def learn(self) -> float:
+        """Takes one step. Returns the loss before it."""
+        if self._of_base != self.plan.trains_base(self.step):
+            self._optimise(is_base=not self._of_base)
+        torch.manual_seed(self.plan.seed * 1_000_003 + self.step)
+        rng = np.random.default_rng([self.plan.seed, self.step])
+        for group in self._optimiser.param_groups:
+            group["lr"] = self.plan.rate_at(self.step)
+        self._train()
+        self._network.adapted = not self.plan.trains_base(self.step)
+        self._optimiser.zero_grad()
+        loss = 0.0
+        for _ in range(self.plan.batch):
+            # One image per pass, as at the search; gradients add up.
+            part = self._loss(self._expressions[int(rng.integers(len(self._expressions)))], rng) / self.plan.batch
+            part.backward()  # type: ignore[no-untyped-call]
+            loss += part.item()
+        nn.utils.clip_grad_norm_(self._learned(), self.plan.clip)
+        self._optimiser.step()
+        self._network.adapted = True
+        self.step += 1
+        return loss
+
+    def save(self, folder: Path) -> None:
+        """Writes the checkpoint. A run that is killed while it writes keeps the one before."""
+        state = {
+            "plan": asdict(self.plan),
+            "step": self.step,
+            "network": self._network.state_dict(),
+            "optimiser": self._optimiser.state_dict(),
+        }
+        folder.mkdir(parents=True, exist_ok=True)
+        torch.save(state, folder / f"{CHECKPOINT}.new")
+        (folder / f"{CHECKPOINT}.new").replace(folder / CHECKPOINT)
+
+    def resume(self, folder: Path) -> bool:
+        """Goes on from the folder's checkpoint, if there is one. Raises ModelError if it is of another plan."""
+        if not (folder / CHECKPOINT).is_file():
+            return False
+        state = torch.load(folder / CHECKPOINT, map_location="cpu", weights_only=True)
+        if state["plan"] != asdict(self.plan):
+            raise ModelError(
+                f"'{folder}' has a run with other settings ({state['plan']}); give those, or a new folder."
+            )
+        self.step = state["step"]
+        self._network.load_state_dict(state["network"])
+        # Of the last step taken: at the border between the two parts it is still that of the base.
+        self._optimise(is_base=self.plan.trains_base(self.step - 1))
+        self._optimiser.load_state_dict(state["optimiser"])
+        return True
+
+    def _optimise(self, *, is_base: bool) -> None:
+        choose_learned(self._network, is_base=is_base)
+        self._of_base = is_base
+        self._optimiser = torch.optim.AdamW(self._learned(), self.plan.rate, weight_decay=self.plan.decay)
+
+    def _learned(self) -> list[nn.Parameter]:
+        return [parameter for parameter in self._network.parameters() if parameter.requires_grad]
+
+    def _train(self) -> None:
+        network: Any = self._network
+        network.train()
+
+    def _loss(self, expression: Expression, rng: np.random.Generator) -> Tensor:
+        photo, settings = open_picture(expression.photo).image, self.detector.settings
+        box = _inside(expression.box, photo.size)
+        boxes = trajectory(box, photo.size, settings.steps, rng)
+        number = int(rng.integers(len(boxes) - 1))
+        if self.plan.trains_base(self.step):
+            # The base learns to find the thing itself in a crop of any size.
+            return self._detection(photo, boxes[number], box, expression.text, None)
+        taken = lesson(boxes, number)
+        assert taken.target is not None
+        zoom = rounded(torch.tensor([taken.zoom]), settings.zoom_step)
+        return self._detection(photo, boxes[number], taken.target, expression.text, zoom) + self._history(
+            rng, photo.size
+        )
+
+    def _detection(self, photo: Image.Image, crop: Box, box: Box, text: str, zoom: Tensor | None) -> Tensor:
+        left, top, right, bottom = (int(corner) for corner in crop.as_tuple())
+        cut = photo.crop((left, top, max(right, left + 1), max(bottom, top + 1)))
+        pixels, size = self.detector.pixels(cut)
+        ids, device = self.detector.tokens(text), self._network.device
+        output = self._network.detect(pixels, ids.to(device), None if zoom is None else zoom.to(device))
+        used = torch.tensor([size[0] / pixels.shape[-1], size[1] / pixels.shape[-2]] * 2, device=device)
+        target = torch.tensor(_share(box, left, top, cut.size), device=device).clamp(0, 1) * used
+        tokens = ~torch.isin(ids[0], torch.tensor(list(DELIMITERS.values())))
+        # A text of nothing but stops.
+        tokens = tokens if tokens.any() else torch.ones_like(tokens)
+        return detection_loss(self._network, output, target, tokens.to(device))
+
+    def _history(self, rng: np.random.Generator, size: tuple[int, int]) -> Tensor:
+        lessons = [self._history_lesson(rng, size) for _ in range(HISTORIES)]
+        said = self._network.history_encoder([taken.history for taken in lessons])
+        stops = torch.tensor([float(taken.target is None) for taken in lessons], device=said.stop.device)
+        zooms = torch.tensor([taken.zoom for taken in lessons], device=said.zoom.device)
+        return history_loss(said, stops, zooms)
+
+    def _history_lesson(self, rng: np.random.Generator, size: tuple[int, int]) -> Lesson:
+        box = self._expressions[int(rng.integers(len(self._expressions)))].box
+        # Of another photo: the same box counts as a share of this one.
+        boxes = trajectory(_inside(box, size), size, self.detector.settings.steps, rng)
+        return lesson(boxes, int(rng.integers(len(boxes))))
+
+
+def choose_learned(network: Any, *, is_base: bool) -> None:
+    """All of the base; or PIZA's parts and the layer norms of the base, as released."""
+    norms = {id(own) for part in network.model.modules() if isinstance(part, nn.LayerNorm) for own in part.parameters()}
+    own_parts = ("adapters.", "zoom_embedding.", "history_encoder.")
+    for name, parameter in network.named_parameters():
+        added = name.startswith(own_parts)
+        parameter.requires_grad_(not added if is_base else added or id(parameter) in norms)
+
+
+def _inside(box: Box, size: tuple[int, int]) -> Box:
+    """The part of the box that is in a photo of this size, at least a pixel."""
+    x1, y1 = min(max(0.0, box.x1), size[0] - 1.0), min(max(0.0, box.y1), size[1] - 1.0)
+    return Box(x1, y1, max(x1 + 1, min(box.x2, size[0])), max(y1 + 1, min(box.y2, size[1])))
+
+
+def _share(box: Box, left: int, top: int, size: tuple[int, int]) -> list[float]:
+    """Centre and size of a box as shares of a crop."""
+    width, height = size
+    return [
+        ((box.x1 + box.x2) / 2 - left) / width,
+        ((box.y1 + box.y2) / 2 - top) / height,
+        (box.x2 - box.x1) / width,
+        (box.y2 - box.y1) / height,
+    ]

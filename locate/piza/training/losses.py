@@ -1,0 +1,61 @@
+"""What is minimised: the usual losses of a DETR for one box, and those of the history encoder."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import binary_cross_entropy, l1_loss, mse_loss
+from torchvision.ops import (  # type: ignore[import-untyped]
+    box_convert,
+    generalized_box_iou,
+    generalized_box_iou_loss,
+    sigmoid_focal_loss,
+)
+
+from sorce.locate.piza.history import ZoomProgress
+from sorce.locate.piza.network import LIBRARY_EPSILON, PizaNetwork
+
+OVERLAP, CORNERS = 2.0, 5.0
+"""Weights of the losses of a box, as in Grounding DINO."""
+
+
+def detection_loss(network: PizaNetwork, output: Any, box: Tensor, tokens: Tensor) -> Tensor:
+    """Of every decoder layer and of the encoder's output. `box` is (4,): centre and size as shares of the crop.
+
+    `tokens` says which tokens belong to the expression, (tokens,).
+    """
+    layers = [(output.enc_outputs_class[0], output.enc_outputs_coord_logits[0].sigmoid()), *_layers(network, output)]
+    return torch.stack([_one_layer(logits[:, : len(tokens)], boxes, box, tokens) for logits, boxes in layers]).sum()
+
+
+def history_loss(said: ZoomProgress, stops: Tensor, zooms: Tensor) -> Tensor:
+    """`stops` is 1 where the history is complete, else 0; `zooms` are the zoom values. Both are (n,)."""
+    return binary_cross_entropy(said.stop, stops) + mse_loss(said.zoom, zooms)
+
+
+def _layers(network: PizaNetwork, output: Any) -> list[tuple[Tensor, Tensor]]:
+    """Logits, (queries, tokens), and boxes, (queries, 4), of each decoder layer; the library returns the last."""
+    references = torch.cat([output.init_reference_points[:, None], output.intermediate_reference_points], 1)
+    text = output.encoder_last_hidden_state_text
+    mask = torch.ones(text.shape[:2], dtype=torch.bool, device=text.device)
+    layers = []
+    for number, states in enumerate(output.intermediate_hidden_states.unbind(1)):
+        logits = network.class_embed[number](states, text, mask)
+        boxes = network.bbox_embed[number](states) + torch.special.logit(references[:, number], LIBRARY_EPSILON)
+        layers.append((logits[0], boxes[0].sigmoid()))
+    return layers
+
+
+def _one_layer(logits: Tensor, boxes: Tensor, box: Tensor, tokens: Tensor) -> Tensor:
+    corners, target = box_convert(boxes, "cxcywh", "xyxy"), box_convert(box[None], "cxcywh", "xyxy")
+    with torch.no_grad():
+        overlap = generalized_box_iou(corners, target)[:, 0]
+        score = logits[:, tokens].sigmoid().mean(1)
+        best = int((CORNERS * (boxes - box).abs().sum(1) - OVERLAP * overlap - score).argmin())
+    wanted = torch.zeros_like(logits)
+    wanted[best, tokens] = 1
+    named: Tensor = sigmoid_focal_loss(logits, wanted, reduction="sum") / tokens.sum()
+    placed: Tensor = generalized_box_iou_loss(corners[best], target[0])
+    return named + OVERLAP * placed + CORNERS * l1_loss(boxes[best], box, reduction="sum")
