@@ -19,7 +19,7 @@ import urllib3
 from figures import Line, at_least, exactly
 
 from sorce.models import load_encoder
-from sorce.plugin.cluster.endpoint import MOST_CHARACTERS
+from sorce.plugin.cluster.endpoint import MAX_CHARACTERS
 
 CLIENTS, REQUESTS, STALLED = 64, 20, 50
 TEXTS, MANY = 12_800, 100
@@ -78,7 +78,7 @@ def request(client: int, number: int) -> Asked:
     wrong = {
         2: Asked(b'{"input": ', 400),
         4: Asked(b'{"input": "a", "model": "another"}', 404),
-        6: Asked(json.dumps({"input": "x" * (MOST_CHARACTERS + 1)}).encode(), 413),
+        6: Asked(json.dumps({"input": "x" * (MAX_CHARACTERS + 1)}).encode(), 413),
         8: Asked(b'{"input": " "}', 422),
     }
     return wrong.get(kind) or of_texts((place % TEXTS,))

@@ -25,7 +25,7 @@ from sorce.evaluate.bootstrap import mean_over_queries
 from sorce.evaluate.metrics import Ranks, average_precision, found_at, ranks_in
 from sorce.locate import open_localiser
 from sorce.locate.detector import DetectorLocaliser
-from sorce.locate.zoom import MOST_CROPS, Zoom
+from sorce.locate.zoom import MAX_CROPS, Zoom
 from sorce.mappings import Box, Located, LocateRequest, Region, Vector
 from sorce.models.checkpoint import Checkpoint, find
 from sorce.models.encoder import Encoder
@@ -71,7 +71,7 @@ def measures() -> Iterator[Line]:
     zoom = Zoom(encoder)
     by_zoom, crops = looked_again(zoom, encoder, those, by_index)
     yield from compared(those, truth(those), by_index, by_zoom)
-    yield at_most("zoom: crops of a photo, at most", crops, MOST_CROPS)
+    yield at_most("zoom: crops of a photo, at most", crops, MAX_CROPS)
     yield from zoom_time(zoom, encoder, those, by_index)
     yield from detector_time(those, by_index)
 

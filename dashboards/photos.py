@@ -32,10 +32,10 @@ from sorce.mappings.query import Version
 
 SIZE, BOXES = COLUMNS * ROWS, 3
 SINCE = "now-30y"
-MOST_ATTRIBUTES = 8
+MAX_ATTRIBUTES = 8
 """Panels and controls of user attributes; further attributes get none."""
 
-MOST_BARS = 12
+MAX_BARS = 12
 SMALLEST = [0.0001, 0.001, 0.01, 0.1]
 """The bounds between the sizes of regions, as shares of the photo."""
 
@@ -72,7 +72,7 @@ class PhotosView:
     @property
     def attributes(self) -> Mapping[str, str]:
         """Types of the user attributes that get a panel, by name."""
-        return dict(sorted(attributes_of(self.found.properties).items())[:MOST_ATTRIBUTES])
+        return dict(sorted(attributes_of(self.found.properties).items())[:MAX_ATTRIBUTES])
 
     @property
     def photo_link(self) -> str:
@@ -157,7 +157,7 @@ def _dates(field: str) -> Json:
 
 def _values(view: PhotosView, field: str) -> Json:
     """The most frequent values of a field of the photo; a click filters by one."""
-    body = _body(view, {"values": {"terms": {"field": field, "size": MOST_BARS}}})
+    body = _body(view, {"values": {"terms": {"field": field, "size": MAX_BARS}}})
     return bars(
         view.found.asked, body, _buckets("values"), "'' + datum.key", f'{{match_phrase: {{"{field}": datum.key}}}}'
     )

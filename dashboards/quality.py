@@ -16,7 +16,7 @@ from sorce.dashboards.objects import (
 from sorce.mappings.quality_log import METRIC, QUALITY, QUESTION
 
 SINCE = "now-10y"
-MOST_METRICS, MOST_RECIPES = 40, 10
+MAX_METRICS, MAX_RECIPES = 40, 10
 
 
 def quality_objects(index: str) -> list[SavedObject]:
@@ -27,10 +27,10 @@ def quality_objects(index: str) -> list[SavedObject]:
     recall = DataSource(pattern.id, f"kind:{METRIC} AND metric:*R@10")
     precision = DataSource(pattern.id, f"kind:{METRIC} AND metric:*mAP*")
     sizes = DataSource(pattern.id, f"kind:{METRIC} AND metric:*objects*")
-    mean, rows = metric("avg", "value", "mean"), ("metric", "bucket", MOST_METRICS)
+    mean, rows = metric("avg", "value", "mean"), ("metric", "bucket", MAX_METRICS)
     interval = (metric("min", "low", "low"), metric("max", "high", "high"), metric("max", "over", "values"))
-    recipe = by_value("recipe", "bucket", MOST_RECIPES, "recipe")
-    side_by_side = by_value("recipe", "group", MOST_RECIPES)
+    recipe = by_value("recipe", "bucket", MAX_RECIPES, "recipe")
+    side_by_side = by_value("recipe", "group", MAX_RECIPES)
     found = metric("avg", "found", "share with a right photo first")
     charts = {
         "metrics": (table(mean, *interval, by_value(*rows, label="metric"), recipe), "metrics with intervals", metrics),
@@ -38,7 +38,7 @@ def quality_objects(index: str) -> list[SavedObject]:
         "precision": (lying_bars(mean, by_value("metric"), side_by_side, title="mAP"), "mAP", precision),
         "sizes": (lying_bars(mean, by_value("metric"), side_by_side, title="R@10"), "recall by size", sizes),
         "questions": (
-            table(found, count(), by_value("question", "bucket", MOST_METRICS, "question"), recipe),
+            table(found, count(), by_value("question", "bucket", MAX_METRICS, "question"), recipe),
             "questions",
             questions,
         ),

@@ -18,7 +18,7 @@ from sorce.ingest.compare import Job
 from sorce.mappings import Attribute, Photo, PhotoFile, Picture, Rejected
 from sorce.mappings.lookup import DocumentState, Stored
 from sorce.mappings.update import change
-from sorce.pictures.limits import MOST_PIXELS, DecodeLimits
+from sorce.pictures.limits import MAX_PIXELS, DecodeLimits
 from sorce.pictures.sandbox import DecoderPool
 from sorce.pictures.source import Source
 from sorce.pictures.thumbnail import thumbnail
@@ -126,7 +126,7 @@ class Decoder(Generic[Prepared]):
     ) -> None:
         self._prepare = prepare
         self._wanted = wanted
-        self._room = PixelBudget(max(MOST_PIXELS, workers * PIXELS_OF_A_WORKER))
+        self._room = PixelBudget(max(MAX_PIXELS, workers * PIXELS_OF_A_WORKER))
         self._openers = DecoderPool(limits or DecodeLimits())
 
     def __enter__(self) -> Decoder[Prepared]:

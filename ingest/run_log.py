@@ -32,10 +32,10 @@ EVERY = 30.0
 SECONDS = 5
 """How long the cluster may take for one request."""
 
-MOST_WAITING = 10_000
+MAX_WAITING = 10_000
 """Rejects that wait to be sent; more are counted, and not logged one by one."""
 
-MOST_REASONS = 20
+MAX_REASONS = 20
 _VARYING = re.compile(r"'[^']*'|\"[^\"]*\"|\d[\d.,]*")
 
 
@@ -92,7 +92,7 @@ class RunLog(Watch):
         stamped = {**body, "said": reject.reason, "at": datetime.now(UTC).isoformat()}
         with self._lock:
             self._reasons[why] += 1
-            if len(self._waiting) < MOST_WAITING:
+            if len(self._waiting) < MAX_WAITING:
                 self._waiting.append({"run": self._facts.run, "index": self._facts.index, **stamped})
             else:
                 self._not_logged += 1
@@ -127,7 +127,7 @@ class RunLog(Watch):
         report = self._report() if report is None else report
         seconds = report.seconds or 1
         with self._lock:
-            reasons, not_logged = self._reasons.most_common(MOST_REASONS), self._not_logged
+            reasons, not_logged = self._reasons.most_common(MAX_REASONS), self._not_logged
         return {
             "state": state,
             "updated_at": datetime.now(UTC).isoformat(),

@@ -22,8 +22,8 @@ from sorce.mappings import Rejected
 from sorce.mappings.lookup import DocumentState
 
 THREADS = 2
-MOST_BYTES = 10_000_000
-MOST_SECONDS = 10.0
+MAX_BYTES = 10_000_000
+MAX_SECONDS = 10.0
 """After this time a request is sent even if it is not full, so that a power cut costs little repeated work."""
 
 FATAL = frozenset({401, 403, 404})
@@ -203,7 +203,7 @@ class Writer:
     `on_sent` is called in the thread that calls `add`.
     """
 
-    def __init__(self, sender: Sender, on_sent: Callable[[Sent], None], most_bytes: int = MOST_BYTES) -> None:
+    def __init__(self, sender: Sender, on_sent: Callable[[Sent], None], most_bytes: int = MAX_BYTES) -> None:
         self._sender = sender
         self._on_sent = on_sent
         self._most_bytes = most_bytes
@@ -243,7 +243,7 @@ class Writer:
             self._since = time.monotonic()
         self._gathered.append(write)
         self._bytes += write.size
-        if time.monotonic() - self._since > MOST_SECONDS:
+        if time.monotonic() - self._since > MAX_SECONDS:
             self._send()
         self._collect(len(self._under_way))
 

@@ -20,7 +20,7 @@ from sorce.models.model import TextEncoder
 from sorce.models.tiles import Tiles
 from sorce.models.tiling import TileSettings
 
-MOST_CROPS = 24
+MAX_CROPS = 24
 """Most crops round a region, for each thing that is asked for."""
 ALIKE = 1.0
 """The greatest cosine."""

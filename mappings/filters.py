@@ -9,7 +9,7 @@ from typing import get_args
 
 from sorce.errors import QueryError
 from sorce.mappings.conditions import Condition, Json, Near, Properties, Where, between, in_folder, on_days, spellings
-from sorce.mappings.option import MOST_BYTES, check_options, option, refuse_reversed
+from sorce.mappings.option import MAX_BYTES, check_options, option, refuse_reversed
 from sorce.mappings.values import Kind
 
 KINDS: tuple[str, ...] = get_args(Kind)
@@ -66,8 +66,8 @@ class Filter:
         if self.near is not None:
             Near.parse(self.near)
         folders = [*self.exclude_folder] if self.folder is None else [self.folder, *self.exclude_folder]
-        if any(len(form.encode()) > MOST_BYTES for folder in folders for form in spellings(folder)):
-            raise QueryError(f"a condition of more than {MOST_BYTES} bytes is too long; name a folder above it.")
+        if any(len(form.encode()) > MAX_BYTES for folder in folders for form in spellings(folder)):
+            raise QueryError(f"a condition of more than {MAX_BYTES} bytes is too long; name a folder above it.")
 
     def check(self, regions: Properties, index: str) -> None:
         """Raises QueryError for a condition that this index cannot meet, according to the regions in its mapping."""

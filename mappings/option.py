@@ -14,11 +14,11 @@ from typing import Any
 
 from sorce.errors import QueryError
 
-MOST_BYTES = 990
+MAX_BYTES = 990
 """UTF-8 bytes of one condition text: OpenSearch 2.19 accepts no longer prefix, and its memory use grows fast."""
 
 _OPTION = "option"
-_MOST_SHOWN = 80
+_MAX_SHOWN = 80
 
 
 class Placeholder(str):
@@ -77,8 +77,8 @@ class Option:
         if not isinstance(value, str):
             raise QueryError(f"{name} is {_shown(value)}; give a text.")
         refuse_half("a condition", value)
-        if (size := len(value.encode())) > MOST_BYTES:
-            raise QueryError(f"a condition of {size} bytes is too long; use at most {MOST_BYTES}.")
+        if (size := len(value.encode())) > MAX_BYTES:
+            raise QueryError(f"a condition of {size} bytes is too long; use at most {MAX_BYTES}.")
         if self.choices and value not in self.choices:
             raise QueryError(f"{name} is {_shown(value)}, which does not exist; choose from {', '.join(self.choices)}.")
         return value
@@ -127,7 +127,7 @@ def refuse_unless_texts(name: str, values: Sequence[Any]) -> None:
 def _shown(value: object) -> str:
     """The value for a message, shortened if it is long."""
     text = repr(value)
-    return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]} ..."
+    return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]} ..."
 
 
 def _checked_flag(name: str, value: Any) -> bool:

@@ -22,7 +22,7 @@ from sorce.mappings.recipe import Recipe
 Json = dict[str, Any]
 
 SIMILARITY, PRODUCT = RANKS = ("similarity", "product")
-MOST_DEBIAS = 2
+MAX_DEBIAS = 2
 
 # OpenSearch accepts no score below 0. A region below the minimum similarity gets a score of 0, which drops it. After
 # adding `base`, no score is below LEAST. A sigmoid is never below 0; without an offset it keeps all digits of float32.

@@ -14,11 +14,11 @@ from sorce.mappings.example import Example, refuse_unless_examples
 from sorce.mappings.filters import Filter
 from sorce.mappings.limits import MAX_BOXES, MAX_CANDIDATES
 from sorce.mappings.option import check_options, is_placeholder, option, refuse_half, refuse_unless_texts
-from sorce.mappings.ranking import MOST_DEBIAS, RANKS, SIMILARITY
+from sorce.mappings.ranking import MAX_DEBIAS, RANKS, SIMILARITY
 
-MOST_PHRASES = 4
-MOST_NOTS = 2
-MOST_CHARACTERS = 2000
+MAX_PHRASES = 4
+MAX_NOTS = 2
+MAX_CHARACTERS = 2000
 """Maximum characters of one text, for any encoder."""
 
 CANDIDATES_OTHERWISE = 10  # times the photos asked for
@@ -108,7 +108,7 @@ class SearchRequest:
         float,
         metavar="WEIGHT",
         least=0,
-        most=MOST_DEBIAS,
+        most=MAX_DEBIAS,
         in_template=True,
     )
     max_k: int = option(
@@ -138,9 +138,9 @@ class SearchRequest:
         like = self.like if isinstance(self.like, list | tuple) else (self.like,)
         refuse_unless_examples(like)
         object.__setattr__(self, "like", tuple(like))
-        if not 1 <= len(self.phrases) + len(self.like) <= MOST_PHRASES or len(self.nots) > MOST_NOTS:
+        if not 1 <= len(self.phrases) + len(self.like) <= MAX_PHRASES or len(self.nots) > MAX_NOTS:
             raise QueryError(
-                f"a search takes 1 to {MOST_PHRASES} phrases and examples together, and at most {MOST_NOTS} "
+                f"a search takes 1 to {MAX_PHRASES} phrases and examples together, and at most {MAX_NOTS} "
                 '"not"; leave some out, or say what to look for.'
             )
         for text in self.texts:
@@ -197,6 +197,6 @@ def boxes_to_fetch(boxes: int) -> int:
 def _refuse_unreadable(text: str) -> None:
     if not text.strip():
         raise QueryError("a text to search for is blank; say what to look for.")
-    if len(text) > MOST_CHARACTERS:
-        raise QueryError(f"a text of {len(text)} characters is too long; use at most {MOST_CHARACTERS}.")
+    if len(text) > MAX_CHARACTERS:
+        raise QueryError(f"a text of {len(text)} characters is too long; use at most {MAX_CHARACTERS}.")
     refuse_half("a text", text)

@@ -25,10 +25,10 @@ PAGE = 2000
 CELLS = 100
 """Maximum hits per sheet. More would not fit into a JPEG."""
 
-MOST_NAMED = 3
+MAX_NAMED = 3
 """Maximum number of photos that a warning names."""
 
-MOST_NAME = 100
+MAX_NAME = 100
 """Maximum bytes of a photo's name in a file name: file systems allow 255 in all."""
 
 
@@ -45,8 +45,8 @@ class Drawn:
         """A sentence about the photos that could not be opened; None if all were."""
         if not self.missing:
             return None
-        shown = "; ".join(printable(f"{photo.path} {photo.reason}") for photo in self.missing[:MOST_NAMED])
-        more = f"; and {len(self.missing) - MOST_NAMED} more" if len(self.missing) > MOST_NAMED else ""
+        shown = "; ".join(printable(f"{photo.path} {photo.reason}") for photo in self.missing[:MAX_NAMED])
+        more = f"; and {len(self.missing) - MAX_NAMED} more" if len(self.missing) > MAX_NAMED else ""
         return f"{len(self.missing)} of {len(self.files)} photos could not be opened and are grey: {shown}{more}"
 
 
@@ -128,7 +128,7 @@ def _page(hit: Hit, reason: str) -> Image.Image:
 
 
 def _stem(name: str) -> str:
-    """A photo's name as part of a file name: only allowed characters, and at most MOST_NAME bytes."""
+    """A photo's name as part of a file name: only allowed characters, and at most MAX_NAME bytes."""
     stem = PurePosixPath(name).stem
     stem = "".join(each if each.isprintable() and each not in '\\/:*?"<>|' else "_" for each in stem)
-    return stem.encode()[:MOST_NAME].decode(errors="ignore")
+    return stem.encode()[:MAX_NAME].decode(errors="ignore")

@@ -14,7 +14,7 @@ from urllib.parse import quote, unquote
 
 from sorce.errors import BadPhoto, SorceError
 from sorce.mappings import Rejected
-from sorce.pictures.limits import MOST_BYTES
+from sorce.pictures.limits import MAX_BYTES
 from sorce.pictures.loading import SUFFIXES, unreadable
 from sorce.pictures.names import composed
 from sorce.pictures.source import Source
@@ -194,8 +194,8 @@ def read(file: Path) -> bytes:
         if not stat.S_ISREG(status.st_mode):
             folder = stat.S_ISDIR(status.st_mode)
             raise BadPhoto("is a folder that may not be read" if folder else "is not a regular file")
-        if status.st_size > MOST_BYTES:
-            raise BadPhoto(f"is larger than {MOST_BYTES >> 20} MB")
+        if status.st_size > MAX_BYTES:
+            raise BadPhoto(f"is larger than {MAX_BYTES >> 20} MB")
         with open(file, "rb", opener=_without_waiting) as stream:  # Path.open takes no opener
             before = os.fstat(stream.fileno())
             # No more than the size at opening: a file that is being written must not grow without limit here.

@@ -11,8 +11,8 @@ from PIL import ExifTags, Image, IptcImagePlugin
 from sorce.pictures.exif import DAMAGED
 from sorce.pictures.names import composed
 
-MOST_KEYWORDS = 50
-MOST_LETTERS = 64
+MAX_KEYWORDS = 50
+MAX_LETTERS = 64
 """Limits of what is kept: IPTC allows 64 bytes for a keyword."""
 
 # IPTC-IIM 4.2, datasets 2:25 (Keywords) and 1:90 (CodedCharacterSet, which is this for UTF-8).
@@ -90,7 +90,7 @@ def _kept(given: Iterable[str]) -> Iterator[str]:
     seen = set[str]()
     for each in given:
         # Characters that are not printable would reach the terminal of anyone who lists keywords.
-        text = composed("".join(letter if letter.isprintable() else " " for letter in each[:MOST_LETTERS])).strip()
-        if text and text not in seen and len(seen) < MOST_KEYWORDS:
+        text = composed("".join(letter if letter.isprintable() else " " for letter in each[:MAX_LETTERS])).strip()
+        if text and text not in seen and len(seen) < MAX_KEYWORDS:
             seen.add(text)
             yield text

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-MOST_BYTES = 1 << 29
+MAX_BYTES = 1 << 29
 """Maximum bytes of a file: it is read into memory whole."""
 
-MOST_PIXELS = 180_000_000
+MAX_PIXELS = 180_000_000
 """Maximum pixels of a picture: more would decode to over half a gigabyte, however small the file is."""
 
-MOST_TEXT = 1 << 26
+MAX_TEXT = 1 << 26
 """Maximum bytes of text and colour profile in a PNG: they are unpacked into memory."""
 
 

@@ -19,7 +19,7 @@ from sorce.mappings import Picture
 from sorce.pictures import depth
 from sorce.pictures.exif import DAMAGED, camera, orientation, taken_at
 from sorce.pictures.keywords import keywords, location
-from sorce.pictures.limits import MOST_PIXELS, MOST_TEXT
+from sorce.pictures.limits import MAX_PIXELS, MAX_TEXT
 
 with suppress(ImportError):
     from pillow_heif import register_heif_opener  # type: ignore[import-not-found, unused-ignore]
@@ -27,10 +27,10 @@ with suppress(ImportError):
     register_heif_opener()
 
 # Pillow's own limit is 1 MB, but editors write longer texts and profiles.
-PngImagePlugin.MAX_TEXT_CHUNK = PngImagePlugin.MAX_TEXT_MEMORY = MOST_TEXT
+PngImagePlugin.MAX_TEXT_CHUNK = PngImagePlugin.MAX_TEXT_MEMORY = MAX_TEXT
 
 # Pillow warns at half the number of pixels at which it raises an error.
-Image.MAX_IMAGE_PIXELS = MOST_PIXELS // 2
+Image.MAX_IMAGE_PIXELS = MAX_PIXELS // 2
 
 # Pillow warns the user about damage that it can handle; for other damage it raises an error.
 warnings.filterwarnings("ignore", module=r"PIL\.")
@@ -81,12 +81,12 @@ def opened(stream: BinaryIO) -> Iterator[ImageFile]:
     except UnidentifiedImageError as error:
         raise BadPhoto(_unknown(stream)) from error
     except Image.DecompressionBombError as error:
-        raise BadPhoto(f"has too many pixels; at most {MOST_PIXELS:,} are read") from error
+        raise BadPhoto(f"has too many pixels; at most {MAX_PIXELS:,} are read") from error
     except DAMAGED as error:
         raise BadPhoto(_damage(error)) from error
     with image:
-        if not 0 < image.width * image.height <= MOST_PIXELS:
-            raise BadPhoto(f"has {image.width} x {image.height} pixels; 1 to {MOST_PIXELS:,} are read")
+        if not 0 < image.width * image.height <= MAX_PIXELS:
+            raise BadPhoto(f"has {image.width} x {image.height} pixels; 1 to {MAX_PIXELS:,} are read")
         yield image
 
 
@@ -142,7 +142,7 @@ def _damage(error: Exception) -> str:
     if "truncated" in said.lower():
         return "is cut short"
     if "MAX_TEXT" in said:
-        return f"has more than {MOST_TEXT >> 20} MB of text or colour profile, which is the limit"
+        return f"has more than {MAX_TEXT >> 20} MB of text or colour profile, which is the limit"
     if "memory" in said.lower() or "alloc" in said.lower():
         raise MemoryError(said) from error
     if "limit" in said.lower():

@@ -27,7 +27,7 @@ from PIL import Image
 from sorce.errors import BadPhoto, SorceError
 from sorce.mappings import Picture
 from sorce.pictures.isolation import environment, hide_this_process
-from sorce.pictures.limits import MOST_PIXELS, DecodeLimits
+from sorce.pictures.limits import MAX_PIXELS, DecodeLimits
 
 START = """import sys
 sys.path = [folder for folder in sys.path if folder]
@@ -41,7 +41,7 @@ STARTING = 120
 ENDING = 10
 """Seconds by the clock for a decoder to end after it closed its connection."""
 
-MOST_ANSWER = 1 << 16
+MAX_ANSWER = 1 << 16
 """Maximum bytes of an answer. A decoder that was exploited by a picture may send anything."""
 
 BY_OTHERS = frozenset({-signal.SIGKILL, -signal.SIGTERM})
@@ -71,7 +71,7 @@ class DecoderProcess:
         with self._checking():
             (width, height), said, camera, words, place = self._ask(self._content, b"")
             taken_at = said and datetime.fromisoformat(said)
-            if min(width, height) < 1 or width * height > MOST_PIXELS:
+            if min(width, height) < 1 or width * height > MAX_PIXELS:
                 raise ValueError(f"{width} x {height} pixels")
             keywords = tuple(map(str, words))
             location = None if place is None else (float(place[0]), float(place[1]))
@@ -153,7 +153,7 @@ class DecoderProcess:
                 self.close()
                 raise BadPhoto(self._limits.stuck)
             # Not unpickled: that could run code, and an exploited decoder may send anything.
-            answer = json.loads(self._connection.recv_bytes(MOST_ANSWER))
+            answer = json.loads(self._connection.recv_bytes(MAX_ANSWER))
         except (EOFError, OSError) as error:
             self._connection.close()
             with suppress(subprocess.TimeoutExpired):

@@ -8,24 +8,24 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-MOST_BYTES = 6000
+MAX_BYTES = 6000
 """In Base64, as the index holds it, these are 8,000 bytes."""
 
 SIDES = (256, 192, 128, 64)
-"""The longer side in pixels: the largest that fits into MOST_BYTES at one of the QUALITIES is taken."""
+"""The longer side in pixels: the largest that fits into MAX_BYTES at one of the QUALITIES is taken."""
 
 QUALITIES = (70, 45, 25)
 
 
 def thumbnail(image: Image) -> bytes:
-    """The picture as WebP of at most MOST_BYTES; smaller pictures keep their size."""
+    """The picture as WebP of at most MAX_BYTES; smaller pictures keep their size."""
     found = b""
     for side in SIDES:
         small = image.copy()
         small.thumbnail((side, side))
         for quality in QUALITIES:
             found = _webp(small, quality)
-            if len(found) <= MOST_BYTES:
+            if len(found) <= MAX_BYTES:
                 return found
     # Even noise of 64 x 64 pixels takes less at the lowest quality.
     raise AssertionError(f"a thumbnail of {image.size} takes {len(found)} bytes")

@@ -9,7 +9,7 @@ from typing import Any
 
 from sorce.errors import GroundTruthError
 from sorce.evaluate.ground_truth import Remarks
-from sorce.mappings.request import MOST_CHARACTERS
+from sorce.mappings.request import MAX_CHARACTERS
 
 Row = Mapping[str, Any]
 Corners = tuple[float, float, float, float]
@@ -74,8 +74,8 @@ def query_text(row: Row, key: str) -> str:
 
 def searchable(found: str, whose: str) -> str:
     """The text, unless it is too long for a search. Raises BadRow."""
-    if len(found) > MOST_CHARACTERS:
-        raise BadRow(f"{whose} is longer than {MOST_CHARACTERS:,} characters")
+    if len(found) > MAX_CHARACTERS:
+        raise BadRow(f"{whose} is longer than {MAX_CHARACTERS:,} characters")
     return found
 
 

@@ -21,7 +21,7 @@ from sorce.models.objects.settings import ObjectsSettings
 from sorce.models.objects.windows import Look
 
 # A photo waits in memory until its boxes are known and crops are cut. Larger photos are shrunk to this many pixels.
-MOST_KEPT = 16_000_000
+MAX_KEPT = 16_000_000
 WHOLE_BY_OWL = "the class embedding of the box that overlaps the photo most"
 
 
@@ -140,8 +140,8 @@ def widened(box: Box, margin: float, width: int, height: int) -> Box:
 
 
 def kept(photo: Image) -> Image:
-    """The photo, shrunk if it has more than MOST_KEPT pixels."""
-    scale = (MOST_KEPT / (photo.width * photo.height)) ** 0.5
+    """The photo, shrunk if it has more than MAX_KEPT pixels."""
+    scale = (MAX_KEPT / (photo.width * photo.height)) ** 0.5
     if scale >= 1:
         return photo
     size = max(1, int(photo.width * scale)), max(1, int(photo.height * scale))

@@ -13,7 +13,7 @@ ENOUGH = 1.5
 # As in SAHI. Objects up to a fifth of a tile are complete in one of two neighbours; larger ones in the whole photo.
 OVERLAP = 0.2
 # Above this number the tiles grow. So a panorama needs no more time and memory than a photo of 12 megapixels.
-MOST_TILES = 24
+MAX_TILES = 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ def windows(width: int, height: int, side: int) -> list[Window]:
     if whole.longer <= ENOUGH * side:
         return [whole]
     tile = side
-    while _count(width, tile) * _count(height, tile) > MOST_TILES:
+    while _count(width, tile) * _count(height, tile) > MAX_TILES:
         tile = tile * 9 // 8 + 1
     across, down = min(tile, width), min(tile, height)
     tiles = [

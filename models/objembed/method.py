@@ -36,7 +36,7 @@ from sorce.models.prompts.passes import batches, text_states
 from sorce.models.tokenizer import PlainText
 
 BATCH_SIZE = 64
-MOST_TOKENS = 8192
+MAX_TOKENS = 8192
 """Most tokens of a batch of texts, padding included."""
 
 
@@ -69,7 +69,7 @@ class ObjEmbedTexts(TextEncoder):
         """Unit vectors, float32 of shape (len(texts), dimension)."""
         tokens = [self._tokens(text) for text in texts]
         vectors = np.zeros((len(texts), width_of(self._opened)), np.float32)
-        for batch in batches([len(row) for row in tokens], MOST_TOKENS, self._batch_size):
+        for batch in batches([len(row) for row in tokens], MAX_TOKENS, self._batch_size):
             states = text_states(self._opened.network.model, [tokens[number] for number in batch])
             vectors[batch] = unit(states, self._opened.checkpoint)
         return vectors

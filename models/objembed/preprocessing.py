@@ -16,11 +16,11 @@ from transformers.models.qwen2_vl.image_processing_qwen2_vl import smart_resize
 from sorce.mappings import Vector
 from sorce.models.image_processor import View
 
-FEWEST_TOKENS, MOST_TOKENS = 900, 1200
+FEWEST_TOKENS, MAX_TOKENS = 900, 1200
 BACKEND = "pillow-bicubic"
 
 
-def fitted(photo: Image.Image, side: int, fewest: int = FEWEST_TOKENS, most: int = MOST_TOKENS) -> View:
+def fitted(photo: Image.Image, side: int, fewest: int = FEWEST_TOKENS, most: int = MAX_TOKENS) -> View:
     """Scales the photo to multiples of `side` pixels: `fewest` to `most` tokens of `side` x `side`.
 
     The shape is nearly kept. A narrow photo may have a few more tokens, since its sides are rounded up.

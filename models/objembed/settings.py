@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from sorce.errors import ModelError
 from sorce.models.objects.settings import AUTO, MIN_QUALITY, USUAL_DETECTOR, ProposalLimits
 
-MOST_BOXES = 100
+MAX_BOXES = 100
 """ObjEmbed is published with at most 100 boxes of a photo. Each box changes the vectors of all later boxes."""
-MAX_REGIONS = 1 + MOST_BOXES
+MAX_REGIONS = 1 + MAX_BOXES
 """Most regions of a photo, the whole photo included."""
 
 INSTRUCTIONS: Mapping[str, str] = {
@@ -40,7 +40,7 @@ class ObjEmbedSettings:
         if not 1 <= self.max_regions <= MAX_REGIONS:
             raise ModelError(
                 f"max_regions={self.max_regions} regions of a photo make no sense; ObjEmbed takes 1 to {MAX_REGIONS}: "
-                f"the whole photo and the {MOST_BOXES} boxes that it was published with."
+                f"the whole photo and the {MAX_BOXES} boxes that it was published with."
             )
         if not 0 <= self.min_quality <= 1:
             raise ModelError(

@@ -18,7 +18,7 @@ QWEN_VL = ("qwen2_vl", "qwen2_5_vl", "qwen3_vl")
 FAMILIES = ("llava_next", *QWEN_VL)
 
 # SORCE gives Qwen2-VL 256 to 1800 tokens per photo. A token is a square with a side of patch * merge pixels.
-FEWEST_TOKENS, MOST_TOKENS = 256, 1800
+FEWEST_TOKENS, MAX_TOKENS = 256, 1800
 # The default limit in all Qwen-VL checkpoints; nobody chose it deliberately.
 SHIPPED_TOKENS = 16384
 LONGEST_TO_SHORTEST = 200
@@ -115,7 +115,7 @@ class QwenVL(Family):
         token = (self.images.patch_size * self.images.merge_size) ** 2
         fewest, most = self.images.size["shortest_edge"], self.images.size["longest_edge"]
         if most == SHIPPED_TOKENS * token:
-            fewest, most = FEWEST_TOKENS * token, MOST_TOKENS * token
+            fewest, most = FEWEST_TOKENS * token, MAX_TOKENS * token
         decided = PixelLimits(limits.min_pixels or fewest, limits.max_pixels or most)
         if not token <= decided.min_pixels <= decided.max_pixels:
             raise ModelError(

@@ -24,7 +24,7 @@ from sorce.models.tokenizer import PlainText
 
 AUTO = "auto"
 BATCH_SIZE = 64
-MOST_TOKENS = 8192
+MAX_TOKENS = 8192
 """Most tokens of a batch, padding included. Keys and values of an 8-billion-parameter model then take 1 GiB."""
 
 
@@ -80,7 +80,7 @@ class RegionalPrompts(Model[EncodedPhoto]):
         device: str = "auto",
         batch_size: int = BATCH_SIZE,
     ) -> None:
-        """At most `batch_size` photos or texts run together, and no more than MOST_TOKENS tokens.
+        """At most `batch_size` photos or texts run together, and no more than MAX_TOKENS tokens.
 
         Raises ModelError if the checkpoint cannot be loaded, is of another family, or does not fit the settings.
         """
@@ -101,7 +101,7 @@ class RegionalPrompts(Model[EncodedPhoto]):
         """Unit vectors, float32 of shape (len(texts), dimension). At most LONGEST_TEXT characters are read."""
         tokens = [self._tokens(self._template.about(self._plain(text))) for text in texts]
         vectors = np.zeros((len(texts), self.recipe.dimension), np.float32)
-        for batch in batches([len(row) for row in tokens], MOST_TOKENS, self._batch_size):
+        for batch in batches([len(row) for row in tokens], MAX_TOKENS, self._batch_size):
             vectors[batch] = unit_vectors(text_states(self._network, [tokens[number] for number in batch]), self._name)
         return vectors
 
@@ -110,7 +110,7 @@ class RegionalPrompts(Model[EncodedPhoto]):
 
     def encode(self, prepared: Sequence[EncodedPhoto]) -> list[list[Region]]:
         found: dict[int, list[Region]] = {}
-        for batch in batches([photo.image_tokens for photo in prepared], MOST_TOKENS, self._batch_size):
+        for batch in batches([photo.image_tokens for photo in prepared], MAX_TOKENS, self._batch_size):
             photos = [prepared[number] for number in batch]
             vectors = unit_vectors(photo_states(self._network, self._split, photos), self._name)
             found |= {number: self._regions(prepared[number], own) for number, own in zip(batch, vectors, strict=True)}

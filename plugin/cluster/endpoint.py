@@ -16,7 +16,7 @@ import urllib3
 
 from sorce.errors import PluginError
 from sorce.mappings import Vector
-from sorce.mappings.request import MOST_CHARACTERS as MOST_CHARACTERS
+from sorce.mappings.request import MAX_CHARACTERS as MAX_CHARACTERS
 from sorce.models.model import TextEncoder
 
 KEY_VARIABLE = "SORCE_API_KEY"

@@ -32,7 +32,7 @@ from sorce.plugin.cluster.template import GIVEN_IN_REQUEST, LOCATED, template
 READ_SECONDS = 50
 """How long the cluster waits for the localiser: less than a client waits for the cluster."""
 
-MOST_PHOTOS = 200
+MAX_PHOTOS = 200
 """Maximum number of hits that the localiser is asked about in one call."""
 
 FORM = Form(
@@ -154,7 +154,7 @@ def _interface() -> Json:
     result = {"type": "object", "properties": {"score": {"type": "number"}, "box": box}, "required": ["score", "box"]}
     pairs = [
         {"properties": {"asked": {"const": n}, "results": {"minItems": n, "maxItems": n}}}
-        for n in range(MOST_PHOTOS + 1)
+        for n in range(MAX_PHOTOS + 1)
     ]
     said = _object(asked={"type": "integer"}, results={"type": "array", "items": result}) | {"anyOf": pairs}
     outputs = _object(output={"type": "array", "items": _object(dataAsMap=said)})

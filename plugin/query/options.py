@@ -17,7 +17,7 @@ from sorce.mappings.example import Example, LikeRegion
 from sorce.mappings.filters import Filter
 from sorce.mappings.limits import MAX_CANDIDATES
 from sorce.mappings.option import Option, options_of
-from sorce.mappings.request import MOST_NOTS, MOST_PHRASES, SearchRequest
+from sorce.mappings.request import MAX_NOTS, MAX_PHRASES, SearchRequest
 from sorce.options import several
 
 Result = TypeVar("Result")
@@ -110,14 +110,14 @@ _asked = several(
         f"{_PREFIX}and",
         multiple=True,
         metavar="TEXT",
-        help=f"Another thing that the photo must show; up to {MOST_PHRASES - 1}.",
+        help=f"Another thing that the photo must show; up to {MAX_PHRASES - 1}.",
     ),
     click.option(
         "--not",
         f"{_PREFIX}not",
         multiple=True,
         metavar="TEXT",
-        help=f"A thing that counts against a photo; up to {MOST_NOTS}.",
+        help=f"A thing that counts against a photo; up to {MAX_NOTS}.",
     ),
     click.option(
         "--like",

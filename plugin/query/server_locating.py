@@ -10,7 +10,7 @@ from sorce.errors import QueryError
 from sorce.mappings import Box, Hits, Instance, Located, Seen
 from sorce.mappings.query import Json
 from sorce.mappings.request import SearchRequest
-from sorce.plugin.cluster.locate import MOST_PHOTOS
+from sorce.plugin.cluster.locate import MAX_PHOTOS
 
 FAILED = (
     "the cluster's localiser failed, so the hits are in the index's order, without located boxes; "
@@ -30,10 +30,10 @@ class ServerStage:
 
     def params(self, request: SearchRequest) -> Json:
         """Parameters of the stored template, besides those of the search. Raises QueryError."""
-        if request.size > MOST_PHOTOS:
+        if request.size > MAX_PHOTOS:
             raise QueryError(
                 f"the cluster has all hits looked at in one call, and {request.size} are too many; "
-                f"ask for a --size of at most {MOST_PHOTOS}, or search with --client."
+                f"ask for a --size of at most {MAX_PHOTOS}, or search with --client."
             )
         return {"locate": self.most, "instances": request.boxes, "min_located_score": self.min_score}
 

@@ -36,7 +36,7 @@ from sorce.plugin.service.looking import PhotoLooker
 from sorce.plugin.service.metrics import ID_HEADER, Metrics, Observer
 from sorce.plugin.service.requests import Bodies, Refused
 
-MOST_REQUESTS = 256
+MAX_REQUESTS = 256
 """Maximum requests in progress, counted after they have arrived completely: a slow sender does not block others."""
 ANSWER_SECONDS = 300
 """How many seconds a request may wait for the model."""
@@ -82,7 +82,7 @@ def application(served: Served, batcher: Batcher | None = None) -> FastAPI:
     _add_metrics(app, served, metrics)
     _add_health(app, served.name, dimension, batcher)
     _add_models(app, served)
-    bodies = Bodies(requests.MOST_ARRIVING)
+    bodies = Bodies(requests.MAX_ARRIVING)
     _add_embeddings(app, served, dimension, batcher, bodies)
     if looking is not None:
         add_looking(app, looking, Caller(served.name, served.key, bodies))
@@ -164,7 +164,7 @@ def _add_models(app: FastAPI, served: Served) -> None:
 
 
 def _add_embeddings(app: FastAPI, served: Served, dimension: int, batcher: Batcher, bodies: Bodies) -> None:
-    places = asyncio.Semaphore(MOST_REQUESTS)
+    places = asyncio.Semaphore(MAX_REQUESTS)
 
     @app.post(
         "/v1/embeddings",

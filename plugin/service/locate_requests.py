@@ -10,7 +10,7 @@ from sorce.errors import QueryError
 from sorce.mappings.limits import MAX_KEYWORD_BYTES
 from sorce.mappings.request import SearchRequest
 from sorce.pictures.source import photo_id_of
-from sorce.plugin.cluster.locate import MOST_PHOTOS
+from sorce.plugin.cluster.locate import MAX_PHOTOS
 from sorce.plugin.cluster.template import NOTS, PHRASES
 from sorce.plugin.service.looking import AskedPhoto, LookRequest
 from sorce.plugin.service.requests import Refused
@@ -31,7 +31,7 @@ class RerankRequest(BaseModel):
     """The body of `POST /v1/rerank`: photos by their URIs. Other fields that clients send are ignored."""
 
     query: str
-    documents: Annotated[list[Uri | PhotoDocument], Field(min_length=1, max_length=MOST_PHOTOS)]
+    documents: Annotated[list[Uri | PhotoDocument], Field(min_length=1, max_length=MAX_PHOTOS)]
     top_n: Annotated[int, Field(ge=1)] | None = None
     model: str | None = None
 
@@ -44,7 +44,7 @@ class RerankRequest(BaseModel):
 class LocateBody(BaseModel):
     """The body of `POST /v1/locate`: the hits of a search. `params` are the parameters of the stored template."""
 
-    uris: Annotated[list[Uri], Field(max_length=MOST_PHOTOS)]
+    uris: Annotated[list[Uri], Field(max_length=MAX_PHOTOS)]
     ids: list[str]
     texts: Annotated[list[str], Field(min_length=1)]
     params: dict[str, Any] | None = None
@@ -80,7 +80,7 @@ def parsed(kind: type[Body], body: bytes) -> Body:
         if first["type"] == "json_invalid":
             raise Refused(400, f"the body is not JSON: {first['msg']}") from error
         if first["type"] == "too_long":
-            raise Refused(413, f"{first['loc'][0]}: send at most {MOST_PHOTOS} at a time.") from error
+            raise Refused(413, f"{first['loc'][0]}: send at most {MAX_PHOTOS} at a time.") from error
         raise Refused(422, f"{first['loc'][0] if first['loc'] else 'body'}: {first['msg']}") from error
 
 

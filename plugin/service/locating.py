@@ -22,7 +22,7 @@ from sorce.plugin.service.requests import Refused
 Embed = Callable[[Sequence[str]], Awaitable[list[Vector]]]
 """Gives the vectors of texts. It may raise Refused."""
 
-MOST_WAITING = 16
+MAX_WAITING = 16
 """Maximum requests that wait for the localiser, the one in work included."""
 LOOK_SECONDS = 45
 """How many seconds a request may take: less than the cluster waits (`sorce.plugin.cluster.locate`)."""
@@ -54,7 +54,7 @@ class Looking:
 
     async def look(self, asked: LookRequest) -> list[Seen]:
         """One answer for each photo, in order. Raises Refused."""
-        if self._waiting >= MOST_WAITING:
+        if self._waiting >= MAX_WAITING:
             raise Refused(503, "too many requests wait for the localiser already; ask again in a second.")
         self._waiting += 1
         stop = Event()

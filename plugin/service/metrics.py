@@ -25,7 +25,7 @@ ID_HEADER = "X-Request-ID"
 _ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _OTHER = "other"
 """The route of all paths that the service does not have: anyone can invent paths, and each label takes memory."""
-_MOST_SHOWN = 200
+_MAX_SHOWN = 200
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
 _TEXTS = (1, 2, 4, 8, 16, 32, BATCH)
@@ -104,6 +104,6 @@ def _route(scope: Scope) -> str:
 
 def _log(scope: Scope, code: int, seconds: float, request_id: str) -> None:
     # Without the query, which may hold what someone searched for.
-    path = printable(str(scope["path"])[:_MOST_SHOWN])
+    path = printable(str(scope["path"])[:_MAX_SHOWN])
     client = (scope.get("client") or ("-",))[0]
     access_log.info('%s "%s %s" %d %.1f ms %s', client, scope["method"], path, code, 1000 * seconds, request_id)

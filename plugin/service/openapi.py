@@ -8,17 +8,17 @@ from fastapi import Depends
 from fastapi.security import HTTPBearer
 
 from sorce.mappings.limits import MAX_KEYWORD_BYTES
-from sorce.mappings.request import MOST_PHRASES
-from sorce.plugin.cluster.endpoint import MOST_CHARACTERS
-from sorce.plugin.cluster.locate import MOST_PHOTOS
+from sorce.mappings.request import MAX_PHRASES
+from sorce.plugin.cluster.endpoint import MAX_CHARACTERS
+from sorce.plugin.cluster.locate import MAX_PHOTOS
 
-MOST_TEXTS = 2048
+MAX_TEXTS = 2048
 """Maximum texts per request: the same as OpenAI's."""
 
 Json = dict[str, Any]
 
 # Not blank by Python's `strip`: other regular expressions do not treat some control characters as white space.
-TEXT: Json = {"type": "string", "maxLength": MOST_CHARACTERS, "pattern": r"[^\s\u001c-\u001f\u0085]"}
+TEXT: Json = {"type": "string", "maxLength": MAX_CHARACTERS, "pattern": r"[^\s\u001c-\u001f\u0085]"}
 URI: Json = {"type": "string", "minLength": 1, "maxLength": MAX_KEYWORD_BYTES}
 COUNT: Json = {"type": "integer", "minimum": 0}
 NUMBER: Json = {"type": "number"}
@@ -57,7 +57,7 @@ def rerank_body(names: list[str]) -> Json:
     image = {"type": "object", "properties": {"image": URI}, "required": ["image"]}
     fields = {
         "query": TEXT,
-        "documents": {"type": "array", "items": {"anyOf": [URI, image]}, "minItems": 1, "maxItems": MOST_PHOTOS},
+        "documents": {"type": "array", "items": {"anyOf": [URI, image]}, "minItems": 1, "maxItems": MAX_PHOTOS},
         "top_n": {"anyOf": [{"type": "integer", "minimum": 1}, {"type": "null"}]},
         "model": {"enum": [*names, None]},
     }
@@ -69,9 +69,9 @@ def locate_body(names: list[str]) -> Json:
     """The body of `POST /v1/locate`, for the service with these names."""
     # A schema cannot say that there are as many ids as uris. The cluster sends what it found.
     fields = {
-        "uris": {"type": "array", "items": URI, "maxItems": MOST_PHOTOS},
+        "uris": {"type": "array", "items": URI, "maxItems": MAX_PHOTOS},
         "ids": {"type": "array", "items": {"type": "string"}},
-        "texts": {"type": "array", "items": TEXT, "minItems": 1, "maxItems": MOST_PHRASES},
+        "texts": {"type": "array", "items": TEXT, "minItems": 1, "maxItems": MAX_PHRASES},
         "params": {"type": ["object", "null"]},
         "model": {"enum": [*names, None]},
     }
@@ -104,7 +104,7 @@ def refusals(*statuses: int) -> dict[int | str, Json]:
 
 
 def _request(name: str, dimension: int) -> Json:
-    texts = {"type": "array", "items": TEXT, "minItems": 1, "maxItems": MOST_TEXTS}
+    texts = {"type": "array", "items": TEXT, "minItems": 1, "maxItems": MAX_TEXTS}
     fields = {
         "input": {"anyOf": [TEXT, texts]},
         "model": {"enum": [name, None]},
@@ -122,7 +122,7 @@ def _answer(dimension: int) -> Json:
     )
     return _object(
         object={"const": "list"},
-        data={"type": "array", "items": vector, "minItems": 1, "maxItems": MOST_TEXTS},
+        data={"type": "array", "items": vector, "minItems": 1, "maxItems": MAX_TEXTS},
         model={"type": "string"},
         usage=_object(prompt_tokens=COUNT, total_tokens=COUNT),
     )
@@ -133,7 +133,7 @@ def _object(**fields: Json) -> Json:
 
 
 def _several(item: Json) -> Json:
-    return {"type": "array", "items": item, "maxItems": MOST_PHOTOS}
+    return {"type": "array", "items": item, "maxItems": MAX_PHOTOS}
 
 
 def _json(schema: Json) -> Json:

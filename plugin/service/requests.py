@@ -11,12 +11,12 @@ from pydantic import BaseModel, Field, ValidationError
 from pydantic_core import from_json
 from starlette.requests import ClientDisconnect
 
-from sorce.plugin.cluster.endpoint import MOST_CHARACTERS
-from sorce.plugin.service.openapi import MOST_TEXTS
+from sorce.plugin.cluster.endpoint import MAX_CHARACTERS
+from sorce.plugin.service.openapi import MAX_TEXTS
 
-MOST_BYTES = 16 * 1024 * 1024
+MAX_BYTES = 16 * 1024 * 1024
 """Maximum bytes of one body: 2,048 texts of 2,000 characters, most of which take at most four bytes."""
-MOST_ARRIVING = 16 * MOST_BYTES
+MAX_ARRIVING = 16 * MAX_BYTES
 """Maximum bytes of all bodies that are arriving."""
 BODY_SECONDS = 10
 
@@ -64,8 +64,8 @@ class Bodies:
             async for chunk in request.stream():
                 body += chunk
                 self._free -= len(chunk)
-                if len(body) > MOST_BYTES:
-                    raise Refused(413, f"the request is larger than {MOST_BYTES} bytes; send fewer texts at a time.")
+                if len(body) > MAX_BYTES:
+                    raise Refused(413, f"the request is larger than {MAX_BYTES} bytes; send fewer texts at a time.")
                 if self._free < 0:
                     raise Refused(503, "too much is coming in already; ask again in a second.")
         finally:
@@ -103,10 +103,10 @@ def check(asked: EmbeddingsRequest, name: str, dimension: int) -> None:
         raise Refused(404, f"model '{asked.model[:100]}' is not served here; this is '{name}'.")
     if asked.dimensions not in (None, dimension):
         raise Refused(422, f"dimensions: this model's vectors have {dimension}.")
-    if len(asked.texts) > MOST_TEXTS:
-        raise Refused(413, f"input: {len(asked.texts)} texts; send at most {MOST_TEXTS} at a time.")
-    if any(len(text) > MOST_CHARACTERS for text in asked.texts):
-        raise Refused(413, f"input: a text is longer than {MOST_CHARACTERS} characters; shorten it.")
+    if len(asked.texts) > MAX_TEXTS:
+        raise Refused(413, f"input: {len(asked.texts)} texts; send at most {MAX_TEXTS} at a time.")
+    if any(len(text) > MAX_CHARACTERS for text in asked.texts):
+        raise Refused(413, f"input: a text is longer than {MAX_CHARACTERS} characters; shorten it.")
     if not all(text.strip() for text in asked.texts):
         raise Refused(422, "input: a text is empty; leave it out.")
 

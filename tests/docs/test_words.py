@@ -8,7 +8,7 @@ import pytest
 
 from tests.docs.pages import ROOT, Page, pages
 
-MOST_WORDS = 30
+MAX_WORDS = 30
 TEXTS = [*pages(), Page(ROOT / "CHANGELOG.md")]
 HARD = (
     "Up to a million regions, or with `--exact`",
@@ -29,7 +29,7 @@ def sentences(page: Page) -> list[str]:
 
 @pytest.mark.parametrize("page", TEXTS, ids=lambda page: page.name)
 def test_no_sentence_is_long(page: Page) -> None:
-    long = [each for each in sentences(page) if len(re.findall(r"[\w'-]+", each)) > MOST_WORDS]
+    long = [each for each in sentences(page) if len(re.findall(r"[\w'-]+", each)) > MAX_WORDS]
     assert long == []
 
 

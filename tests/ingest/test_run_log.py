@@ -22,7 +22,7 @@ from sorce.ingest.report import Report, Watch
 from sorce.ingest.run_log import RunFacts, RunLog, category, logged
 from sorce.mappings import Rejected
 from sorce.mappings.run_log import REJECTS, RUNS, monthly
-from sorce.pictures.thumbnail import MOST_BYTES, thumbnail
+from sorce.pictures.thumbnail import MAX_BYTES, thumbnail
 from tests.ingest.conftest import CountingModel, stored
 from tests.kit.fake import FakeModel
 
@@ -173,4 +173,4 @@ def test_a_thumbnail_is_at_most_8_kb_in_base64(size: tuple[int, int]) -> None:
     assert len(base64.b64encode(noise)) <= 8000
     with Image.open(BytesIO(noise)) as picture:
         assert max(picture.size) <= 256
-    assert len(noise) <= MOST_BYTES
+    assert len(noise) <= MAX_BYTES

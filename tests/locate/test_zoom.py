@@ -12,7 +12,7 @@ from PIL import Image
 
 from sorce.errors import ModelError
 from sorce.locate import open_localiser
-from sorce.locate.zoom import MOST_CROPS, Zoom, dual_encoder, weighted
+from sorce.locate.zoom import MAX_CROPS, Zoom, dual_encoder, weighted
 from sorce.mappings import Box, Localiser, LocateRequest, Picture, Vector
 from sorce.models import load_encoder, load_model
 from sorce.models.encoder import Encoder
@@ -95,7 +95,7 @@ def best_cosines(encoder: Encoder, picture: Picture, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(encoder, "embed_views", embed)
     [located] = Zoom(encoder).locate([LocateRequest(picture, "a kite", Box(0, 0, *picture.size))])
     cosines = np.concatenate(seen) @ encoder.embed_texts(["a kite"])[0]
-    assert len(cosines) == MOST_CROPS
+    assert len(cosines) == MAX_CROPS
     return float(np.sort(cosines)[-3:].mean()), located.score
 
 

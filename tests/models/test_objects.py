@@ -145,7 +145,7 @@ def test_a_margin_is_a_share_of_the_longer_side_and_ends_with_the_photo(box, mar
 
 
 def test_of_a_huge_photo_fewer_pixels_wait_for_the_crops(monkeypatch, cropped):
-    monkeypatch.setattr(method_module, "MOST_KEPT", 1000)
+    monkeypatch.setattr(method_module, "MAX_KEPT", 1000)
     cut = cropped.prepare(photo(90, 60))
     assert cut.photo.width * cut.photo.height <= 1000
     assert kept(photo(20, 50).image).size == (20, 50)

@@ -21,7 +21,7 @@ from sorce.models.checkpoint import find
 from sorce.models.objembed.network import Network, sines
 from sorce.models.objembed.preprocessing import fitted, scaled
 from sorce.models.objembed.prompts import about_photo, with_boxes
-from sorce.models.objembed.settings import MAX_REGIONS, MOST_BOXES, ObjEmbedSettings
+from sorce.models.objembed.settings import MAX_BOXES, MAX_REGIONS, ObjEmbedSettings
 from tests.kit import chat, objembed, owl, tiny
 
 CLOSE = 1e-5
@@ -304,7 +304,7 @@ def test_damaged_weights_are_said_to_be(copy: Path, opened: Make, photo: Picture
     [
         ([[0, 0, 91, 70]], r"box 1 of photo 'photo.png' in 'boxes.jsonl', .* is not inside its 90 x 70 pixels"),
         ([[0, 0, 5, 5], [7, 7, 7, 9]], r"box 2 of photo 'photo.png' .* has no area"),
-        ([[0, 0, 5, 5]] * (MOST_BOXES + 1), r"has 101 boxes in 'boxes.jsonl', and at most 100 are taken"),
+        ([[0, 0, 5, 5]] * (MAX_BOXES + 1), r"has 101 boxes in 'boxes.jsonl', and at most 100 are taken"),
     ],
 )
 def test_boxes_that_the_model_cannot_take_reject_the_photo_before_it_is_encoded(
@@ -315,7 +315,7 @@ def test_boxes_that_the_model_cannot_take_reject_the_photo_before_it_is_encoded(
 
 
 def test_as_many_boxes_as_the_model_takes_are_taken(opened: Make, photo: Picture) -> None:
-    [regions] = opened(np.repeat(BOXES, MOST_BOXES // 4, axis=0)).embed_photos([photo])
+    [regions] = opened(np.repeat(BOXES, MAX_BOXES // 4, axis=0)).embed_photos([photo])
     assert len(regions) == MAX_REGIONS
 
 

@@ -176,7 +176,7 @@ def test_a_photo_at_a_time_is_enough(family: str, opened: Any, monkeypatch: pyte
         return states(*args)
 
     monkeypatch.setattr(method_module, "photo_states", counting)
-    monkeypatch.setattr(method_module, "MOST_TOKENS", 1)
+    monkeypatch.setattr(method_module, "MAX_TOKENS", 1)
     assert np.abs(vectors(model.embed_photos(PHOTOS)) - together).max() < CLOSE
     assert sizes == [1, 1, 1]
 

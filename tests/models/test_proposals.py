@@ -16,7 +16,7 @@ from sorce.models.objects.owl import Owl, placed, see
 from sorce.models.objects.proposals import Found, cut_off, picked, taken
 from sorce.models.objects.proposers import open_proposer
 from sorce.models.objects.settings import ProposalLimits
-from sorce.models.objects.windows import MOST_TILES, Look, Window, windows
+from sorce.models.objects.windows import MAX_TILES, Look, Window, windows
 from tests.kit import owl, tiny
 
 CPU = torch.device("cpu")
@@ -69,7 +69,7 @@ def test_tiles_are_alike_cover_the_photo_and_overlap_by_a_fifth(width, height, s
         return
     [(across, down)] = {(tile.width, tile.height) for tile in tiles}
     assert across == down or (down == height and across > down) or (across == width and down > across)
-    assert len(tiles) <= MOST_TILES
+    assert len(tiles) <= MAX_TILES
     for starts, length, size in (
         (sorted({tile.left for tile in tiles}), width, across),
         (sorted({tile.top for tile in tiles}), height, down),

@@ -12,7 +12,7 @@ from sorce.errors import BadPhoto, SorceError
 from sorce.ingest import Files, Naming, Source
 from sorce.mappings import Rejected
 from sorce.pictures.files import named, read
-from sorce.pictures.limits import MOST_BYTES
+from sorce.pictures.limits import MAX_BYTES
 from sorce.pictures.names import composed, spellings
 
 
@@ -108,7 +108,7 @@ def test_what_cannot_be_read_says_why(tmp_path: Path) -> None:
 
 def test_a_file_too_large_for_a_photo_is_refused(tmp_path: Path) -> None:
     with (tmp_path / "film.jpg").open("wb") as film:
-        film.truncate(MOST_BYTES + 1)
+        film.truncate(MAX_BYTES + 1)
     with pytest.raises(BadPhoto, match=r"^is larger than 512 MB$"):
         read(tmp_path / "film.jpg")
 

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from sorce.mappings import Picture
-from sorce.pictures.keywords import MOST_KEYWORDS, MOST_LETTERS
+from sorce.pictures.keywords import MAX_KEYWORDS, MAX_LETTERS
 from sorce.pictures.limits import DecodeLimits
 from sorce.pictures.sandbox import DecoderPool
 
@@ -89,11 +89,11 @@ def test_both_are_put_together_without_repeats(read: Callable[[bytes], Picture])
 
 def test_what_is_kept_is_limited_and_can_be_shown(read: Callable[[bytes], Picture]) -> None:
     words = read(jpeg(xmp=xmp(*(f"word {number}" for number in range(200))))).keywords
-    assert len(words) == MOST_KEYWORDS
-    assert read(jpeg(iptc(b"x" * 500))).keywords == ("x" * MOST_LETTERS,)
+    assert len(words) == MAX_KEYWORDS
+    assert read(jpeg(iptc(b"x" * 500))).keywords == ("x" * MAX_LETTERS,)
     assert read(jpeg(iptc(b"a\x1b[2Jb", b" \x00 "))).keywords == ("a [2Jb",)
     worst = read(jpeg(xmp=xmp(*(chr(0x1F600 + number) * 100 for number in range(60))))).keywords
-    assert len(worst) == MOST_KEYWORDS
+    assert len(worst) == MAX_KEYWORDS
 
 
 @pytest.mark.parametrize(

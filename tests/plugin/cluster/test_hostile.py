@@ -17,7 +17,7 @@ from PIL import Image
 
 from sorce.cluster import reason
 from sorce.errors import QueryError
-from sorce.mappings.filters import MOST_BYTES, Filter
+from sorce.mappings.filters import MAX_BYTES, Filter
 from sorce.mappings.names import Names
 from sorce.models import load_encoder
 from sorce.plugin import ClientSearch, SearchRequest, ServerSearch
@@ -121,7 +121,7 @@ CONDITIONS = [name for name in TEXTS if "${" not in TEXTS[name]]
 
 @pytest.mark.parametrize("name", CONDITIONS)
 def test_a_condition_is_only_a_value(client: OpenSearch, installed: str, hostile: Hostile, name: str) -> None:
-    text = hostile[name][: MOST_BYTES - len("shop=")]
+    text = hostile[name][: MAX_BYTES - len("shop=")]
     for given in (Filter(folder=text), Filter(camera=text), Filter(where=[f"shop={text}"])):
         request = SearchRequest(["a kite"], filter=given)
         assert not ClientSearch(client, installed, lambda _: Words()).search(request)

@@ -228,8 +228,8 @@ def test_health_names_the_model(encoder_url: str) -> None:
         ({"input": "a", "encoding_format": "hex"}, 422, "encoding_format"),
         ({"input": "a", "model": "other"}, 404, "model 'other' is not served here; this is 'words'"),
         ({"input": "x" * (2001)}, 413, "longer than 2000 characters"),
-        ({"input": ["a"] * (openapi.MOST_TEXTS + 1)}, 413, "2049 texts; send at most 2048"),
-        (b" " * (requests.MOST_BYTES + 1), 413, "larger than"),
+        ({"input": ["a"] * (openapi.MAX_TEXTS + 1)}, 413, "2049 texts; send at most 2048"),
+        (b" " * (requests.MAX_BYTES + 1), 413, "larger than"),
     ],
 )
 def test_refuses_with_a_status_and_a_sentence(encoder_url: str, body: Any, status: int, said: str) -> None:

@@ -18,11 +18,11 @@ import pytest
 
 from sorce.mappings import Vector
 from sorce.models.model import TextEncoder
-from sorce.plugin.cluster.endpoint import MOST_CHARACTERS
+from sorce.plugin.cluster.endpoint import MAX_CHARACTERS
 from sorce.plugin.service import app as service
 from sorce.plugin.service import header_timeout, requests
 from sorce.plugin.service.batching import Batcher
-from sorce.plugin.service.openapi import MOST_TEXTS
+from sorce.plugin.service.openapi import MAX_TEXTS
 from tests.kit.corpus import Words
 from tests.kit.serving import serving
 from tests.kit.standalone import standing_alone
@@ -94,7 +94,7 @@ def test_of_more_requests_than_the_queue_holds_the_rest_is_refused_and_answered_
 
 
 def test_requests_in_work_are_limited_and_each_gives_its_place_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(service, "MOST_REQUESTS", 2)
+    monkeypatch.setattr(service, "MAX_REQUESTS", 2)
     encoder = Held()
     with serving(served(encoder)) as url, ThreadPoolExecutor(2) as threads:
         first = threads.submit(ask, url, {"input": "first"})
@@ -116,7 +116,7 @@ def test_requests_in_work_are_limited_and_each_gives_its_place_back(monkeypatch:
 
 
 def test_bodies_that_dawdle_take_no_place_from_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(service, "MOST_REQUESTS", 2)
+    monkeypatch.setattr(service, "MAX_REQUESTS", 2)
     with serving(served(Words())) as url, ExitStack() as stack:
         for _ in range(20):
             stack.enter_context(connected(url)).sendall(HEAD + b"Content-Length: 100\r\n\r\n{")
@@ -124,7 +124,7 @@ def test_bodies_that_dawdle_take_no_place_from_others(monkeypatch: pytest.Monkey
 
 
 def test_what_comes_in_at_a_time_is_limited_and_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(requests, "MOST_ARRIVING", 1000)
+    monkeypatch.setattr(requests, "MAX_ARRIVING", 1000)
     with serving(served(Words())) as url:
         with connected(url) as slow:
             slow.sendall(HEAD + b"Content-Length: 1001\r\n\r\n" + b" " * 990)
@@ -171,7 +171,7 @@ def test_slow_clients_hold_up_nobody_and_are_let_go(monkeypatch: pytest.MonkeyPa
         assert right(ask(url, {"input": "b"}), ["b"])
 
 
-@pytest.mark.parametrize("start", [HEAD, HEAD + b"Content-Length: 30000000\r\n\r\n" + b" " * (requests.MOST_BYTES + 1)])
+@pytest.mark.parametrize("start", [HEAD, HEAD + b"Content-Length: 30000000\r\n\r\n" + b" " * (requests.MAX_BYTES + 1)])
 def test_a_client_that_trickles_for_ever_is_let_go(monkeypatch: pytest.MonkeyPatch, start: bytes) -> None:
     monkeypatch.setattr(header_timeout, "HEAD_SECONDS", 0.2)
     with serving(served(Words())) as url, connected(url) as client:
@@ -197,10 +197,10 @@ def test_a_client_that_does_not_read_its_answers_holds_up_nobody() -> None:
 @pytest.mark.parametrize(
     "texts",
     [
-        ["x" * MOST_CHARACTERS],
-        ["\U0001f600" * MOST_CHARACTERS],
-        [f"{i:04d}" + "\x01" * (MOST_CHARACTERS - 4) for i in range(1300)],
-        [f"text {i}" for i in range(MOST_TEXTS)],
+        ["x" * MAX_CHARACTERS],
+        ["\U0001f600" * MAX_CHARACTERS],
+        [f"{i:04d}" + "\x01" * (MAX_CHARACTERS - 4) for i in range(1300)],
+        [f"text {i}" for i in range(MAX_TEXTS)],
     ],
 )
 def test_what_is_just_within_the_limits_is_answered(encoder_url: str, texts: list[str]) -> None:

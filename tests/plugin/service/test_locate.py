@@ -23,7 +23,7 @@ from sorce.ingest import ingest_photos
 from sorce.mappings import Located, LocateRequest
 from sorce.pictures.files import Files, Naming
 from sorce.pictures.source import Source
-from sorce.plugin.cluster.locate import MOST_PHOTOS
+from sorce.plugin.cluster.locate import MAX_PHOTOS
 from sorce.plugin.cluster.role import role
 from sorce.plugin.service import app as service
 from sorce.plugin.service import locating
@@ -187,7 +187,7 @@ WRONG: dict[str, tuple[Any, int]] = {
     "no documents": ({"query": "red", "documents": []}, 422),
     "a text to rank": ({"query": "red", "documents": [{"text": "a"}]}, 422),
     "half a character": (b'{"query": "red", "documents": ["\\ud800"]}', 400),
-    "too many": ({"query": "red", "documents": ["a"] * (MOST_PHOTOS + 1)}, 413),
+    "too many": ({"query": "red", "documents": ["a"] * (MAX_PHOTOS + 1)}, 413),
     "another model": ({"query": "red", "documents": ["a"], "model": "other"}, 404),
 }
 
@@ -235,7 +235,7 @@ def test_a_busy_localiser_refuses_and_a_slow_one_is_not_waited_for(
     url: str, folder: Path, localiser: Steered, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     body = {"query": "red", "documents": [(folder / f"{number}.png").as_uri() for number in range(4)]}
-    monkeypatch.setattr(locating, "MOST_WAITING", 1)
+    monkeypatch.setattr(locating, "MAX_WAITING", 1)
     monkeypatch.setattr(locating, "LOOK_SECONDS", 2)
     localiser.go.clear()
     localiser.busy.clear()
