@@ -115,7 +115,7 @@ def evaluate(
     \b
     FOLDER holds the pictures and the label file of BENCHMARK:
       sorce-1k  dataset.jsonl beside full_res, zoom_2x and zoom_3x: recall, text to image and back
-      coco      JSON of COCO, LVIS or Objects365: retrieval mAP of class names, first 50 photos
+      coco      JSON of COCO, LVIS or Objects365: class names, by retrieval mAP over the first 50 photos
       yolo      a text file per picture (boxes, polygons, poses), and data.yaml: the same
       lines     labels.jsonl, {"image", "objects": [{"label", "box"}]}: the same
       sorec     a JSON list of expressions: Acc50, Acc75, mAcc

@@ -250,7 +250,9 @@ def test_how_long_to_wait_can_be_said(
         given_up = CliRunner().invoke(commands.ingest, arguments)
     assert "waiting for the cluster, for 0 s at most: 429, rejected execution" in given_up.stderr
     assert str(given_up.exception).startswith("the cluster accepted nothing for 0 s (429, rejected execution")
-    assert str(given_up.exception).endswith("or wait longer with --retry-timeout, and run the same command again.")
+    assert str(given_up.exception).endswith(
+        "or wait longer with --retry-timeout, and run the same command again: what is written stays."
+    )
 
 
 @pytest.mark.parametrize("kind", ["429", "503", "dropped before", "dropped half way", "a web page"])

@@ -124,7 +124,7 @@ def test_install_status_uninstall(index: str, encoder_url: str) -> None:
         assert good.return_value == 0
         assert all(line.startswith("ok") for line in good.stdout.splitlines())
     finally:
-        assert "nothing of sorce's is left" in run("plugin", "uninstall", "--index", index).stdout
+        assert "is removed; the index itself is kept." in run("plugin", "uninstall", "--index", index).stdout
     with pytest.raises(PluginError, match="nothing is installed in the cluster"):
         run("plugin", "status", "--index", index, "--json")
 

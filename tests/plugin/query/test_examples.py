@@ -105,11 +105,11 @@ def test_what_cannot_be_asked_is_a_sentence(given: dict[str, Any], said: str) ->
         (lambda: LikeRegion("1a2b"), "is too short"),
         (lambda: LikeRegion.parse("1a2b3c4d"), "write PHOTO/REGION"),
         (lambda: LikeRegion.parse("1a2b3c4d/x"), "write PHOTO/REGION"),
-        (lambda: LikeRegion("1a2b3c4d", -1), "no number of a region"),
+        (lambda: LikeRegion("1a2b3c4d", -1), "is not the number of a region"),
         (lambda: LikeVector(np.zeros(16)), "not all 0"),
         (lambda: LikeVector(np.full(16, np.nan)), "finite numbers"),
         (lambda: LikeVector(np.ones((2, 8))), r"shape \(2, 8\)"),
-        (lambda: LikeVector(["a"]), "no number"),  # type: ignore[arg-type]
+        (lambda: LikeVector(["a"]), "is not a number"),  # type: ignore[arg-type]
     ],
 )
 def test_an_example_that_makes_no_sense_is_a_sentence(make: Any, said: str) -> None:
