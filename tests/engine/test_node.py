@@ -1,4 +1,4 @@
-"""Tests with a real OpenSearch, in the order of a node's life, since each start takes 15 seconds."""
+"""Tests with a real OpenSearch. Those that only look share one node, since each start takes 15 seconds."""
 
 import json
 import os
@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from sorce.errors import EngineError
 pytestmark = pytest.mark.long
 
 NAME = f"test-{os.getpid()}"
+FRESH = f"{NAME}-fresh"
 SECRETS = ("AWS_SECRET_ACCESS_KEY", "HF_TOKEN", "SORCE_API_KEY", "JAVA_TOOL_OPTIONS")
 
 
@@ -38,8 +40,8 @@ def ask(url: str, body: dict[str, Any] | None = None, method: str = "GET") -> An
         return json.load(answer)
 
 
-def run(*words: str) -> Result:
-    return CliRunner().invoke(commands, [*words, "--name", NAME])
+def run(*words: str, name: str = NAME) -> Result:
+    return CliRunner().invoke(commands, [*words, "--name", name])
 
 
 def until(condition: Callable[[], Any], seconds: float = 60.0) -> Any:
@@ -50,15 +52,29 @@ def until(condition: Callable[[], Any], seconds: float = 60.0) -> Any:
     return value
 
 
-@pytest.fixture(scope="module")
-def engine() -> Iterator[Engine]:
+@contextmanager
+def named(name: str) -> Iterator[Engine]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    engine = Engine.named(NAME, port=port, heap="512m", quick_start=True)
+    engine = Engine.named(name, port=port, heap="512m", quick_start=True)
     yield engine
     stop(engine)
-    shutil.rmtree(engine.home)
+    shutil.rmtree(engine.home, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def engine() -> Iterator[Engine]:
+    """For tests that only look at its node."""
+    with named(NAME) as engine:
+        yield engine
+
+
+@pytest.fixture
+def fresh() -> Iterator[Engine]:
+    """Of one test; it is not started."""
+    with named(FRESH) as engine:
+        yield engine
 
 
 @pytest.fixture(scope="module")
@@ -78,28 +94,28 @@ def node(engine: Engine, said: list[str]) -> Node:
     return first
 
 
-def test_before_the_first_start_nothing_runs(engine: Engine) -> None:
-    assert status(engine) is None
-    assert not stop(engine)
-    assert run("status").exit_code == 1
-    assert json.loads(run("status", "--json").stdout) == {"name": NAME, "running": False}
+def test_before_the_first_start_nothing_runs(fresh: Engine) -> None:
+    assert status(fresh) is None
+    assert not stop(fresh)
+    assert run("status", name=FRESH).exit_code == 1
+    assert json.loads(run("status", "--json", name=FRESH).stdout) == {"name": FRESH, "running": False}
 
 
-def test_options_that_java_refuses_are_told(engine: Engine) -> None:
+def test_options_that_java_refuses_are_told(fresh: Engine) -> None:
     with pytest.raises(EngineError, match=r"Java refuses its options in .*/jvm\.options: .*Too small"):
-        start(replace(engine, heap="1k"))
-    assert status(engine) is None
+        start(replace(fresh, heap="1k"))
+    assert status(fresh) is None
 
 
-def test_a_node_that_dies_while_starting_is_told_with_its_cause(engine: Engine) -> None:
+def test_a_node_that_dies_while_starting_is_told_with_its_cause(fresh: Engine) -> None:
     with socket.socket() as bound:
         # The port is bound, but not listening: only OpenSearch itself can find out that it is taken.
-        bound.bind(("127.0.0.1", engine.port))
+        bound.bind(("127.0.0.1", fresh.port))
         with pytest.raises(
             EngineError, match=r"OpenSearch stopped while starting: .*BindException: Address already in use"
         ):
-            start(engine)
-    assert status(engine) is None
+            start(fresh)
+    assert status(fresh) is None
 
 
 def test_a_started_node_is_healthy_and_has_the_plugins(node: Node) -> None:
@@ -183,32 +199,29 @@ def test_status_tells_what_runs(node: Node) -> None:
     assert run("status").stdout.startswith(f"{node.url} is green: process {node.pid}, heap 512m, Java ")
 
 
-def test_a_killed_node_leaves_a_stale_pid_file_and_keeps_its_data(engine: Engine, node: Node) -> None:
+def test_a_killed_node_keeps_its_data_and_a_stopped_one_leaves_no_pid_file(fresh: Engine) -> None:
+    node = start(fresh)
     ask(f"{node.url}/kept/_doc/1", {"text": "kept"}, "PUT")
     os.kill(node.pid, signal.SIGKILL)
     until(lambda: look_up(node.pid) is None)
-    assert (engine.home / "pid").exists()
-    assert status(engine) is None
-    assert not stop(engine)
-    again = start(engine)
+    assert (fresh.home / "pid").exists()
+    assert status(fresh) is None
+    assert not stop(fresh)
+    again = start(fresh)
     assert ask(f"{again.url}/kept/_doc/1")["_source"] == {"text": "kept"}
+    assert run("stop", name=FRESH).stderr == "Stopped.\n"
+    assert look_up(again.pid) is None
+    assert not (fresh.home / "pid").exists()
+    second = run("stop", name=FRESH)
+    assert (second.exit_code, second.stderr) == (0, f"No engine '{FRESH}' is running.\n")
 
 
-def test_stop_ends_the_process_and_a_second_stop_finds_nothing(engine: Engine) -> None:
-    node = status(engine)
-    assert node is not None
-    assert run("stop").stderr == "Stopped.\n"
-    assert look_up(node.pid) is None
-    assert not (engine.home / "pid").exists()
-    again = run("stop")
-    assert (again.exit_code, again.stderr) == (0, f"No engine '{NAME}' is running.\n")
-
-
-def test_a_pid_file_with_another_programs_number_does_no_harm(engine: Engine) -> None:
+def test_a_pid_file_with_another_programs_number_does_no_harm(fresh: Engine) -> None:
+    fresh.home.mkdir(parents=True)
     with subprocess.Popen(["sleep", "60"]) as bystander:
-        (engine.home / "pid").write_text(f"{bystander.pid}\n")
-        assert status(engine) is None
-        assert not stop(engine)
+        (fresh.home / "pid").write_text(f"{bystander.pid}\n")
+        assert status(fresh) is None
+        assert not stop(fresh)
         assert bystander.poll() is None
         bystander.terminate()
 

@@ -165,7 +165,7 @@ def test_the_template_renders_the_client_s_body(client: OpenSearch, served: str)
         assert encoded == [*request.phrases, *reversed(request.nots)]
         rendered["query"] = rendered["query"]["template"]
         # Quoted in the template, so that a value that is not a number cannot end the query there.
-        rendered["size"] = int(rendered["size"])
+        rendered |= {name: int(rendered[name]) for name in ("size", "from")}
         assert rendered.pop("post_filter")["script"]["script"]["params"]["given"] == asked["params"]
         assert rendered == body(request, by)
 
