@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -30,6 +31,9 @@ from sorce.models.querybank import banked
 from sorce.pictures.files import Files
 
 DEFAULT_PIPELINE = "index.search.default_pipeline"
+
+_NOBODYS = "00000000"
+"""Ends like the name of an alias's index, so the role *alias* allows it, too."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +81,17 @@ class Alias:
                     f"`sorce plugin uninstall --index {self.name}` and run this again."
                 )
         return name
+
+    def refuse_without_right(self, index: str) -> None:
+        """Raises ClusterError if this user may not point the alias at the index, which need not exist yet.
+
+        It asks for the removal of an alias that nobody has, which needs the same right and changes nothing.
+        """
+        if [found.name for found in self.behind] == [index]:
+            return
+        remove = {"index": index, "alias": f"{self.name}-{_NOBODYS}", "must_exist": False}
+        with translate_errors(address(self.client)), suppress(exceptions.NotFoundError):
+            self.client.indices.update_aliases(body={"actions": [{"remove": remove}]})
 
 
 def target(client: OpenSearch, alias: str, recipe: Recipe) -> str:

@@ -95,6 +95,8 @@ def prepared(client: OpenSearch, request: Request, files: Files) -> tuple[Plan, 
         else:
             target.found = behind.by_its_own_name()
         agree_on_root(target, files.naming.root, moved=request.root_moved)
+        if request.limit is None and not request.dry_run:
+            alias.refuse_without_right(target.name)
     return Plan(request, files, target, alias), model
 
 

@@ -116,6 +116,7 @@ def test_the_tests_that_count_as_faults_are_there() -> None:
         assert (faults.ROOT / "tests/ingest" / name).is_file()
 
 
+@pytest.mark.long
 def test_the_plain_loop_writes_each_photo_once(opensearch: str, tmp_path: Path) -> None:
     index = f"plain-{uuid.uuid4().hex[:12]}"
     for scene in sorted(FOLDER.glob("*.jpg"))[:2]:

@@ -71,6 +71,7 @@ def sorce(environment: Mapping[str, str], *arguments: str) -> subprocess.Complet
     return subprocess.run([*RUN, *arguments], capture_output=True, text=True, check=False, env=dict(environment))
 
 
+@pytest.mark.long
 def test_a_command_searches_over_tls(environment: dict[str, str], there: There) -> None:
     done = sorce(environment, "search", "an umbrella", "--index", there.index)
     assert (done.returncode, done.stderr) == (0, f"note: {ON_MINI}\n")
@@ -110,7 +111,7 @@ PHOTO = str(Path(__file__).parents[1] / "schema1/photos/a.jpg")
 @pytest.mark.parametrize(
     ("arguments", "right"),
     [
-        (["ingest", "--model", "mini", PHOTO], r"no permissions for \[indices:"),
+        pytest.param(["ingest", "--model", "mini", PHOTO], r"no permissions for \[indices:", marks=pytest.mark.long),
         (["plugin", "uninstall"], r"no permissions for \[cluster:admin/search/pipeline/get\]"),
         (["search", "x", "--server"], "nothing is installed"),
     ],
@@ -127,6 +128,33 @@ def test_a_missing_right_is_one_sentence_with_the_remedy(
     if "installed" not in right:
         assert "may not do that on the cluster at https://127.0.0.1:" in said[0]
         assert "ask its administrator for one of the roles that `sorce plugin role` prints" in said[0]
+
+
+@pytest.mark.long
+@pytest.mark.fault("10.s.4")
+def test_who_may_not_move_the_alias_is_told_before_the_first_photo(
+    environment: dict[str, str], there: There, administrator: OpenSearch
+) -> None:
+    """Not after hours of encoding, when the alias is switched."""
+    alias, password = f"{there.index}-alias", secrets.token_urlsafe(24)
+    for kind in ("ingest", "alias"):
+        put(administrator, f"roles/{alias}-{kind}", role(kind, alias))
+    mine = {
+        **environment,
+        "OPENSEARCH_USERNAME": alias,
+        "OPENSEARCH_PASSWORD": password,
+        "OPENSEARCH_PASSWORD_FILE": "",
+    }
+    ingest = ("ingest", "--alias", alias, "--model", "mini", "--max-regions", "1", PHOTO)
+    for roles, code in (("ingest",), 1), (("ingest", "alias"), 0):
+        given = [f"{alias}-{kind}" for kind in roles]
+        put(administrator, f"internalusers/{alias}", {"password": password, "opendistro_security_roles": given})
+        done = sorce(mine, *ingest)
+        assert done.returncode == code, done.stderr
+        assert ("no permissions for [indices:admin/aliases]" in done.stderr) == (code == 1)
+        assert administrator.indices.exists(index=alias) == (code == 0)
+        assert bool(administrator.indices.get(index=f"{alias}-*")) == (code == 0)
+    administrator.indices.delete(index=f"{alias}-*")
 
 
 def test_insecure_is_loud_every_time(environment: dict[str, str], there: There) -> None:

@@ -64,6 +64,7 @@ def install_by_old_names(client: OpenSearch, index: str, endpoint: Endpoint) -> 
     assert "state" not in description
 
 
+@pytest.mark.long
 @pytest.mark.fault("1.3.1")
 def test_three_indices_of_near_names_are_installed_and_uninstalled_apart(
     client: OpenSearch, three: tuple[str, str, str], endpoint: Endpoint
@@ -77,6 +78,7 @@ def test_three_indices_of_near_names_are_installed_and_uninstalled_apart(
     assert problems(client, three[0]) == {}
 
 
+@pytest.mark.long
 @pytest.mark.fault("1.3.2")
 def test_install_replaces_the_names_that_0_1_0_gave(
     client: OpenSearch, three: tuple[str, str, str], endpoint: Endpoint
@@ -96,6 +98,7 @@ def test_install_replaces_the_names_that_0_1_0_gave(
     assert problems(client, first) == {}
 
 
+@pytest.mark.long
 @pytest.mark.fault("1.3.3")
 def test_uninstall_takes_the_old_names_away_and_not_those_of_another_index(
     client: OpenSearch, three: tuple[str, str, str], endpoint: Endpoint
@@ -117,6 +120,7 @@ def test_uninstall_takes_the_old_names_away_and_not_those_of_another_index(
     assert not any(of_sorce(client, first).values())
 
 
+@pytest.mark.long
 @pytest.mark.fault("1.s.1")
 def test_uninstall_works_where_the_index_is_gone(
     client: OpenSearch, three: tuple[str, str, str], endpoint: Endpoint

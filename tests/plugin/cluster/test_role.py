@@ -25,6 +25,7 @@ def there(secured: Node) -> Iterator[Bench]:
             client.indices.delete(index=",".join((INDEX, f"{ALIAS}-*", *OTHERS)), params={"ignore_unavailable": "true"})
 
 
+@pytest.mark.long
 @pytest.mark.fault("10.1.1")
 def test_each_role_may_what_it_must_and_nothing_else(there: Bench) -> None:
     assert wrong(there) == []

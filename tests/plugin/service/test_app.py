@@ -389,6 +389,7 @@ def test_more_texts_than_may_wait_are_refused_at_once() -> None:
         asyncio.run(ask_all())
 
 
+@pytest.mark.long
 def test_the_command_serves_and_stops_on_sigterm() -> None:
     command = [
         sys.executable,

@@ -69,6 +69,7 @@ def test_files_that_do_not_belong_together_are_a_sentence(tmp_path: Path, certif
         service.Certificate(tmp_path / certificate, tmp_path / key)
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("authority")
 def test_the_command_serves_over_tls(tmp_path: Path) -> None:
     command = [sys.executable, "-c", "from sorce.cli import main; main()", "serve", "--model", "mini", "--port", "0"]
