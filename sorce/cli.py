@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import warnings
-from difflib import get_close_matches
+from dataclasses import dataclass
 from errno import EIO, ENOSPC, EPIPE
 from importlib import import_module
 from io import TextIOWrapper
@@ -16,20 +16,51 @@ import click
 from sorce.errors import SorceError
 from sorce.terminal import printable
 
+
+@dataclass(frozen=True, slots=True)
+class CommandPlace:
+    """The module of a command, and the first sentence of its help: `sorce --help` needs no other import."""
+
+    module: str
+    summary: str
+
+
 COMMANDS = {
-    "completion": "sorce.completion",
-    "dashboards": "sorce.dashboards.commands",
-    "delete": "sorce.commands",
-    "engine": "sorce.engine.commands",
-    "evaluate": "sorce.evaluate.commands",
-    "index": "sorce.commands",
-    "ingest": "sorce.ingest.commands",
-    "locate": "sorce.locate.commands",
-    "models": "sorce.models.commands",
-    "plugin": "sorce.plugin.cluster.commands",
-    "search": "sorce.plugin.query.commands",
-    "serve": "sorce.plugin.service.commands",
-    "train": "sorce.locate.piza.training.commands",
+    "completion": CommandPlace(
+        "sorce.completion", "Prints the script that lets SHELL complete the commands and options of sorce."
+    ),
+    "dashboards": CommandPlace(
+        "sorce.dashboards.commands",
+        "Saved objects for OpenSearch Dashboards: photos by a question, and the log of runs.",
+    ),
+    "delete": CommandPlace("sorce.commands", "Deletes photos from an index, after it said how many."),
+    "engine": CommandPlace("sorce.engine.commands", "A local OpenSearch, for the demo, the tests and a first look."),
+    "evaluate": CommandPlace(
+        "sorce.evaluate.commands",
+        "Measure how well photos and boxes are found, by a published protocol, for one or several recipes side by "
+        "side.",
+    ),
+    "index": CommandPlace("sorce.commands", "Lists, describes and deletes the indices that sorce made."),
+    "ingest": CommandPlace(
+        "sorce.ingest.commands",
+        "Bring photos into an index: files, folders with all below them, or - for a list of paths on stdin.",
+    ),
+    "locate": CommandPlace(
+        "sorce.locate.commands",
+        "Looks at each PHOTO for what TEXT says, and gives its box and a score, without any index.",
+    ),
+    "models": CommandPlace(
+        "sorce.models.commands",
+        "The regions methods with their parameters, and known checkpoints with their price and licence.",
+    ),
+    "plugin": CommandPlace("sorce.plugin.cluster.commands", "Lets the cluster itself encode the texts of searches."),
+    "search": CommandPlace(
+        "sorce.plugin.query.commands", "Finds photos that show what TEXT says, or that look like an example, and where."
+    ),
+    "serve": CommandPlace(
+        "sorce.plugin.service.commands", "Encodes texts over HTTP, in the OpenAI form (POST /v1/embeddings)."
+    ),
+    "train": CommandPlace("sorce.locate.piza.training.commands", "Train a localiser from box annotations in files."),
 }
 
 
@@ -50,10 +81,20 @@ class Rooms(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
+        from difflib import get_close_matches
+
         close = get_close_matches(args[0], COMMANDS, 1)
         if close and args[0] not in COMMANDS and not ctx.resilient_parsing:
             ctx.fail(f"there is no command '{args[0]}'; write '{close[0]}'.")
         return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        # Click would import every command to ask for its first sentence.
+        room, listed = formatter.width - 6 - max(map(len, COMMANDS)), sorted(COMMANDS.items())
+        with formatter.section("Commands"):
+            formatter.write_dl(
+                [(name, click.Command(name, help=place.summary).get_short_help_str(room)) for name, place in listed]
+            )
 
 
 @click.group(cls=Rooms, context_settings={"help_option_names": HELP})
@@ -66,7 +107,7 @@ def sorce() -> None:
 
 
 def command(name: str) -> click.Command:
-    found: click.Command = getattr(import_module(COMMANDS[name]), name)
+    found: click.Command = getattr(import_module(COMMANDS[name].module), name)
     _complete(found, f"SORCE_{name}".upper())
     return found
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from sorce import cli
 from sorce.cli import COMMANDS
 
 ROOT = Path(__file__).parents[2]
@@ -26,6 +27,19 @@ def test_every_command_has_help_and_a_place_in_the_documentation() -> None:
     for command in COMMANDS:
         assert re.search(rf"^  {command} +\S", listed, re.MULTILINE)
         assert f"sorce {command}" in written
+
+
+def test_the_list_of_commands_says_what_each_says_of_itself() -> None:
+    assert {name: place.summary for name, place in COMMANDS.items()} == {
+        name: cli.command(name).get_short_help_str(limit=1000) for name in COMMANDS
+    }
+
+
+def test_the_list_of_commands_imports_no_command() -> None:
+    code = "import sys; from sorce.cli import sorce; sorce(['--help'], standalone_mode=False)\n"
+    code += "print(*(name for name in sys.modules if name.startswith(('sorce.', 'opensearchpy', 'numpy'))))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert set(done.stdout.splitlines()[-1].split()) <= {"sorce.cli", "sorce.errors", "sorce.terminal"}
 
 
 def test_a_cluster_that_is_not_there_is_one_sentence_and_exit_code_1() -> None:
