@@ -53,6 +53,9 @@ COMMANDS = {
         "sorce.models.commands",
         "The regions methods with their parameters, and known checkpoints with their price and licence.",
     ),
+    "plan": CommandPlace(
+        "sorce.planning", "How large an index of so many photos becomes, and what cluster and time it needs."
+    ),
     "plugin": CommandPlace("sorce.plugin.cluster.commands", "Lets the cluster itself encode the texts of searches."),
     "search": CommandPlace(
         "sorce.plugin.query.commands", "Finds photos that show what TEXT says, or that look like an example, and where."

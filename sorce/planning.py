@@ -1,0 +1,155 @@
+"""`sorce plan`."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+
+import click
+
+from sorce.models.catalogue import KNOWN
+from sorce.models.methods import DEFAULT_MODEL, DEFAULT_REGIONS, METHODS
+from sorce.options import as_json
+from sorce.sizing import FREE, MAX_HEAP, SHARD, Needs, Planned, needs
+
+MULTIPLES = {"": 1, "k": 10**3, "m": 10**6, "b": 10**9}
+
+RATES: Mapping[tuple[str, str], float] = {("mini", "tiles"): 2.8, (DEFAULT_MODEL, "tiles"): 0.046}
+"""Photos per second that were measured on two cores, for a model and a regions method with its default parameters."""
+
+GB = 1e9
+
+
+class Count(click.ParamType):
+    """A number of photos, such as 250000, 250k, 1.5M or 2B."""
+
+    name = "number"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        parts = re.fullmatch(r"(\d[\d_,]*(?:\.\d+)?)([kmb]?)", str(value), re.IGNORECASE)
+        number = 0 if parts is None else float(re.sub("[_,]", "", parts[1])) * MULTIPLES[parts[2].lower()]
+        if number < 1:
+            self.fail(f"'{value}' is not a number of photos; write it like 250000, 250k or 10M.", param, ctx)
+        return int(number)
+
+
+@click.command()
+@click.option("--photos", type=Count(), required=True, help="How many photos, such as 250000, 250k or 10M.")
+@click.option("--model", default=DEFAULT_MODEL, show_default=True, help="A model that `sorce models` lists.")
+@click.option("--regions", type=click.Choice(sorted(METHODS)), default=DEFAULT_REGIONS, show_default=True)
+@click.option(
+    "--max-regions", type=click.IntRange(1), help="Regions that are stored per photo.  [default: the method's]"
+)
+@click.option("--dimension", type=click.IntRange(1), help="Numbers of a vector, for a model that is not listed.")
+@click.option("--replicas", type=click.IntRange(0), default=1, show_default=True, help="Copies of each shard.")
+@click.option(
+    "--node-memory", type=click.FloatRange(4), default=64.0, show_default=True, metavar="GB", help="Memory of a node."
+)
+@click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="How many processes ingest.")
+@click.option(
+    "--rate",
+    type=click.FloatRange(0, min_open=True),
+    help="Photos per second of one worker, as `sorce ingest --limit 100` prints it.",
+)
+@as_json
+def plan(
+    photos: int,
+    model: str,
+    regions: str,
+    max_regions: int | None,
+    dimension: int | None,
+    replicas: int,
+    node_memory: float,
+    workers: int,
+    rate: float | None,
+    as_json: bool,
+) -> None:
+    """How large an index of so many photos becomes, and what cluster and time it needs.
+
+    The sizes are calculated from measured ones. No cluster is asked, and no model is loaded.
+
+    \b
+        sorce plan --photos 10M
+        sorce plan --photos 250k --model mini --regions clusters --rate 12 --workers 4
+        sorce plan --photos 1M --model ./my-clip --dimension 512 --replicas 0
+    """
+    stored = max_regions or METHODS[regions].per_photo
+    numbers = dimension or known_dimension(model, regions)
+    known = RATES.get((model, regions)) if max_regions is None else None
+    planned = Planned(photos, stored, numbers, replicas, node_memory * GB, workers, rate or known)
+    found, assumed = needs(planned), assumptions(planned, regions, measured_rate=rate is None)
+    if as_json:
+        asked = {"photos": photos, "model": model, "regions_method": regions, "regions_per_photo": stored}
+        click.echo(json.dumps({**asked, "dimension": numbers, **found.as_dict(), "assumptions": assumed}))
+        return
+    for word, value in table(planned, found):
+        click.echo(f"{word:<28}{value}")
+    click.echo("\nAssumed:")
+    for each in assumed:
+        click.echo(f"- {each}")
+
+
+def known_dimension(model: str, regions: str) -> int:
+    """The numbers of a vector of a listed model. Raises click.UsageError for another."""
+    found = next((known.dimension for known in KNOWN if known.name == model and regions in known.regions), None)
+    if found is None:
+        raise click.UsageError(
+            f"`sorce models` does not list '{model}' with {regions}; say with --dimension how many numbers its vectors "
+            "have."
+        )
+    return found
+
+
+def table(plan: Planned, found: Needs) -> Sequence[tuple[str, str]]:
+    """What is printed: a word and a value in each line."""
+    at = plan.photos / plan.workers
+    speed = "not known; give --rate" if plan.rate is None else f"at {plan.rate:g} photos/s, {at:,.0f} photos a worker"
+    return (
+        ("photos", f"{plan.photos:,}"),
+        ("regions", f"{found.regions:,} ({plan.regions} a photo)"),
+        ("vectors", f"{size(found.vector_bytes)} ({plan.dimension} numbers each)"),
+        ("index, without replicas", size(found.index_bytes)),
+        ("disk, all copies", size(found.disk_bytes)),
+        ("cache, all copies", size(found.cached_bytes)),
+        ("shards", f"{found.shards} (--shards {found.shards} --replicas {plan.replicas})"),
+        ("nodes", f"{found.nodes} of {size(plan.node_memory)} of memory"),
+        ("heap of a node", size(found.heap_bytes_of_a_node)),
+        ("cache of a node", size(found.cache_bytes_of_a_node)),
+        ("disk of a node", size(found.disk_bytes_of_a_node)),
+        ("search, p50", "not measured for this shape" if found.search_ms is None else f"{found.search_ms} ms"),
+        ("ingest", speed if found.hours is None else f"{duration(found.hours)} ({speed})"),
+    )
+
+
+def assumptions(plan: Planned, regions: str, *, measured_rate: bool) -> list[str]:
+    """One sentence each."""
+    said = [
+        f"Each photo has {plan.regions} regions, the most that '{regions}' stores here; smaller photos have fewer.",
+        "The bytes of a region and a photo were measured on at most 40,000 photos, and grow in proportion.",
+        f"A shard has at most {size(SHARD)}.",
+        f"The heap is half of a node's memory, and at most {size(MAX_HEAP)}.",
+        "All vectors and graphs fit into the cache of the nodes; with less memory, searches wait for the disk.",
+        f"A disk is filled to {FREE:.0%} at most.",
+    ]
+    if plan.replicas:
+        said.append("With replicas there are three nodes or more, so that one may fail.")
+    if plan.rate is not None and measured_rate:
+        said.append("The photos per second were measured on two cores, without a GPU, for photos of 1600 x 1200.")
+    if plan.rate is not None and plan.workers > 1:
+        said.append("The workers do not wait for each other, nor for the cluster.")
+    return said
+
+
+def size(of: float) -> str:
+    """Bytes in the unit that suits."""
+    for unit, factor in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6)):
+        if of >= factor:
+            return f"{of / factor:,.3g} {unit}"
+    return f"{of / 1e3:,.3g} kB"
+
+
+def duration(hours: float) -> str:
+    if hours >= 48:
+        return f"{hours / 24:,.0f} days"
+    return f"{hours:,.1f} hours" if hours >= 1 else f"{hours * 60:,.0f} minutes"

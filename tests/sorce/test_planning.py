@@ -1,0 +1,117 @@
+"""`sorce plan` agrees with every size that was measured, and says what it assumes."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from sorce import cli
+from sorce.sizing import Planned, cached_bytes, index_bytes, needs, search_ms
+
+MEASURED = (
+    # Regions, numbers, kB of the index per photo. Synthetic photos, on OpenSearch 3.6.0.
+    (1, 768, 3.267),
+    (17, 256, 19.205),
+    (17, 256, 19.232),
+    (17, 256, 18.8),
+    (17, 768, 54.063),
+    (114, 128, 75.343),
+    (114, 768, 367.360),
+    # With `mini` on 300 drawn scenes, as the documentation says: tiles, fewer and more of them, clusters.
+    (114, 128, 74),
+    (89, 128, 56),
+    (235, 128, 149),
+    (129, 128, 87),
+)
+CACHED = (
+    (1, 768, 3.112),
+    (17, 256, 18.131),
+    (17, 256, 18.278),
+    (17, 768, 53.041),
+    (114, 128, 65.554),
+    (114, 768, 356.286),
+)
+"""Regions, numbers, kB of vectors and graphs per photo."""
+
+
+@pytest.mark.parametrize(("regions", "dimension", "kilobytes"), MEASURED)
+def test_the_size_is_within_a_twentieth_of_every_measured_one(regions: int, dimension: int, kilobytes: float) -> None:
+    assert index_bytes(1, regions, dimension) / 1000 == pytest.approx(kilobytes, rel=0.05)
+
+
+@pytest.mark.parametrize(("regions", "dimension", "kilobytes"), CACHED)
+def test_the_cache_is_within_a_twentieth_of_every_measured_one(regions: int, dimension: int, kilobytes: float) -> None:
+    assert cached_bytes(1, regions, dimension) / 1000 == pytest.approx(kilobytes, rel=0.05)
+
+
+@pytest.mark.parametrize(("photos", "milliseconds"), [(5_000, 7.5), (10_000, 7.8), (20_000, 8.1), (40_000, 8.4)])
+def test_the_time_of_a_search_is_the_growth_curve(photos: int, milliseconds: float) -> None:
+    assert search_ms(photos) == pytest.approx(milliseconds)
+
+
+def planned(*words: str) -> Result:
+    return CliRunner().invoke(cli.sorce, ["plan", *words])
+
+
+def as_json(*words: str) -> dict[str, Any]:
+    answer: dict[str, Any] = json.loads(planned(*words, "--json").stdout)
+    return answer
+
+
+def test_ten_million_photos_of_the_measured_shape() -> None:
+    found = as_json("--photos", "10M", "--model", "own", "--dimension", "256", "--max-regions", "17", "--replicas", "0")
+    assert found["photos"] == 10_000_000
+    assert found["regions"] == 170_000_000
+    assert found["shards"] == 5
+    assert found["search_ms"] == pytest.approx(10.1, abs=0.1)
+    assert found["index_bytes"] == pytest.approx(188e9, rel=0.05)
+
+
+def test_replicas_double_disk_and_cache_and_need_three_nodes() -> None:
+    alone, copied = (needs(Planned(1000, 17, 256, replicas)) for replicas in (0, 1))
+    assert (alone.nodes, copied.nodes) == (1, 3)
+    assert copied.disk_bytes == 2 * alone.disk_bytes
+    assert copied.cached_bytes == 2 * alone.cached_bytes
+    assert copied.index_bytes == alone.index_bytes
+
+
+def test_the_vectors_of_all_copies_fit_into_the_memory_of_the_nodes() -> None:
+    found = needs(Planned(10_000_000, 114, 768))
+    heap = found.heap_bytes_of_a_node
+    assert found.nodes * (64e9 - heap) >= found.cached_bytes
+    assert found.cache_bytes_of_a_node + heap <= 64e9
+
+
+def test_more_workers_share_the_time() -> None:
+    one, four = (as_json("--photos", "36k", "--rate", "1", "--workers", workers) for workers in ("1", "4"))
+    assert one["hours"] == pytest.approx(10)
+    assert four["hours"] == pytest.approx(2.5)
+
+
+def test_a_rate_that_nobody_measured_is_not_invented() -> None:
+    found = as_json("--photos", "1k", "--model", "mini", "--regions", "clusters")
+    assert found["hours"] is None
+    assert as_json("--photos", "1k", "--model", "mini")["hours"] is not None
+
+
+def test_it_says_what_it_assumes() -> None:
+    said = planned("--photos", "250_000", "--model", "mini").stdout
+    assert "250,000" in said
+    assert "28,500,000 (114 a photo)" in said
+    assert "\nAssumed:\n- Each photo has 114 regions" in said
+
+
+def test_a_model_that_is_not_listed_needs_its_dimension() -> None:
+    done = planned("--photos", "1M", "--model", "./mine")
+    assert done.exit_code == 2
+    assert "--dimension" in done.output
+
+
+@pytest.mark.parametrize("wrong", ["0", "many", "1e6", "-5", "10T"])
+def test_a_number_that_is_not_understood_is_refused(wrong: str) -> None:
+    done = planned("--photos", wrong)
+    assert done.exit_code == 2
+    assert f"'{wrong}' is not a number of photos" in done.output
