@@ -21,21 +21,19 @@ RATES: Mapping[tuple[str, str], float] = {("mini", "tiles"): 2.8, (DEFAULT_MODEL
 GB = 1e9
 
 
-class Count(click.ParamType):
-    """A number of photos, such as 250000, 250k, 1.5M or 2B."""
-
-    name = "number"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        parts = re.fullmatch(r"(\d[\d_,]*(?:\.\d+)?)([kmb]?)", str(value), re.IGNORECASE)
-        number = 0 if parts is None else float(re.sub("[_,]", "", parts[1])) * MULTIPLES[parts[2].lower()]
-        if number < 1:
-            self.fail(f"'{value}' is not a number of photos; write it like 250000, 250k or 10M.", param, ctx)
-        return int(number)
+def count(_context: click.Context, _option: click.Parameter, text: str) -> int:
+    """A number of photos, such as 250000, 250k, 1.5M or 2B. Raises click.BadParameter."""
+    parts = re.fullmatch(r"(\d[\d_,]*(?:\.\d+)?)([kmb]?)", text, re.IGNORECASE)
+    number = 0 if parts is None else float(re.sub("[_,]", "", parts[1])) * MULTIPLES[parts[2].lower()]
+    if number < 1:
+        raise click.BadParameter(f"'{text}' is not a number of photos; write it like 250000, 250k or 10M.")
+    return int(number)
 
 
 @click.command()
-@click.option("--photos", type=Count(), required=True, help="How many photos, such as 250000, 250k or 10M.")
+@click.option(
+    "--photos", callback=count, metavar="NUMBER", required=True, help="How many photos, such as 250000, 250k or 10M."
+)
 @click.option("--model", default=DEFAULT_MODEL, show_default=True, help="A model that `sorce models` lists.")
 @click.option("--regions", type=click.Choice(sorted(METHODS)), default=DEFAULT_REGIONS, show_default=True)
 @click.option(
