@@ -13,7 +13,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from mmap import mmap
@@ -44,6 +44,9 @@ ENDING = 10
 MAX_ANSWER = 1 << 16
 """Maximum bytes of an answer. A decoder that was exploited by a picture may send anything."""
 
+_Said = tuple[datetime | None, str | None, tuple[str, ...], tuple[float, float] | None]
+"""Date, camera, keywords and location."""
+
 BY_OTHERS = frozenset({-signal.SIGKILL, -signal.SIGTERM})
 """Exit codes of a decoder killed from outside, as by a system short of memory. Our own limits cause neither."""
 
@@ -68,6 +71,27 @@ class DecoderProcess:
 
     def picture(self, name: str = "") -> Picture:
         """The picture of the last `pixels` call. Raises BadPhoto."""
+        with self._decoded() as (size, pixels, said):
+            # The type stubs require bytes; any buffer works.
+            image = Image.frombuffer("RGB", size, pixels, "raw", "RGB", 0, 1)  # type: ignore[arg-type]
+        return Picture(image, name, *said)
+
+    @contextmanager
+    def rows(self) -> Iterator[tuple[tuple[int, int], Callable[[int, int], Image.Image]]]:
+        """The size of the picture of the last `pixels` call, and what gives its rows from a number up to another.
+
+        The whole picture is never in this process's own memory. Raises BadPhoto.
+        """
+        with self._decoded() as ((width, height), pixels, _):
+
+            def rows(top: int, bottom: int) -> Image.Image:
+                content = pixels[3 * width * top : 3 * width * bottom]
+                return Image.frombytes("RGB", (width, bottom - top), content)
+
+            yield (width, height), rows
+
+    @contextmanager
+    def _decoded(self) -> Iterator[tuple[tuple[int, int], mmap, _Said]]:
         with self._checking():
             (width, height), said, camera, words, place = self._ask(self._content, b"")
             taken_at = said and datetime.fromisoformat(said)
@@ -77,10 +101,8 @@ class DecoderProcess:
             location = None if place is None else (float(place[0]), float(place[1]))
         self._content = b""
         with mmap(self._pixels, 3 * width * height) as pixels:
-            # The type stubs require bytes; any buffer works.
-            image = Image.frombuffer("RGB", (width, height), pixels, "raw", "RGB", 0, 1)  # type: ignore[arg-type]
+            yield (width, height), pixels, (taken_at, camera, keywords, location)
         os.ftruncate(self._pixels, 0)
-        return Picture(image, name, taken_at, camera, keywords, location)
 
     def close(self) -> None:
         self._content = b""

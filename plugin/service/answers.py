@@ -45,6 +45,6 @@ def model(name: str, created: int) -> dict[str, Any]:
 
 def error(status: int, sentence: str, headers: Mapping[str, str] | None = None) -> Response:
     kind = "server_error" if status >= 500 else "invalid_request_error"
-    headers = HEADERS.get(status, headers)
+    headers = headers or HEADERS.get(status)
     body = {"error": {"message": sentence, "type": kind, "param": None, "code": status}}
     return Response(json.dumps(body), status, headers, media_type="application/json")

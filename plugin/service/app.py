@@ -34,6 +34,9 @@ from sorce.plugin.service.locating import Looking
 from sorce.plugin.service.log_limit import limit_logs
 from sorce.plugin.service.looking import PhotoLooker
 from sorce.plugin.service.metrics import ID_HEADER, Metrics, Observer
+from sorce.plugin.service.page.guard import BasePath, Guard
+from sorce.plugin.service.page.routes import add_page
+from sorce.plugin.service.page.serving import Page, PageSetup
 from sorce.plugin.service.requests import Bodies, Refused
 
 MAX_REQUESTS = 256
@@ -50,13 +53,14 @@ IDLE_SECONDS = 75
 class Served:
     """What is served: the model's name in requests, its text encoder, and the key that callers need.
 
-    `looker` looks at photos again, for `sorce serve --locate`.
+    `looker` looks at photos again, for `sorce serve --locate`, and `page` is for `sorce serve --page`.
     """
 
     name: str
     encoder: TextEncoder
     key: str | None = None
     looker: PhotoLooker | None = None
+    page: PageSetup | None = None
 
 
 def application(served: Served, batcher: Batcher | None = None) -> FastAPI:
@@ -65,11 +69,17 @@ def application(served: Served, batcher: Batcher | None = None) -> FastAPI:
     # This also warms up the model, so that the first search is not slow.
     dimension = int(served.encoder.embed_texts(["a photo"]).shape[1])
     looking = None if served.looker is None else Looking(served.looker, partial(_vectors, batcher))
+    page = None if served.page is None else Page(served.page, served.key, served.encoder, batcher)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         work = asyncio.create_task(batcher.run())
+        if page is not None:
+            page.encoders.start()
+            await asyncio.to_thread(page.warm_up)
         yield
+        if page is not None:
+            await page.close()
         batcher.close()
         await asyncio.wait([work])
         if looking is not None:
@@ -77,7 +87,12 @@ def application(served: Served, batcher: Batcher | None = None) -> FastAPI:
 
     app = FastAPI(title="sorce encoder", lifespan=lifespan, docs_url=None, redoc_url=None)
     metrics = Metrics(batcher)
+    if page is not None:
+        app.add_middleware(Guard, settings=page.settings, key=served.key, default_index=page.indices.names[0])
+    # The last one comes first: what the guard refuses is counted, too.
     app.add_middleware(Observer, metrics=metrics)
+    if page is not None:
+        app.add_middleware(BasePath, base_path=page.settings.base_path)
     _add_errors(app)
     _add_metrics(app, served, metrics)
     _add_health(app, served.name, dimension, batcher)
@@ -86,6 +101,8 @@ def application(served: Served, batcher: Batcher | None = None) -> FastAPI:
     _add_embeddings(app, served, dimension, batcher, bodies)
     if looking is not None:
         add_looking(app, looking, Caller(served.name, served.key, bodies))
+    if page is not None:
+        add_page(app, page, bodies)
     return app
 
 

@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from sorce import options
 from sorce.access import is_loopback
-from sorce.cluster import recipe_of
 from sorce.errors import MissingTool
-from sorce.locate import ZOOM, open_localiser
+from sorce.locate import ZOOM
 from sorce.logs import terminal_log
-from sorce.models import load_encoder
-from sorce.models.checkpoint import find
-from sorce.models.methods import Runtime
-from sorce.options import Cluster
 from sorce.plugin.cluster.endpoint import key_from_environment
-
-if TYPE_CHECKING:
-    from sorce.plugin.service.app import Served
+from sorce.plugin.service.opening import refuse_incomplete, served
+from sorce.plugin.service.page.options import page_options
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
@@ -30,8 +23,10 @@ FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option("--model", metavar="NAME", help="mini, a folder, or a name on the hub.")
 @click.option(
     "--index",
-    callback=options.check_index,
-    help="The model of this index instead; with --model FOLDER if it was read from a folder.",
+    "indices",
+    multiple=True,
+    callback=lambda context, option, names: tuple(options.check_index(context, option, name) for name in names),
+    help="The model of this index instead; with --model FOLDER if it was read from a folder. Repeat it for the page.",
 )
 @options.cluster
 @click.option("--locate", is_flag=True, help="Look at photos of --index again, too (POST /v1/rerank, /v1/locate).")
@@ -40,7 +35,7 @@ FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
     "roots",
     multiple=True,
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="A folder from which --locate may open photos, also those of relative paths; may be repeated.",
+    help="A folder from which --locate and --page may open photos, also those of relative paths; may be repeated.",
 )
 @click.option(
     "--localiser",
@@ -49,6 +44,7 @@ FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
     metavar="NAME",
     help="The localiser: zoom, a folder, or a name on the hub.",
 )
+@page_options
 @options.device
 @options.trust_remote_code
 @click.option("--host", default="127.0.0.1", show_default=True)
@@ -66,9 +62,13 @@ def serve(host: str, port: int, tls_cert: Path | None, tls_key: Path | None, acc
     the index holds, and only files below the roots. The cluster is asked as the environment says; the role search is
     enough.
 
+    With --page it also serves a page for searches in a browser. It shows pictures below the roots only, by the ids of
+    photos. Other machines reach it only with a key, which people type in once.
+
     \b
     Examples:
       sorce serve --model mini
+      sorce serve --index photos --page --root /srv/photos
       sorce serve --index photos --locate --root /srv/photos
       sorce serve --index photos --host 0.0.0.0 --tls-cert encoder.pem --tls-key encoder.key
     """
@@ -80,7 +80,7 @@ def serve(host: str, port: int, tls_cert: Path | None, tls_key: Path | None, acc
         raise MissingTool(
             "`sorce serve` needs FastAPI, uvicorn and prometheus-client; run pip install 'sorce[serve]'."
         ) from error
-    _refuse_incomplete(what)
+    refuse_incomplete(what)
     if access_log:
         click.get_current_context().with_resource(terminal_log("sorce.service.access"))
     # Before loading the model, which takes a while.
@@ -88,38 +88,11 @@ def serve(host: str, port: int, tls_cert: Path | None, tls_key: Path | None, acc
     socket = service.listen(host, port, key_from_environment())
     if shown is None and not is_loopback(host):
         click.echo("WARNING: texts and key travel unencrypted; give --tls-cert and --tls-key.", err=True)
-    served = _served(**what)
-    app = service.application(served)
-    address, scheme = f"[{host}]" if ":" in host else host, "http" if shown is None else "https"
-    click.echo(f"serving {served.name} at {scheme}://{address}:{socket.getsockname()[1]}/v1/embeddings")
+    serving = served(**what)
+    app = service.application(serving)
+    name, scheme = f"[{host}]" if ":" in host else host, "http" if shown is None else "https"
+    address = f"{scheme}://{name}:{socket.getsockname()[1]}"
+    click.echo(f"serving {serving.name} at {address}/v1/embeddings")
+    if serving.page is not None:
+        click.echo(f"the page is at {address}{serving.page.settings.base_path}/")
     service.server(app, shown).run(sockets=[socket])
-
-
-def _refuse_incomplete(what: Mapping[str, Any]) -> None:
-    if what["locate"] and not (what["index"] and what["roots"]):
-        raise click.UsageError("--locate needs --index, whose photos it looks at, and --root, where it may open them.")
-    if what["roots"] and not what["locate"]:
-        raise click.UsageError("--root is where --locate may open photos; give both or none.")
-
-
-def _served(index: str | None, model: str | None, cluster: Cluster, **how: Any) -> Served:
-    from sorce.plugin.service.app import Served
-
-    where = how["device"], model, how["trust_remote_code"]
-    if index is None:
-        if model is None:
-            raise click.UsageError("say which model: --model or --index.")
-        encoder = load_encoder(model, how["device"], None, how["trust_remote_code"])
-        return Served(find(model).model, encoder, key_from_environment())
-    with cluster.client() as client:
-        recipe = recipe_of(client, index)
-    looker = None
-    if how["locate"]:
-        from sorce.plugin.service.looking import PhotoLooker
-
-        # A second copy of the model: each is used by one thread only.
-        localiser = open_localiser(
-            how["localiser"], lambda: load_encoder(recipe, *where), Runtime(how["device"]), how["trust_remote_code"]
-        )
-        looker = PhotoLooker(cluster.connect(), index, recipe, localiser, how["roots"])
-    return Served(recipe.model, load_encoder(recipe, *where), key_from_environment(), looker)

@@ -49,23 +49,23 @@ class Bodies:
     def __init__(self, limit: int) -> None:
         self._free = limit
 
-    async def read(self, request: Request) -> bytes:
-        """Raises Refused."""
+    async def read(self, request: Request, most: int = MAX_BYTES) -> bytes:
+        """A body of at most so many bytes. Raises Refused."""
         try:
-            return await asyncio.wait_for(self._read(request), BODY_SECONDS)
+            return await asyncio.wait_for(self._read(request, most), BODY_SECONDS)
         except TimeoutError as error:
             raise Refused(408, f"the request's body took more than {BODY_SECONDS} seconds.") from error
         except ClientDisconnect as error:
             raise Refused(400, "the client went away.") from error
 
-    async def _read(self, request: Request) -> bytes:
+    async def _read(self, request: Request, most: int) -> bytes:
         body = bytearray()
         try:
             async for chunk in request.stream():
                 body += chunk
                 self._free -= len(chunk)
-                if len(body) > MAX_BYTES:
-                    raise Refused(413, f"the request is larger than {MAX_BYTES} bytes; send fewer texts at a time.")
+                if len(body) > most:
+                    raise Refused(413, f"the request is larger than {most} bytes; send less at a time.")
                 if self._free < 0:
                     raise Refused(503, "too much is coming in already; ask again in a second.")
         finally:
@@ -111,9 +111,13 @@ def check(asked: EmbeddingsRequest, name: str, dimension: int) -> None:
         raise Refused(422, "input: a text is empty; leave it out.")
 
 
+def has_key(request: Request, key: str) -> bool:
+    """Whether the request contains the key, as a bearer token."""
+    scheme, _, given = request.headers.get("Authorization", "").partition(" ")
+    return scheme.lower() == "bearer" and hmac.compare_digest(given.encode("latin-1"), key.encode())
+
+
 def check_key(request: Request, key: str | None) -> None:
     """Raises Refused unless the request contains the key, if one is set."""
-    scheme, _, given = request.headers.get("Authorization", "").partition(" ")
-    right = key is None or (scheme.lower() == "bearer" and hmac.compare_digest(given.encode("latin-1"), key.encode()))
-    if not right:
+    if key is not None and not has_key(request, key):
         raise Refused(401, "the Authorization header does not hold this service's key as a bearer token.")

@@ -23,7 +23,7 @@ from sorce import cli
 from sorce.errors import SorceError
 from sorce.options import Cluster
 from sorce.plugin.service import app as service
-from sorce.plugin.service.commands import _served as served
+from sorce.plugin.service.opening import served
 from tests.docs.pages import Command, Page
 from tests.docs.standins import StandIn
 from tests.kit.serving import serving

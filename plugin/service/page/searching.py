@@ -1,0 +1,158 @@
+"""The answer to a search by the page."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from sorce.errors import QueryError
+from sorce.mappings import Hit, Hits, Localiser
+from sorce.mappings.example import Example, LikePicture, LikeRegion
+from sorce.mappings.query import Json
+from sorce.mappings.request import SearchRequest
+from sorce.models.notes import note_of
+from sorce.plugin.query.locating import SecondStage, look_again, with_enough
+from sorce.plugin.query.search import ClientSearch
+from sorce.plugin.service.page.bodies import LikeBody, SearchBody
+from sorce.plugin.service.page.details import Details, details_body, read_details
+from sorce.plugin.service.page.folders import Folders
+from sorce.plugin.service.page.photos import PhotoPlace, PhotoPlaces
+from sorce.plugin.service.page.pictures import PhotoPictures
+from sorce.plugin.service.page.settings import PageSettings
+from sorce.plugin.service.page.uploads import Uploads
+from sorce.plugin.service.page.users import ClusterUser
+
+
+@dataclass(frozen=True)
+class PageSearch:
+    """Searches for the page. `localisers` are by the name of the index; none if the service does not look again."""
+
+    settings: PageSettings
+    folders: Folders
+    places: PhotoPlaces
+    pictures: PhotoPictures
+    uploads: Uploads
+    localisers: Mapping[str, Localiser]
+
+    def answer(self, user: ClusterUser, body: SearchBody) -> Json:
+        """Raises Refused, and what a search raises."""
+        searcher, started = user.searcher(body.index), time.perf_counter()
+        request = self.request(user, body)
+        encoding = time.perf_counter()
+        if request.texts:
+            # The search below finds the vectors in the encoder's memory.
+            searcher.encoder().embed_texts(request.texts)
+        encoded = time.perf_counter()
+        hits = self.hits(searcher, request, body)
+        nearest = self._nearest(searcher, request) if not hits else None
+        took = 1000 * (time.perf_counter() - started)
+        index = searcher.found.asked
+        counts = user.counts(index)
+        shown = self.shown(user, index, [*hits, *([] if nearest is None else [nearest])])
+        full = len(list(_all(hits))) + len(hits.left_out) >= request.size
+        return {
+            "index": index,
+            "took_ms": round(took, 1),
+            "encode_ms": round(1000 * (encoded - encoding), 1),
+            "photos": counts.photos,
+            "regions": counts.regions,
+            "labels": request.labels,
+            "hits": shown[: len(hits)],
+            "more": full,
+            "notes": [self.folders.sentence(each) for each in self._notes(hits, searcher)],
+            "left_out": [{"photo_id": each.photo_id, "reason": each.reason} for each in hits.left_out],
+            "partial": hits.incomplete is not None,
+            "nearest": None if nearest is None else shown[-1],
+        }
+
+    def request(self, user: ClusterUser, body: SearchBody) -> SearchRequest:
+        """Raises Refused, QueryError."""
+        index = user.found(body.index)
+
+        def folder(shown: str) -> str:
+            # Relative folders are in the index as they are shown.
+            candidates = [shown] if index.root is not None else self.folders.stored(shown)
+            return candidates[0] if len(candidates) == 1 else _there(user, index.asked, candidates)
+
+        return body.request(lambda like: self._example(user, body.index, like), folder)
+
+    def hits(self, searcher: ClientSearch, request: SearchRequest, body: SearchBody) -> Hits:
+        """Raises Refused, and what a search raises."""
+        if not body.locate:
+            return searcher.search(request)
+        localiser = self.localisers.get(searcher.found.asked)
+        if localiser is None:
+            raise QueryError("this service does not look at photos again; start it with --locate and --root.")
+        stage = SecondStage(localiser, body.locate, self.settings.roots)
+        return look_again(searcher.search(with_enough(request, body.locate)), request, stage)
+
+    def shown(self, user: ClusterUser, index: str, hits: Sequence[Hit]) -> list[Json]:
+        """The hits as JSON, with their details. One search for all."""
+        ids = [each.photo_id for each in _all(hits)]
+        details = read_details(user.ask(index, details_body(ids))) if ids else {}
+        for hit in _all(hits):
+            self.places.remember(user, index, hit.photo_id, PhotoPlace(hit.uri, hit.width, hit.height))
+        return [self._hit(index, hit, details) for hit in hits]
+
+    def _hit(self, index: str, hit: Hit, details: dict[str, Details]) -> Json:
+        said: dict[str, Any] = hit.as_dict()
+        del said["duplicates"]
+        if not self.settings.show_paths:
+            del said["uri"]
+        return {
+            "index": index,
+            **said,
+            "folder": self.folders.shown(hit.folder),
+            "region_id": hit.best.region_id,
+            "box": list(hit.box.as_tuple()),
+            "similarity": hit.similarity,
+            **details.get(hit.photo_id, Details()).as_dict(),
+            "same": [self._hit(index, each, details) for each in hit.duplicates],
+        }
+
+    def _nearest(self, searcher: ClientSearch, request: SearchRequest) -> Hit | None:
+        """The best photo although it is less similar than was asked for."""
+        if request.min_similarity is None or request.start:
+            return None
+        found = searcher.search(replace(request, min_similarity=None, size=1, fold=None))
+        return found[0] if found else None
+
+    def _notes(self, hits: Hits, searcher: ClientSearch) -> Iterator[str]:
+        if hits.incomplete:
+            yield f"incomplete: {hits.incomplete}; photos may be missing."
+        yield from map(str, hits.left_out)
+        yield from hits.notes
+        if (note := note_of(searcher.found.recipe)) is not None:
+            yield note
+        for hit in hits:
+            if hit.seen is not None and hit.seen.reason is not None:
+                yield f"'{hit.file_name}' was not looked at again: it {hit.seen.reason}."
+
+    def _example(self, user: ClusterUser, index: str | None, like: LikeBody) -> Example:
+        if like.upload is not None:
+            return self.uploads.example(like.upload, like.part)
+        if like.photo_id is None or (like.box is None) == (like.region_id is None):
+            raise QueryError("like: give a photo_id with a region_id or a box, or an upload.")
+        if like.region_id is not None:
+            return LikeRegion(like.photo_id, like.region_id)
+        place = self.places.place(user, index, like.photo_id)
+        return LikePicture(self.pictures.opened(place), like.part, "box")
+
+
+def _all(hits: Sequence[Hit]) -> Iterator[Hit]:
+    """The hits and those that are folded under them."""
+    for hit in hits:
+        yield hit
+        yield from hit.duplicates
+
+
+def _there(user: ClusterUser, index: str, folders: Sequence[str]) -> str:
+    """The first of these folders that has photos, also below it; else the first."""
+    clauses: list[Json] = [
+        {"bool": {"should": [{"term": {"folder": each}}, {"prefix": {"folder": f"{each}/"}}]}} for each in folders
+    ]
+    body = {"size": 0, "track_total_hits": False, "aggs": {"there": {"filters": {"filters": clauses}}}}
+    counts = user.ask(index, body)["aggregations"]["there"]["buckets"]
+    return next((each for each, found in zip(folders, counts, strict=True) if found["doc_count"]), folders[0])

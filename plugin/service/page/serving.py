@@ -1,0 +1,101 @@
+"""All that the page's routes share, made once when the service starts."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from fastapi import Request
+from opensearchpy import OpenSearch
+
+from sorce.mappings import Localiser, Recipe
+from sorce.mappings.found import FoundIndex
+from sorce.models.model import TextEncoder
+from sorce.pictures.limits import DecodeLimits
+from sorce.pictures.sandbox import DecoderPool
+from sorce.plugin.service.batching import Batcher
+from sorce.plugin.service.page.cache import DiskCache
+from sorce.plugin.service.page.folders import Folders
+from sorce.plugin.service.page.indices import Encoders, Indices
+from sorce.plugin.service.page.photos import PhotoPlaces
+from sorce.plugin.service.page.pictures import MAX_DECODED, PhotoPictures
+from sorce.plugin.service.page.searching import PageSearch
+from sorce.plugin.service.page.settings import PageSettings
+from sorce.plugin.service.page.uploads import Uploads
+from sorce.plugin.service.page.users import ClusterUser, ClusterUsers, Connect, asking
+from sorce.plugin.service.page.workers import Room, Workers
+
+Result = TypeVar("Result")
+
+SEARCHING, MAX_SEARCHES = 16, 256
+"""Threads that ask the cluster, and how many requests may wait for one."""
+MAX_PICTURES = 512
+"""How many pictures may wait to be made."""
+LIMITS = DecodeLimits(seconds=30, patience=3)
+"""People wait for these pictures, unlike in an ingest."""
+
+
+@dataclass(frozen=True)
+class PageSetup:
+    """What the command opened for the page.
+
+    `found` are the indices. `load` gives the encoder of a recipe; that of the first is loaded already. `connect` asks
+    the cluster as another user. `localisers` are by the names of the indices, if the service looks at
+    photos again; they are for several threads.
+    """
+
+    settings: PageSettings
+    client: OpenSearch
+    found: Sequence[FoundIndex]
+    load: Callable[[Recipe], TextEncoder]
+    connect: Connect
+    localisers: Mapping[str, Localiser] = field(default_factory=dict)
+
+
+class Page:
+    """`key` is the service's, if it has one. `encoder` is that of the first index, and `batcher` encodes with it."""
+
+    def __init__(self, setup: PageSetup, key: str | None, encoder: TextEncoder, batcher: Batcher) -> None:
+        self.setup, self.key, self.settings = setup, key, setup.settings
+        self.encoders = Encoders((setup.found[0].recipe, encoder, batcher), setup.load)
+        self.indices = Indices(setup.found, self.encoders)
+        own = ClusterUser(setup.client, self.indices, is_own=True)
+        self.users = ClusterUsers(own, self.indices, setup.connect if self.settings.pass_credentials else None)
+        self.folders, self.places = Folders(self.settings.roots, self.settings.show_paths), PhotoPlaces()
+        self._decoders = DecoderPool(LIMITS)
+        self._asking = Workers("searches", SEARCHING, MAX_SEARCHES)
+        self.drawing = Workers("pictures", max(2, min(4, os.cpu_count() or 2)), MAX_PICTURES)
+        room = Room(MAX_DECODED)
+        cache = DiskCache(self.settings.cache, self.settings.cache_megabytes << 20)
+        self.pictures = PhotoPictures(self.settings.roots, cache, self._decoders, room)
+        self.uploads = Uploads(self._decoders, room)
+        self.search = PageSearch(
+            self.settings, self.folders, self.places, self.pictures, self.uploads, setup.localisers
+        )
+
+    def user(self, request: Request) -> ClusterUser:
+        """Who asks the cluster for this request. Raises HTTPException."""
+        return self.users.of(request.headers.get("Authorization", ""))
+
+    async def searching(self, work: Callable[[], Result]) -> Result:
+        """Runs what asks the cluster in a thread. Raises Refused, HTTPException."""
+
+        def refusing() -> Result:
+            with asking(is_own=not self.settings.pass_credentials):
+                return work()
+
+        return await self._asking.run(refusing)
+
+    def warm_up(self) -> None:
+        """Encodes a text by each model, for a quick first search. Not in the event loop's thread."""
+        for found in self.setup.found:
+            self.encoders.of(found.recipe).embed_texts(["a photo"])
+
+    async def close(self) -> None:
+        """Call this when no request is in progress."""
+        await self.encoders.close()
+        self._asking.close()
+        self.drawing.close()
+        self._decoders.close()

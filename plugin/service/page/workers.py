@@ -1,0 +1,89 @@
+"""Threads for work that blocks, and a limit on how much of it may wait."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from threading import Condition
+from types import TracebackType
+from typing import Any, TypeVar
+
+from sorce.plugin.service.requests import Refused
+
+Result = TypeVar("Result")
+
+
+class Workers:
+    """A number of threads. `waiting` counts what is in work, too."""
+
+    def __init__(self, name: str, threads: int, waiting: int) -> None:
+        self._name, self._free = name, waiting
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix=name)
+
+    async def run(self, work: Callable[[], Result]) -> Result:
+        """Raises Refused if too much waits already, and what the work raises."""
+        if self._free <= 0:
+            raise Refused(503, f"too many {self._name} wait already; ask again in a second.")
+        self._free -= 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+        finally:
+            self._free += 1
+
+    def close(self) -> None:
+        """Waits for the work that runs; what has not begun is dropped."""
+        self._threads.shutdown(cancel_futures=True)
+
+
+class Once:
+    """Work by key: who asks for what is in work already gets the same result. Used from one event loop."""
+
+    def __init__(self) -> None:
+        self._running: dict[str, asyncio.Task[Any]] = {}
+
+    async def get(self, key: str, work: Callable[[], Coroutine[Any, Any, Result]]) -> Result:
+        """Raises what the work raises."""
+        task = self._running.get(key)
+        if task is None:
+            task = self._running[key] = asyncio.create_task(work())
+            task.add_done_callback(lambda done: self._done(key, done))
+        # Shielded: a caller that leaves must not end the work for the others.
+        result: Result = await asyncio.shield(task)
+        return result
+
+    def _done(self, key: str, task: asyncio.Task[Any]) -> None:
+        del self._running[key]
+        if not task.cancelled():
+            # Retrieved, because all callers may be gone and asyncio would log an unread exception.
+            task.exception()
+
+
+class Room:
+    """Room for a number of units, such as pixels in memory. More than that is taken alone. For use from any thread."""
+
+    def __init__(self, units: int) -> None:
+        self._units = self._free = units
+        self._changed = Condition()
+
+    def take(self, units: int) -> Taken:
+        """A context that has the room meanwhile; it waits until there is enough."""
+        return Taken(self, min(units, self._units))
+
+    def add(self, units: int) -> None:
+        """Waits for room if `units` is negative."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._free + units >= 0)
+            self._free += units
+            self._changed.notify_all()
+
+
+class Taken:
+    def __init__(self, room: Room, units: int) -> None:
+        self._room, self._units = room, units
+
+    def __enter__(self) -> None:
+        self._room.add(-self._units)
+
+    def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
+        self._room.add(self._units)
