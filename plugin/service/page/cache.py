@@ -26,7 +26,7 @@ class DiskCache:
         self._total = sum(self._sizes.values())
 
     @property
-    def bytes(self) -> int:
+    def total(self) -> int:
         """The bytes of all files."""
         return self._total
 

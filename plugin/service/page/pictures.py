@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from io import BytesIO
 from math import ceil, floor
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from PIL import Image
 
@@ -40,6 +40,7 @@ CONTEXT = 0.15
 
 TOO_SMALL = "the cache is too small for this photo; start the service with a larger --cache-size."
 
+Result = TypeVar("Result")
 Sides = tuple[float, float, float, float]
 
 
@@ -107,7 +108,9 @@ class PhotoPictures:
         found = self._cache.get(file.key(asdict(tile)))
         if found is not None:
             return found
-        levels = self._with_decoder(file, lambda decoder, _: self._cut(file, decoder))
+        levels = self._known_levels(file)
+        if levels is None or levels.holds(tile):
+            levels = self._with_decoder(file, lambda decoder, _: self._cut(file, decoder))
         if not levels.holds(tile):
             raise Refused(404, "the photo has no such tile.")
         try:
@@ -120,10 +123,10 @@ class PhotoPictures:
         return self._with_decoder(self.file(place), lambda decoder, _: decoder.picture().image)
 
     def _made(self, file: FileVersion, wanted: WantedPicture) -> Image.Image:
-        known = self._cache.get(file.key("levels"))
+        known = self._known_levels(file)
         if known is not None:
             with suppress(_TileGone):
-                return self._of_tiles(file, Levels(*json.loads(known)), wanted)
+                return self._of_tiles(file, known, wanted)
 
         def make(decoder: DecoderProcess, pixels: int) -> Image.Image | Levels:
             return self._cut(file, decoder) if pixels > LARGE else shrunk(decoder.picture().image, wanted)
@@ -134,7 +137,12 @@ class PhotoPictures:
         except _TileGone as error:
             raise Refused(503, TOO_SMALL) from error
 
-    def _with_decoder(self, file: FileVersion, work: Callable[[DecoderProcess, int], Any]) -> Any:
+    def _known_levels(self, file: FileVersion) -> Levels | None:
+        """The levels of a photo that has been cut into tiles."""
+        known = self._cache.get(file.key("levels"))
+        return None if known is None else Levels(*json.loads(known))
+
+    def _with_decoder(self, file: FileVersion, work: Callable[[DecoderProcess, int], Result]) -> Result:
         """Calls `work` with the decoder that has read the file's header, and the number of pixels."""
         try:
             content = read(Path(file.path))
