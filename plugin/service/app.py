@@ -34,7 +34,7 @@ from sorce.plugin.service.locating import Looking
 from sorce.plugin.service.log_limit import limit_logs
 from sorce.plugin.service.looking import PhotoLooker
 from sorce.plugin.service.metrics import ID_HEADER, Metrics, Observer
-from sorce.plugin.service.page.guard import BasePath, Guard
+from sorce.plugin.service.page.guard import BasePath, PageGuard
 from sorce.plugin.service.page.routes import add_page
 from sorce.plugin.service.page.serving import Page, PageSetup
 from sorce.plugin.service.requests import Bodies, Refused
@@ -88,7 +88,7 @@ def application(served: Served, batcher: Batcher | None = None) -> FastAPI:
     app = FastAPI(title="sorce encoder", lifespan=lifespan, docs_url=None, redoc_url=None)
     metrics = Metrics(batcher)
     if page is not None:
-        app.add_middleware(Guard, settings=page.settings, key=served.key, default_index=page.indices.names[0])
+        app.add_middleware(PageGuard, settings=page.settings, key=served.key, default_index=page.indices.names[0])
     # The last one comes first: what the guard refuses is counted, too.
     app.add_middleware(Observer, metrics=metrics)
     if page is not None:

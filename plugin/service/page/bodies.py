@@ -57,7 +57,7 @@ class SearchBody(BaseModel):
     size: Annotated[int, Field(ge=1, le=MAX_SIZE)] = 50
 
     def request(self, example: Callable[[LikeBody], Example], folder: Callable[[str], str]) -> SearchRequest:
-        """The search. `example` opens an example, and `folder` gives the folder as the index has it. Raises QueryError."""
+        """The search. `example` opens an example, and `folder` gives the index's folder. Raises QueryError."""
         return SearchRequest(
             self.phrases,
             self.nots,

@@ -55,7 +55,7 @@ class BasePath:
         await self._app(scope, receive, send)
 
 
-class Guard:
+class PageGuard:
     """ASGI middleware, for the page's addresses only. `key` is the service's, if it has one."""
 
     def __init__(self, app: ASGIApp, settings: PageSettings, key: str | None, default_index: str) -> None:
