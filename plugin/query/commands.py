@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,8 @@ from sorce.models.methods import Runtime
 from sorce.models.model import TextEncoder
 from sorce.models.notes import note_of
 from sorce.options import Cluster
+from sorce.plugin.query.export import Export
+from sorce.plugin.query.export_files import EXPORT, FileExport, write_exports
 from sorce.plugin.query.locating import SecondStage, look_again, not_opened, refuse_without_roots, with_enough
 from sorce.plugin.query.options import request, second_stage
 from sorce.plugin.query.search import ClientSearch, Searcher
@@ -32,7 +34,7 @@ from sorce.plugin.query.table import notes, table
 from sorce.terminal import printable
 
 DONE_WITH_REJECTS = 3
-"""The exit code if some photos could not be drawn, or not be looked at again."""
+"""The exit code if some photos could not be drawn or exported, or not be looked at again."""
 
 
 @click.command()
@@ -50,7 +52,15 @@ DONE_WITH_REJECTS = 3
 @click.option(
     "--root",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Where the photos lie; no file outside it is drawn or looked at again.",
+    help="Where the photos lie; no file outside it is drawn, packed or looked at again.",
+)
+@click.option(
+    "--export",
+    "exports",
+    type=EXPORT,
+    multiple=True,
+    metavar="FORMAT:FILE",
+    help="Write the hits to FILE as json, csv, coco, yolo, lines or zip (photos and crops); may be repeated.",
 )
 @second_stage
 def search(asked: SearchRequest, index: str, cluster: Cluster, here: bool, **given: Any) -> None:
@@ -70,10 +80,14 @@ def search(asked: SearchRequest, index: str, cluster: Cluster, here: bool, **giv
       sorce search "a red bag" --like-region 1a2b3c4d/7 --size 20 --from 20
       sorce search "a kite" --locate 20 --root photos --save found
       sorce search "a kite" --locate 20 --server
+      sorce search "a kite" --size 100 --export coco:kites.json --export zip:kites.zip --root photos
     """
     roots = [] if given["root"] is None else [given["root"]]
     if given["locate"] and here:
         refuse_without_roots(roots)
+    exports: Sequence[FileExport] = given["exports"]
+    if not roots and any(each.format == "zip" for each in exports):
+        raise click.UsageError("a ZIP holds photos; name the folder below which they may be opened with --root.")
     if given["localiser"] != ZOOM and not here:
         raise click.UsageError("with --server the cluster's own localiser looks; leave --localiser out.")
     with cluster.client() as client:
@@ -86,16 +100,21 @@ def search(asked: SearchRequest, index: str, cluster: Cluster, here: bool, **giv
         click.echo(json.dumps(hits_as_json(hits, asked)))
     else:
         _tell(hits, asked)
-    if given["save"] is not None:
-        from sorce.pictures.drawing import save
-
-        drawn = save(hits, given["save"], given["root"], asked.labels)
-        click.echo(f"drawn: {', '.join(map(str, drawn.sheets))}", err=given["as_json"])
-        if drawn.warning is not None:
-            click.echo(drawn.warning, err=True)
-            click.get_current_context().exit(DONE_WITH_REJECTS)
-    if not_opened(hits):
+    missing = [] if given["save"] is None else _drawn(hits, asked, given)
+    missing += write_exports(exports, Export(hits, asked, roots))
+    for sentence in missing:
+        click.echo(sentence, err=True)
+    if missing or not_opened(hits):
         click.get_current_context().exit(DONE_WITH_REJECTS)
+
+
+def _drawn(hits: Hits, asked: SearchRequest, given: Mapping[str, Any]) -> list[str]:
+    """Draws the hits, and returns a sentence about photos that could not be opened."""
+    from sorce.pictures.drawing import save
+
+    drawn = save(hits, given["save"], given["root"], asked.labels)
+    click.echo(f"drawn: {', '.join(map(str, drawn.sheets))}", err=given["as_json"])
+    return [] if drawn.warning is None else [drawn.warning]
 
 
 def _noted(hits: Hits, found: FoundIndex) -> Hits:

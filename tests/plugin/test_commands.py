@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import pytest
+from click import UsageError
 from click.testing import CliRunner, Result
 from opensearchpy import OpenSearch
 
 from sorce.cli import sorce as command
-from sorce.errors import PluginError, QueryError
+from sorce.errors import PluginError, QueryError, SorceError
 from sorce.plugin import ClientSearch, SearchRequest
 from sorce.plugin.query.table import as_json, table
 from tests.kit.corpus import Words
@@ -115,6 +118,49 @@ def test_photos_that_are_not_there_are_said_and_the_command_ends_with_3(
 
 def test_json_stays_json_where_pictures_are_saved(index: str, tmp_path: Path) -> None:
     assert found(run("search", "a kite", "--index", index, "--size", "2", "--json", "--save", str(tmp_path)))
+
+
+def test_exports_are_written_whole_beside_the_table(index: str, tmp_path: Path) -> None:
+    (tmp_path / "hits.csv").write_text("old")
+    asked = ["search", "a kite", "--index", index, "--size", "3", "--boxes", "2"]
+    files = ["--export", f"csv:{tmp_path / 'hits.csv'}", "--export", f"coco:{tmp_path / 'labels.json'}"]
+    result = run(*asked, *files)
+    assert result.stdout == run(*asked).stdout
+    assert result.stderr.splitlines() == [f"written: {tmp_path / name}" for name in ("hits.csv", "labels.json")]
+    matches = [match for hit in hits_of(run(*asked, "--json")) for match in hit["matches"][0]]
+    with (tmp_path / "hits.csv").open(newline="") as file:
+        assert [int(row["region_id"]) for row in csv.DictReader(file)] == [each["region_id"] for each in matches]
+    assert [each["region_id"] for each in json.loads((tmp_path / "labels.json").read_text())["annotations"]] == [
+        each["region_id"] for each in matches
+    ]
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_photos_that_a_zip_lacks_are_said_and_the_command_ends_with_3(index: str, tmp_path: Path) -> None:
+    file = tmp_path / "hits.zip"
+    asked = ["search", "a kite", "--index", index, "--size", "4", "--export", f"zip:{file}"]
+    result = run(*asked, "--root", str(tmp_path))
+    assert result.return_value == 3
+    assert f"4 photos are not in {file}: " in result.stderr
+    assert "is said to lie outside the root; and 1 more." in result.stderr
+    with zipfile.ZipFile(file) as archive:
+        assert archive.namelist() == ["coco.json", "hits.json"]
+    with pytest.raises(UsageError, match="with --root"):
+        run(*asked)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [("xml:a.xml", "write FORMAT:FILE, with one of json, csv"), ("coco", "write FORMAT:FILE"), ("csv:", "FORMAT:FILE")],
+)
+def test_an_export_that_is_not_understood_is_a_sentence(given: str, said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        run("search", "a kite", "--export", given)
+
+
+def test_a_file_that_cannot_be_written_is_a_sentence(index: str, tmp_path: Path) -> None:
+    with pytest.raises(SorceError, match=r"cannot be written \(No such file or directory\); name another"):
+        run("search", "a kite", "--index", index, "--export", f"json:{tmp_path / 'none' / 'hits.json'}")
 
 
 def test_install_status_uninstall(index: str, encoder_url: str) -> None:
