@@ -12,10 +12,10 @@ demo: ready          ## start a local OpenSearch, find small things in 40 scenes
 	$(BIN)/python -m demo
 
 test: ready          ## the tests, against a real OpenSearch, in a random order; those that take minutes are `test-long`
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m 'not long'
+	$(BIN)/python -m pytest -q -n 2 --dist loadgroup -m 'not long'
 
 test-long: ready     ## the tests that take minutes
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m long
+	$(BIN)/python -m pytest -q -n 2 --dist loadgroup -m long
 
 test-browser: ready ## Dashboards' panels as Chromium shows them; installs Chromium (as root) and Vega (npm), if missing
 	$(INSTALL) $(PINNED) --editable '.[dev,browser]'

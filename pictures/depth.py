@@ -15,14 +15,17 @@ The range of a file is found like this:
 from __future__ import annotations
 
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
 from sorce.errors import BadPhoto
+
+if TYPE_CHECKING:
+    # Few pictures need numpy. Without it a decoder starts in half the time.
+    import numpy as np
+    from numpy.typing import NDArray
 
 BITS_PER_SAMPLE, PLANAR_CONFIGURATION, APART = 258, 284, 2
 LOWEST, HIGHEST = 8, 16
@@ -39,6 +42,8 @@ def is_deep_grey(image: Image.Image) -> bool:
 
 def eight_bit_grey(image: Image.Image) -> Image.Image:
     """Converts a loaded picture for which `is_deep_grey` holds to mode L. NaN becomes black."""
+    import numpy as np
+
     values = np.nan_to_num(np.asarray(image, np.float32), nan=0.0, posinf=0.0, neginf=0.0)
     least, most = float(values.min()), float(values.max())
     low, high = 0.0, 1.0 if image.mode == "F" else float(2 ** _bits_used(image, most) - 1)
@@ -58,8 +63,12 @@ def load(image: ImageFile.ImageFile) -> Image.Image:
     if not (_is_deep_colour(tiles) and image.mode in ("RGB", "RGBA", "LA")) or image.format in DECLARED:
         return image
     # If the upper bytes show that all bits are used, nothing is to be done, as for most pictures.
-    if _brightest(image) > 127:
-        return image
+    return image if _brightest(image) > 127 else _deep_colour(image, stream, tiles)
+
+
+def _deep_colour(image: ImageFile.ImageFile, stream: Any, tiles: list[Any]) -> Image.Image:
+    import numpy as np
+
     low = _lower_bytes(image, stream, tiles)
     values: NDArray[np.uint16] = np.asarray(image, np.uint16) << np.uint16(8)
     values |= np.asarray(low, np.uint16) if low else np.uint16(255)
@@ -133,6 +142,8 @@ def _scaled(values: NDArray[np.uint16], image: Image.Image) -> NDArray[np.uint8]
 
 def _table(most: int) -> NDArray[np.uint8]:
     """Maps each of 65,536 numbers to a byte; `most` becomes 255. Floating-point numbers would need more memory."""
+    import numpy as np
+
     return np.asarray(np.minimum(np.arange(65536) * (255 / most) + 0.5, 255), np.uint8)
 
 

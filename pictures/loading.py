@@ -9,17 +9,19 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from PIL import Image, PngImagePlugin, UnidentifiedImageError
 from PIL.ImageFile import ImageFile
 
 from sorce.errors import BadPhoto
-from sorce.mappings import Picture
 from sorce.pictures import depth
 from sorce.pictures.exif import DAMAGED, camera, orientation, taken_at
 from sorce.pictures.keywords import keywords, location
 from sorce.pictures.limits import MAX_PIXELS, MAX_TEXT
+
+if TYPE_CHECKING:
+    from sorce.mappings import Picture
 
 with suppress(ImportError):
     from pillow_heif import register_heif_opener  # type: ignore[import-not-found, unused-ignore]
@@ -64,6 +66,9 @@ TURNS = {
 
 def open_picture(file: Path) -> Picture:
     """The photo of a file, decoded in this process: only for trusted files. Raises BadPhoto."""
+    # Not above: with numpy, which this imports, each decoder would take twice as long to start.
+    from sorce.mappings import Picture
+
     try:
         with file.open("rb") as stream, opened(stream) as image:
             return Picture(upright(image), str(file), taken_at(image), camera(image), keywords(image), location(image))
@@ -77,7 +82,7 @@ def open_picture(file: Path) -> Picture:
 def opened(stream: BinaryIO) -> Iterator[ImageFile]:
     """A picture of which only the header has been read. Raises BadPhoto."""
     try:
-        image = Image.open(stream, formats=_formats())
+        image = _identified(stream)
     except UnidentifiedImageError as error:
         raise BadPhoto(_unknown(stream)) from error
     except Image.DecompressionBombError as error:
@@ -116,8 +121,18 @@ def _rgb(image: Image.Image) -> Image.Image:
     return image if image.mode == "RGB" else image.convert("RGB")
 
 
+def _identified(stream: BinaryIO) -> ImageFile:
+    # Most pictures are of the few formats that Pillow loads first. To load all takes a tenth of a second.
+    Image.preinit()
+    try:
+        return Image.open(stream, formats=_formats())
+    except UnidentifiedImageError:
+        stream.seek(0)
+        Image.init()
+        return Image.open(stream, formats=_formats())
+
+
 def _formats() -> list[str]:
-    Image.init()
     return [name for name in FORMATS if name in Image.OPEN]
 
 

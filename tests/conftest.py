@@ -1,5 +1,6 @@
 """What all tests share: a real OpenSearch of each line."""
 
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,9 +25,14 @@ def opensearch() -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def secured() -> Iterator[Node]:
-    """A real OpenSearch of the oldest line, with TLS and users; or the engine that SORCE_TEST_SECURED names."""
-    shared = os.environ.get("SORCE_TEST_SECURED")
-    if shared:
+    """A real OpenSearch of the oldest line, with TLS and users; or the engine that SORCE_TEST_SECURED names.
+
+    That is an engine's name, or a node in JSON (`tests/faults/compare.py`).
+    """
+    shared = os.environ.get("SORCE_TEST_SECURED", "")
+    if shared.startswith("{"):
+        yield Node(**json.loads(shared))
+    elif shared:
         node = status(Engine.named(shared))
         assert node is not None, f"start it: sorce engine start --line 2.19 --name {shared}"
         yield node
@@ -46,6 +52,25 @@ def place(request: pytest.FixtureRequest) -> Place:
     password = Path(given["OPENSEARCH_PASSWORD_FILE"]).read_text()
     access = Access(given["OPENSEARCH_CA_FILE"], username=given["OPENSEARCH_USERNAME"], password=password)
     return Place(node.url, access, given)
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """With `--dist loadgroup`, one worker runs all tests of a line, so that each engine is started once.
+
+    Other tests stay together by file, with what the file sets up.
+    """
+    item.add_marker(pytest.mark.xdist_group(_line(item) or item.nodeid.partition("::")[0]))
+
+
+def _line(item: pytest.Item) -> str | None:
+    """The line of OpenSearch that a test needs; None for a test without one."""
+    given = getattr(item, "callspec", None)
+    if given is not None and "place" in given.params:
+        return str(given.params["place"])
+    needed: list[str] = getattr(item, "fixturenames", [])
+    if "opensearch" in needed:
+        return "3.6"
+    return "2.19" if "secured" in needed else None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

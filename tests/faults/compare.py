@@ -1,18 +1,27 @@
 """`make faults`: runs every test of a fault on sorce 0.1.0 and on this tree. Each must fail there and pass here.
 
-0.1.0 is checked out and installed beside this tree, and reached through `tests/faults/then.py`. Prints a line per
-number.
+0.1.0 is checked out and installed beside this tree, and reached through `tests/faults/then.py`. Prints a line for each
+number and a table of the kinds. Words after the command go to pytest, such as a file's path.
+
+0.1.0 takes patterns for names, and would change what others have in a shared cluster. So two engines are started for
+this comparison. This tree's tests come first: what 0.1.0 leaves in a cluster may disturb them.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 import tempfile
-from collections import defaultdict
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from xml.etree import ElementTree
+
+from sorce.engine import running_node
 
 ROOT = Path(__file__).parents[2]
 THEN = "607a098"
@@ -20,16 +29,23 @@ THEN = "607a098"
 
 
 def main() -> int:
-    with tempfile.TemporaryDirectory(prefix="sorce-then-") as name:
+    with tempfile.TemporaryDirectory(prefix="sorce-then-") as name, engines() as given:
         folder = Path(name)
         tree = folder / "tree"
+        now = results(Path(sys.executable), ROOT, folder / "now.xml", given)
         git("worktree", "add", "--quiet", "--detach", str(tree), THEN)
         try:
-            then = results(install(tree), tree, folder / "then.xml", "-p", "tests.faults.then")
+            then = results(install(tree), tree, folder / "then.xml", given, "-p", "tests.faults.then")
         finally:
             git("worktree", "remove", "--force", str(tree))
-        now = results(Path(sys.executable), ROOT, folder / "now.xml")
     return show(then, now)
+
+
+@contextmanager
+def engines() -> Iterator[dict[str, str]]:
+    """Environment variables that name an engine of each line to the tests."""
+    with running_node(quick_start=True) as node, running_node(line="2.19", quick_start=True) as secured:
+        yield {"SORCE_TEST_URL": node.url, "SORCE_TEST_SECURED": json.dumps(asdict(secured))}
 
 
 def git(*words: str) -> None:
@@ -48,36 +64,51 @@ def install(tree: Path) -> Path:
     return python
 
 
-def results(python: Path, tree: Path, report: Path, *options: str) -> dict[str, list[str]]:
-    """By number, what became of its tests: passed, failed, or skipped."""
+def results(python: Path, tree: Path, report: Path, given: dict[str, str], *options: str) -> dict[str, list[str]]:
+    """By number, what became of its tests: passed, failed, error (in what the test sets up), or skipped."""
     command = [str(python), "-m", "pytest", "-q", "-m", "fault", "--continue-on-collection-errors", "-W", "ignore"]
     command += ["-o", "junit_family=xunit1", f"--junitxml={report}", "--tb=no", "-p", "no:cacheprovider", *options]
-    subprocess.run(command, cwd=tree, env={**os.environ, "PYTHONPATH": str(tree)}, check=False, stdout=sys.stderr)
+    command += sys.argv[1:]
+    environment = {**os.environ, **given, "PYTHONPATH": str(tree)}
+    subprocess.run(command, cwd=tree, env=environment, check=False, stdout=sys.stderr)
     found = defaultdict(list)
     for case in ElementTree.parse(report).getroot().iter("testcase"):
         state = next((each.tag for each in case if each.tag in ("failure", "error", "skipped")), "passed")
         for each in case.iter("property"):
             if each.get("name") == "fault":
-                found[str(each.get("value"))].append("failed" if state in ("failure", "error") else state)
+                found[str(each.get("value"))].append("failed" if state == "failure" else state)
     return found
 
 
 def show(then: dict[str, list[str]], now: dict[str, list[str]]) -> int:
-    """Prints a line for each number; 1 where one does not pass here, or passed on 0.1.0."""
-    wrong = 0
+    """Prints a line for each number and the table; 1 where one does not pass here, or passed on 0.1.0."""
+    mended = set()
     for number in sorted(now, key=lambda each: [part.zfill(3) for part in each.split(".")]):
         before, after = then.get(number, ["cannot run"]), now[number]
-        right = set(after) == {"passed"} and set(before) != {"passed"}
-        wrong += not right
-        said = {"0.1.0": before, "here": after}
-        counts = "; ".join(
-            f"{where}: {', '.join(f'{states.count(s)} {s}' for s in dict.fromkeys(states))}"
-            for where, states in said.items()
-        )
-        print(f"{'ok   ' if right else 'WRONG'} {number:<8} {counts}")
+        if set(after) == {"passed"} and set(before) != {"passed"}:
+            mended.add(number)
+        states = "; ".join(f"{where}: {counts(found)}" for where, found in (("0.1.0", before), ("here", after)))
+        print(f"{'ok   ' if number in mended else 'WRONG'} {number:<8} {states}")
+    print(table(set(now), mended))
     missing = len(now.keys() - then.keys())
-    print(f"{len(now) - wrong} of {len(now)} numbers fail on 0.1.0 and pass here; {missing} of them cannot run there.")
-    return 1 if wrong else 0
+    print(f"{len(mended)} of {len(now)} numbers fail on 0.1.0 and pass here; {missing} of them cannot run there.")
+    return int(mended != set(now))
+
+
+def counts(states: list[str]) -> str:
+    return ", ".join(f"{number} {state}" for state, number in Counter(states).items())
+
+
+def table(numbers: set[str], mended: set[str]) -> str:
+    """A line for each kind: instances that the issue names, and siblings (`kind.s.n`) that were found by looking."""
+    lines = [f"{'kind':<5}{'numbered':>9}{'mended':>8}{'siblings':>10}{'mended':>8}"]
+    for kind in sorted({int(number.split(".")[0]) for number in numbers}):
+        each = {number for number in numbers if number.startswith(f"{kind}.")}
+        siblings = {number for number in each if ".s." in number}
+        named = each - siblings
+        shown = (len(named), len(named & mended), len(siblings), len(siblings & mended))
+        lines.append(f"{kind:<5}{shown[0]:>9}{shown[1]:>8}{shown[2]:>10}{shown[3]:>8}")
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":

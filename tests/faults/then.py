@@ -204,6 +204,19 @@ def _imported(name: str) -> ModuleType:
         return sys.modules.setdefault(name, ModuleType(name))
 
 
+def _start_without_haste() -> None:
+    """0.1.0 has no `quick_start`: its engines start, and take longer."""
+    engine = import_module("sorce.engine")
+    for name in ("running", "running_node"):
+        setattr(engine, name, _without_haste(getattr(engine, name)))
+    engine.Engine.__init__ = _without_haste(engine.Engine.__init__)
+    engine.Engine.named = classmethod(_without_haste(engine.Engine.named.__func__))
+
+
+def _without_haste(function: Any) -> Any:
+    return lambda *args, quick_start=False, **kwargs: function(*args, **kwargs)  # noqa: ARG005
+
+
 def _old_words(words: Any) -> Any:
     return [OPTIONS.get(word, word) for word in words] if isinstance(words, (list, tuple)) else words
 
@@ -225,5 +238,6 @@ for _place in ("sorce.cluster", "sorce.errors", "sorce.ingest.index", "sorce.ing
             setattr(_module, _new, getattr(_module, _name))
 import_module("sorce.plugin.service").__path__ = []
 _translate_commands()
+_start_without_haste()
 _let_tests_import_what_is_absent()
 _accept_new_options(import_module("sorce.mappings.filters").Filter)

@@ -149,6 +149,12 @@ def test_a_decoder_is_told_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     assert SECRET.encode() not in told
 
 
+def test_a_decoder_starts_without_numpy() -> None:
+    """It would take twice as long to start, and each run of an ingest starts some."""
+    said = "import sys, sorce.pictures.decoder; print('numpy' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", said], capture_output=True, check=True).stdout == b"False\n"
+
+
 SPYING = """
 import os
 from sorce.errors import BadPhoto
