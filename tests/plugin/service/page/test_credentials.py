@@ -1,0 +1,122 @@
+"""With --pass-credentials the cluster is asked as the caller: its document-level security holds for pictures, too."""
+
+from __future__ import annotations
+
+import secrets
+import uuid
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import httpx
+import pytest
+from opensearchpy import OpenSearch
+from roles import owner, put
+
+from sorce.access import Access
+from sorce.cluster import connect
+from sorce.engine import Node
+from sorce.plugin.cluster.role import role
+from sorce.plugin.service.page.settings import PageSettings
+from tests.kit.album import Album, fill, served_page
+
+SECURITY = "/_plugins/_security/api"
+
+
+@pytest.fixture(scope="module")
+def administrator(secured: Node) -> Iterator[OpenSearch]:
+    with connect(secured.url, owner(secured)) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def safe(administrator: OpenSearch, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Album]:
+    index = f"test-dls-{uuid.uuid4().hex[:8]}"
+    yield fill(administrator, index, tmp_path_factory.mktemp("safe"))
+    administrator.indices.delete(index=index)
+
+
+@pytest.fixture(scope="module")
+def users(administrator: OpenSearch, safe: Album) -> Iterator[dict[str, tuple[str, str]]]:
+    """Who sees all photos, who sees those of one shop, and who sees none."""
+    found = {}
+    for name, query in (("all", None), ("north", '{"term": {"attributes.shop": "north"}}'), ("none", None)):
+        user, password = f"{safe.index}-{name}", secrets.token_urlsafe(24)
+        body = role("search", safe.index if name != "none" else "other")
+        if query is not None:
+            body["index_permissions"][0]["dls"] = query
+        put(administrator, f"roles/{user}", body)
+        put(administrator, f"internalusers/{user}", {"password": password, "opendistro_security_roles": [user]})
+        found[name] = (user, password)
+    yield found
+    for user, _ in found.values():
+        for kind in ("internalusers", "roles"):
+            administrator.transport.perform_request("DELETE", f"{SECURITY}/{kind}/{user}")
+
+
+@pytest.fixture(scope="module")
+def passing(secured: Node, administrator: OpenSearch, safe: Album, cache: Path) -> Iterator[httpx.Client]:
+    own = owner(secured)
+
+    def as_user(who: Access) -> OpenSearch:
+        return connect(secured.url, replace(who, ca_file=own.ca_file))
+
+    settings = PageSettings([safe.root], pass_credentials=True, cache=cache)
+    with served_page(administrator, safe, settings, connect=as_user) as page:
+        yield page
+
+
+def test_each_sees_what_the_cluster_lets_this_user_see(
+    passing: httpx.Client, users: dict[str, tuple[str, str]], safe: Album
+) -> None:
+    seen = {}
+    for name in ("all", "north"):
+        answer = passing.post("/api/search", json={"phrases": ["red"]}, auth=users[name])
+        assert answer.status_code == 200, answer.text
+        seen[name] = answer.json()
+    assert (seen["all"]["photos"], seen["north"]["photos"]) == (17, 4)
+    assert {hit["attributes"]["shop"] for hit in seen["north"]["hits"]} == {"north"}
+    refused = passing.post("/api/search", json={"phrases": ["red"]}, auth=users["none"])
+    assert refused.status_code == 403
+    assert passing.get("/api/indices", auth=users["none"]).json() == {"indices": []}
+    [index] = passing.get("/api/indices", auth=users["north"]).json()["indices"]
+    assert [value for each in index["fields"] if each["name"] == "folder" for value in each["values"]] == [
+        ["kitchen", 4]
+    ]
+    assert index["name"] == safe.index
+
+
+@pytest.mark.parametrize("kind", ["thumb", "view", "crop", "tiles", "api/photo"])
+def test_a_picture_is_given_only_to_who_finds_the_photo(
+    passing: httpx.Client, users: dict[str, tuple[str, str]], safe: Album, kind: str
+) -> None:
+    more = {"crop": "?box=0,0,9,9", "tiles": "/6/0_0", "thumb": "?v=1"}.get(kind, "")
+    other, own = (f"/{kind}/{safe.photo(name)}{more}" for name in ("hall/3.png", "kitchen/1.png"))
+    # First who may: then the picture is on the disk.
+    given = passing.get(other, auth=users["all"])
+    assert given.status_code == 200
+    assert passing.get(other, auth=users["north"]).status_code == 404
+    etag = {"If-None-Match": given.headers.get("ETag", "x")}
+    assert passing.get(other, auth=users["north"], headers=etag).status_code == 404
+    assert passing.get(own, auth=users["north"]).status_code == 200
+    if kind != "api/photo":
+        assert given.headers["Cache-Control"] == "private, no-cache"
+
+
+def test_a_box_of_a_photo_that_is_not_found_is_no_example(
+    passing: httpx.Client, users: dict[str, tuple[str, str]], safe: Album
+) -> None:
+    body = {"like": [{"photo_id": safe.photo("hall/3.png"), "box": [0, 0, 9, 9]}]}
+    assert passing.post("/api/search", json=body, auth=users["all"]).status_code == 200
+    assert passing.post("/api/search", json=body, auth=users["north"]).status_code == 404
+
+
+def test_a_browser_is_asked_for_the_cluster_s_user(passing: httpx.Client, users: dict[str, tuple[str, str]]) -> None:
+    assert passing.get("/api/session").json()["login"] is False
+    user, _ = users["all"]
+    for headers in ({}, {"Authorization": "Basic ???"}, {"Authorization": "Digest x"}):
+        for answer in (passing.get("/api/indices", headers=headers), passing.post("/api/like", headers=headers)):
+            assert answer.status_code == 401
+            assert answer.headers["WWW-Authenticate"].startswith("Basic ")
+    assert passing.get("/api/indices", auth=(user, "wrong")).status_code == 401
+    assert passing.get("/api/indices", headers={"Authorization": "Bearer wrong"}).status_code == 401
