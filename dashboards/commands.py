@@ -31,7 +31,7 @@ page_option = click.option(
     "--page",
     metavar="URL",
     callback=lambda _context, _option, url: None if url is None else checked_url(url, "--page"),
-    help="The page of sorce, as the users' browsers reach it: for thumbnails and links.",
+    help="The page of sorce, as the users' browsers reach it: for thumbnails and links. SORCE_API_KEY is its key.",
 )
 time_option = click.option(
     "--time-field",

@@ -31,16 +31,25 @@ LEAST, MOST = -0.2, 0.6
 
 @dataclass(frozen=True)
 class Thumbnails:
-    """Where pictures come from: the page (`GET /thumb/{photo_id}?w=`), or the index's own field, or nowhere."""
+    """Where pictures come from: the page (`GET /thumb/{photo_id}?w=`), or the index's own field, or nowhere.
+
+    `query` is the rest of an address of the page: the index, and a signature where the page needs one.
+    """
 
     page: str | None = None
     stored: bool = False
+    query: str = ""
+
+    def address(self, photo: str, side: int) -> str:
+        """The page's address of a picture; `photo` is an id, or stands for one. The longer side is given in pixels."""
+        return f"{self.page}/thumb/{photo}?w={side}{self.query}"
 
     @property
     def expression(self) -> str | None:
         """The address of a hit's picture, as Vega's expression."""
         if self.page is not None:
-            return f"{json.dumps(self.page + '/thumb/')} + datum.fields.photo_id[0] + '?w={2 * CELL}'"
+            before, after = self.address("\n", 2 * CELL).split("\n")
+            return f"{json.dumps(before)} + datum.fields.photo_id[0] + {json.dumps(after)}"
         if self.stored:
             return "datum._source && datum._source.thumbnail ? 'data:image/webp;base64,' + datum._source.thumbnail : ''"
         return None

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from urllib.parse import quote
 
 from sorce.dashboards.grid import COLUMNS, ROWS, Thumbnails, photo_grid
 from sorce.dashboards.objects import (
@@ -47,7 +48,8 @@ class PhotosView:
     """What the dashboard is built for.
 
     `regions` is how many there are, `has_thumbnails` whether photos hold one (`sorce ingest --thumbnails`), and `page`
-    the address of sorce's page without a slash at the end, if there is one.
+    the address of sorce's page without a slash at the end, if there is one. `signature` is the part of its addresses
+    that lets Dashboards show thumbnails, if it needs one.
     """
 
     found: FoundIndex
@@ -56,6 +58,7 @@ class PhotosView:
     has_thumbnails: bool = False
     time_field: str = "ingested_at"
     page: str | None = None
+    signature: str = ""
 
     @property
     def ids(self) -> Ids:
@@ -67,7 +70,8 @@ class PhotosView:
 
     @property
     def thumbnails(self) -> Thumbnails:
-        return Thumbnails(self.page, self.has_thumbnails)
+        signed = f"&{self.signature}" if self.signature else ""
+        return Thumbnails(self.page, self.has_thumbnails, f"&index={quote(self.found.asked)}{signed}")
 
     @property
     def attributes(self) -> Mapping[str, str]:
@@ -109,7 +113,7 @@ def _formats(view: PhotosView) -> dict[str, Json]:
     if view.thumbnails.stored:
         formats["thumbnail"] = _image("data:image/webp;base64,{{rawValue}}")
     if view.page is not None:
-        formats["_id"] = _image(f"{view.page}/thumb/{{{{value}}}}?w=220")
+        formats["_id"] = _image(view.thumbnails.address("{{value}}", 220))
         link = {"type": "a", "urlTemplate": view.photo_link, "labelTemplate": "open", "openLinkInCurrentTab": False}
         formats["photo_id"] = {"id": "url", "params": link}
     return formats

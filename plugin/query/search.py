@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from threading import Lock
@@ -15,7 +15,7 @@ from sorce.cluster import version
 from sorce.mappings import Hits, Recipe
 from sorce.mappings.answer import read_hits
 from sorce.mappings.found import FoundIndex
-from sorce.mappings.query import Query, last_candidate, search_body, unbent
+from sorce.mappings.query import Query, among, last_candidate, search_body, unbent
 from sorce.mappings.ranking import SIMILARITY, ranking
 from sorce.mappings.request import SearchRequest
 from sorce.mappings.selection import regions_of
@@ -58,6 +58,16 @@ class ClientSearch(Following):
         self._loading = Lock()
         self._counted: tuple[FoundIndex, int] | None = None
         self._version = version(client)
+
+    def compare(self, request: SearchRequest, photo_ids: Sequence[str]) -> Hits:
+        """The hits among these photos only: each is compared, whatever the graph proposes.
+
+        Raises QueryError, ClusterError.
+        """
+        asked = replace(request, exact=True, start=0, size=max(1, len(photo_ids)), fold=None)
+        query = self._query(asked)
+        body = among(search_body(query, self._version), photo_ids)
+        return read_hits(self._ask(body, request.allow_partial), query)
 
     def _hits(self, request: SearchRequest) -> Hits:
         query = self._query(request)

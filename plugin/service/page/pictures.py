@@ -19,9 +19,11 @@ from typing import Any, TypeVar
 from PIL import Image
 
 from sorce.errors import BadPhoto
+from sorce.mappings import Hit
 from sorce.pictures.files import read
 from sorce.pictures.sandbox import DecoderPool, DecoderProcess
 from sorce.pictures.uris import path_below
+from sorce.plugin.query.packing import OpenedPhoto
 from sorce.plugin.service.page.cache import DiskCache
 from sorce.plugin.service.page.photos import PhotoPlace
 from sorce.plugin.service.page.pyramid import TILE, Levels, Tile, cut
@@ -121,6 +123,12 @@ class PhotoPictures:
     def opened(self, place: PhotoPlace) -> Image.Image:
         """The whole photo. Raises Refused."""
         return self._with_decoder(self.file(place), lambda decoder, _: decoder.picture().image)
+
+    def opened_photo(self, hit: Hit) -> OpenedPhoto:
+        """The photo of a hit with its file's bytes. Raises BadPhoto."""
+        content = read(path_below(hit.uri, self._roots))
+        with self._decoders.one() as decoder, self._room.take(decoder.pixels(content)):
+            return OpenedPhoto(content, decoder.picture(hit.uri))
 
     def _made(self, file: FileVersion, wanted: WantedPicture) -> Image.Image:
         known = self._known_levels(file)

@@ -14,6 +14,7 @@ from sorce.mappings.query import Json
 from sorce.models.notes import note_of
 from sorce.plugin.service.locate_requests import parsed
 from sorce.plugin.service.page.bodies import SearchBody
+from sorce.plugin.service.page.carry_routes import add_carrying
 from sorce.plugin.service.page.fields import fields_body, fields_of, read_fields
 from sorce.plugin.service.page.indices import Counts
 from sorce.plugin.service.page.photos import photo_json, stored_photo
@@ -46,6 +47,7 @@ def add_page(app: FastAPI, page: Page, bodies: Bodies) -> None:
     app.mount("/static", files)
     add_session(app, page.settings, page.key, bodies, locates=bool(page.setup.localisers))
     add_pictures(app, page)
+    add_carrying(app, page, bodies)
     _add_search(app, page, bodies)
 
     @app.get("/api/photo/{photo_id:path}", include_in_schema=False)

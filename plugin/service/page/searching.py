@@ -82,11 +82,15 @@ class PageSearch:
         """Raises Refused, and what a search raises."""
         if not body.locate:
             return searcher.search(request)
+        stage = self.second_stage(searcher, body.locate)
+        return look_again(searcher.search(with_enough(request, body.locate)), request, stage)
+
+    def second_stage(self, searcher: ClientSearch, most: int) -> SecondStage:
+        """Raises QueryError if this service does not look at photos again."""
         localiser = self.localisers.get(searcher.found.asked)
         if localiser is None:
             raise QueryError("this service does not look at photos again; start it with --locate and --root.")
-        stage = SecondStage(localiser, body.locate, self.settings.roots)
-        return look_again(searcher.search(with_enough(request, body.locate)), request, stage)
+        return SecondStage(localiser, most, self.settings.roots)
 
     def shown(self, user: ClusterUser, index: str, hits: Sequence[Hit]) -> list[Json]:
         """The hits as JSON, with their details. One search for all."""

@@ -11,12 +11,31 @@ from pydantic import BaseModel
 
 from sorce.plugin.service.locate_requests import parsed
 from sorce.plugin.service.page.settings import PageSettings, is_prefix
-from sorce.plugin.service.page.signing import WrongKeys, is_valid, sign
+from sorce.plugin.service.page.signing import is_valid, sign
 from sorce.plugin.service.requests import Bodies, Refused
 
 COOKIE = "sorce_session"
 SESSION = "session"
 SESSION_SECONDS = 12 * 3600
+
+
+class WrongKeys:
+    """Counts wrong keys, so that nobody can try many: at most `MOST` in each `SECONDS`, for all callers together."""
+
+    MOST, SECONDS = 20, 60
+
+    def __init__(self) -> None:
+        self._since, self._count = 0.0, 0
+
+    def refuse_many(self) -> None:
+        """Raises Refused."""
+        if time.monotonic() - self._since > self.SECONDS:
+            self._since, self._count = time.monotonic(), 0
+        if self._count >= self.MOST:
+            raise Refused(429, f"too many wrong keys; try again in {self.SECONDS} seconds.")
+
+    def add(self) -> None:
+        self._count += 1
 
 
 class LoginBody(BaseModel):

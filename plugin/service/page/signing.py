@@ -6,10 +6,6 @@ import hashlib
 import hmac
 import time
 
-from sorce.plugin.service.requests import Refused
-
-THUMBNAILS = "thumbnails"
-
 
 def sign(key: str, what: str, expires: int) -> str:
     """HMAC-SHA256 of `what`, valid until `expires` (seconds since 1970), as hexadecimal digits."""
@@ -26,28 +22,9 @@ def is_valid(key: str, what: str, expires: str, signature: str) -> bool:
 
 def thumbnails_of(index: str) -> str:
     """What is signed for the thumbnails of an index."""
-    return f"{THUMBNAILS}\n{index}"
+    return f"thumbnails\n{index}"
 
 
 def thumbnail_query(key: str, index: str, expires: int) -> str:
     """The part of an address that lets another origin see the thumbnails of an index, until a time."""
     return f"expires={expires}&sig={sign(key, thumbnails_of(index), expires)}"
-
-
-class WrongKeys:
-    """Counts wrong keys, so that nobody can try many: at most `MOST` in each `SECONDS`, for all callers together."""
-
-    MOST, SECONDS = 20, 60
-
-    def __init__(self) -> None:
-        self._since, self._count = 0.0, 0
-
-    def refuse_many(self) -> None:
-        """Raises Refused."""
-        if time.monotonic() - self._since > self.SECONDS:
-            self._since, self._count = time.monotonic(), 0
-        if self._count >= self.MOST:
-            raise Refused(429, f"too many wrong keys; try again in {self.SECONDS} seconds.")
-
-    def add(self) -> None:
-        self._count += 1

@@ -111,6 +111,26 @@ def test_a_box_of_a_photo_that_is_not_found_is_no_example(
     assert passing.post("/api/search", json=body, auth=users["north"]).status_code == 404
 
 
+def test_a_file_holds_only_photos_that_the_caller_finds(
+    passing: httpx.Client, users: dict[str, tuple[str, str]], safe: Album
+) -> None:
+    ids = [safe.photo(name) for name in ("hall/3.png", "kitchen/1.png")]
+    for form, request in (("csv", ids), ("zip", ids), ("json", None)):
+        body = {"format": form, "request": {"phrases": ["red"]}, "photo_ids": request}
+        texts = {}
+        for name in ("all", "north"):
+            answer = passing.post("/api/export", json=body, auth=users[name])
+            assert answer.status_code == 200, answer.text
+            texts[name] = answer.content
+        # In a ZIP, names and the list of hits are not packed.
+        assert b"3.png" in texts["all"]
+        assert b"3.png" not in texts["north"]
+        assert b"1.png" in texts["north"]
+    marks = [{"photo_id": ids[0], "box": [0, 0, 9, 9], "phrase": "red", "right": True}]
+    body = {"format": "lines", "request": {"phrases": ["red"]}, "photo_ids": [], "marks": marks}
+    assert passing.post("/api/export", json=body, auth=users["north"]).status_code == 422
+
+
 def test_a_browser_is_asked_for_the_cluster_s_user(passing: httpx.Client, users: dict[str, tuple[str, str]]) -> None:
     assert passing.get("/api/session").json()["login"] is False
     user, _ = users["all"]

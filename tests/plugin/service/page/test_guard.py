@@ -14,8 +14,9 @@ from sorce.engine.certificates import Authority
 from sorce.errors import PluginError
 from sorce.plugin.service import app as service
 from sorce.plugin.service.page.guard import POLICY
+from sorce.plugin.service.page.session_routes import WrongKeys
 from sorce.plugin.service.page.settings import PageSettings
-from sorce.plugin.service.page.signing import WrongKeys, thumbnail_query
+from sorce.plugin.service.page.signing import thumbnail_query
 from tests.kit.album import Album, served_page
 from tests.plugin.service.page.conftest import DASHBOARDS, KEY
 

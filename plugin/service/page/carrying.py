@@ -1,0 +1,120 @@
+"""Hits to carry away: as a file for other programs, and as code that asks the same."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import mkstemp
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from sorce.errors import QueryError
+from sorce.mappings import Hit, Hits
+from sorce.mappings.query import PHOTO_FIELDS, Json
+from sorce.plugin.query.export import Export, exported
+from sorce.plugin.query.labels import Mark
+from sorce.plugin.query.locating import look_again
+from sorce.plugin.service.page.bodies import SearchBody, Sides, box_of
+from sorce.plugin.service.page.searching import PageSearch
+from sorce.plugin.service.page.users import ClusterUser
+from sorce.plugin.service.requests import Refused
+
+MAX_CHOSEN = 1000
+"""Most photos, and most marks, of one file."""
+MAX_PACKED = 200
+"""Most photos of a ZIP, which holds their files."""
+
+log = logging.getLogger("sorce.service")
+
+
+class MarkBody(BaseModel):
+    """A box that a person has judged."""
+
+    model_config = ConfigDict(extra="forbid")
+    photo_id: str
+    box: Sides
+    phrase: str
+    right: bool
+    region_id: int | None = None
+
+    def mark(self) -> Mark:
+        """Raises Refused."""
+        return Mark(self.photo_id, box_of(self.box), self.phrase, self.right, self.region_id)
+
+
+class ExportBody(BaseModel):
+    """The body of `POST /api/export`: a search, and which of its photos; all of them if none are named."""
+
+    model_config = ConfigDict(extra="forbid")
+    format: Literal["json", "csv", "coco", "yolo", "zip", "lines"]
+    index: str | None = None
+    request: SearchBody
+    photo_ids: Annotated[list[str], Field(max_length=MAX_CHOSEN)] | None = None
+    marks: Annotated[list[MarkBody], Field(max_length=MAX_CHOSEN)] = []
+
+
+class Carrying:
+    """Writes exports, as what the caller may find."""
+
+    def __init__(self, search: PageSearch) -> None:
+        self._search = search
+
+    def file(self, user: ClusterUser, body: ExportBody) -> tuple[Path, int]:
+        """A new file, for the caller to delete, and how many photos it lacks. Raises Refused, what a search raises."""
+        asked = body.request.model_copy(update={"index": body.index or body.request.index})
+        request, marks = self._search.request(user, asked), [each.mark() for each in body.marks]
+        hits = self._chosen(user, asked, body)
+        missing = {mark.photo_id for mark in marks} - {hit.photo_id for hit in hits}
+        hits = Hits((*hits, *_known(user, asked.index, sorted(missing))))
+        if body.format == "zip" and len(hits) > MAX_PACKED:
+            raise QueryError(f"a ZIP holds at most {MAX_PACKED} photos, and these are {len(hits)}; choose some.")
+        settings = self._search.settings
+        what = Export(hits, request, settings.roots, marks, settings.show_paths)
+        opening = self._search.pictures.opened_photo if settings.roots else None
+        descriptor, name = mkstemp(prefix="sorce-export-")
+        try:
+            with os.fdopen(descriptor, "w+b") as stream:
+                left_out = exported(body.format, what, stream, opening)
+        except BaseException:
+            Path(name).unlink()
+            raise
+        for each in left_out:
+            log.warning("a photo is not in an export: '%s' %s", each.path, each.reason)
+        return Path(name), len(left_out)
+
+    def _chosen(self, user: ClusterUser, asked: SearchBody, body: ExportBody) -> Hits:
+        """The hits of the search, or the photos that are named, each compared with what is searched for."""
+        searcher, request = user.searcher(asked.index), self._search.request(user, asked)
+        if body.photo_ids is None:
+            return self._search.hits(searcher, request, asked)
+        if not body.photo_ids:
+            return Hits(())
+        hits = searcher.compare(request, body.photo_ids)
+        if asked.locate:
+            hits = look_again(hits, request, self._search.second_stage(searcher, asked.locate))
+        missing = set(body.photo_ids) - {hit.photo_id for hit in hits}
+        return Hits((*hits, *_known(user, asked.index, sorted(missing))))
+
+
+def _known(user: ClusterUser, index: str | None, photo_ids: Sequence[str]) -> list[Hit]:
+    """Photos as hits without boxes, such as those marked in another search. Those the user cannot find are left out."""
+    if not photo_ids:
+        return []
+    body: Json = {
+        "size": len(photo_ids),
+        "track_total_hits": False,
+        "query": {"ids": {"values": list(photo_ids)}},
+        "_source": False,
+        "docvalue_fields": PHOTO_FIELDS,
+    }
+    hits = []
+    for found in user.ask(user.found(index).asked, body)["hits"]["hits"]:
+        fields = {name: values[0] for name, values in found.get("fields", {}).items() if name != "recipe_hash"}
+        try:
+            hits.append(Hit(**fields, score=0.0, matches=()))
+        except TypeError as error:
+            raise Refused(422, f"the document of photo '{found['_id']}' is malformed; ingest it again.") from error
+    return hits

@@ -1,0 +1,87 @@
+"""Hits carried away: the files are those of `sorce search --export`, of what the caller finds and has chosen."""
+
+from __future__ import annotations
+
+import csv
+import json
+from io import BytesIO, StringIO
+from pathlib import Path
+from typing import Any
+from zipfile import ZipFile
+
+import httpx
+import pytest
+from opensearchpy import OpenSearch
+from PIL import Image
+
+from sorce.plugin.service.page.settings import PageSettings
+from tests.kit.album import Album, served_page
+
+
+def export(page: httpx.Client, form: str, **more: Any) -> httpx.Response:
+    body = {"format": form, "request": {"phrases": ["red"]}, **more}
+    return page.post("/api/export", json=body)
+
+
+def chosen(album: Album, *names: str) -> list[str]:
+    return [album.photo(name) for name in names]
+
+
+def test_json_holds_the_hits_without_paths(page: httpx.Client, album: Album) -> None:
+    answer = export(page, "json", request={"phrases": ["red"], "size": 3})
+    assert answer.headers["Content-Disposition"] == f'attachment; filename="{album.index}-json.json"'
+    assert answer.headers["Cache-Control"] == "private, no-store"
+    assert answer.headers["X-Left-Out"] == "0"
+    found = answer.json()["hits"]
+    shown = page.post("/api/search", json={"phrases": ["red"], "size": 3}).json()["hits"]
+    assert [hit["photo_id"] for hit in found] == [hit["photo_id"] for hit in shown]
+    assert str(album.root.parent) not in answer.text
+
+
+def test_only_the_chosen_photos_are_in_a_table(page: httpx.Client, album: Album) -> None:
+    ids = chosen(album, "kitchen/1.png", "hall/dated.jpg")
+    table = list(csv.DictReader(StringIO(export(page, "csv", photo_ids=[*ids, "0" * 32]).text)))
+    assert {row["photo_id"] for row in table} == set(ids)
+    assert {row["photo"] for row in table} == {"kitchen/1.png", "hall/dated.jpg"}
+    # Each was compared with the phrase, though it may be far down.
+    assert all(-1 <= float(row["similarity"]) <= 1 for row in table)
+
+
+def test_a_zip_holds_the_photos_below_the_roots_only(page: httpx.Client, album: Album) -> None:
+    ids = [*chosen(album, "kitchen/1.png", "link.png", "text.png"), "a" * 32]
+    answer = export(page, "zip", photo_ids=ids)
+    assert answer.headers["X-Left-Out"] == "3"
+    with ZipFile(BytesIO(answer.content)) as archive:
+        photos = [name for name in archive.namelist() if name.startswith("photos/")]
+        assert photos == ["photos/kitchen/1.png"]
+        assert archive.read(photos[0]) == album.file("kitchen/1.png").read_bytes()
+        [crop] = [name for name in archive.namelist() if name.startswith("crops/")]
+        assert Image.open(BytesIO(archive.read(crop))).format == "JPEG"
+
+
+def test_marks_become_ground_truth(page: httpx.Client, album: Album) -> None:
+    marks = [
+        {"photo_id": album.photo("hall/dated.jpg"), "box": [0, 0, 9, 9], "phrase": "a key", "right": True},
+        {"photo_id": album.photo("kitchen/2.png"), "box": [0, 0, 9, 9], "phrase": "a key", "right": False},
+    ]
+    # Of another search than the one that is named.
+    answer = export(page, "lines", photo_ids=[], marks=marks)
+    lines = [json.loads(line) for line in answer.text.splitlines()]
+    assert "hall/dated.jpg" in answer.text
+    assert len(lines) == 2
+    assert export(page, "coco", photo_ids=[], marks=marks).json()["annotations"][0]["bbox"] == [0, 0, 9, 9]
+    unknown = [{**marks[0], "photo_id": "0" * 32}]
+    assert export(page, "lines", photo_ids=[], marks=unknown).status_code == 422
+
+
+def test_what_cannot_be_exported_is_refused(
+    page: httpx.Client, cluster: OpenSearch, album: Album, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert export(page, "pdf").status_code == 422
+    assert export(page, "json", index="other").status_code == 404
+    assert export(page, "csv", photo_ids=["x"] * 1001).status_code == 413
+    with served_page(cluster, album, PageSettings(cache=cache)) as without_roots:
+        assert "--root" in export(without_roots, "zip").json()["error"]["message"]
+    monkeypatch.setattr("sorce.plugin.service.page.carrying.MAX_PACKED", 1)
+    refused = export(page, "zip", photo_ids=chosen(album, "kitchen/1.png", "kitchen/2.png"))
+    assert (refused.status_code, "at most 1 photos" in refused.text) == (422, True)
