@@ -8,9 +8,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 import yaml
 
+from sorce.plugin.service.commands import serve
 from tests.sorce.test_house import ROOMS, ROOT
 
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text(encoding="utf-8"))
@@ -46,7 +48,23 @@ def test_services_are_pinned_checked_and_open_to_this_machine_only() -> None:
             assert service["image"].rpartition(":")[2].count(".") == 2, name
             assert "test" in service["healthcheck"], name
         assert all(port.startswith("127.0.0.1:") for port in service["ports"]), name
-    assert COMPOSE["services"]["ingest"]["volumes"][1].endswith(":/photos:ro")
+    for name in ("encoder", "ingest"):
+        assert COMPOSE["services"][name]["volumes"][1].endswith(":/photos:ro")
+
+
+def test_the_service_has_the_page_and_dashboards_may_show_its_thumbnails(monkeypatch: pytest.MonkeyPatch) -> None:
+    first, *options = COMPOSE["services"]["encoder"]["command"]
+    assert first == "serve"
+    monkeypatch.setattr(click.Path, "convert", lambda _self, value, *_: Path(value))
+    given = serve.make_context("serve", options).params
+    assert (given["indices"], given["page"], given["roots"]) == (("photos",), True, (Path("/photos"),))
+    [dashboards] = COMPOSE["services"]["dashboards"]["ports"]
+    assert given["allow_origins"] == (f"http://localhost:{dashboards.rpartition(':')[2]}",)
+    [page] = COMPOSE["services"]["encoder"]["ports"]
+    assert f"--page http://localhost:{page.rpartition(':')[2]}" in COMPOSE["services"]["install"]["command"][0]
+    # It is reached from other containers, so it needs a key, which the installer signs with.
+    assert "SORCE_API_KEY" in COMPOSE["services"]["encoder"]["environment"]
+    assert COMPOSE["services"]["install"]["environment"] == COMPOSE["services"]["encoder"]["environment"]
 
 
 def test_dashboards_gets_the_settings_that_its_version_knows() -> None:
