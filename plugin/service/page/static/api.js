@@ -1,0 +1,80 @@
+// Requests to the server. Addresses are relative, so that the page works under any base path.
+
+const TRIES = 4;
+const MAX_WAIT_S = 30;
+
+/** What the server refused: its sentence, its status, and the request's id for the server's log. */
+export class ApiError extends Error {
+  constructor(status, message, requestId) {
+    super(message);
+    this.status = status;
+    this.requestId = requestId;
+  }
+}
+
+/** JSON from an address; with a body it is sent there. `busy(seconds)` is called before each wait of a busy server. */
+export async function ask(path, { body, signal, busy } = {}) {
+  const sent = body === undefined ? {} : { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) };
+  const answer = await send(path, { ...sent, signal }, busy);
+  return answer.status === 204 ? null : answer.json();
+}
+
+/** The bytes of a picture to the server, and its JSON answer. */
+export async function upload(path, file) {
+  const answer = await send(path, { method: "POST", headers: { "Content-Type": file.type }, body: file });
+  return answer.json();
+}
+
+/** A file that the server makes, saved by the browser under the server's name for it. */
+export async function download(path, body) {
+  const answer = await send(path, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
+  const named = /filename="?([^";]+)"?/.exec(answer.headers.get("Content-Disposition") ?? "");
+  const address = URL.createObjectURL(await answer.blob());
+  const link = document.createElement("a");
+  link.href = address;
+  link.download = named?.[1] ?? "sorce";
+  link.click();
+  // Not at once: the browser still reads it.
+  setTimeout(() => URL.revokeObjectURL(address), 60_000);
+  return link.download;
+}
+
+async function send(path, options, busy = () => {}) {
+  for (let tried = 1; ; tried += 1) {
+    const answer = await fetch(path, { credentials: "same-origin", ...options });
+    if (answer.ok) return answer;
+    const wait = Number(answer.headers.get("Retry-After"));
+    if (answer.status !== 503 || !wait || tried === TRIES) throw await refusal(answer);
+    busy(wait);
+    await pause(Math.min(wait, MAX_WAIT_S) * 1000, options.signal);
+  }
+}
+
+async function refusal(answer) {
+  const requestId = answer.headers.get("X-Request-Id");
+  let message = `${answer.status} ${answer.statusText}`;
+  try {
+    message = (await answer.json()).error.message ?? message;
+  } catch {
+    // Not from our server, such as a proxy's page: the status has to do.
+  }
+  if (answer.status === 401) document.dispatchEvent(new CustomEvent("login-needed"));
+  return new ApiError(answer.status, message, requestId);
+}
+
+function pause(milliseconds, signal) {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(resolve, milliseconds);
+    signal?.addEventListener("abort", () => {
+      clearTimeout(timer);
+      reject(signal.reason);
+    });
+  });
+}
+
+/** The address of a photo's picture: `kind` is thumb, view or crop. The version lets the browser keep it. */
+export function pictureOf(kind, hit, more) {
+  const query = new URLSearchParams({ index: hit.index, ...more });
+  if (hit.version) query.set("v", hit.version);
+  return `${kind}/${encodeURIComponent(hit.id)}?${query}`;
+}
