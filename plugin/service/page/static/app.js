@@ -260,7 +260,7 @@ export class App {
     const nearest = shown.length > 0 ? null : this.#nearest();
     this.#isNearest = nearest !== null;
     this.settings.showHits(results.hits, min);
-    report.showStatus(results, shown.length, min);
+    report.showStatus(results, shown.length, min, this.#index()?.note);
     if (nearest !== null) {
       report.showNothingAbove(min ?? 0, weakest(nearest));
       shown = [nearest];

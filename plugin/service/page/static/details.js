@@ -26,7 +26,7 @@ export function fillDetails(list, photo, copy) {
 /** The photo's path below its root; the whole of it only where the server shows paths. */
 export function pathOf(photo) {
   if (photo.uri) return photo.uri;
-  return photo.folder ? `${photo.folder.replace(/\/$/, "")}/${photo.file_name}` : photo.file_name;
+  return photo.folder && photo.folder !== "." ? `${photo.folder.replace(/\/$/, "")}/${photo.file_name}` : photo.file_name;
 }
 
 function copied(name, value, copy) {

@@ -10,8 +10,9 @@ const ATTRIBUTE = "attributes.";
 /** Builds the controls of an index's fields. `change(filter)` is called with each new filter. */
 export function showFilters(root, fields, filter, change) {
   const focused = document.activeElement?.id;
-  root.replaceChildren(...fields.map((field) => controlOf(field, filter, change)).filter((made) => made !== null));
-  if (root.querySelector(`#${CSS.escape(focused ?? "")}`)) document.getElementById(focused).focus();
+  root.replaceChildren(...fields.filter(isChoice).map((field) => controlOf(field, filter, change)).filter((made) => made !== null));
+  // The control that was just used keeps the focus.
+  if (focused) root.querySelector(`#${CSS.escape(focused)}`)?.focus();
 }
 
 /** The conditions that hold, each with a button that takes it away. */
@@ -24,6 +25,9 @@ export function showConditions(root, filter, change) {
     }),
   );
 }
+
+// A field with one value leaves nothing to choose.
+const isChoice = ({ name, values }) => !["kinds", "folder"].includes(name) || values.length > 1;
 
 function controlOf(field, filter, change) {
   const put = (name) => (value) => change(withValue(filter, name, value));
@@ -137,7 +141,7 @@ function range(field, name, type, ends) {
 
 function boundOf(bound, type, scale) {
   if (bound === null || bound === undefined) return "";
-  return type === "date" ? String(bound).slice(0, 10) : String(rounded(bound * scale));
+  return type === "date" ? String(bound).slice(0, 10) : String(Number((bound * scale).toPrecision(3)));
 }
 
 function options(values) {

@@ -19,7 +19,7 @@ export function drawn({ list, letter, match }, { label = false, dashed = false, 
     { class: dashed ? "box dashed" : "box", "data-list": list, "data-region": match.region },
     s("rect", { class: "halo", ...place }),
     s("rect", { class: "line", ...place }),
-    text === "" ? null : labelOf(text, x1, y1),
+    text === "" ? null : labelOf(text, match.box),
   );
 }
 
@@ -28,7 +28,8 @@ export function shade(width, height, [x1, y1, x2, y2]) {
   return s("path", { class: "shade", d: `M0 0H${width}V${height}H0ZM${x1} ${y1}V${y2}H${x2}V${y1}Z` });
 }
 
-function labelOf(text, x, y) {
+function labelOf(text, [x, y, , bottom]) {
   // The offset is in pixels of the screen, so it stands in the style sheet. Near the upper edge there is no room above.
-  return s("g", { transform: `translate(${x} ${y})` }, s("text", { class: "label" }, text));
+  const above = y > (bottom - y) / 4;
+  return s("g", { transform: `translate(${x} ${y})` }, s("text", { class: above ? "label" : "label inside" }, text));
 }

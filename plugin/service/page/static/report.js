@@ -3,16 +3,17 @@
 import { byId, h } from "./dom.js";
 import { decimal, t } from "./text.js";
 
-/** The line above the grid. */
-export function showStatus(results, shown, min) {
-  const { photos, regions, took_ms: took, encode_ms: encode, partial } = results.facts;
+/** The line above the grid. `known` is the index's own note. */
+export function showStatus(results, shown, min, known) {
+  const { photos, regions, took_ms: took, encode_ms: encode, notes } = results.facts;
   const loaded = results.hits.length;
   const found = min === null ? t(results.more ? "status.first" : "status.hits", { n: shown }) : t("status.above", { n: shown, loaded, least: decimal(min) });
   const searched = t("status.searched", { index: results.state.index, photos, regions, took: Math.round(took) });
   const encoded = encode ? t("status.encoded", { encode: Math.round(encode) }) : "";
   byId("status").replaceChildren(h("b", {}, found), ` · ${searched}${encoded}`);
-  const notes = [...(results.facts.notes ?? []), ...(partial ? [t("status.partial")] : []), ...leftOut(results)];
-  byId("notes").replaceChildren(...notes.map((note) => h("p", { class: "banner" }, note)));
+  // What is known of the index stands beside its settings already.
+  const news = (notes ?? []).filter((note) => note !== known);
+  byId("notes").replaceChildren(...news.map((note) => h("p", { class: "banner" }, note)));
 }
 
 /** Without a search: what there is, and how to begin. */
@@ -49,10 +50,6 @@ export function showNoMessage() {
 export function busy(is) {
   byId("progress").hidden = !is;
   byId("main").setAttribute("aria-busy", String(is));
-}
-
-function leftOut({ facts }) {
-  return (facts.left_out ?? []).map((each) => `${each.photo_id}: ${each.reason}`);
 }
 
 function message(...parts) {

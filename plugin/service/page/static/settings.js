@@ -42,7 +42,8 @@ export class Settings {
   /** Shows the state; `index` is the entry of /api/indices. */
   show(state, index) {
     byId("index").value = state.index;
-    byId("about-index").textContent = index ? aboutOf(index) : "";
+    byId("about-index").textContent = index ? t("index.about", index) : "";
+    byId("index-note").textContent = index?.note ?? "";
     byId("boxes").value = state.boxes;
     const ranks = index?.ranks ?? ["similarity"];
     byId("rank-setting").hidden = ranks.length < 2;
@@ -101,11 +102,6 @@ export class Settings {
     language.value = currentLanguage();
     language.addEventListener("change", () => chooseLanguage(language.value));
   }
-}
-
-function aboutOf({ photos, regions, model, method, note }) {
-  const about = t("index.about", { photos, regions, model, method });
-  return note ? `${about} ${note}` : about;
 }
 
 function wholeOf(input) {
