@@ -115,7 +115,7 @@ class Reader:
 
     def _variables(self) -> dict[str, str | None]:
         """What a command of this process sees of the shell's variables; the others of this kind are taken away."""
-        mine = re.compile(r"(OPENSEARCH|SORCE)_")
+        mine = re.compile(r"(OPENSEARCH|SORCE)_|XDG_CACHE_HOME$")
         gone: dict[str, str | None] = {name: None for name in os.environ if mine.match(name)}
         return {**gone, **{name: value for name, value in self.environment.items() if mine.match(name)}}
 

@@ -47,7 +47,7 @@ def reader(opensearch: str, secured: Node, tmp_path_factory: pytest.TempPathFact
     detector = detr(tmp_path_factory.mktemp("detector"))
     photo = photo_id_of((folder / "photos/0004.jpg").as_uri())
     places = Places(opensearch, secured.url, str(Path(secured.security).parent), str(detector), photo, prefix)
-    environment = {**without_secrets(), "HOME": str(home), "OPENSEARCH_URL": opensearch}
+    environment = {**without_secrets(), "HOME": str(home), "XDG_CACHE_HOME": str(home), "OPENSEARCH_URL": opensearch}
     reader = Reader(folder, environment, tuple(stand_ins(places)))
     with connect(opensearch) as client, connect(secured.url, owner(secured)) as administrator:
         try:
