@@ -307,6 +307,7 @@ def test_a_miss_shows_the_right_photo_last(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.long
 def test_mini_on_bundled_scenes(tmp_path: Path) -> None:
     rows = (SCENES / "labels.jsonl").read_text().splitlines()[:4]
     (tmp_path / "labels.jsonl").write_text("\n".join(rows))

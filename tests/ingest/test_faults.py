@@ -196,7 +196,7 @@ def test_a_cluster_that_never_recovers_is_given_up_and_the_next_run_does_the_res
     assert stored(index) == whole
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.long) for seed in range(1, 5))])
 def test_faults_of_all_kinds_one_after_another_cost_nothing(
     through: Through,
     photos: Path,

@@ -291,8 +291,8 @@ def test_photos_in_flight_are_few_however_many_there_are(
     client: OpenSearch, index: TargetIndex, draw: Draw, kind: type[WatchedModel]
 ) -> None:
     content, model = draw("a.png").read_bytes(), kind()
-    photos = (Source(f"x:{number}", "x", "a.png", "a", lambda: content) for number in range(100))
-    assert ingest_photos(client, index.name, model, photos, Options(workers=2)).new == 100
+    photos = (Source(f"x:{number}", "x", "a.png", "a", lambda: content) for number in range(30))
+    assert ingest_photos(client, index.name, model, photos, Options(workers=2)).new == 30
     # With two workers: two photos ahead per worker, the batch of one that is encoded, and the next one.
     assert model.most_waiting <= 2 * 2 + 2
 

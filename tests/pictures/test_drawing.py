@@ -200,7 +200,7 @@ def photo(tmp_path: Path) -> Path:
 
 
 @pytest.mark.fault("6.7.1")
-@pytest.mark.parametrize("size", [(8160, 6120), (12_000, 12_000), (70_000, 2)])
+@pytest.mark.parametrize("size", [(8160, 6120), pytest.param((12_000, 12_000), marks=pytest.mark.long), (70_000, 2)])
 def test_a_box_as_long_as_any_camera_s_photo_is_drawn(size: tuple[int, int], tmp_path: Path) -> None:
     Image.new("1", size).save(tmp_path / "large.png")
     drawn = save([hit("large.png", Box(0, 0, *size), size=size)], tmp_path / "out", tmp_path, ["a kite"])

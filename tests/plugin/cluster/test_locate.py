@@ -215,7 +215,11 @@ def test_another_install_gives_it_the_encoder_s_model(client: OpenSearch, locate
     assert ask(client, located, text="red", size=1)[0]["_source"]["located"]["box"]
 
 
-@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize(
+    # A localiser that hangs costs the whole time that the cluster waits.
+    "fault",
+    [pytest.param(fault, marks=pytest.mark.long) if fault == "hang" else fault for fault in FAULTS],
+)
 def test_a_localiser_that_fails_leaves_the_plain_order(
     client: OpenSearch, located: str, between: tuple[str, FailingService], fault: str
 ) -> None:
