@@ -10,7 +10,8 @@ from pathlib import Path
 from sorce.errors import SorceError
 from sorce.mappings import Attribute
 from sorce.mappings.index import parse_attribute
-from sorce.pictures.names import composed
+from sorce.pictures.files import absolute
+from sorce.pictures.names import composed, spellings
 from sorce.pictures.source import Source
 
 PATH = ("path", "file_name")
@@ -40,6 +41,8 @@ class AttributeTable:
     @classmethod
     def read(cls, file: Path) -> AttributeTable:
         """Reads `path,shop,aisle:int`: paths are relative to the file's own folder, and an empty cell sets nothing.
+
+        A path may have backslashes as separators, if there is no file of the name as written.
 
         The columns are typed as `--set` types attributes. Raises SorceError for a file that is no such table, with the
         line.
@@ -93,4 +96,7 @@ def _attributes(where: str, columns: list[str], cells: list[str], place: int) ->
 
 
 def _absolute(file: Path, path: str) -> str:
-    return composed(path if "://" in path else str(Path(file.absolute().parent, path)))
+    if "://" in path:
+        return composed(path)
+    paths = [absolute(str(Path(file.absolute().parent, spelling))) for spelling in spellings(path)]
+    return composed(next((each for each in paths if Path(each).exists()), paths[0]))

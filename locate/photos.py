@@ -19,6 +19,7 @@ from sorce.models.methods import Runtime
 from sorce.pictures.files import read
 from sorce.pictures.limits import DecodeLimits
 from sorce.pictures.marks import COLOURS, Label, drawable, line_of, outline, place_labels, scaled
+from sorce.pictures.names import file_stem
 from sorce.pictures.sandbox import DecoderPool
 from sorce.terminal import printable
 
@@ -113,7 +114,7 @@ def drawn(photo: Image.Image, located: Located) -> Image.Image:
 def _write(folder: Path, number: int, picture: Picture, located: Located) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        drawn(picture.image, located).save(folder / f"{number:02}-{Path(picture.name).stem}.jpg", quality=90)
+        drawn(picture.image, located).save(folder / f"{number:02}-{file_stem(picture.name)}.jpg", quality=90)
     except OSError as error:
         raise SorceError(
             f"'{folder}' cannot be written to ({error.strerror or error}); name a folder that can."

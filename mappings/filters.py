@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import get_args
+from unicodedata import normalize
 
 from sorce.errors import QueryError
 from sorce.mappings.conditions import Condition, Json, Near, Properties, Where, between, in_folder, on_days, spellings
+from sorce.mappings.limits import MAX_KEYWORD_LETTERS
 from sorce.mappings.option import MAX_BYTES, check_options, option, refuse_reversed
 from sorce.mappings.values import Kind
 
@@ -102,7 +104,7 @@ class Filter:
             days = on_days(self.since, self.until, regions)
             found.append(Condition(_bounds("day", self.since, self.until), days))
         for word in self.keywords:
-            found.append(Condition(f"keyword {word}", {"terms": {"regions.keywords": spellings(word)}}))
+            found.append(Condition(f"keyword {word}", {"term": {"regions.keywords": _kept(word)}}))
         if self.near is not None:
             found.append(Near.parse(self.near).condition())
         found += [Where.parse(text).condition() for text in self.where]
@@ -111,6 +113,11 @@ class Filter:
     def clauses(self, regions: Properties) -> list[Json]:
         """The clauses of all conditions, for `sorce.mappings.query.Query`."""
         return [each.clause for each in self.conditions(regions)]
+
+
+def _kept(keyword: str) -> str:
+    """A keyword as photos have it: in NFC, and cut."""
+    return normalize("NFC", keyword)[:MAX_KEYWORD_LETTERS].strip()
 
 
 def _bounds(name: str, least: object, most: object) -> str:

@@ -11,3 +11,9 @@ MAX_BOXES = 100
 
 MAX_KEYWORD_BYTES = 32_766
 """Maximum bytes of a keyword. OpenSearch rejects the whole document of a longer one."""
+
+MAX_KEYWORD_LETTERS = 64
+"""Letters that are kept of a photo's keyword: more are cut, in photos and in what is searched for.
+
+`sorce.pictures.keywords` repeats it, since a decoder does not import this room, which loads numpy.
+"""

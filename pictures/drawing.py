@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from PIL import Image, ImageDraw
 
@@ -14,6 +14,7 @@ from sorce.mappings import Box, Hit, Rejected
 from sorce.pictures.files import read
 from sorce.pictures.limits import DecodeLimits
 from sorce.pictures.marks import drawable, font, mark
+from sorce.pictures.names import file_stem
 from sorce.pictures.sandbox import DecoderPool
 from sorce.pictures.sheet import cell, sheet
 from sorce.pictures.uris import path_of
@@ -27,9 +28,6 @@ CELLS = 100
 
 MAX_NAMED = 3
 """Maximum number of photos that a warning names."""
-
-MAX_NAME = 100
-"""Maximum bytes of a photo's name in a file name: file systems allow 255 in all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +78,7 @@ def save(
                     # Without the photo there is no place to mark.
                     photo, hit = _page(hit, photo.reason), replace(hit, matches=())
                 right = (truth or {}).get(hit.photo_id, ())
-                files.append(folder / f"{rank:02}-{_stem(hit.file_name)}.jpg")
+                files.append(folder / f"{rank:02}-{file_stem(hit.file_name)}.jpg")
                 marked(photo, hit, rank, right).save(files[-1], quality=90)
                 cells.append(cell(photo, hit, rank, right))
             sheets.append(folder / (f"sheet-{len(sheets) + 1}.jpg" if sheets else "sheet.jpg"))
@@ -125,10 +123,3 @@ def _page(hit: Hit, reason: str) -> Image.Image:
     text = f"{printable(hit.uri)}\n{printable(reason)}"
     ImageDraw.Draw(page).multiline_text((10, 10), text, "white", font(max(1, max(page.size) / 40)))
     return page
-
-
-def _stem(name: str) -> str:
-    """A photo's name as part of a file name: only allowed characters, and at most MAX_NAME bytes."""
-    stem = PurePosixPath(name).stem
-    stem = "".join(each if each.isprintable() and each not in '\\/:*?"<>|' else "_" for each in stem)
-    return stem.encode()[:MAX_NAME].decode(errors="ignore")

@@ -13,7 +13,7 @@ from sorce.pictures.names import composed
 
 MAX_KEYWORDS = 50
 MAX_LETTERS = 64
-"""Limits of what is kept: IPTC allows 64 bytes for a keyword."""
+"""Limits of what is kept: IPTC allows 64 bytes for a keyword. `sorce.mappings.limits` has the second one, too."""
 
 # IPTC-IIM 4.2, datasets 2:25 (Keywords) and 1:90 (CodedCharacterSet, which is this for UTF-8).
 KEYWORDS, CHARACTER_SET, UTF_8 = (2, 25), (1, 90), b"\x1b%G"
@@ -90,7 +90,7 @@ def _kept(given: Iterable[str]) -> Iterator[str]:
     seen = set[str]()
     for each in given:
         # Characters that are not printable would reach the terminal of anyone who lists keywords.
-        text = composed("".join(letter if letter.isprintable() else " " for letter in each[:MAX_LETTERS])).strip()
+        text = "".join(letter if letter.isprintable() else " " for letter in composed(each)[:MAX_LETTERS]).strip()
         if text and text not in seen and len(seen) < MAX_KEYWORDS:
             seen.add(text)
             yield text

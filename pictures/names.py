@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import unicodedata
+from pathlib import PurePosixPath
+
+MAX_NAME = 100
+"""Maximum bytes of a photo's name in a file name: file systems allow 255 in all."""
 
 
 def composed(name: str) -> str:
@@ -16,3 +20,10 @@ def spellings(name: str) -> tuple[str, ...]:
     The name as written comes first because a backslash may be part of a file name on Linux and macOS.
     """
     return tuple(dict.fromkeys((name, name.replace("\\", "/"))))
+
+
+def file_stem(name: str) -> str:
+    """A photo's name as part of a file name: only allowed characters, and at most MAX_NAME bytes."""
+    stem = PurePosixPath(name).stem
+    stem = "".join(each if each.isprintable() and each not in '\\/:*?"<>|' else "_" for each in stem)
+    return stem.encode()[:MAX_NAME].decode(errors="ignore")

@@ -12,9 +12,10 @@ from opensearchpy import OpenSearch
 
 from sorce.errors import SorceError
 from sorce.ingest import Options, ingest_photos
-from sorce.ingest.attributes import AttributeTable
+from sorce.ingest.attributes import AttributeTable, attributes_of
 from sorce.ingest.commands import ingest
 from sorce.ingest.index import TargetIndex
+from sorce.pictures.source import Source
 from tests.ingest.conftest import CountingModel, files, stored
 
 
@@ -37,6 +38,20 @@ def test_paths_are_relative_to_the_file_and_columns_are_typed(tmp_path: Path) ->
 def test_what_spreadsheets_write_is_read(tmp_path: Path) -> None:
     found = table(tmp_path, "file_name;shop\r\na.jpg;Süd\r\n\r\ns3://bucket/b.jpg;Nord\r\n", "utf-8-sig")
     assert found.rows == {f"{tmp_path}/a.jpg": {"shop": "Süd"}, "s3://bucket/b.jpg": {"shop": "Nord"}}
+
+
+@pytest.mark.fault("6.s.32")
+@pytest.mark.parametrize("written", ["../photos/é.jpg", "..\\photos\\é.jpg", "../x/.././photos/é.jpg"])
+def test_a_path_finds_its_photo_however_it_is_written(tmp_path: Path, written: str) -> None:
+    """Else its attributes would be dropped without a word."""
+    for name in ("photos", "lists"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "photos/é.jpg").touch()
+    found = table(tmp_path / "lists", f"path,shop\n{written},north\n")
+    [source] = files(tmp_path / "photos")
+    assert isinstance(source, Source)
+    assert attributes_of(source, found.rows) == {"shop": "north"}
+    assert found.note is None
 
 
 @pytest.mark.parametrize(

@@ -91,3 +91,14 @@ def test_a_subcommand_is_recognised_by_its_name(monkeypatch: pytest.MonkeyPatch)
 def test_a_text_with_the_name_of_a_subcommand_is_written_after_two_hyphens() -> None:
     done = CliRunner().invoke(locate, ["--", "convert"])
     assert (done.exit_code, "Missing argument 'PHOTO...'" in done.output) == (2, True)
+
+
+@pytest.mark.fault("6.s.33")
+def test_any_name_of_a_photo_becomes_one_of_a_drawing(photos: list[str], clip: str, tmp_path: Path) -> None:
+    """A name may have 255 bytes, and a drawing's has a number besides."""
+    long = tmp_path / f"{'é' * 125}.png"
+    Path(photos[0]).rename(long)
+    done = run("a kite", str(long), "--model", clip, "--save", str(tmp_path / "found"))
+    assert done.exit_code == 0, done.output
+    [drawing] = (tmp_path / "found").iterdir()
+    assert drawing.name == f"01-{'é' * 50}.jpg"

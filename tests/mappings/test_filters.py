@@ -6,6 +6,8 @@ import pytest
 
 from sorce.errors import QueryError
 from sorce.mappings.filters import Filter
+from sorce.mappings.limits import MAX_KEYWORD_LETTERS
+from sorce.pictures import keywords
 
 
 def test_no_condition_is_no_clause() -> None:
@@ -58,3 +60,14 @@ def test_a_folder_is_found_in_either_unicode_form() -> None:
 def test_an_attribute_is_found_in_either_unicode_form() -> None:
     [clause] = Filter(where="city=Z\u00fcrich").clauses({})
     assert clause == {"terms": {"regions.attributes.city": ["Z\u00fcrich", "Zu\u0308rich"]}}
+
+
+@pytest.mark.fault("5.s.11")
+def test_a_keyword_longer_than_what_is_kept_is_found() -> None:
+    """Photos keep its first letters, and it would be "not found" otherwise."""
+    assert MAX_KEYWORD_LETTERS == keywords.MAX_LETTERS
+    word = "e\u0301" * 100
+    [condition] = Filter(keywords=word).conditions({})
+    [kept] = keywords._kept([word])
+    assert condition.clause == {"term": {"regions.keywords": kept}}
+    assert len(kept) == MAX_KEYWORD_LETTERS
