@@ -16,7 +16,8 @@ FOLDER = "folder"
 
 HUB_NAME = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
 COMMIT = re.compile(r"[0-9a-f]{40}")
-# Types of files that can change a vector. Model cards, code and notes on the training cannot.
+# Types of files that can change a vector. Model cards and notes on the training cannot, and code only if it is run.
+CODE = ".py"
 DECISIVE = {".bin", ".jinja", ".json", ".model", ".pt", ".safetensors", ".tiktoken", ".txt"}
 IDLE = {"training", "training.json"}
 
@@ -114,12 +115,19 @@ def _folder(model: str, place: Path) -> Checkpoint:
 def content_hash(place: Path) -> str:
     """`sha256:...` of the names and contents of files that can change vectors. The folder's path does not matter."""
     digest = hashlib.sha256()
-    files = {file.relative_to(place): file for file in place.rglob("*") if file.suffix in DECISIVE and file.is_file()}
+    kinds = {*DECISIVE, CODE} if _brings_code(place) else DECISIVE
+    files = {file.relative_to(place): file for file in place.rglob("*") if file.suffix in kinds and file.is_file()}
     for name in sorted(files, key=Path.as_posix):
         if not any(part in IDLE or part.startswith(".") for part in name.parts):
             # Each file's digest has a fixed length, so that no content can imitate a name.
             digest.update(f"{name.as_posix()}\0{_digest(files[name])}\n".encode())
     return f"sha256:{digest.hexdigest()}"
+
+
+def _brings_code(place: Path) -> bool:
+    """Whether the model's config.json names Python code of its own."""
+    config = place / "config.json"
+    return config.is_file() and b'"auto_map"' in config.read_bytes()
 
 
 def _digest(file: Path) -> str:

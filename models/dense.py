@@ -2,7 +2,7 @@
 
 CLIP's texts were not trained to match its patch tokens. Three papers fix that and change only the last block:
 MaskCLIP (arXiv 2112.01071), SCLIP (2312.01597) and NACLIP (2404.08181). SigLIP pools with an attention head; the
-head's value projection maps a single patch into the space of the texts.
+head's value projection maps a single patch into the space of the texts. TIPSv2 needs no such change.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from transformers import CLIPModel, SiglipModel
+from transformers import CLIPModel, SiglipModel, Tipsv2Model
 
 from sorce.errors import ModelError
 from sorce.models.image_processor import View
@@ -23,6 +23,7 @@ from sorce.models.normalise import normalised
 
 AUTO = "auto"
 VALUE = "value"
+PATCH = "patch"
 POSITIONS = ("size", "scale")
 """Interpolation of positions: to the target size (transformers, MaskCLIP) or by a scale factor (NACLIP, SCLIP)."""
 
@@ -170,29 +171,55 @@ class DenseSiglip(Dense):
         return normalised(pooled + head.mlp(head.layernorm(pooled))).reshape(len(pixels), rows, columns, -1)
 
 
-def open_dense(model: nn.Module, name: str, features: str = AUTO, positions: str = "size") -> Dense:
-    """The dense features of the CLIP or SigLIP inside `model`. `name` is for error messages.
+class DenseTips(Dense):
+    """A TIPSv2: its patches were trained to match texts (arXiv 2604.12012), so they are taken as they are."""
 
-    `auto` is `naclip` for a CLIP and `value` for a SigLIP. Raises ModelError for another family, and for features that
-    the family does not have.
+    features = PATCH
+
+    def __init__(self, tips: Tipsv2Model) -> None:
+        self._tower: Any = tips.vision_model
+        self.patch, self.side = _geometry(tips)
+
+    @torch.inference_mode()
+    def __call__(self, pixels: Tensor) -> Tensor:
+        rows, columns = pixels.shape[2] // self.patch, pixels.shape[3] // self.patch
+        tokens = self._tower(pixels).last_hidden_state
+        return normalised(tokens[:, -rows * columns :]).reshape(len(pixels), rows, columns, -1)
+
+
+def open_dense(model: nn.Module, name: str, features: str = AUTO, positions: str = "size") -> Dense:
+    """The dense features of the CLIP, SigLIP or TIPSv2 inside `model`. `name` is for error messages.
+
+    `auto` is `naclip` for a CLIP, `value` for a SigLIP and `patch` for a TIPSv2. Raises ModelError for another family,
+    and for features that the family does not have.
     """
-    network = next((part for part in model.modules() if isinstance(part, (CLIPModel, SiglipModel))), None)
+    network: Any = next((part for part in model.modules() if isinstance(part, tuple(OFFERED))), None)
     if network is None or (isinstance(network, SiglipModel) and not network.vision_model.use_head):
         raise ModelError(
-            f"model '{name}' has no patch features, since it is no CLIP and no SigLIP of fixed input size; choose "
-            "mini, openai/clip-vit-base-patch16 or google/siglip2-base-patch16-256, or the regions method tiles."
+            f"model '{name}' has no patch features, since it is no CLIP, no TIPSv2 and no SigLIP of fixed input size; "
+            "choose mini, openai/clip-vit-base-patch16, google/tipsv2-b14 or google/siglip2-base-patch16-256, or the "
+            "regions method tiles."
         )
-    is_clip = isinstance(network, CLIPModel)
-    offered, ways = (tuple(CLIP_FEATURES), POSITIONS) if is_clip else ((VALUE,), POSITIONS[:1])
+    family, offered, ways = OFFERED[type(network)]
     if features not in (AUTO, *offered) or positions not in ways:
         raise ModelError(
-            f"model '{name}' is a {'CLIP' if is_clip else 'SigLIP'} and has no features={features} with "
+            f"model '{name}' is a {family} and has no features={features} with "
             f"positions={positions}; choose features of {', '.join((AUTO, *offered))}, "
             f"and positions of {', '.join(ways)}."
         )
+    if isinstance(network, Tipsv2Model):
+        return DenseTips(network)
     if isinstance(network, SiglipModel):
         return DenseSiglip(network)
     return DenseClip(network, offered[0] if features == AUTO else features, positions)
+
+
+OFFERED: Mapping[type, tuple[str, Sequence[str], Sequence[str]]] = {
+    CLIPModel: ("CLIP", tuple(CLIP_FEATURES), POSITIONS),
+    SiglipModel: ("SigLIP", (VALUE,), POSITIONS[:1]),
+    Tipsv2Model: ("TIPSv2", (PATCH,), POSITIONS[:1]),
+}
+"""The families with dense features: their name, features and interpolations of positions."""
 
 
 def windowed(embed: Callable[[Sequence[View]], Tensor], picture: View, dense: Dense) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,13 +16,26 @@ from sorce.mappings.recipe import Plain
 from sorce.models.batches import Batches
 from sorce.models.bfloat16 import computes_bfloat16
 from sorce.models.checkpoint import Checkpoint
+from sorce.models.families import FAMILIES, Family, family_of
 from sorce.models.image_processor import Features, ImageProcessor, View
 from sorce.models.loading import open_model, pick_device, pinned
 from sorce.models.model import TextEncoder
 from sorce.models.normalise import unit_vectors
+from sorce.models.own_code import OwnCode
 from sorce.models.tokenizer import Tokenizer, has_tokenizer
 
 BATCH_SIZE = 64
+
+
+def open_network(checkpoint: Checkpoint, family: Family, device: torch.device, half: bool) -> Any:
+    """The network in float32, or on a GPU in its family's half precision, with the interface of a SentenceTransformer.
+
+    In float16, unit vectors differ by at most 1e-3. bfloat16 has 3 bits less. Raises ModelError.
+    """
+    dtype = getattr(torch, family.half) if half and device.type != "cpu" else torch.float32
+    if family.auto_class:
+        return OwnCode(checkpoint, family, device, dtype).eval()
+    return open_model(checkpoint, device, dtype)
 
 
 class Encoder(TextEncoder):
@@ -33,20 +47,33 @@ class Encoder(TextEncoder):
     """
 
     def __init__(
-        self, checkpoint: Checkpoint, device: str = "auto", batch_size: int = BATCH_SIZE, half: bool = True
+        self,
+        checkpoint: Checkpoint,
+        device: str = "auto",
+        batch_size: int = BATCH_SIZE,
+        half: bool = True,
+        dimension: int | None = None,
     ) -> None:
         """`half` allows half precision if the device has it natively: on a GPU for everything, on a CPU for images.
 
-        Raises ModelError if the checkpoint cannot be loaded, or does not encode both texts and images.
+        `dimension` cuts the vectors to their first numbers. Raises ModelError if the checkpoint cannot be loaded, does
+        not encode both texts and images, or was not trained for such a cut.
         """
         self.checkpoint = pinned(checkpoint)
-        self.model = open_model(self.checkpoint, pick_device(device), half)
+        self.family = family_of(self.checkpoint)
+        self.model: Any = open_network(self.checkpoint, self.family, pick_device(device), half)
+        # The rules for texts follow what was opened, also where config.json could not be read.
+        self.family = FAMILIES.get(str(self.model.config.model_type), self.family)
         self._half_on_cpu = half and computes_bfloat16(self.model.device)
         self._refuse_half_an_encoder()
-        self._words, self.lens = Tokenizer(self.model), ImageProcessor(self.model)
+        self._words, self.lens = Tokenizer(self.model, self.family), ImageProcessor(self.model, self.family)
         self.batches = Batches(self.model.device, batch_size)
         self.input_size = self.lens.input_size
+        self._cut: int | None = None
         self.dimension = self._shared_dimension()
+        if dimension is not None and dimension != self.dimension:
+            self._refuse_cut(dimension)
+            self.dimension = self._cut = dimension
 
     def recipe(self, regions: str, parameters: Mapping[str, Plain]) -> Recipe:
         """The recipe of a regions method that embeds boxes with this encoder."""
@@ -57,6 +84,7 @@ class Encoder(TextEncoder):
             dimension=self.dimension,
             backend=self.lens.backend,
             parameters=parameters,
+            prompts={"query": self._words.prompt} if self._words.prompt else {},
         )
 
     def embed_texts(self, texts: Sequence[str]) -> Vector:
@@ -91,7 +119,17 @@ class Encoder(TextEncoder):
     def _unit(self, batches: list[Tensor]) -> Vector:
         if not batches:
             return np.zeros((0, self.dimension), np.float32)
-        return unit_vectors(torch.cat(batches), self.checkpoint.name)
+        return unit_vectors(torch.cat(batches)[:, : self._cut], self.checkpoint.name)
+
+    def _refuse_cut(self, dimension: int) -> None:
+        allowed = self.family.dimensions
+        if dimension not in allowed or dimension > self.dimension:
+            smaller = [size for size in (2048, 1024, 512, 256, 128, 64) if size in allowed and size < self.dimension]
+            remedy = f"choose one of {', '.join(map(str, smaller))}" if smaller else "leave the dimension out"
+            raise ModelError(
+                f"model '{self.checkpoint.name}' gives vectors of {self.dimension} numbers and was not trained to have "
+                f"them cut to {dimension}; {remedy}."
+            )
 
     def _refuse_half_an_encoder(self) -> None:
         processor, missing = self.model.processor, ""

@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from sentence_transformers import SentenceTransformer
 
 from sorce.mappings import Box
+from sorce.models.families import Family
 
 View = NDArray[np.uint8]
 """What the network sees of a box: uint8 of shape (height, width, 3)."""
@@ -34,8 +34,9 @@ class ImageProcessor:
     middle square instead, and then a region's vector would not show its whole box.
     """
 
-    def __init__(self, model: SentenceTransformer) -> None:
-        self._model = model
+    def __init__(self, model: Any, family: Family) -> None:
+        self._model, self._nested = model, family.nested
+        self._prompt = str(model.prompts.get("document") or "")
         self._processor: Any = model.processor.image_processor
         self._side = _fixed_side(model.config)
         self._resample = Image.Resampling(int(getattr(self._processor, "resample", None) or Image.Resampling.BICUBIC))
@@ -47,7 +48,11 @@ class ImageProcessor:
         """Side in pixels of the network's square input, or of a square with the network's number of patches."""
         if self._side:
             return self._side
-        patches = getattr(self._processor, "max_num_patches", None) or USUAL_PATCHES
+        # EmbeddingGemma 2 averages squares of patches to one token each.
+        soft = (getattr(self._processor, "max_soft_tokens", 0) or 0) * getattr(
+            self._processor, "pooling_kernel_size", 1
+        ) ** 2
+        patches = soft or getattr(self._processor, "max_num_patches", None) or USUAL_PATCHES
         patch = getattr(self._processor, "patch_size", None) or USUAL_PATCH
         return round(math.sqrt(patches) * patch)
 
@@ -82,7 +87,10 @@ class ImageProcessor:
 
     def _processed(self, views: Sequence[View]) -> Features:
         pictures = [Image.fromarray(view) for view in views]
-        features: Features = self._model.preprocess(pictures, processing_kwargs={"image": self._options})
+        if self._nested:
+            inputs = self._model.processor(images=[[each] for each in pictures], return_tensors="pt")
+            return {**inputs, "modality": "image"}
+        features: Features = self._model.preprocess(pictures, self._prompt, processing_kwargs={"image": self._options})
         return features
 
     def _learn_line(self, side: int) -> tuple[torch.Tensor, torch.Tensor] | None:
@@ -121,7 +129,7 @@ def _settled(processor: Any, *, fits: bool) -> dict[str, Any]:
     return {name: value for name in ("max_num_patches", "patch_size") if (value := getattr(processor, name, None))}
 
 
-def on_device(features: Features, model: SentenceTransformer) -> Features:
+def on_device(features: Features, model: Any) -> Features:
     """The same features, with tensors on the model's device and pixels in the model's number format."""
     placed = {}
     for name, value in features.items():

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from threading import RLock
 from typing import Any
 
@@ -22,7 +24,9 @@ from huggingface_hub.errors import (
 from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 from safetensors import SafetensorError
 from sentence_transformers import SentenceTransformer
+from transformers import __version__ as transformers_version
 from transformers.utils import logging as progress
+from transformers.utils.hub import cached_file
 
 from sorce.errors import ModelError
 from sorce.models.checkpoint import Checkpoint
@@ -53,12 +57,8 @@ def pick_device(device: str) -> torch.device:
     return picked
 
 
-def open_model(checkpoint: Checkpoint, device: torch.device, half: bool = True) -> SentenceTransformer:
-    """Opens the checkpoint in float32, or on a GPU in float16: unit vectors then differ by at most 1e-3.
-
-    bfloat16 has 3 bits less. Raises ModelError if the checkpoint is unavailable or damaged, or lacks weights.
-    """
-    dtype = torch.float16 if half and device.type != "cpu" else torch.float32
+def open_model(checkpoint: Checkpoint, device: torch.device, dtype: torch.dtype) -> SentenceTransformer:
+    """Raises ModelError if the checkpoint is unavailable or damaged, or lacks weights."""
     with quiet_loading(), _complete(checkpoint):
         try:
             opened = SentenceTransformer(
@@ -103,6 +103,7 @@ def why(error: Exception, checkpoint: Checkpoint) -> str:
         return "it is neither a folder nor on the hub, or it is private; check the name, or log in with `hf auth login`"
     if any(isinstance(cause, UNREACHABLE) for cause in causes):
         return "the hub cannot be reached and it was not fetched before; go online, or give a folder that holds it"
+    own_code = _own_code(checkpoint) if checkpoint.trust_remote_code else None
     # Only the first sentence: the rest is advice for people who call transformers themselves.
     said = " ".join(str(error).split()).split(". ")[0].rstrip(".") or type(error).__name__
     remedy = (
@@ -110,7 +111,33 @@ def why(error: Exception, checkpoint: Checkpoint) -> str:
         if checkpoint.is_folder
         else "choose an encoder of texts and pictures, such as google/siglip2-base-patch16-256"
     )
-    return f"{said[:300]}; {remedy}"
+    return f"{said[:300]}; {own_code or remedy}"
+
+
+def settings_of(checkpoint: Checkpoint) -> Mapping[str, Any]:
+    """The content of config.json; empty if the checkpoint has none at its top, or it cannot be read."""
+    options = {name: value for name, value in where(checkpoint).items() if name != "trust_remote_code"}
+    try:
+        with quiet_loading():
+            cache = os.environ.get("SENTENCE_TRANSFORMERS_HOME")
+            file = cached_file(checkpoint.place, "config.json", cache_dir=cache, **options)
+        found = json.loads(Path(file).read_text(encoding="utf-8")) if file else {}
+    except (*UNREACHABLE, OSError, ValueError):
+        # What is wrong with it is said by what opens the whole checkpoint.
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _own_code(checkpoint: Checkpoint) -> str | None:
+    """What to know of the checkpoint's own code that could not be run; None if it brings none."""
+    settings = settings_of(checkpoint)
+    if "auto_map" not in settings:
+        return None
+    written = settings.get("transformers_version", "an unnamed version")
+    return (
+        f"its own Python code was written for transformers {written}, and {transformers_version} is installed; install "
+        "the version that its card names, or choose a model that transformers itself has"
+    )
 
 
 def _wants_trust(error: Exception) -> bool:
@@ -143,7 +170,8 @@ def opening(checkpoint: Checkpoint, part: str) -> Iterator[None]:
         except REFUSALS as error:
             # For a folder, the libraries' long messages say only that. An ImportError says more: a package that a
             # family needs, such as timm, is not installed.
-            generic = checkpoint.is_folder and not isinstance(error, ImportError) and not _wants_trust(error)
+            generic = checkpoint.is_folder and not checkpoint.trust_remote_code
+            generic = generic and not isinstance(error, ImportError) and not _wants_trust(error)
             cause = MISSING_PART if generic else why(error, checkpoint)
             raise ModelError(f"the {part} of model '{checkpoint.name}' cannot be loaded: {cause}.") from error
 

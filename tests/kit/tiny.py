@@ -32,21 +32,27 @@ TOWER = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "nu
 
 def clip(folder: Path) -> Path:
     """A CLIP of 16 dimensions with input of 32 x 32 pixels. Its processor crops the middle, as OpenAI's does."""
-    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
-    words = ["<|startoftext|>", "<|endoftext|>", *letters, *(letter + "</w>" for letter in letters)]
-    tokenizer = CLIPTokenizer(vocab={word: number for number, word in enumerate(words)}, merges=[], model_max_length=24)
+    processor = clip_processor(
+        CLIPImageProcessor(size={"shortest_edge": SIDE}, crop_size={"height": SIDE, "width": SIDE})
+    )
     text = TOWER | {
-        "vocab_size": len(words),
+        "vocab_size": len(processor.tokenizer),
         "max_position_embeddings": 24,
         "bos_token_id": 0,
         "eos_token_id": 1,
         "pad_token_id": 1,
     }
     vision = TOWER | {"image_size": SIDE, "patch_size": 8}
-    processor = CLIPProcessor(
-        CLIPImageProcessor(size={"shortest_edge": SIDE}, crop_size={"height": SIDE, "width": SIDE}), tokenizer
-    )
-    return _save(folder, CLIPModel, CLIPConfig(text_config=text, vision_config=vision, projection_dim=16), processor)
+    return save(folder, CLIPModel, CLIPConfig(text_config=text, vision_config=vision, projection_dim=16), processor)
+
+
+def clip_processor(images: CLIPImageProcessor, *, end_is_largest: bool = False) -> CLIPProcessor:
+    """With a tokenizer of letters. In CLIP's own vocabulary, the token that ends a text is the largest."""
+    letters, marks = sorted(pre_tokenizers.ByteLevel.alphabet()), ["<|startoftext|>", "<|endoftext|>"]
+    words = [*letters, *(letter + "</w>" for letter in letters)]
+    words = [*words, *marks] if end_is_largest else [*marks, *words]
+    tokenizer = CLIPTokenizer(vocab={word: number for number, word in enumerate(words)}, merges=[], model_max_length=24)
+    return CLIPProcessor(images, tokenizer)
 
 
 def siglip(folder: Path) -> Path:
@@ -56,7 +62,7 @@ def siglip(folder: Path) -> Path:
         text_config=_siglip_text(tokenizer), vision_config=TOWER | {"image_size": SIDE, "patch_size": 8}
     )
     images = SiglipImageProcessor(size={"height": SIDE, "width": SIDE}, resample=2)
-    return _save(folder, SiglipModel, config, SiglipProcessor(images, tokenizer))
+    return save(folder, SiglipModel, config, SiglipProcessor(images, tokenizer))
 
 
 def siglip2(folder: Path) -> Path:
@@ -65,7 +71,7 @@ def siglip2(folder: Path) -> Path:
     vision = TOWER | {"num_patches": 16, "patch_size": 16}
     config = Siglip2Config(text_config=_siglip_text(tokenizer), vision_config=vision)
     images = Siglip2ImageProcessor(max_num_patches=16, patch_size=16)
-    return _save(folder, Siglip2Model, config, Siglip2Processor(images, tokenizer))
+    return save(folder, Siglip2Model, config, Siglip2Processor(images, tokenizer))
 
 
 def _gemma() -> PreTrainedTokenizerFast:
@@ -87,7 +93,7 @@ def _siglip_text(tokenizer: PreTrainedTokenizerFast) -> dict[str, object]:
     return TOWER | {"vocab_size": len(tokenizer), "max_position_embeddings": 64} | MARKS
 
 
-def _save(folder: Path, family: type[PreTrainedModel], config: object, processor: object) -> Path:
+def save(folder: Path, family: type[PreTrainedModel], config: object, processor: object) -> Path:
     torch.manual_seed(0)
     model = family(config)
     with torch.no_grad():

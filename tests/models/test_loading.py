@@ -197,7 +197,7 @@ def test_a_chat_model_is_an_error():
 def test_an_unknown_family_is_an_error(folder):
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(config | {"model_type": "crystal-ball"}))
-    assert "cannot be loaded" in refused(folder)
+    assert "of the family 'crystal-ball', which transformers" in refused(folder)
 
 
 def test_a_hub_out_of_reach_is_an_error_that_says_so(monkeypatch, tmp_path):

@@ -8,11 +8,17 @@ import sys
 from io import StringIO
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
+from PIL import Image
+from transformers import AutoImageProcessor, AutoModelForCausalLM, AutoTokenizer
+from transformers import __version__ as transformers_version
 
 from sorce.errors import ModelError
 from sorce.models import load_encoder, load_model
-from tests.kit import objembed, owl, tiny
+from sorce.models.checkpoint import content_hash
+from tests.kit import families, objembed, owl, tiny
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 AUTO = ("AutoConfig", "AutoModel", "AutoModelForObjectDetection", "AutoModelForImageTextToText")
@@ -84,3 +90,39 @@ def test_a_models_own_code_runs_for_who_trusts_it(regions, tmp_path):
     with pytest.raises(ModelError):
         load_model(model, regions, parameters, "cpu", trust_remote_code=True)
     assert ran.exists()
+
+
+def test_a_family_with_its_own_code_is_that_of_its_own_classes(tmp_path, monkeypatch):
+    monkeypatch.setenv("SORCE_BFLOAT16", "off")
+    folder, texts = families.fgclip2(tmp_path / "own"), ["A Red Cup", "two dogs"]
+    with pytest.raises(ModelError, match="--trust-remote-code"):
+        load_model(str(folder), "whole", device="cpu")
+    model = load_model(str(folder), "whole", device="cpu", trust_remote_code=True)
+    own = AutoModelForCausalLM.from_pretrained(folder, trust_remote_code=True, dtype=torch.float32).eval()
+    tokens = AutoTokenizer.from_pretrained(folder)(
+        [text.lower() for text in texts], padding="max_length", max_length=64, return_tensors="pt"
+    )
+    picture = Image.effect_noise((90, 40), 80).convert("RGB")
+    pixels = AutoImageProcessor.from_pretrained(folder)(picture, max_num_patches=16, return_tensors="pt")
+    with torch.inference_mode():
+        expected = own.get_text_features(tokens["input_ids"]), own.get_image_features(**pixels)
+    words, seen = (torch.nn.functional.normalize(each, dim=-1).numpy() for each in expected)
+    np.testing.assert_allclose(model.embed_texts(texts), words, atol=1e-5)
+    np.testing.assert_allclose(model.embed_images([picture]), seen, atol=1e-5)
+
+
+def test_own_code_is_part_of_the_recipe(tmp_path):
+    folder = families.fgclip2(tmp_path / "own")
+    before = content_hash(folder)
+    (folder / "own.py").write_text(families.FGCLIP2 + "# changed")
+    assert content_hash(folder) != before
+
+
+def test_own_code_for_another_transformers_is_told_with_both_versions(tmp_path):
+    folder = families.fgclip2(tmp_path / "own")
+    settings = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(settings | {"transformers_version": "4.49.0"}))
+    (folder / "own.py").write_text("from transformers import NoSuchClass\n")
+    with pytest.raises(ModelError) as caught:
+        load_model(str(folder), "whole", device="cpu", trust_remote_code=True)
+    assert f"written for transformers 4.49.0, and {transformers_version} is installed" in str(caught.value)

@@ -1,0 +1,69 @@
+"""The families of encoders that sorce knows by name: what their files do not say. A new family is one entry.
+
+The rules for texts are those of the families' own papers and cards: by other rules a vector is another one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Mapping
+from dataclasses import dataclass
+
+from sorce.errors import ModelError
+from sorce.models.checkpoint import Checkpoint
+from sorce.models.loading import settings_of
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """A family of encoders, by transformers' `model_type`. `since` is the first transformers with its class.
+
+    Texts are padded to `tokens` (None: to the longest of a batch), in lower case if `lower`, and the network sees which
+    tokens are padding if `masked`. `half` is the number format on a GPU. `dimensions` are the lengths that a vector may
+    be cut to, since the network was trained for them (Matryoshka, arXiv 2205.13147). `auto_class` is the class of
+    transformers that opens the family's own code; None if transformers itself has the family. `nested` says that the
+    family's processor takes a plain list of pictures for one input with several pictures.
+    """
+
+    name: str
+    since: str
+    tokens: int | None = None
+    lower: bool = False
+    masked: bool = True
+    half: str = "float16"
+    dimensions: Container[int] = ()
+    auto_class: str | None = None
+    nested: bool = False
+
+
+FAMILIES: Mapping[str, Family] = {
+    "clip": Family("CLIP", "4.6"),
+    "metaclip_2": Family("MetaCLIP 2", "4.56"),
+    "siglip": Family("SigLIP", "4.37", tokens=64, lower=True, masked=False),
+    "siglip2": Family("SigLIP 2 NaFlex", "4.49", tokens=64, lower=True, masked=False),
+    "tipsv2": Family("TIPSv2", "5.14", tokens=64, lower=True),
+    # In float16 its vectors are no numbers.
+    "embedding_gemma2": Family("EmbeddingGemma 2", "5.19", half="bfloat16", dimensions=(512, 256, 128), nested=True),
+    "qwen3_vl": Family("Qwen3-VL", "4.57", half="bfloat16", dimensions=range(64, 4096)),
+    "fgclip2": Family("FG-CLIP 2", "4.57", tokens=64, lower=True, masked=False, auto_class="AutoModelForCausalLM"),
+}
+OTHER = Family("another family", "")
+
+
+def family_of(checkpoint: Checkpoint) -> Family:
+    """The checkpoint's family. Raises ModelError if only another transformers has it."""
+    import transformers
+
+    settings = settings_of(checkpoint)
+    kind, has = str(settings.get("model_type", "")), transformers.__version__
+    family = FAMILIES.get(kind, OTHER)
+    if kind in transformers.CONFIG_MAPPING or "auto_map" in settings or not kind:
+        return family
+    if family is OTHER:
+        raise ModelError(
+            f"model '{checkpoint.name}' is of the family '{kind}', which transformers {has} does not have; install the "
+            "newest one: pip install --upgrade transformers."
+        )
+    raise ModelError(
+        f"model '{checkpoint.name}' is of the family {family.name}, which transformers has from version {family.since} "
+        f"on, and {has} is installed: pip install 'transformers>={family.since}'."
+    )

@@ -1,0 +1,241 @@
+"""Each family by its published rules: equal to a script of its own processor and class in float32, and to no other."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from tokenizers import normalizers
+from transformers import AutoModel, AutoProcessor
+from transformers import __version__ as transformers_version
+
+from sorce.errors import ModelError
+from sorce.mappings import Picture
+from sorce.models import families, load_encoder, load_model
+from sorce.models.checkpoint import find
+from sorce.models.dense import open_dense
+from sorce.models.families import FAMILIES, Family
+from tests.kit import families as kit
+from tests.kit import tiny
+
+TEXTS = ["A small Red umbrella", "two dogs", "the third cup from the left " * 9]
+SHAPES = [(28, 28), (400, 30), (33, 170)]
+
+
+def own(folder):
+    return AutoProcessor.from_pretrained(folder), AutoModel.from_pretrained(folder, dtype=torch.float32).eval()
+
+
+def towers(model: Any, inputs: Any) -> torch.Tensor:
+    embed = model.get_image_features if "pixel_values" in inputs else model.get_text_features
+    return embed(**inputs).pooler_output
+
+
+def siglip_texts(folder, texts, broken):
+    processor, model = own(folder)
+    if broken == "case":
+        processor.tokenizer.backend_tokenizer.normalizer = normalizers.Replace(" ", "▁")
+    given = [text if broken == "case" else text.lower() for text in texts]
+    padding = True if broken == "padding" else "max_length"
+    # One by one, or the longest would pad the others.
+    options = {"padding": padding, "max_length": 64, "truncation": True, "return_tensors": "pt"}
+    inputs = [processor.tokenizer(text, return_attention_mask=True, **options) for text in given]
+    return torch.cat([towers(model, each if broken == "mask" else {"input_ids": each["input_ids"]}) for each in inputs])
+
+
+def tips_texts(folder, texts, broken):
+    processor, model = own(folder)
+    if broken == "case":
+        processor.tokenizer.backend_tokenizer.normalizer = None
+    inputs = processor(text=list(texts), return_tensors="pt")
+    if broken == "mask":
+        del inputs["attention_mask"]
+    if broken == "cut":
+        inputs = {name: value[:, :32] for name, value in inputs.items()}
+    return towers(model, inputs)
+
+
+def clip_texts(folder, texts, broken):
+    processor, model = own(folder)
+    given = [text.swapcase() if broken == "case" else text for text in texts]
+    if broken == "case":
+        processor.tokenizer.backend_tokenizer.normalizer = None
+    # A text that is too long is cut before the token that ends it.
+    limit = None if broken == "cut" else 24
+    inputs = processor(text=given, padding=True, truncation=limit is not None, max_length=limit, return_tensors="pt")
+    return towers(model, {name: value[:, :24] for name, value in inputs.items()})
+
+
+def gemma_texts(folder, texts, broken):
+    processor, model = own(folder)
+    prompt = {"prompt": "", "task": "title: none | text: "}.get(broken, kit.QUERY)
+    inputs = processor(text=[prompt + text for text in texts], return_tensors="pt")
+    return mean(model(**inputs), torch.ones_like(inputs["input_ids"]) if broken == "mask" else inputs["attention_mask"])
+
+
+def mean(out, mask):
+    kept = mask[:, :, None].float()
+    return (out.last_hidden_state * kept).sum(1) / kept.sum(1)
+
+
+def qwen_texts(folder, texts, broken):
+    processor, model = own(folder)
+    vectors = []
+    for text in texts:
+        turns = [{"role": "user", "content": [{"type": "text", "text": text}]}]
+        said = processor.apply_chat_template(turns, tokenize=False, add_generation_prompt=broken != "turn")
+        if broken == "instruction":
+            said = said.replace(kit.INSTRUCTION, "")
+        state = model(**processor(text=[said], return_tensors="pt")).last_hidden_state[0]
+        vectors.append(state.mean(0) if broken == "pooling" else state[-1])
+    return torch.stack(vectors)
+
+
+def tower_pictures(folder, pictures):
+    processor, model = own(folder)
+    return towers(model, processor.image_processor(pictures, return_tensors="pt"))
+
+
+def naflex_pictures(folder, pictures):
+    processor, model = own(folder)
+    return towers(model, processor.image_processor(pictures, max_num_patches=16, return_tensors="pt"))
+
+
+def gemma_pictures(folder, pictures):
+    processor, model = own(folder)
+    inputs = [processor(images=[picture], return_tensors="pt") for picture in pictures]
+    return torch.cat([mean(model(**each), each["attention_mask"]) for each in inputs])
+
+
+def qwen_pictures(folder, pictures):
+    processor, model = own(folder)
+    turns = [{"role": "user", "content": [{"type": "image"}]}]
+    said = processor.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+    inputs = [processor(text=[said], images=[picture], return_tensors="pt") for picture in pictures]
+    return torch.stack([model(**each).last_hidden_state[0, -1] for each in inputs])
+
+
+@dataclass(frozen=True)
+class Script:
+    """How a family's own classes encode, and which rule can be broken. `any_shape`: no picture is squashed."""
+
+    make: Callable[..., Any]
+    texts: Callable[..., torch.Tensor]
+    rules: Sequence[str]
+    pictures: Callable[..., torch.Tensor] = tower_pictures
+    any_shape: bool = False
+
+
+SCRIPTS = {
+    "tipsv2": Script(kit.tipsv2, tips_texts, ("case", "mask", "cut")),
+    "metaclip_2": Script(kit.metaclip2, clip_texts, ("case", "cut")),
+    "clip of OpenCLIP": Script(kit.openclip, clip_texts, ("case", "cut")),
+    "siglip2": Script(tiny.siglip2, siglip_texts, ("case", "padding", "mask"), naflex_pictures, True),
+    "embedding_gemma2": Script(kit.embedding_gemma2, gemma_texts, ("prompt", "task", "mask"), gemma_pictures, True),
+    "qwen3_vl": Script(kit.qwen3_embedding, qwen_texts, ("instruction", "turn", "pooling"), qwen_pictures, True),
+}
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    return {name: script.make(tmp_path_factory.mktemp("families") / "model") for name, script in SCRIPTS.items()}
+
+
+@pytest.fixture(scope="module")
+def models(folders):
+    """Of each family, in float32 on every CPU."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SORCE_BFLOAT16", "off")
+        return {name: load_model(str(folder), "whole", device="cpu") for name, folder in folders.items()}
+
+
+@torch.inference_mode()
+def unit(script, *given):
+    return torch.nn.functional.normalize(script(*given), dim=-1).numpy()
+
+
+def photos(any_shape):
+    rng = np.random.default_rng(0)
+    shapes = SHAPES if any_shape else SHAPES[:1] * 3
+    return [Image.fromarray(rng.integers(0, 256, (high, wide, 3), np.uint8)) for wide, high in shapes]
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_a_texts_vector_is_that_of_the_familys_own_classes(name, folders, models):
+    ours = models[name].embed_texts(TEXTS)
+    np.testing.assert_allclose(ours, unit(SCRIPTS[name].texts, folders[name], TEXTS, None), atol=1e-5)
+
+
+@pytest.mark.parametrize(("name", "rule"), [(name, rule) for name, script in SCRIPTS.items() for rule in script.rules])
+def test_a_rule_that_is_broken_gives_another_vector(name, rule, folders, models):
+    ours = models[name].embed_texts(TEXTS)
+    assert np.abs(ours - unit(SCRIPTS[name].texts, folders[name], TEXTS, rule)).max() > 1e-3
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_a_photo_files_vector_is_that_of_the_familys_own_classes(name, folders, models, tmp_path):
+    script = SCRIPTS[name]
+    for number, photo in enumerate(photos(script.any_shape)):
+        photo.save(tmp_path / f"{number}.png")
+    opened = [Image.open(tmp_path / f"{number}.png").convert("RGB") for number in range(3)]
+    regions = models[name].embed_photos([Picture(image) for image in opened])
+    ours = np.stack([each[0].vec for each in regions])
+    np.testing.assert_allclose(ours, unit(script.pictures, folders[name], opened), atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["embedding_gemma2", "qwen3_vl"])
+def test_a_text_cannot_bring_in_a_picture_or_end_its_turn(name, models):
+    texts = ["<|image|> a cup", "<|image_pad|><|im_end|>", "<|video|>"]
+    assert np.isfinite(models[name].embed_texts(texts)).all()
+
+
+def test_a_prompt_is_part_of_the_recipe(folders, models):
+    assert models["embedding_gemma2"].recipe.prompts == {"query": kit.QUERY}
+    assert models["tipsv2"].recipe.prompts == {}
+    searching = load_encoder(models["embedding_gemma2"].recipe, "cpu", str(folders["embedding_gemma2"]))
+    np.testing.assert_array_equal(searching.embed_texts(TEXTS), models["embedding_gemma2"].embed_texts(TEXTS))
+
+
+def test_tipsv2_patches_are_taken_as_they_are(folders, photo):
+    _, model = own(folders["tipsv2"])
+    pixels = torch.rand((2, 3, 28, 42), generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        tokens = model.vision_model(pixels).last_hidden_state[:, 2:].reshape(2, 2, 3, 32)
+    np.testing.assert_allclose(open_dense(model, "tiny")(pixels), torch.nn.functional.normalize(tokens, dim=-1))
+    [regions] = load_model(str(folders["tipsv2"]), "clusters", {"clusters": 4}, "cpu").embed_photos([Picture(photo)])
+    assert [region.kind for region in regions] == ["whole", *["cluster"] * 4]
+
+
+def named(folder, kind):
+    settings = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(settings | {"model_type": kind}))
+    return str(folder)
+
+
+def test_a_family_of_a_newer_transformers_is_told_by_name(tmp_path, monkeypatch):
+    monkeypatch.setattr(families, "FAMILIES", {**FAMILIES, "clip_of_tomorrow": Family("CLIP of tomorrow", "99.1")})
+    with pytest.raises(ModelError) as caught:
+        load_model(named(kit.openclip(tmp_path / "new"), "clip_of_tomorrow"), device="cpu")
+    assert str(caught.value).endswith(
+        "is of the family CLIP of tomorrow, which transformers has from version 99.1 on, and "
+        f"{transformers_version} is installed: pip install 'transformers>=99.1'."
+    )
+
+
+def test_every_family_that_transformers_has_is_one_of_its_types():
+    import transformers
+
+    missing = [
+        kind for kind, each in FAMILIES.items() if not each.auto_class and kind not in transformers.CONFIG_MAPPING
+    ]
+    assert missing == []
+
+
+def test_gemma_is_never_computed_in_float16(folders):
+    assert families.family_of(find(str(folders["embedding_gemma2"]))).half == "bfloat16"
