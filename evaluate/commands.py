@@ -75,7 +75,7 @@ def model_setups(models: Sequence[str], regions: Sequence[str]) -> list[ModelSet
     default=[DEFAULT_REGIONS],
     show_default=True,
     metavar="METHOD[:NAME=VALUE,...]",
-    help="How a photo becomes regions, with parameters as `sorce models` lists them; repeatable.",
+    help="How a photo becomes regions, with parameters as `sorce models list` lists them; repeatable.",
 )
 @click.option(
     "--localiser",

@@ -60,7 +60,12 @@ def settings(context: click.Context, option: click.Parameter, texts: Sequence[st
     "parameters",
     multiple=True,
     metavar="NAME=VALUE",
-    help="Another parameter of the regions method, as `sorce models` lists them; may be repeated.",
+    help="Another parameter of the regions method, as `sorce models list` lists them; may be repeated.",
+)
+@click.option(
+    "--dimension",
+    type=click.IntRange(1),
+    help="Cut the vectors to this many numbers, if the model was trained for that.  [default: the index's, or all]",
 )
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 (and so on) or mps.")
 @trust_remote_code

@@ -36,6 +36,7 @@ class Request:
     min_object_size: float | None
     max_regions: int | None
     parameters: Sequence[str]
+    dimension: int | None
     device: str
     trust_remote_code: bool
     batch_size: int
@@ -96,9 +97,11 @@ class Request:
             # A recipe may hold parameters that a user cannot set, such as a detector's revision.
             known = {name: there.parameters[name] for name in METHODS[regions].parameters if name in there.parameters}
             parameters = {**known, **parameters}
-        return load_model(
-            self.checkpoint(there), regions, parameters, self.device, self.batch_size, self.trust_remote_code
-        )
+        dimension, checkpoint = self.dimension, self.checkpoint(there)
+        if there is not None and (checkpoint.model, checkpoint.revision) == (there.model, there.revision):
+            dimension = dimension or (there.dimension if regions in METHODS and METHODS[regions].cuts else None)
+        run = self.device, self.batch_size, self.trust_remote_code, dimension
+        return load_model(checkpoint, regions, parameters, *run)
 
     def checkpoint(self, there: Recipe | None) -> Checkpoint:
         """The exact weights of the index, unless others are named: the weights behind a hub name can change."""

@@ -13,45 +13,201 @@ OVERHEAD = 1.1
 
 @dataclass(frozen=True, slots=True)
 class KnownCheckpoint:
-    """A published checkpoint for some methods. `dimension` is that of its vectors; `needs` says what it runs on."""
+    """A published checkpoint for some methods: one row of `sorce models list` and of the documentation.
+
+    `dimension` is that of its vectors, `gigabytes` the approximate size of its files, `needs` says what it runs on, and
+    `good_for` what to choose it for.
+    """
 
     name: str
     regions: Sequence[str]
     dimension: int
+    gigabytes: float
     licence: str
     needs: str
+    good_for: str
 
     def bytes_per_photo(self, method: Method) -> int:
         """Approximate size of a photo in the index, by OpenSearch's rule for float32 vectors and their graph."""
-        return round(OVERHEAD * (4 * self.dimension + 8 * LINKS) * method.per_photo)
+        return stored_bytes(self.dimension, method.per_photo)
+
+
+def stored_bytes(dimension: int, regions: int) -> int:
+    """Approximate bytes of a photo's vectors and graph, by OpenSearch's rule."""
+    return round(OVERHEAD * (4 * dimension + 8 * LINKS) * regions)
 
 
 CROPS = ("tiles", "whole", "clusters", "objects")
-KNOWN: Sequence[KnownCheckpoint] = (
-    KnownCheckpoint(
-        "mini", ("tiles", "whole", "clusters"), 128, "Apache-2.0; drawings CC-BY and others", "comes along; any CPU"
-    ),
-    KnownCheckpoint("google/siglip2-base-patch16-256", CROPS, 768, "Apache-2.0", "CPU, better a GPU"),
-    KnownCheckpoint("google/siglip2-so400m-patch14-384", CROPS, 1152, "Apache-2.0", "GPU"),
-    KnownCheckpoint("openai/clip-vit-base-patch16", CROPS, 512, "MIT (code)", "CPU, better a GPU"),
-    KnownCheckpoint("openai/clip-vit-large-patch14", CROPS, 768, "MIT (code)", "GPU"),
-    KnownCheckpoint("wkcn/TinyCLIP-ViT-8M-16-Text-3M-YFCC15M", CROPS, 512, "MIT", "any CPU"),
-    KnownCheckpoint(
-        "google/owlv2-base-patch16-ensemble", ("objects",), 512, "Apache-2.0", "GPU; --parameter vectors=owl"
-    ),
-    KnownCheckpoint(
-        "google/owlv2-large-patch14-ensemble", ("objects",), 768, "Apache-2.0", "GPU; --parameter vectors=owl"
-    ),
-    KnownCheckpoint(
-        "lcxrocks/e5-v-ReP", ("prompts",), 4096, "not stated; Llama 3's for its base", "GPU for 8 B parameters"
-    ),
-    KnownCheckpoint(
-        "royokong/e5-v", ("prompts",), 4096, "not stated; Llama 3's for its base", "GPU for 8 B parameters"
-    ),
-    KnownCheckpoint("Qwen/Qwen2-VL-2B-Instruct", ("prompts",), 1536, "see its card", "GPU for 2 B parameters"),
-    KnownCheckpoint("Qwen/Qwen2-VL-7B-Instruct", ("prompts",), 3584, "see its card", "GPU for 7 B parameters"),
-    KnownCheckpoint("fushh7/ObjEmbed-2B", ("objembed",), 2048, "Apache-2.0", "GPU for 2 B parameters, and a detector"),
-    KnownCheckpoint("fushh7/ObjEmbed-4B", ("objembed",), 2560, "Apache-2.0", "GPU for 4 B parameters, and a detector"),
+ANY_SHAPE = ("tiles", "whole", "objects")
+CPU, GPU, LARGE = "CPU, better a GPU", "GPU", "GPU of 20 GB"
+KNOWN: Sequence[KnownCheckpoint] = tuple(
+    KnownCheckpoint(*row)
+    for row in (
+        (
+            "mini",
+            CROPS[:3],
+            128,
+            0.02,
+            "Apache-2.0; drawings CC-BY and others",
+            "comes along; any CPU",
+            "a first look without a download; drawn pictograms only",
+        ),
+        ("google/siglip2-base-patch16-256", CROPS, 768, 1.5, "Apache-2.0", CPU, "the default: photographs"),
+        ("google/siglip2-so400m-patch14-384", CROPS, 1152, 4.5, "Apache-2.0", GPU, "photographs, more exact"),
+        (
+            "google/siglip2-base-patch16-naflex",
+            ANY_SHAPE,
+            768,
+            1.5,
+            "Apache-2.0",
+            CPU,
+            "long and narrow regions, which it does not squash",
+        ),
+        (
+            "google/siglip2-so400m-patch16-naflex",
+            ANY_SHAPE,
+            1152,
+            4.5,
+            "Apache-2.0",
+            GPU,
+            "the same, more exact",
+        ),
+        ("google/tipsv2-b14", CROPS, 768, 0.8, "Apache-2.0", CPU, "clusters: its patches were trained to match texts"),
+        ("google/tipsv2-l14", CROPS, 1024, 1.9, "Apache-2.0", GPU, "the same, more exact"),
+        ("google/tipsv2-so400m14", CROPS, 1152, 3.4, "Apache-2.0", GPU, "the same, larger"),
+        ("google/tipsv2-g14", CROPS, 1536, 6.0, "Apache-2.0", GPU, "the same, the largest"),
+        (
+            "google/embeddinggemma-2",
+            ANY_SHAPE,
+            768,
+            1.5,
+            "Apache-2.0",
+            GPU,
+            "texts in 100 languages; shorter vectors by --dimension",
+        ),
+        (
+            "facebook/metaclip-2-worldwide-b16",
+            ("tiles", "whole", "objects"),
+            512,
+            2.4,
+            "CC-BY-NC-4.0",
+            CPU,
+            "texts in 300 languages; not for commercial use",
+        ),
+        (
+            "facebook/metaclip-2-worldwide-huge-quickgelu",
+            ("tiles", "whole", "objects"),
+            1024,
+            7.4,
+            "CC-BY-NC-4.0",
+            GPU,
+            "the same, more exact",
+        ),
+        (
+            "qihoo360/fg-clip2-base",
+            ANY_SHAPE,
+            768,
+            1.5,
+            "Apache-2.0",
+            CPU + "; --trust-remote-code",
+            "fine differences, in English and Chinese",
+        ),
+        ("openai/clip-vit-base-patch16", CROPS, 512, 0.6, "MIT (code)", CPU, "comparing with published results"),
+        ("openai/clip-vit-large-patch14", CROPS, 768, 1.7, "MIT (code)", GPU, "comparing with published results"),
+        ("laion/CLIP-ViT-B-32-laion2B-s34B-b79K", CROPS, 512, 0.6, "MIT", CPU, "OpenCLIP, quick"),
+        ("laion/CLIP-ViT-H-14-laion2B-s32B-b79K", CROPS, 1024, 3.9, "MIT", GPU, "OpenCLIP, exact"),
+        (
+            "wkcn/TinyCLIP-ViT-8M-16-Text-3M-YFCC15M",
+            CROPS,
+            512,
+            0.1,
+            "MIT",
+            "any CPU",
+            "photographs on a small machine",
+        ),
+        (
+            "Qwen/Qwen3-VL-Embedding-2B",
+            ANY_SHAPE,
+            2048,
+            4.3,
+            "Apache-2.0",
+            "GPU of 8 GB",
+            "long questions; shorter vectors by --dimension",
+        ),
+        ("Qwen/Qwen3-VL-Embedding-8B", ANY_SHAPE, 4096, 16.3, "Apache-2.0", LARGE, "the same, more exact"),
+        (
+            "google/owlv2-base-patch16-ensemble",
+            ("objects",),
+            512,
+            0.6,
+            "Apache-2.0",
+            "GPU; --parameter vectors=owl",
+            "boxes and vectors in one pass",
+        ),
+        (
+            "google/owlv2-large-patch14-ensemble",
+            ("objects",),
+            768,
+            1.7,
+            "Apache-2.0",
+            "GPU; --parameter vectors=owl",
+            "boxes and vectors in one pass, more exact",
+        ),
+        (
+            "lcxrocks/e5-v-ReP",
+            ("prompts",),
+            4096,
+            16.7,
+            "not stated; Llama 3's for its base",
+            "GPU for 8 B parameters",
+            "long captions, by regional prompts",
+        ),
+        (
+            "royokong/e5-v",
+            ("prompts",),
+            4096,
+            16.7,
+            "not stated; Llama 3's for its base",
+            "GPU for 8 B parameters",
+            "comparing with e5-v-ReP",
+        ),
+        (
+            "Qwen/Qwen2-VL-2B-Instruct",
+            ("prompts",),
+            1536,
+            4.4,
+            "see its card",
+            "GPU for 2 B parameters",
+            "regional prompts on a small GPU",
+        ),
+        (
+            "Qwen/Qwen2-VL-7B-Instruct",
+            ("prompts",),
+            3584,
+            16.6,
+            "see its card",
+            "GPU for 7 B parameters",
+            "regional prompts, more exact",
+        ),
+        (
+            "fushh7/ObjEmbed-2B",
+            ("objembed",),
+            2048,
+            4.5,
+            "Apache-2.0",
+            "GPU for 2 B parameters, and a detector",
+            "long captions of single objects",
+        ),
+        (
+            "fushh7/ObjEmbed-4B",
+            ("objembed",),
+            2560,
+            9.0,
+            "Apache-2.0",
+            "GPU for 4 B parameters, and a detector",
+            "the same, more exact",
+        ),
+    )
 )
 
 NOT_INCLUDED = (

@@ -16,7 +16,7 @@ from sorce.mappings.recipe import Plain
 from sorce.models.batches import Batches
 from sorce.models.bfloat16 import computes_bfloat16
 from sorce.models.checkpoint import Checkpoint
-from sorce.models.families import FAMILIES, Family, family_of
+from sorce.models.families import FAMILIES, EncoderFamily, family_of
 from sorce.models.image_processor import Features, ImageProcessor, View
 from sorce.models.loading import open_model, pick_device, pinned
 from sorce.models.model import TextEncoder
@@ -27,7 +27,7 @@ from sorce.models.tokenizer import Tokenizer, has_tokenizer
 BATCH_SIZE = 64
 
 
-def open_network(checkpoint: Checkpoint, family: Family, device: torch.device, half: bool) -> Any:
+def open_network(checkpoint: Checkpoint, family: EncoderFamily, device: torch.device, half: bool) -> Any:
     """The network in float32, or on a GPU in its family's half precision, with the interface of a SentenceTransformer.
 
     In float16, unit vectors differ by at most 1e-3. bfloat16 has 3 bits less. Raises ModelError.

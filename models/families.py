@@ -14,7 +14,7 @@ from sorce.models.loading import settings_of
 
 
 @dataclass(frozen=True, slots=True)
-class Family:
+class EncoderFamily:
     """A family of encoders, by transformers' `model_type`. `since` is the first transformers with its class.
 
     Texts are padded to `tokens` (None: to the longest of a batch), in lower case if `lower`, and the network sees which
@@ -35,21 +35,25 @@ class Family:
     nested: bool = False
 
 
-FAMILIES: Mapping[str, Family] = {
-    "clip": Family("CLIP", "4.6"),
-    "metaclip_2": Family("MetaCLIP 2", "4.56"),
-    "siglip": Family("SigLIP", "4.37", tokens=64, lower=True, masked=False),
-    "siglip2": Family("SigLIP 2 NaFlex", "4.49", tokens=64, lower=True, masked=False),
-    "tipsv2": Family("TIPSv2", "5.14", tokens=64, lower=True),
+FAMILIES: Mapping[str, EncoderFamily] = {
+    "clip": EncoderFamily("CLIP", "4.6"),
+    "metaclip_2": EncoderFamily("MetaCLIP 2", "4.56"),
+    "siglip": EncoderFamily("SigLIP", "4.37", tokens=64, lower=True, masked=False),
+    "siglip2": EncoderFamily("SigLIP 2 NaFlex", "4.49", tokens=64, lower=True, masked=False),
+    "tipsv2": EncoderFamily("TIPSv2", "5.14", tokens=64, lower=True),
     # In float16 its vectors are no numbers.
-    "embedding_gemma2": Family("EmbeddingGemma 2", "5.19", half="bfloat16", dimensions=(512, 256, 128), nested=True),
-    "qwen3_vl": Family("Qwen3-VL", "4.57", half="bfloat16", dimensions=range(64, 4096)),
-    "fgclip2": Family("FG-CLIP 2", "4.57", tokens=64, lower=True, masked=False, auto_class="AutoModelForCausalLM"),
+    "embedding_gemma2": EncoderFamily(
+        "EmbeddingGemma 2", "5.19", half="bfloat16", dimensions=(512, 256, 128), nested=True
+    ),
+    "qwen3_vl": EncoderFamily("Qwen3-VL", "4.57", half="bfloat16", dimensions=range(64, 4096)),
+    "fgclip2": EncoderFamily(
+        "FG-CLIP 2", "4.57", tokens=64, lower=True, masked=False, auto_class="AutoModelForCausalLM"
+    ),
 }
-OTHER = Family("another family", "")
+OTHER = EncoderFamily("another family", "")
 
 
-def family_of(checkpoint: Checkpoint) -> Family:
+def family_of(checkpoint: Checkpoint) -> EncoderFamily:
     """The checkpoint's family. Raises ModelError if only another transformers has it."""
     import transformers
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sorce.mappings import Box
-from sorce.models.families import Family
+from sorce.models.families import EncoderFamily
 
 View = NDArray[np.uint8]
 """What the network sees of a box: uint8 of shape (height, width, 3)."""
@@ -34,7 +34,7 @@ class ImageProcessor:
     middle square instead, and then a region's vector would not show its whole box.
     """
 
-    def __init__(self, model: Any, family: Family) -> None:
+    def __init__(self, model: Any, family: EncoderFamily) -> None:
         self._model, self._nested = model, family.nested
         self._prompt = str(model.prompts.get("document") or "")
         self._processor: Any = model.processor.image_processor

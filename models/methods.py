@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sorce.errors import ModelError
 from sorce.mappings import Recipe
@@ -15,16 +15,23 @@ from sorce.models.model import Model, TextEncoder
 from sorce.models.objects import settings as objects
 from sorce.models.objembed import settings as objembed
 
+if TYPE_CHECKING:
+    from sorce.models.encoder import Encoder
+
 DEFAULT_MODEL = "google/siglip2-base-patch16-256"
 DEFAULT_REGIONS = "tiles"
 
 
 @dataclass(frozen=True, slots=True)
 class Runtime:
-    """What a model runs on: the device (`auto`, cpu, cuda or mps), and the number of images or texts in a batch."""
+    """What a model runs on: the device (`auto`, cpu, cuda or mps), and the number of images or texts in a batch.
+
+    `dimension` cuts the vectors; None leaves them whole.
+    """
 
     device: str = "auto"
     batch_size: int = 64
+    dimension: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,36 +47,39 @@ class Method:
     load: Callable[[Checkpoint, Runtime, Mapping[str, Any]], Model[Any]]
     load_texts: Callable[[Checkpoint, Runtime, Recipe], TextEncoder]
     parameters: Mapping[str, Plain] = field(default_factory=dict)
+    cuts: bool = False
+    """Whether its vectors may be cut: they are all the encoder's own."""
 
 
-def _texts(checkpoint: Checkpoint, run: Runtime, recipe: Recipe | None = None) -> TextEncoder:  # noqa: ARG001
+def _encoder(checkpoint: Checkpoint, run: Runtime) -> Encoder:
     from sorce.models.encoder import Encoder
 
-    return Encoder(checkpoint, run.device, run.batch_size)
+    return Encoder(checkpoint, run.device, run.batch_size, dimension=run.dimension)
+
+
+def _texts(checkpoint: Checkpoint, run: Runtime, recipe: Recipe | None = None) -> TextEncoder:
+    return _encoder(checkpoint, run if recipe is None else replace(run, dimension=recipe.dimension))
 
 
 def _whole(checkpoint: Checkpoint, run: Runtime, parameters: Mapping[str, Any]) -> Model[Any]:
-    from sorce.models.encoder import Encoder
     from sorce.models.whole import Whole
 
-    return Whole(Encoder(checkpoint, run.device, run.batch_size), **parameters)
+    return Whole(_encoder(checkpoint, run), **parameters)
 
 
 def _tiles(checkpoint: Checkpoint, run: Runtime, parameters: Mapping[str, Any]) -> Model[Any]:
-    from sorce.models.encoder import Encoder
     from sorce.models.tiles import Tiles
 
     # Settings first: values out of range are refused before a model is fetched.
     settings = tiling.TileSettings(**parameters)
-    return Tiles(Encoder(checkpoint, run.device, run.batch_size), settings)
+    return Tiles(_encoder(checkpoint, run), settings)
 
 
 def _clusters(checkpoint: Checkpoint, run: Runtime, parameters: Mapping[str, Any]) -> Model[Any]:
     from sorce.models.clusters import Clusters
-    from sorce.models.encoder import Encoder
 
     settings = patches.ClusterSettings(**parameters)
-    return Clusters(Encoder(checkpoint, run.device, run.batch_size), settings)
+    return Clusters(_encoder(checkpoint, run), settings)
 
 
 def _prompts(checkpoint: Checkpoint, run: Runtime, parameters: Mapping[str, Any]) -> Model[Any]:
@@ -113,7 +123,7 @@ PARSERS: Mapping[type, Callable[[str], Plain]] = {int: int, float: float, str: s
 METHODS: Mapping[str, Method] = {
     method.name: method
     for method in (
-        Method("whole", "one vector for the whole photo", 1, _whole, _texts),
+        Method("whole", "one vector for the whole photo", 1, _whole, _texts, cuts=True),
         Method(
             "tiles",
             "overlapping squares on several scales, cut from the original pixels",
@@ -121,6 +131,7 @@ METHODS: Mapping[str, Method] = {
             _tiles,
             _texts,
             asdict(tiling.TileSettings()),
+            cuts=True,
         ),
         Method(
             "clusters",
@@ -165,20 +176,27 @@ def load_model(
     device: str = "auto",
     batch_size: int = 64,
     trust_remote_code: bool = False,
+    dimension: int | None = None,
 ) -> Model[Any]:
     """Loads a model by its weights (`mini`, a folder, a name on the hub, or a found checkpoint) and regions method.
 
     Missing parameters have the method's defaults. `trust_remote_code` allows the model's or detector's own Python code
-    to run. Raises ModelError if the weights cannot be loaded, or the method or a parameter is unknown.
+    to run. `dimension` cuts the vectors to that many numbers, if the model was trained for that. Raises ModelError if
+    the weights cannot be loaded, or the method or a parameter is unknown.
     """
     method = _method(regions)
     given = dict(parameters or {})
     if unknown := sorted(given.keys() - method.parameters.keys()):
         known = f"only {', '.join(method.parameters)}" if method.parameters else "none"
         raise ModelError(f"regions method '{regions}' has no parameter '{unknown[0]}'; it knows {known}.")
+    if dimension is not None and not method.cuts:
+        able = " or ".join(name for name, each in METHODS.items() if each.cuts)
+        raise ModelError(
+            f"regions method '{regions}' has vectors that are not cut; leave the dimension out, or choose {able}."
+        )
     checkpoint = find(model) if isinstance(model, str) else model
     checkpoint = replace(checkpoint, trust_remote_code=trust_remote_code)
-    return method.load(checkpoint, Runtime(device, batch_size), {**method.parameters, **given})
+    return method.load(checkpoint, Runtime(device, batch_size, dimension), {**method.parameters, **given})
 
 
 def parse_parameters(regions: str, texts: Iterable[str]) -> dict[str, Plain]:

@@ -12,7 +12,7 @@ from PIL.Image import Image
 from torch import Tensor, nn
 
 from sorce.models.checkpoint import Checkpoint
-from sorce.models.families import Family
+from sorce.models.families import EncoderFamily
 from sorce.models.loading import opening, where
 
 _AutoImageProcessor: Any = transformers.AutoImageProcessor
@@ -24,7 +24,7 @@ class OwnCode(nn.Module):
 
     prompts: Mapping[str, str] = {}
 
-    def __init__(self, checkpoint: Checkpoint, family: Family, device: torch.device, dtype: torch.dtype) -> None:
+    def __init__(self, checkpoint: Checkpoint, family: EncoderFamily, device: torch.device, dtype: torch.dtype) -> None:
         """Raises ModelError if the code may not run, or does not fit the installed transformers."""
         super().__init__()
         place, options = checkpoint.place, where(checkpoint)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from threading import Lock
 from typing import Any
 
-from sorce.models.families import Family
+from sorce.models.families import EncoderFamily
 from sorce.models.image_processor import Features, on_device
 
 LONGEST_TEXT = 2000
@@ -17,7 +17,7 @@ LONGEST_TEXT = 2000
 class Tokenizer:
     """The text half of a processor, by the rules of the encoder's family. `prompt` is what goes before each text."""
 
-    def __init__(self, model: Any, family: Family) -> None:
+    def __init__(self, model: Any, family: EncoderFamily) -> None:
         self._model, self._lower = model, family.lower
         self._one_at_a_time = Lock()
         # The prompt that a checkpoint names for the texts of a search, as sentence-transformers' `encode_query` does.

@@ -205,6 +205,7 @@ def open_index(
     trust_remote_code: bool = False,
     device: str = "auto",
     batch_size: int = 64,
+    dimension: int | None = None,
     **parameters: Plain,
 ) -> Index:
     """The index with that name; the first photo creates it if it does not exist.
@@ -216,14 +217,14 @@ def open_index(
     `model` is a name on the hub, a folder or `mini`. Without it, ingest uses the default model, and searches use the
     index's own. With it, an index of another model is refused. `device` is auto, cpu, cuda or mps, and `batch_size` the
     number of pictures or texts that the model gets at once. `trust_remote_code` lets the model's own Python code run,
-    and `parameters` are those of the regions method.
+    and `parameters` are those of the regions method. `dimension` cuts the vectors of new photos to that many numbers.
 
     Raises IndexNameError, ClusterError, UnsupportedVersion.
     """
     check_index_name(name)
 
     def load() -> Model[Any]:
-        return load_model(model or DEFAULT_MODEL, regions, parameters, device, batch_size, trust_remote_code)
+        return load_model(model or DEFAULT_MODEL, regions, parameters, device, batch_size, trust_remote_code, dimension)
 
     def encoder(recipe: Recipe) -> TextEncoder:
         return load_encoder(recipe, device, model, trust_remote_code, batch_size)

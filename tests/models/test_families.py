@@ -20,7 +20,7 @@ from sorce.mappings import Picture
 from sorce.models import families, load_encoder, load_model
 from sorce.models.checkpoint import find
 from sorce.models.dense import open_dense
-from sorce.models.families import FAMILIES, Family
+from sorce.models.families import FAMILIES, EncoderFamily
 from tests.kit import families as kit
 from tests.kit import tiny
 
@@ -212,6 +212,26 @@ def test_tipsv2_patches_are_taken_as_they_are(folders, photo):
     assert [region.kind for region in regions] == ["whole", *["cluster"] * 4]
 
 
+def test_a_cut_vector_is_the_first_numbers_at_length_1_and_part_of_the_recipe(folders, models):
+    folder, whole = str(folders["embedding_gemma2"]), models["embedding_gemma2"]
+    cut = load_model(folder, "tiles", device="cpu", dimension=128)
+    first = whole.embed_texts(TEXTS)[:, :128]
+    expected = first / np.linalg.norm(first, axis=1, keepdims=True)
+    np.testing.assert_allclose(cut.embed_texts(TEXTS), expected, atol=1e-5)
+    assert cut.recipe.dimension == 128
+    searching = load_encoder(cut.recipe, "cpu", folder)
+    np.testing.assert_allclose(searching.embed_texts(TEXTS), expected, atol=1e-5)
+
+
+def test_a_cut_that_the_model_was_not_trained_for_is_refused(folders):
+    with pytest.raises(ModelError, match="256 numbers and was not trained to have them cut to 100; choose one of 128"):
+        load_model(str(folders["embedding_gemma2"]), "whole", device="cpu", dimension=100)
+    with pytest.raises(ModelError, match=r"16 numbers and was not trained .* leave the dimension out"):
+        load_model(str(folders["metaclip_2"]), "whole", device="cpu", dimension=8)
+    with pytest.raises(ModelError, match=r"'clusters' has vectors that are not cut; .* whole or tiles"):
+        load_model("mini", "clusters", dimension=64)
+
+
 def named(folder, kind):
     settings = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(settings | {"model_type": kind}))
@@ -219,7 +239,9 @@ def named(folder, kind):
 
 
 def test_a_family_of_a_newer_transformers_is_told_by_name(tmp_path, monkeypatch):
-    monkeypatch.setattr(families, "FAMILIES", {**FAMILIES, "clip_of_tomorrow": Family("CLIP of tomorrow", "99.1")})
+    monkeypatch.setattr(
+        families, "FAMILIES", {**FAMILIES, "clip_of_tomorrow": EncoderFamily("CLIP of tomorrow", "99.1")}
+    )
     with pytest.raises(ModelError) as caught:
         load_model(named(kit.openclip(tmp_path / "new"), "clip_of_tomorrow"), device="cpu")
     assert str(caught.value).endswith(

@@ -1,0 +1,52 @@
+"""`sorce models`: the list, its table in the documentation, and a model that is tried."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from sorce.models.catalogue import KNOWN, stored_bytes
+from sorce.models.commands import models
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+def said(*arguments: str) -> str:
+    done = CliRunner().invoke(models, arguments, catch_exceptions=False)
+    assert done.exit_code == 0
+    return done.stdout
+
+
+def test_the_list_names_each_checkpoint_with_what_it_costs_and_is_good_for() -> None:
+    listed = said("list")
+    assert said() == listed
+    for known in KNOWN:
+        [first, *_] = [line for line in listed.splitlines() if line.startswith(f"{known.name} ")]
+        assert all(word in first for word in (known.licence, known.needs, known.good_for, f"{known.gigabytes:g}"))
+
+
+def test_the_documentation_has_the_same_table() -> None:
+    rows = [
+        f"| `{known.name}` | {known.dimension} | {known.gigabytes:g} | "
+        f"{known.licence} | {known.needs} | {known.good_for} |"
+        for known in KNOWN
+    ]
+    written = (DOCS / "methods.md").read_text(encoding="utf-8").splitlines()
+    assert [line for line in written if line in rows] == rows
+
+
+def test_a_model_is_tried_on_this_machine() -> None:
+    found = json.loads(said("check", "mini", "--regions", "whole", "--device", "cpu", "--json"))
+    assert (found["model"], found["dimension"], found["regions_per_photo"]) == ("mini", 128, 1)
+    assert found["bytes_per_photo"] == stored_bytes(128, 1)
+    assert found["hours_for_10000_photos"] == pytest.approx(10_000 * found["seconds_per_photo"] / 3600)
+    assert min(found["seconds_to_load"], found["seconds_per_text"], found["seconds_per_photo"]) > 0
+
+
+def test_what_was_tried_is_told_in_words() -> None:
+    told = said("check", "mini", "--regions", "whole", "--device", "cpu")
+    for part in ("128 numbers", "s for 1 regions (whole)", "0.7 kB per photo", "GB in the index"):
+        assert part in told
