@@ -96,4 +96,6 @@ def foreseen(name: str, photos: int, largest: Indexed, curve: Curve) -> Iterator
 
 def asking(index: Indexed, *, exact: bool) -> Callable[[int], list[int]]:
     client = index.searcher()
-    return lambda query: [int(hit.photo_id, 16) for hit in client.search(SearchRequest([text(query)], exact=exact))]
+    return lambda query: [
+        int(hit.photo_id, 16) for hit in client.search(SearchRequest([text(query)], exact=exact, fold=None))
+    ]

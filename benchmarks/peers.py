@@ -52,7 +52,7 @@ class Sorce(Peer):
         """Nothing to do: the index is filled."""
 
     def search(self, vector: Vector, effort: int) -> list[int]:
-        request = SearchRequest([text(self._numbers[vector.tobytes()])], ef_search=effort)
+        request = SearchRequest([text(self._numbers[vector.tobytes()])], ef_search=effort, fold=None)
         return [int(hit.photo_id, 16) for hit in self._client.search(request)]
 
     def size(self) -> int:

@@ -47,7 +47,7 @@ def of(shape: Shape) -> Iterator[Line]:
     index = indexed(shape, shape.photos)
     corpus, known = index.corpus, Known(index.corpus.queries)
     client = index.searcher()
-    found = [client.search(SearchRequest([text(query)])) for query in range(QUERIES)]
+    found = [client.search(SearchRequest([text(query)], fold=None)) for query in range(QUERIES)]
     recall = corpus.recall([numbers(hits) for hits in found])
     yield at_least(
         f"queries, {shape}: recall@{SIZE} of photos", recall, 0.98, f"default settings, ef_search {EF_SEARCH}"

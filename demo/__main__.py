@@ -114,7 +114,7 @@ def ask(client: OpenSearch, about: Sequence[Question]) -> Iterator[Asked]:
 
 
 def everything(searcher: Searcher, question: Question) -> Sequence[Hit]:
-    return searcher.search(SearchRequest([question.text], size=40))
+    return searcher.search(SearchRequest([question.text], size=40, fold=None))
 
 
 def rank(found: Sequence[Hit], question: Question) -> int:

@@ -86,7 +86,7 @@ class OpenSearchRetriever:
     def rank(self, text: str, size: int, folder: str | None = None) -> list[Hit]:
         if size > MAX_CANDIDATES:
             self.remarks.add(TOO_MANY, text)
-        asked = SearchRequest([text], size=min(size, MAX_CANDIDATES), filter=Filter(folder=folder))
+        asked = SearchRequest([text], size=min(size, MAX_CANDIDATES), filter=Filter(folder=folder), fold=None)
         return list(self._search.search(asked))
 
     def locate(self, text: str, photo_ids: Sequence[str]) -> list[Hit]:
@@ -95,7 +95,7 @@ class OpenSearchRetriever:
         found: list[Hit] = []
         for start in range(0, len(photo_ids), BATCH):
             some = photo_ids[start : start + BATCH]
-            query = Query(SearchRequest([text], size=len(some), exact=True), [vector])
+            query = Query(SearchRequest([text], size=len(some), exact=True, fold=None), [vector])
             body = among(search_body(query, self._version), some)
             found += read_hits(ask(self._client, self._index, body, allow_partial=False), query)
         return found

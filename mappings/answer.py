@@ -12,6 +12,7 @@ from typing import Any
 
 from sorce.mappings.query import COSINE, Query
 from sorce.mappings.ranking import Ranking
+from sorce.mappings.regions import VECTOR
 from sorce.mappings.values import Box, Hit, Hits, LeftOut, Match
 
 TOO_ALIKE = 0.5
@@ -63,6 +64,7 @@ def _hit(found: Mapping[str, Any], query: Query) -> Hit:
     matches = tuple(
         tuple(apart((_match(each, query.ranking) for each in inner[name]["hits"]["hits"]), query.request.boxes))
         for name in sorted(inner)
+        if name != VECTOR
     )
     # A document of schema 1 does not name its recipe.
     if query.recipe_hash is not None and fields.get("recipe_hash", [query.recipe_hash]) != [query.recipe_hash]:

@@ -17,6 +17,7 @@ from sorce.errors import QueryError
 MAX_BYTES = 990
 """UTF-8 bytes of one condition text: OpenSearch 2.19 accepts no longer prefix, and its memory use grows fast."""
 
+OFF = "off"
 _OPTION = "option"
 _MAX_SHOWN = 80
 
@@ -33,8 +34,8 @@ def is_placeholder(value: object) -> bool:
 class Option:
     """`kind` is str, int, float, bool or date; a `repeated` option holds several. The bounds are inclusive.
 
-    `in_template` says that the stored template accepts it as a parameter with the field's name. `alone` is the value
-    of the flag without a value, if it may be given so.
+    `in_template` says that the stored template accepts it as a parameter with the field's name. If it `may_be_off`, the
+    word `off` on the command line stands for None.
     """
 
     flag: str
@@ -46,7 +47,11 @@ class Option:
     choices: tuple[str, ...] = ()
     repeated: bool = False
     in_template: bool = False
-    alone: Any = None
+    may_be_off: bool = False
+
+    def written(self, value: Any) -> str:
+        """The value as the command line takes it."""
+        return OFF if value is None else str(value)
 
     def checked(self, name: str, value: Any) -> Any:
         """The value as stored: several values as a tuple, a day as YYYY-MM-DD. Raises QueryError."""

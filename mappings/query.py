@@ -19,6 +19,7 @@ from typing import Any
 
 from sorce.mappings.limits import MAX_CANDIDATES
 from sorce.mappings.ranking import ABOVE_MINIMUM, NO_MINIMUM, PLAIN, Ranking
+from sorce.mappings.regions import WHOLE, vector_of
 from sorce.mappings.request import CANDIDATES_OF_SEVERAL, CANDIDATES_OTHERWISE, SearchRequest
 from sorce.mappings.values import Vector
 
@@ -95,7 +96,10 @@ class Version:
 
 
 def search_body(query: Query, version: Version) -> Json:
-    """The complete search request, for the client and the stored template."""
+    """The complete search request, for the client and the stored template.
+
+    To fold near-duplicates, each photo is shown with the vector of its region 0. Photos without one are found, too.
+    """
     phrases = [exact(vector, f"p{i}", query) for i, vector in enumerate(query.phrases)]
     nots = [without(vector, query.ranking) for vector in query.nots]
     proposals = [] if query.request.exact else [candidates(vector, query, version) for vector in query.phrases]
@@ -105,7 +109,13 @@ def search_body(query: Query, version: Version) -> Json:
         "track_total_hits": False,
         "_source": False,
         "docvalue_fields": PHOTO_FIELDS,
-        "query": {"bool": {"filter": [any_of(proposals)] if proposals else [], "must": [*phrases, *nots]}},
+        "query": {
+            "bool": {
+                "filter": [any_of(proposals)] if proposals else [],
+                "must": [*phrases, *nots],
+                **({} if query.request.fold is None else {"should": [vector_of(WHOLE)]}),
+            }
+        },
     }
 
 

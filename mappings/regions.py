@@ -15,16 +15,28 @@ WHOLE = 0
 """The number of the region that is the whole photo."""
 
 
+VECTOR = "vector"
+"""The name of the clause that shows a region's vector, and of the field that has it."""
+
+_SCRIPT = "doc['regions.vec'].size() == 0 ? null : doc['regions.vec'].value"
+
+
 def vectors_body(photos: Json, region_id: int, size: int) -> Json:
     """The search for one region's vector in each of the photos that meet the clause `photos`."""
-    shown = {"size": 1, "_source": ["regions.vec"]}
-    region = {"path": "regions", "query": {"term": {"regions.id": region_id}}, "inner_hits": shown}
     return {
         "size": size,
         "track_total_hits": False,
         "_source": False,
-        "query": {"bool": {"filter": [photos, {"nested": region}]}},
+        "query": {"bool": {"filter": [photos, vector_of(region_id)]}},
     }
+
+
+def vector_of(region_id: int) -> Json:
+    """The clause for photos that have this region, which shows its vector. It adds nothing to a score."""
+    # From doc values: the source would be parsed with the vectors of all regions, which takes longer than the search.
+    shown = {"name": VECTOR, "size": 1, "_source": False, "script_fields": {VECTOR: {"script": _SCRIPT}}}
+    query = {"bool": {"filter": [{"term": {"regions.id": region_id}}]}}
+    return {"nested": {"path": "regions", "score_mode": "none", "query": query, "inner_hits": shown}}
 
 
 def by_photo_ids(photo_ids: Sequence[str]) -> Json:
@@ -38,13 +50,14 @@ def by_prefix(photo_id: str) -> Json:
 
 
 def read_vectors(answer: Mapping[str, Any]) -> dict[str, Vector | None]:
-    """The vector by photo id, from the answer to `vectors_body`; None if the document's vector is missing or wrong."""
-    return {str(hit["_id"]): _vector(hit["inner_hits"]["regions"]["hits"]["hits"]) for hit in answer["hits"]["hits"]}
+    """The vector by photo id, from an answer with `vector_of`; None if the photo has no such region, or no vector."""
+    hits = answer["hits"]["hits"]
+    return {str(hit["_id"]): _vector(hit["inner_hits"][VECTOR]["hits"]["hits"]) for hit in hits}
 
 
 def _vector(found: Sequence[Mapping[str, Any]]) -> Vector | None:
     # Anyone who may write to the index decides what its documents hold.
-    values = found[0].get("_source", {}).get("vec") if found else None
+    values = found[0].get("fields", {}).get(VECTOR, [None])[0] if found else None
     try:
         vector = np.asarray(values, np.float32)
     except (TypeError, ValueError):

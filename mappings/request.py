@@ -44,7 +44,7 @@ class SearchRequest:
     similarity or product, and `debias` how strongly a region's hubness counts against it (`sorce.mappings.ranking`). A
     ranking by product raises `k` up to `max_k` to prove its order. `allow_partial` accepts an answer that lacks shards,
     and marks it. `fold` is the cosine of two whole photos from which the one that ranks behind is shown under the
-    other; None shows each by itself.
+    other, so fewer than `size` may stand by themselves; None shows each by itself.
 
     A single text or example is accepted as a list of one. Raises QueryError for an invalid search.
     """
@@ -119,14 +119,14 @@ class SearchRequest:
     )
 
     fold: float | None = option(
-        None,
+        DUPLICATE,
         "--fold",
-        f"Show near-duplicates under the best of them: whole photos of at least this cosine.  [alone: {DUPLICATE}]",
+        "Show near-duplicates under the best of them: whole photos of at least this cosine; or off.",
         float,
-        metavar="[COSINE]",
+        metavar="COSINE|off",
         least=0,
         most=1,
-        alone=DUPLICATE,
+        may_be_off=True,
     )
 
     def __post_init__(self) -> None:

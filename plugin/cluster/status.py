@@ -121,7 +121,7 @@ class _Checks:
         stored = self._client.get_script(id=name, params={"filter_path": "script.source"}, ignore=404)
         if stored and stored["script"]["source"] != template(version(self._client), self._there.recipe):
             raise PluginError(f"template '{name}' was made by another sorce, or for another OpenSearch; {self._mend}.")
-        request = SearchRequest([PROBES[0]], [PROBES[1]], size=3)
+        request = SearchRequest([PROBES[0]], [PROBES[1]], size=3, fold=None)
         there = ServerSearch(self._client, self._names.index).search(request)
         here = ClientSearch(self._client, self._names.index, lambda _: self._encoder).search(request)
         if not np.allclose([hit.score for hit in there], [hit.score for hit in here], atol=CLOSE):

@@ -98,6 +98,8 @@ def template(version: Version, recipe: Recipe, form: TemplateForm = PLAIN) -> st
         k=writer.mark(_value("k", _either("and", several, _either("not", several, one)))),
         ef_search=writer.mark(_value("ef_search", str(EF_SEARCH))),
         min_similarity=writer.mark(_value("min_similarity", str(NO_MINIMUM))),
+        # Whoever asks by hand expects no vectors in the answer.
+        fold=None,
     )
     query = Query(request, [_vector(name) for name in PHRASES], [_vector(name) for name in NOTS])
     ranking = Ranking(

@@ -23,7 +23,7 @@ from sorce.models.model import TextEncoder
 from sorce.models.notes import note_of
 from sorce.options import Cluster
 from sorce.plugin.query.export import Export
-from sorce.plugin.query.export_files import EXPORT, FileExport, write_exports
+from sorce.plugin.query.export_files import FileExport, parse_exports, write_exports
 from sorce.plugin.query.locating import SecondStage, look_again, not_opened, refuse_without_roots, with_enough
 from sorce.plugin.query.options import request, second_stage
 from sorce.plugin.query.search import ClientSearch, Searcher
@@ -57,7 +57,7 @@ DONE_WITH_REJECTS = 3
 @click.option(
     "--export",
     "exports",
-    type=EXPORT,
+    callback=parse_exports,
     multiple=True,
     metavar="FORMAT:FILE",
     help="Write the hits to FILE as json, csv, coco, yolo, lines or zip (photos and crops); may be repeated.",

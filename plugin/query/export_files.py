@@ -27,21 +27,18 @@ class FileExport:
     file: Path
 
 
-class ExportParameter(click.ParamType[FileExport]):
-    """Reads `FORMAT:FILE`."""
-
-    name = "export"
-
-    def convert(self, value: str | FileExport, param: click.Parameter | None, ctx: click.Context | None) -> FileExport:
-        if isinstance(value, FileExport):
-            return value
-        form, _, file = value.partition(":")
+def parse_exports(context: click.Context, option: click.Parameter, texts: Sequence[str]) -> list[FileExport]:
+    """Reads each `FORMAT:FILE`. Raises click.BadParameter."""
+    found = []
+    for text in texts:
+        form, _, file = text.partition(":")
         if form not in FORMATS or not file:
-            self.fail(f"'{value}' is not understood; write FORMAT:FILE, with one of {', '.join(FORMATS)}.", param, ctx)
-        return FileExport(form, Path(file))
-
-
-EXPORT = ExportParameter()
+            formats = ", ".join(FORMATS)
+            raise click.BadParameter(
+                f"'{text}' is not understood; write FORMAT:FILE, with one of {formats}.", context, option
+            )
+        found.append(FileExport(form, Path(file)))
+    return found
 
 
 def write_exports(exports: Sequence[FileExport], what: Export) -> list[str]:

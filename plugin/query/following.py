@@ -6,7 +6,6 @@ import logging
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from functools import partial
 from typing import Any
 
 from opensearchpy import OpenSearch, exceptions
@@ -18,7 +17,6 @@ from sorce.mappings.found import FoundIndex
 from sorce.mappings.query import Json
 from sorce.mappings.request import SearchRequest
 from sorce.plugin.query.asking import ask
-from sorce.plugin.query.folding import folded
 from sorce.plugin.query.nothing import explained
 
 log = logging.getLogger("sorce.search")
@@ -73,10 +71,7 @@ class Following(ABC):
     def _tried(self, request: SearchRequest) -> tuple[Hits | None, Exception | None]:
         """The hits, or the error, or neither if another index answered."""
         try:
-            hits = self._hits(request)
-            if request.fold is None:
-                return hits, None
-            return folded(hits, request.fold, partial(self._ask, allow_partial=request.allow_partial)), None
+            return self._hits(request), None
         except _REFUSALS as error:
             return None, error
         except Moved:
@@ -84,7 +79,7 @@ class Following(ABC):
 
     @abstractmethod
     def _hits(self, request: SearchRequest) -> Hits:
-        """The hits of the index that was looked up. Raises Moved."""
+        """The hits of the index that was looked up, with near-duplicates folded. Raises Moved."""
 
     def _ask(self, body: Json, allow_partial: bool) -> Any:
         """The answer to a search of the index. Raises Moved, ClusterError."""

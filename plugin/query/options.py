@@ -16,7 +16,7 @@ from sorce.mappings import Box
 from sorce.mappings.example import Example, LikeRegion
 from sorce.mappings.filters import Filter
 from sorce.mappings.limits import MAX_CANDIDATES
-from sorce.mappings.option import Option, options_of
+from sorce.mappings.option import OFF, Option, options_of
 from sorce.mappings.request import MAX_NOTS, MAX_PHRASES, SearchRequest
 from sorce.options import several
 
@@ -81,6 +81,16 @@ def parse_box(context: click.Context, option: click.Parameter, text: str | None)
         raise click.BadParameter(f"'{text}' is not understood; write left,top,right,bottom in pixels.") from error
 
 
+def _number_or_off(context: click.Context, option: click.Parameter, text: str) -> float | None:  # noqa: ARG001
+    """Raises click.BadParameter."""
+    if text == OFF:
+        return None
+    try:
+        return float(text)
+    except ValueError as error:
+        raise click.BadParameter(f"'{text}' is not understood; give a number, or {OFF}.") from error
+
+
 def _at_most_one(text: tuple[str, ...]) -> tuple[str, ...]:
     if len(text) > 1:
         raise click.UsageError(f'the text is one argument; write it in quotes: "{" ".join(text)}"')
@@ -95,9 +105,8 @@ def _option(each: Field[Any], said: Option) -> Callable[[Any], Any]:
         arguments["type"] = click.Choice(said.choices) if said.choices else str if said.kind is date else said.kind
         arguments["multiple"] = said.repeated
         arguments["show_default"] = each.default not in (None, ())
-        if said.alone is not None:
-            # Click reads the flag without a value as this text.
-            arguments |= {"is_flag": False, "flag_value": str(said.alone)}
+        if said.may_be_off:
+            arguments |= {"type": str, "callback": _number_or_off, "default": str(each.default)}
     return click.option(said.flag, _PREFIX + each.name, **arguments)
 
 

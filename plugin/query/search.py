@@ -12,15 +12,17 @@ from typing import Protocol
 from opensearchpy import OpenSearch
 
 from sorce.cluster import version
-from sorce.mappings import Hits, Recipe
+from sorce.mappings import Hits, Recipe, Vector
 from sorce.mappings.answer import read_hits
 from sorce.mappings.found import FoundIndex
-from sorce.mappings.query import Query, among, last_candidate, search_body, unbent
+from sorce.mappings.query import Json, Query, among, last_candidate, search_body, unbent
 from sorce.mappings.ranking import SIMILARITY, ranking
+from sorce.mappings.regions import read_vectors
 from sorce.mappings.request import SearchRequest
 from sorce.mappings.selection import regions_of
 from sorce.models.model import TextEncoder
 from sorce.plugin.query.examples import vectors_of
+from sorce.plugin.query.folding import folded
 from sorce.plugin.query.following import Following
 from sorce.plugin.query.proof import proven
 
@@ -69,13 +71,33 @@ class ClientSearch(Following):
         body = among(search_body(query, self._version), photo_ids)
         return read_hits(self._ask(body, request.allow_partial), query)
 
+    def body(self, request: SearchRequest) -> Json:
+        """The plain request that this search sends first, with all vectors. Raises QueryError."""
+        return search_body(self._chosen(self._query(request)), self._version)
+
     def _hits(self, request: SearchRequest) -> Hits:
-        query = self._query(request)
+        query = self._chosen(self._query(request))
+        wholes: dict[str, Vector | None] = {}
+
+        def ask_for(query: Query) -> Hits:
+            answer = self._ask(search_body(query, self._version), request.allow_partial)
+            if request.fold is not None:
+                wholes.update(read_vectors(answer))
+            return read_hits(answer, query)
+
         if query.ranking.rank == SIMILARITY or query.request.exact:
-            return self._ask_for(query)
-        if request.k is None and request.ef_search is None and self._regions() <= SCANNED:
-            return self._ask_for(replace(query, request=replace(query.request, exact=True)))
-        return proven(query, request.max_k, self._ask_for, self._last)
+            hits = ask_for(query)
+        else:
+            hits = proven(query, request.max_k, ask_for, self._last)
+        return hits if request.fold is None else folded(hits, wholes, request.fold)
+
+    def _chosen(self, query: Query) -> Query:
+        """The query, as a scan of all regions where that is the better way to rank by product."""
+        asked = query.request
+        is_free = query.ranking.rank != SIMILARITY and asked.k is None and asked.ef_search is None
+        if asked.exact or not is_free or self._regions() > SCANNED:
+            return query
+        return replace(query, request=replace(asked, exact=True))
 
     def _query(self, request: SearchRequest) -> Query:
         # Checked before the texts are encoded, so that an invalid request costs nothing.
@@ -97,9 +119,6 @@ class ClientSearch(Following):
                 log.info("loading the encoder of %s", self.found.recipe)
                 self._loaded = (self.found.recipe, self._load(self.found.recipe))
             return self._loaded[1]
-
-    def _ask_for(self, query: Query) -> Hits:
-        return read_hits(self._ask(search_body(query, self._version), query.request.allow_partial), query)
 
     def _regions(self) -> int:
         """How many regions the index has, or had when first counted."""

@@ -16,10 +16,12 @@ from sorce.mappings.names import Names
 from sorce.mappings.option import options_of
 from sorce.mappings.query import Json, Query
 from sorce.mappings.ranking import PRODUCT, ranking
+from sorce.mappings.regions import WHOLE, by_photo_ids, read_vectors, vectors_body
 from sorce.mappings.request import SearchRequest
 from sorce.mappings.selection import regions_of
 from sorce.plugin.cluster.template import NOTS, PHRASES
 from sorce.plugin.query.asking import send
+from sorce.plugin.query.folding import folded
 from sorce.plugin.query.following import Following
 from sorce.plugin.query.locating import with_enough
 from sorce.plugin.query.search import bound_to
@@ -44,7 +46,7 @@ class ServerSearch(Following):
 
     def _hits(self, request: SearchRequest) -> Hits:
         """Raises PluginError if nothing is installed for the index, or it was installed by an older sorce."""
-        query = self._query(request if self._second is None else with_enough(request, self._second.most))
+        query = text_query(self.found, request if self._second is None else with_enough(request, self._second.most))
         try:
             hits = self._read(query)
         except OtherRanking as error:
@@ -52,20 +54,17 @@ class ServerSearch(Following):
                 f"what is installed for '{self.found.asked}' is of an older sorce and ranks by similarity alone; run "
                 f"`sorce plugin install --index {self.found.asked} --encoder URL` again, or search with --client."
             ) from error
-        hits = replace(hits, found=hits.found[: request.size])
-        if query.ranking.rank != PRODUCT or query.request.exact:
-            return hits
-        return replace(hits, found=tuple(replace(hit, unproved=True) for hit in hits))
+        unproved = query.ranking.rank == PRODUCT and not query.request.exact
+        first = tuple(replace(hit, unproved=unproved) for hit in hits[: request.size])
+        return self._folded(replace(hits, found=first), request)
 
-    def _query(self, request: SearchRequest) -> Query:
-        """The query with texts in place of the client's vectors. Raises QueryError."""
-        if request.like:
-            raise QueryError("the cluster encodes texts only; search by an example with --client.")
-        regions = regions_of(self.found)
-        request.filter.check(regions, self.found.asked)
-        by = ranking(self.found.recipe, request.rank, request.debias)
-        clauses, recipe_hash = request.filter.clauses(regions), self.found.recipe.hash
-        return Query(bound_to(request, self.found), request.phrases, request.nots, clauses, by, recipe_hash)
+    def _folded(self, hits: Hits, request: SearchRequest) -> Hits:
+        """One more request: the template's answer has no vectors."""
+        if request.fold is None or len(hits) < 2:
+            return hits
+        ids = [hit.photo_id for hit in hits]
+        answer = self._ask(vectors_body(by_photo_ids(ids), WHOLE, len(ids)), request.allow_partial)
+        return folded(hits, read_vectors(answer), request.fold)
 
     def _read(self, query: Query) -> Hits:
         names, given, partial = Names(self.found.asked), params(query), query.request.allow_partial
@@ -90,6 +89,17 @@ class ServerSearch(Following):
             raise
         self._refuse_moved(answer)
         return answer
+
+
+def text_query(found: FoundIndex, request: SearchRequest) -> Query:
+    """The query with texts in place of the client's vectors. Raises QueryError."""
+    if request.like:
+        raise QueryError("the cluster encodes texts only; search by an example with --client.")
+    regions = regions_of(found)
+    request.filter.check(regions, found.asked)
+    by = ranking(found.recipe, request.rank, request.debias)
+    clauses = request.filter.clauses(regions)
+    return Query(bound_to(request, found), request.phrases, request.nots, clauses, by, found.recipe.hash)
 
 
 def params(query: Query) -> Json:

@@ -79,7 +79,9 @@ class PhotoLooker:
         if not ids:
             return {}
         given = asked.request
-        request = SearchRequest(given.phrases, size=len(ids), exact=True, rank=given.rank, debias=given.debias)
+        request = SearchRequest(
+            given.phrases, size=len(ids), exact=True, fold=None, rank=given.rank, debias=given.debias
+        )
         by = ranking(self._recipe, request.rank, request.debias)
         query = Query(request, vectors, (), asked.clauses, by, self._recipe.hash)
         with translate_errors(address(self._client)):

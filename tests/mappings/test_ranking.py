@@ -20,7 +20,8 @@ def test_similarity_alone_is_asked_as_before() -> None:
     assert PLAIN.is_plain
     body = str(
         search_body(
-            Query(SearchRequest(["a"], ["b"]), ["v"], ["w"], ranking=ranking(MATCHED, "similarity", 0)), Version(3, 6)
+            Query(SearchRequest(["a"], ["b"], fold=None), ["v"], ["w"], ranking=ranking(MATCHED, "similarity", 0)),
+            Version(3, 6),
         )
     )
     assert "quality'].value" not in body
