@@ -70,7 +70,9 @@ def test_secrets_are_for_their_owner_alone(security: Security) -> None:
 
 
 @pytest.mark.fault("10.2.3")
-@pytest.mark.skipif("SORCE_TEST_SECURED" in os.environ, reason="an older sorce may have started that engine")
+@pytest.mark.skipif(
+    not os.environ.get("SORCE_TEST_SECURED", "{").startswith("{"), reason="an older sorce may have started that engine"
+)
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can look as another account")
 def test_another_account_can_read_nothing_of_the_secured_engine(security: Security) -> None:
     command = ["find", *map(str, security.folder.parent.iterdir()), "-type", "f", "-readable"]
