@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from importlib import import_module
@@ -71,4 +72,6 @@ def write(out: Path, taken: list[Line]) -> None:
 
 
 if __name__ == "__main__":
+    # `training` and `demo` are no part of the product, so they are not installed.
+    sys.path.insert(0, str(Path(__file__).parents[1]))
     run(measures, "measures")

@@ -191,7 +191,7 @@ def test_ctrl_c_again_stops_at_once_with_all_processes(index: TargetIndex, draw:
             assert process.poll() is None
         process.send_signal(signal.SIGINT)
         try:
-            assert process.wait(20) == 130
+            assert process.wait(60) == 130
         finally:
             process.kill()
     assert any(is_no_more(opener) for _ in range(200))

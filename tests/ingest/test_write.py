@@ -241,7 +241,7 @@ def test_a_document_larger_than_the_bound_goes_alone(cluster: OpenSearch) -> Non
 
 
 def test_two_requests_are_sent_at_once(cluster: OpenSearch) -> None:
-    both_here = Barrier(2, timeout=20)
+    both_here = Barrier(2, timeout=60)
 
     def meet(ids: list[str]) -> Any:
         both_here.wait()

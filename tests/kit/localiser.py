@@ -64,9 +64,9 @@ class FailingService:
 
     def answer(self, path: str, body: bytes, key: str) -> tuple[int, bytes]:
         headers = {"Authorization": key, "Content-Type": "application/json"}
-        answer = httpx.post(f"{self._url}{path}", content=body, headers=headers, timeout=30)
+        answer = httpx.post(f"{self._url}{path}", content=body, headers=headers, timeout=60)
         if self.fault == "hang":
-            self.released.wait(30)
+            self.released.wait(60)
         right = answer.json()
         results = right["results"]
         wrong: dict[str, Any] = {

@@ -27,6 +27,6 @@ def serving(app: FastAPI, shown: service.Certificate | None = None) -> Iterator[
         yield f"{scheme}://127.0.0.1:{socket.getsockname()[1]}"
     finally:
         server.should_exit = True
-        thread.join(30)
+        thread.join(60)
         socket.close()
     assert not thread.is_alive()

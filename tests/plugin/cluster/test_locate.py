@@ -83,7 +83,7 @@ def located(client: OpenSearch, photos: str, url: str, between: tuple[str, Faili
     encoder = parse(url, MODEL.recipe.model, "secret")
     there = find_index(client, photos)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(locate, "READ_SECONDS", 8)
+        patch.setattr(locate, "READ_SECONDS", 12)
         install(client, there, encoder, MODEL)
         install_located(client, there, parse_localiser(between[0], encoder))
         yield photos

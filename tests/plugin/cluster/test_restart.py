@@ -52,7 +52,7 @@ def test_a_restart_of_the_encoder_is_a_short_error_and_nothing_more(
         install(client, clean, parse(url, RECIPE.model, None), Words())
         assert by_server(client, clean, "a kite") == by_client(client, clean, "a kite")
         process.send_signal(end)
-        process.wait(30)
+        process.wait(60)
         for _ in range(3):
             with pytest.raises(ClusterError, match=r"refused \(500\): Error communicating with remote model"):
                 by_server(client, clean, "a kite")

@@ -41,14 +41,14 @@ class Held(Words):
     def embed_texts(self, texts: Sequence[str]) -> Vector:
         if self.calls:
             self.busy.set()
-            assert self.go.wait(30)
+            assert self.go.wait(60)
         return super().embed_texts(texts)
 
 
 def ask(url: str, body: Any, **headers: str) -> httpx.Response:
     content = body if isinstance(body, bytes) else None
     given = None if isinstance(body, bytes) else body
-    return httpx.post(f"{url}/v1/embeddings", content=content, json=given, headers=headers, timeout=30)
+    return httpx.post(f"{url}/v1/embeddings", content=content, json=given, headers=headers, timeout=60)
 
 
 def vectors(answer: httpx.Response) -> Vector:
@@ -115,7 +115,7 @@ def test_2048_texts_are_encoded_in_batches_and_a_single_text_does_not_wait_for_a
     encoder, texts = Held(), [f"text {i}" for i in range(2048)]
     with serving(service.application(service.Served("words", encoder))) as url, ThreadPoolExecutor(2) as threads:
         many = threads.submit(ask, url, {"input": texts})
-        assert encoder.busy.wait(10)
+        assert encoder.busy.wait(60)
         single = threads.submit(ask, url, {"input": "single"})
         wait_for(url, 1)
         encoder.go.set()
@@ -181,8 +181,8 @@ def test_a_model_that_does_not_answer_is_not_ready_and_the_process_is_healthy(mo
     encoder = Held()
     with serving(service.application(service.Served("words", encoder))) as url, ThreadPoolExecutor(1) as threads:
         first = threads.submit(ask, url, {"input": "first"})
-        assert encoder.busy.wait(10)
-        refused = httpx.get(f"{url}/ready", timeout=30)
+        assert encoder.busy.wait(60)
+        refused = httpx.get(f"{url}/ready", timeout=60)
         assert refused.status_code == 503
         assert refused.json()["error"]["message"] == "not ready: the model does not answer."
         assert httpx.get(f"{url}/health").status_code == 200
@@ -306,7 +306,7 @@ def test_texts_of_requests_that_wait_are_encoded_together_and_once() -> None:
     encoder = Held()
     with serving(service.application(service.Served("words", encoder))) as url, ThreadPoolExecutor(20) as threads:
         first = threads.submit(ask, url, {"input": "first"})
-        assert encoder.busy.wait(10)
+        assert encoder.busy.wait(60)
         others = [threads.submit(ask, url, {"input": [f"text {i % 5}", "same"]}) for i in range(12)]
         wait_for(url, 6)
         encoder.go.set()
@@ -329,7 +329,7 @@ def test_a_full_queue_is_503_with_retry_after_and_passes() -> None:
     app = service.application(service.Served("words", encoder), Batcher(encoder, max_waiting=3))
     with serving(app) as url, ThreadPoolExecutor(4) as threads:
         first = threads.submit(ask, url, {"input": "first"})
-        assert encoder.busy.wait(10)
+        assert encoder.busy.wait(60)
         second = threads.submit(ask, url, {"input": ["a", "b", "c"]})
         wait_for(url, 3)
         refused = ask(url, {"input": "d"})
@@ -413,4 +413,4 @@ def test_the_command_serves_and_stops_on_sigterm() -> None:
         found = vectors(ask(url, {"input": ["a kite"], "model": "mini"}))
         assert np.linalg.norm(found, axis=1) == pytest.approx([1], abs=1e-5)
         process.send_signal(signal.SIGTERM)
-        assert process.wait(30) in (0, -signal.SIGTERM)
+        assert process.wait(60) in (0, -signal.SIGTERM)

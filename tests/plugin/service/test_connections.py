@@ -40,7 +40,7 @@ def certificate(tmp_path: Path) -> tuple[Path, Path]:
 
 
 def silent(url: str) -> socket.socket:
-    client = socket.create_connection(("127.0.0.1", urlsplit(url).port or 0), timeout=30)
+    client = socket.create_connection(("127.0.0.1", urlsplit(url).port or 0), timeout=60)
     client.settimeout(30)
     return client
 
@@ -60,7 +60,7 @@ def test_300_connections_without_a_tls_hello_keep_nobody_out(certificate: tuple[
             stack.enter_context(silent(url))
         for text in ("a kite", "zebra"):
             body = {"input": text, "model": RECIPE.model}
-            answer = httpx.post(f"{url}/v1/embeddings", json=body, verify=trusted, timeout=30)
+            answer = httpx.post(f"{url}/v1/embeddings", json=body, verify=trusted, timeout=60)
             assert right(answer, [text])
         assert len(logged(process)) < MAX_LOG
 
@@ -97,7 +97,7 @@ def test_a_connection_in_work_is_not_closed_to_make_room_and_dawdling_bodies_are
         working = stack.enter_context(connected(url))
         body = b'{"input": "first"}'
         working.sendall(HEAD + b"Content-Length: %d\r\n\r\n" % len(body) + body)
-        assert encoder.busy.wait(10)
+        assert encoder.busy.wait(60)
         for _ in range(20):
             stack.enter_context(connected(url)).sendall(HEAD + b"Content-Length: 100\r\n\r\n{")
         wait_for(url, 0)
@@ -113,7 +113,7 @@ def test_where_all_connections_are_in_work_another_is_closed_at_once() -> None:
             body = b'{"input": "text %d"}' % number
             client = stack.enter_context(connected(url))
             client.sendall(HEAD + b"Content-Length: %d\r\n\r\n" % len(body) + body)
-            assert encoder.busy.wait(10)
+            assert encoder.busy.wait(60)
         refused = next(said for said in (everything(more) for more in connecting(url, stack)) if said == b"")
         assert refused == b""
         encoder.go.set()

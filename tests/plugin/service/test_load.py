@@ -78,7 +78,7 @@ def test_of_more_requests_than_the_queue_holds_the_rest_is_refused_and_answered_
     requests = [[f"text {number} {i}" for i in range(4)] for number in range(40)]
     with serving(served(encoder, max_waiting=20)) as url, ThreadPoolExecutor(41) as threads:
         first = threads.submit(ask, url, {"input": "first"})
-        assert encoder.busy.wait(10)
+        assert encoder.busy.wait(60)
         asked = [threads.submit(ask, url, {"input": texts}) for texts in requests]
         wait_for(url, 20)
         refused = list(islice(as_completed(asked, 30), 35))
@@ -98,7 +98,7 @@ def test_requests_in_work_are_limited_and_each_gives_its_place_back(monkeypatch:
     encoder = Held()
     with serving(served(encoder)) as url, ThreadPoolExecutor(2) as threads:
         first = threads.submit(ask, url, {"input": "first"})
-        assert encoder.busy.wait(10)
+        assert encoder.busy.wait(60)
         second = threads.submit(ask, url, {"input": "second"})
         wait_for(url, 1)
         refused = ask(url, {"input": "third"})
@@ -144,7 +144,7 @@ def test_a_client_that_goes_away_takes_nothing_from_others() -> None:
     encoder = Held()
     with serving(served(encoder)) as url, ThreadPoolExecutor(2) as threads:
         first = threads.submit(ask, url, {"input": "first"})
-        assert encoder.busy.wait(10)
+        assert encoder.busy.wait(60)
         body = json.dumps({"input": "same"}).encode()
         with connected(url) as gone:
             gone.sendall(HEAD + f"Content-Length: {len(body)}\r\n\r\n".encode() + body)
@@ -255,7 +255,7 @@ def test_sigterm_answers_what_was_taken_and_takes_no_more() -> None:
         assert right(first.result(), ["hold"])
         for text, answer in asked.items():
             assert right(answer.result(), [text])
-        assert process.wait(30) == -signal.SIGTERM
+        assert process.wait(60) == -signal.SIGTERM
         assert process.stderr is not None
         assert process.stderr.read() == ""
 

@@ -49,7 +49,7 @@ class Steered(FakeLocaliser):
 
     def locate(self, requests: Sequence[LocateRequest], boxes: int = 1, min_score: float = 0.0) -> list[Located]:
         self.busy.set()
-        assert self.go.wait(30)
+        assert self.go.wait(60)
         if self.fails:
             raise RuntimeError("out of memory")
         return super().locate(requests, boxes, min_score)
@@ -101,7 +101,7 @@ def url(searcher: tuple[OpenSearch, str], folder: Path, localiser: Steered) -> I
 def post(url: str, path: str, body: Any, headers: dict[str, str] = KEY) -> httpx.Response:
     content = body if isinstance(body, bytes) else None
     given = None if isinstance(body, bytes) else body
-    return httpx.post(f"{url}{path}", content=content, json=given, headers=headers, timeout=30)
+    return httpx.post(f"{url}{path}", content=content, json=given, headers=headers, timeout=60)
 
 
 def rerank(url: str, documents: Sequence[Any], **more: Any) -> Any:
@@ -203,7 +203,7 @@ def test_what_is_wrong_is_refused_with_a_sentence(url: str, body: Any, status: i
     [
         (["--locate", "--index", "photos"], "--locate needs --index, whose photos it looks at, and --root"),
         (["--locate", "--root", "."], "--locate needs --index"),
-        (["--index", "photos", "--root", "."], "--root is where --locate may open photos"),
+        (["--index", "photos", "--root", "."], "--root is where --locate and --page may open photos"),
     ],
 )
 def test_half_of_the_options_is_wrong_usage(given: list[str], said: str) -> None:
@@ -242,7 +242,7 @@ def test_a_busy_localiser_refuses_and_a_slow_one_is_not_waited_for(
     localiser.asked.clear()
     with ThreadPoolExecutor(1) as other:
         first = other.submit(post, url, "/v1/rerank", body)
-        assert localiser.busy.wait(30)
+        assert localiser.busy.wait(60)
         second = post(url, "/v1/rerank", body)
         # Texts are encoded meanwhile.
         assert post(url, "/v1/embeddings", {"input": "red"}).status_code == 200

@@ -39,7 +39,7 @@ def url(authority: Authority, tmp_path: Path) -> Iterator[str]:  # noqa: ARG001
     thread.start()
     yield f"https://127.0.0.1:{socket.getsockname()[1]}"
     server.should_exit = True
-    thread.join(30)
+    thread.join(60)
     socket.close()
 
 
