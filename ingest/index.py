@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -12,7 +12,7 @@ from opensearchpy import OpenSearch, exceptions
 from sorce.cluster import look_up, reason
 from sorce.errors import ClusterError, IndexMissing
 from sorce.ingest.retry import Retry
-from sorce.mappings import Attribute, Recipe, refuse_mismatch
+from sorce.mappings import Attribute, Recipe, Vector, probe, refuse_mismatch
 from sorce.mappings.found import FoundIndex
 from sorce.mappings.index import attribute_types, index_body, refuse_unstorable, types_mapping, upgrade, upgraded
 from sorce.mappings.limits import MAX_CANDIDATES
@@ -50,6 +50,8 @@ class TargetIndex:
     def __init__(self, client: OpenSearch, asked: str, new: NewIndex | None = None) -> None:
         """`new` says how to create the index if there is none."""
         self.client, self.asked, self.new = client, asked, new or NewIndex()
+        self.probe: Callable[[], Vector] | None = None
+        """Encodes the probe of a new index (`sorce.mappings.probe`); None leaves it out."""
         self.found: FoundIndex | None = None
         """The result of the look-up; None if there is no index yet."""
 
@@ -91,6 +93,8 @@ class TargetIndex:
         """Creates the index if there is none. Raises RecipeMismatch if one with another recipe exists."""
         if self.found is None:
             body = index_body(banked(recipe), self.new.settings, self.new.root, dict(types or {}))
+            if self.probe is not None:
+                body["mappings"]["_meta"]["sorce"]["probe"] = probe.to_text(self.probe())
             try:
                 self.client.indices.create(index=self.asked, body=body)
             except exceptions.RequestError as error:

@@ -31,7 +31,7 @@ from sorce.ingest.report import Report, Watch
 from sorce.ingest.retry import SECONDS, Retry
 from sorce.ingest.stats import Stats
 from sorce.ingest.write import Sender, Writer
-from sorce.mappings import Attribute, Picture, Recipe, Rejected
+from sorce.mappings import Attribute, Picture, Recipe, Rejected, probe
 from sorce.mappings.lookup import as_stored
 from sorce.models.model import Model, Prepared
 from sorce.models.notes import note_of
@@ -97,6 +97,7 @@ def bring_in(
     """Like `ingest_photos`, with an index already looked up. `before` is the index that an alias moves away from."""
     run = Run(target, model.recipe, options or Options(), watch or Watch())
     target.prepare(model.recipe, run.types(before))
+    target.probe = lambda: model.embed_texts([probe.TEXT])[0]
     found = target.found
     there = None if found is None else found.recipe
     for note in (note_of(model.recipe), note_on_bank(there) if there else None):

@@ -7,7 +7,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sorce.errors import IndexMissing
+from sorce.mappings import probe
 from sorce.mappings.recipe import Recipe
+from sorce.mappings.values import Vector
 
 Json = dict[str, Any]
 
@@ -41,6 +43,11 @@ class FoundIndex:
     @property
     def is_alias(self) -> bool:
         return self.asked != self.name
+
+    @property
+    def probe(self) -> Vector | None:
+        """The vector of `sorce.mappings.probe.TEXT` by the index's model; None in an index of an older sorce."""
+        return probe.from_text(self.meta.get("sorce", {}).get("probe"), self.recipe.dimension)
 
     def by_its_own_name(self) -> FoundIndex:
         """The same index as if found by its own name: then no alias filter applies."""

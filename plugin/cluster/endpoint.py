@@ -15,7 +15,7 @@ import orjson
 import urllib3
 
 from sorce.errors import PluginError
-from sorce.mappings import Vector
+from sorce.mappings import Vector, probe
 from sorce.mappings.request import MAX_CHARACTERS as MAX_CHARACTERS
 from sorce.models.model import TextEncoder
 
@@ -27,8 +27,7 @@ LOCATE_PATH = "/v1/locate"
 
 SECONDS = 30
 
-# With capitals, to detect a service that does not lower-case texts for a model that needs it.
-PROBES = ("a small RED umbrella, half hidden", "zebra")
+PROBES = (probe.TEXT, "zebra")
 
 ENOUGH = 0.999
 
@@ -125,7 +124,11 @@ def is_private(url: str) -> bool:
 
 def refuse_disagreement(there: Vector, encoder: TextEncoder, whose: str) -> None:
     """Raises PluginError unless the vectors of PROBES equal those of the local model."""
-    here = encoder.embed_texts(PROBES)
+    refuse_other_vectors(there, encoder.embed_texts(PROBES), whose)
+
+
+def refuse_other_vectors(there: Vector, here: Vector, whose: str) -> None:
+    """Raises PluginError unless both (texts, dimension) hold the same unit vectors."""
     if there.shape != here.shape:
         raise PluginError(
             f"{whose} gives vectors of {there.shape[-1]} numbers where the index's model gives {here.shape[1]}; "

@@ -26,6 +26,7 @@ from sorce.plugin.query.export import Export
 from sorce.plugin.query.export_files import FileExport, parse_exports, write_exports
 from sorce.plugin.query.locating import SecondStage, look_again, not_opened, refuse_without_roots, with_enough
 from sorce.plugin.query.options import request, second_stage
+from sorce.plugin.query.remote import remote_texts
 from sorce.plugin.query.search import ClientSearch, Searcher
 from sorce.plugin.query.server import ServerSearch
 from sorce.plugin.query.server_locating import ServerStage
@@ -42,6 +43,12 @@ DONE_WITH_REJECTS = 3
 @options.cluster
 @request
 @click.option("--client/--server", "here", default=True, help="Who encodes the text.  [default: client]")
+@click.option(
+    "--encoder",
+    metavar="URL",
+    envvar="SORCE_ENCODER",
+    help="A running service (`sorce serve`) that encodes the texts instead of a model loaded here; else SORCE_ENCODER.",
+)
 @options.folder
 @options.device
 @options.trust_remote_code
@@ -133,6 +140,10 @@ def _searcher(client: OpenSearch, found: FoundIndex, here: bool, given: dict[str
     if not here:
         second = ServerStage(given["locate"], given["min_located_score"]) if given["locate"] else None
         return ServerSearch(client, found, second)
+    if given["encoder"]:
+        # Asked again if the name comes to stand for an index of another recipe.
+        remote = ClientSearch(client, found, lambda _: remote_texts(given["encoder"], remote.found))
+        return remote
     where = given["device"], given["folder"], given["trust_remote_code"]
     return ClientSearch(client, found, lambda recipe: load_encoder(recipe, *where))
 
@@ -142,7 +153,7 @@ def _second_stage(searcher: Searcher, found: FoundIndex, roots: Sequence[Path], 
 
     def encoder() -> TextEncoder:
         # The client's search has loaded it already.
-        if isinstance(searcher, ClientSearch):
+        if isinstance(searcher, ClientSearch) and not given["encoder"]:
             return searcher.encoder()
         return load_encoder(found.recipe, given["device"], given["folder"], given["trust_remote_code"])
 

@@ -1,0 +1,99 @@
+"""The texts of a search by a running service: compared with the index's probe, and without torch."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from opensearchpy import OpenSearch
+from PIL import Image
+
+from sorce.cluster import find_index
+from sorce.errors import PluginError, QueryError
+from sorce.index import Index
+from sorce.mappings import probe
+from sorce.mappings.index import index_body
+from sorce.mappings.request import SearchRequest
+from sorce.plugin.query.remote import RemoteTexts, remote_texts
+from sorce.plugin.query.search import ClientSearch
+from sorce.plugin.service import app as service
+from tests.kit.corpus import RECIPE, Corpus, Words
+from tests.kit.fake import FakeModel
+from tests.kit.place import Place
+from tests.kit.serving import serving
+
+ASKED = SearchRequest(["a red cup"], size=5)
+
+
+@pytest.fixture(scope="module")
+def probed(client: OpenSearch, corpus: Corpus) -> Iterator[str]:
+    """The corpus, in an index that keeps the probe of its model."""
+    name = f"test-remote-{uuid.uuid4().hex[:8]}"
+    body = index_body(RECIPE, {"index.number_of_replicas": 0})
+    body["mappings"]["_meta"]["sorce"]["probe"] = probe.to_text(Words().embed_texts([probe.TEXT])[0])
+    client.indices.create(index=name, body=body)
+    corpus.fill(client, name, RECIPE)
+    yield name
+    client.indices.delete(index=name)
+
+
+def test_the_hits_are_those_of_the_model_itself(client: OpenSearch, probed: str, encoder_url: str) -> None:
+    found = find_index(client, probed)
+    remote = ClientSearch(client, found, lambda _: remote_texts(encoder_url, found)).search(ASKED)
+    here = ClientSearch(client, found, lambda _: Words()).search(ASKED)
+    assert [(hit.photo_id, hit.box) for hit in remote] == [(hit.photo_id, hit.box) for hit in here]
+    assert [hit.score for hit in remote] == pytest.approx([hit.score for hit in here], abs=1e-5)
+
+
+def test_a_service_of_another_model_is_refused(client: OpenSearch, probed: str) -> None:
+    other = service.application(service.Served(RECIPE.model, Words("another")))
+    with serving(other) as url, pytest.raises(PluginError, match="encodes texts differently from the index's model"):
+        remote_texts(url, find_index(client, probed))
+
+
+def test_an_index_without_a_probe_is_refused(client: OpenSearch, index: str, encoder_url: str) -> None:
+    with pytest.raises(PluginError, match=f"index '{index}' holds no probe"):
+        remote_texts(encoder_url, find_index(client, index))
+
+
+def test_a_picture_is_refused_with_a_sentence() -> None:
+    remote = RemoteTexts.__new__(RemoteTexts)
+    with pytest.raises(QueryError, match="encodes texts only"):
+        remote.embed_images([Image.new("RGB", (8, 8))])
+
+
+@pytest.mark.parametrize("by_option", [True, False])
+def test_the_command_does_not_import_torch(place: Place, probed: str, encoder_url: str, by_option: bool) -> None:
+    given = ["search", "a red cup", "--index", probed, "--url", place.url, "--json"]
+    given += ["--encoder", encoder_url] if by_option else []
+    code = f"import sys; from sorce.cli import sorce; sorce({given!r}, standalone_mode=False)\n"
+    code += "sys.exit(bool({'torch', 'transformers'} & set(sys.modules)))"
+    environment = {**os.environ, **place.environment} | ({} if by_option else {"SORCE_ENCODER": encoder_url})
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, env=environment)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert '"photo_id"' in done.stdout
+
+
+def test_an_ingest_keeps_the_probe_of_its_model(client: OpenSearch, tmp_path: Path) -> None:
+    name, model = f"test-remote-{uuid.uuid4().hex[:8]}", FakeModel()
+    Image.effect_noise((64, 64), 80).convert("RGB").save(tmp_path / "photo.jpg")
+    try:
+        Index(client, name, lambda: model).ingest([tmp_path])
+        kept = find_index(client, name).probe
+    finally:
+        client.indices.delete(index=name, params={"ignore_unavailable": "true"})
+    assert kept is not None
+    np.testing.assert_allclose(kept, model.embed_texts([probe.TEXT])[0], atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    "text", [None, 3, "no base64!", probe.to_text(np.zeros(4, np.float32)), probe.to_text(np.ones(3))]
+)
+def test_a_probe_that_is_none_is_none(text: object) -> None:
+    assert probe.from_text(text, 4) is None
