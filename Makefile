@@ -6,21 +6,27 @@ BIN := $(VENV)/bin
 PINNED := --constraints constraints.txt --build-constraints constraints.txt
 INSTALL = $(BIN)/uv pip install --quiet --python $(BIN)/python
 
-.PHONY: demo test test-long test-browser test-bfloat16 test-loaded test-newest faults measures check wheel constraints docs ready
+.PHONY: demo test test-long test-browser test-bfloat16 test-loaded test-newest screenshots faults measures check wheel constraints docs ready
 
 demo: ready          ## start a local OpenSearch, find small things in 40 scenes, stop it
 	$(BIN)/python -m demo
 
 test: ready          ## the tests, against a real OpenSearch, in a random order; those that take minutes are `test-long`
 	$(BIN)/python -m pytest -q -n 2 --dist loadgroup -m 'not long'
+	@echo "make test left out: what takes minutes (make test-long); what needs Chromium, which is installed as root (make test-browser)"
 
 test-long: ready     ## the tests that take minutes
-	$(BIN)/python -m pytest -q -n 2 --dist loadgroup -m long
+	$(BIN)/python -m pytest -q -n 2 --dist loadgroup -m 'long and not browser'
 
-test-browser: ready ## Dashboards' panels as Chromium shows them; installs Chromium (as root) and Vega (npm), if missing
+test-browser: ready  ## the page, and Dashboards' panels, in Chromium; installs Chromium (as root), Vega and axe (npm), if missing
 	$(INSTALL) $(PINNED) --editable '.[dev,browser]'
 	.ci/browser
-	$(BIN)/python -m pytest -q tests/dashboards/test_vega.py
+	SORCE_BROWSER=1 $(BIN)/python -m pytest -q -m browser tests/dashboards tests/plugin/service/page
+
+screenshots: ready   ## pictures of the page into build/screenshots: light and dark, desktop and phone
+	$(INSTALL) $(PINNED) --editable '.[dev,browser]'
+	.ci/browser
+	$(BIN)/python -m tests.kit.screenshots build/screenshots
 
 test-bfloat16: ready ## what depends on bfloat16: with and without it, whatever this CPU has
 	SORCE_BFLOAT16=off $(BIN)/python -m pytest -q -m 'bfloat16 and not long'

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,12 +12,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from urllib.parse import quote_plus
 
 import click
 from opensearchpy import OpenSearch
 
 from sorce.cli import run
-from sorce.cluster import connect, recipe_of
+from sorce.cluster import connect, find_index, recipe_of
 from sorce.engine import running
 from sorce.index import Index
 from sorce.mappings import Hit
@@ -26,6 +29,8 @@ from sorce.plugin import ClientSearch, Searcher, SearchRequest, ServerSearch
 from sorce.plugin.cluster.endpoint import parse
 from sorce.plugin.cluster.install import install
 from sorce.plugin.service.app import Served, application, listen, server
+from sorce.plugin.service.page.serving import PageSetup
+from sorce.plugin.service.page.settings import PageSettings
 from training.scenes.bundled import FOLDER, Question, questions
 
 SEED, QUESTIONS = 1, 12
@@ -70,20 +75,34 @@ def demo() -> None:
             model = partial(load_model, "mini", regions, parameters)
             report = Index(client, f"scenes-{regions}", model).ingest([FOLDER])
             say(f"Ingested with --model mini --regions {regions}: {report}")
-        with encoder_service() as address:
+        with serving(Served("mini", load_encoder("mini"))) as address:
             install_for(client, "scenes-tiles", address)
             say(f"Installed the plugin: the cluster itself now encodes texts, at {address}")
             asked = list(ask(client, questions(SEED, QUESTIONS)))
-    show(asked)
+        took = time.monotonic() - started
+        show(asked)
+        if sys.stdin.isatty() and sys.stdout.isatty():
+            look(client, asked[0].question)
     say(f"\nPictures: {PICTURES.resolve()} (one folder per question; sheet.jpg shows the boxes enlarged)")
-    say(f"All of it took {time.monotonic() - started:.0f} s, and nothing is left running.\n{WHAT_NEXT}")
+    say(f"All of it took {took:.0f} s, and nothing is left running.\n{WHAT_NEXT}")
+
+
+def look(client: OpenSearch, question: Question) -> None:
+    """Shows the page until a key is pressed."""
+    encoder = load_encoder("mini")
+    with tempfile.TemporaryDirectory() as cache:
+        settings = PageSettings([FOLDER], cache=Path(cache))
+        found = find_index(client, "scenes-tiles")
+        setup = PageSetup(settings, client, [found], lambda _: encoder, lambda _: client)
+        with serving(Served("mini", encoder, page=setup)) as address:
+            click.pause(f"\nLook for yourself: {address}/?q={quote_plus(question.text)}\nPress any key to end.")
 
 
 @contextmanager
-def encoder_service() -> Iterator[str]:
-    """Runs `sorce serve --model mini` here in a thread, and yields its address."""
+def serving(served: Served) -> Iterator[str]:
+    """Runs `sorce serve` here in a thread, and yields its address."""
     socket = listen("127.0.0.1", 0, None)
-    service = server(application(Served("mini", load_encoder("mini"), None)))
+    service = server(application(served))
     thread = threading.Thread(target=service.run, kwargs={"sockets": [socket]})
     thread.start()
     try:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -15,23 +14,12 @@ from PIL import Image
 
 from sorce.dashboards.grid import CELL, COLUMNS, VEGA_SETTING
 from sorce.dashboards.photos import PhotosView, photos_objects
-from tests.kit.vega import CHROMIUM, VEGA, Browser, Pictures, browser, chromium, serving_pictures, with_answers
+from tests.kit.chromium import VEGA, browser_marks, chromium
+from tests.kit.vega import Browser, Pictures, browser, serving_pictures, with_answers
 
 Json = dict[str, Any]
 
-MISSING = [
-    what
-    for what, there in {
-        "the package playwright": find_spec("playwright"),
-        CHROMIUM: Path(CHROMIUM).exists(),
-        "vega from npm": VEGA.exists(),
-    }.items()
-    if not there
-]
-pytestmark = [
-    pytest.mark.long,
-    pytest.mark.skipif(bool(MISSING), reason=f"no {', no '.join(MISSING)}: run `make test-browser`"),
-]
+pytestmark = browser_marks(vega=VEGA)
 
 QUESTION = "a small red umbrella"
 

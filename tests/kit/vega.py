@@ -8,27 +8,21 @@ Needs the package `playwright`, Debian's `chromium` and `vega` from npm: `.ci/br
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import BytesIO
-from pathlib import Path
 from threading import Thread
 from typing import Any
 
 from opensearchpy import OpenSearch
 from PIL import Image
 
+from tests.kit.chromium import VEGA
 from tests.kit.dashboards import filled
 
 Json = dict[str, Any]
-
-CHROMIUM = "/usr/bin/chromium"
-CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "sorce-browser"
-VEGA = CACHE / "node_modules/vega/build/vega.min.js"
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 
 PAGE = "<!doctype html><meta charset=utf-8><body style='margin:0'><script src=/vega.js></script><div id=v>"
 
@@ -135,16 +129,6 @@ class Browser:
     def picture(self) -> Image.Image:
         shot: bytes = self.page.locator("#v canvas").screenshot()
         return Image.open(BytesIO(shot)).convert("RGB")
-
-
-@contextmanager
-def chromium() -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as played:
-        started = played.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield started
-        started.close()
 
 
 @contextmanager

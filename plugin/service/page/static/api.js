@@ -25,18 +25,20 @@ export async function upload(path, file) {
   return answer.json();
 }
 
-/** A file that the server makes, saved by the browser under the server's name for it. */
+/** A file that the server makes, saved by the browser: its name, and how many photos it lacks. */
 export async function download(path, body) {
   const answer = await send(path, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
-  const named = /filename="?([^";]+)"?/.exec(answer.headers.get("Content-Disposition") ?? "");
+  const disposition = answer.headers.get("Content-Disposition") ?? "";
+  const encoded = /filename\*=UTF-8''([^;]+)/i.exec(disposition)?.[1];
+  const name = encoded ? decodeURIComponent(encoded) : /filename="?([^";]+)"?/.exec(disposition)?.[1];
   const address = URL.createObjectURL(await answer.blob());
   const link = document.createElement("a");
   link.href = address;
-  link.download = named?.[1] ?? "sorce";
+  link.download = name ?? "sorce";
   link.click();
   // Not at once: the browser still reads it.
   setTimeout(() => URL.revokeObjectURL(address), 60_000);
-  return link.download;
+  return { file: link.download, missing: Number(answer.headers.get("X-Left-Out") ?? 0) };
 }
 
 async function send(path, options, busy = () => {}) {

@@ -13,11 +13,12 @@ import * as report from "./report.js";
 import { Searches } from "./search.js";
 import { Selection } from "./selection.js";
 import { Settings } from "./settings.js";
-import { EMPTY, PAGE, isAsking, likeBox, likeRegion, likeUpload, parseLike, readState, requestOf, searchKey, writeState } from "./state.js";
+import { EMPTY, isAsking, likeBox, likeRegion, likeUpload, parseLike, readState, requestOf, searchKey, writeState } from "./state.js";
 import { Terms } from "./terms.js";
 import { decimal, t } from "./text.js";
 
 const BARREN = 3; // pages in a row without a hit above the slider, after which the page stops asking by itself
+const MOST_EXPORTED = 1000; // photos or marks of one file, as the server's limit
 const AHEAD = 5; // hits before the end at which the photo view asks for more
 
 export class App {
@@ -78,6 +79,9 @@ export class App {
     const reset = other ? { filter: {}, like: [], rank: EMPTY.rank, debias: 0 } : {};
     const state = { ...this.state, ...this.terms.values, photo: null, ...reset, ...partial };
     history.pushState(null, "", writeState(state));
+    // At once, and not when the hits are there.
+    this.state = { ...this.state, photo: null };
+    if (this.photo.isOpen) this.photo.close();
     this.#apply(state);
   }
 
@@ -133,21 +137,25 @@ export class App {
   }
 
   exportMarks() {
-    save({ format: "lines", index: this.state.index, request: this.#request(PAGE), photo_ids: null, marks: this.marks.all });
+    const marks = this.marks.all.slice(0, MOST_EXPORTED);
+    const request = requestOf({ ...EMPTY, index: this.state.index, phrases: [marks[0].phrase] });
+    save({ format: "lines", index: this.state.index, request, photo_ids: [], marks });
   }
 
   export() {
     if (this.results === null) return say(t("export.nothing"), true);
+    const shown = this.grid.hits.slice(0, MOST_EXPORTED).map((hit) => hit.id);
+    const selected = this.selection.ids.slice(0, MOST_EXPORTED);
     return openExport({
-      selected: this.selection.size,
-      all: this.grid.hits.length,
+      selected: selected.length,
+      all: shown.length,
       hasPictures: this.session.pictures,
-      body: (all) => ({ index: this.state.index, request: this.#request(this.results.next), photo_ids: all ? null : this.selection.ids, marks: [] }),
+      body: (all) => ({ index: this.state.index, request: this.#request(), photo_ids: all ? shown : selected, marks: [] }),
     });
   }
 
   code() {
-    if (isAsking(this.state)) openCode(this.#request(PAGE));
+    if (isAsking(this.state)) openCode(this.#request());
     else say(t("code.nothing"), true);
   }
 
@@ -298,8 +306,8 @@ export class App {
   }
 
   // For export and code: what the page shows, with the slider as a floor of the search itself.
-  #request(size) {
-    return { ...requestOf(this.state, 0, size), min_similarity: this.state.min };
+  #request() {
+    return { ...requestOf(this.state), min_similarity: this.state.min };
   }
 
   #index() {

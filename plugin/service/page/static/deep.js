@@ -1,7 +1,7 @@
 // A huge photo: OpenSeadragon asks for the tiles that are seen, down to the original's pixels.
 
 import { ask } from "./api.js";
-import { h } from "./dom.js";
+import { h, set } from "./dom.js";
 
 let loading = null;
 
@@ -99,8 +99,9 @@ class DeepView {
 }
 
 function loadLibrary() {
-  // OpenSeadragon adds a style sheet of its own unless one is there, and the content policy forbids it.
-  document.head.append(h("style", { type: "text/plain", "data-openseadragon-mobile-css": "true" }));
+  // OpenSeadragon adds a style sheet of its own unless one is there, and the content policy forbids it. This element
+  // has the name that it looks for, and no style.
+  document.head.append(set(document.createElementNS("urn:sorce", "style"), { "data-openseadragon-mobile-css": "true" }));
   return new Promise((resolve, reject) => {
     const src = new URL("vendor/openseadragon/openseadragon.min.js", import.meta.url);
     document.head.append(h("script", { src, onload: resolve, onerror: () => reject(new Error("openseadragon")) }));

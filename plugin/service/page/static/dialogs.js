@@ -32,7 +32,9 @@ export function openExport({ selected, all, hasPictures, body }) {
 /** Saves the file that the server makes of this. */
 export async function save(body) {
   try {
-    say(t("export.done", { file: await download("api/export", body) }));
+    const { file, missing } = await download("api/export", body);
+    say(t("export.done", { file }));
+    if (missing > 0) say(t("export.missing", { n: missing }), true);
   } catch (error) {
     say(error.message, true);
   }

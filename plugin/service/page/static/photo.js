@@ -31,7 +31,6 @@ export class PhotoDialog {
   constructor(page) {
     this.#page = page;
     this.#dialog.addEventListener("close", () => this.#closed());
-    this.#dialog.addEventListener("cancel", (event) => this.#cancelled(event));
     for (const button of this.#dialog.querySelectorAll("[data-do]")) {
       button.addEventListener("click", () => this.act(button.dataset.do));
     }
@@ -105,10 +104,11 @@ export class PhotoDialog {
     acts[name]?.();
   }
 
-  /** Arrows and Enter while a box is drawn. True if the key was meant for it. */
+  /** Arrows, Enter and Escape while a box is drawn. True if the key was meant for it. */
   drawKey(event) {
     if (this.#drawing === null) return false;
     if (event.key === "Enter" && this.#drawing.box !== null) this.#searchDrawn();
+    else if (event.key === "Escape") this.#endDrawing();
     else if (event.key.startsWith("Arrow")) this.#drawing.key(event.key, event.shiftKey);
     else return false;
     return true;
@@ -239,13 +239,6 @@ export class PhotoDialog {
     this.#drawing = null;
     byId("photo-draw").hidden = true;
     set(this.#button("draw"), { "aria-pressed": "false" });
-  }
-
-  // Escape leaves the drawing first, then the photo.
-  #cancelled(event) {
-    if (this.#drawing === null) return;
-    event.preventDefault();
-    this.#endDrawing();
   }
 
   #clear() {

@@ -79,7 +79,7 @@ export const isAsking = (state) => state.phrases.length + state.like.length > 0;
 export const searchKey = (state) => writeState({ ...state, min: null, photo: null });
 
 /** The body of /api/search. */
-export function requestOf(state, from = 0, size = PAGE) {
+export function requestOf(state, from = 0) {
   return {
     index: state.index,
     phrases: state.phrases,
@@ -93,7 +93,7 @@ export function requestOf(state, from = 0, size = PAGE) {
     locate: from === 0 ? state.locate : 0,
     fold: state.fold ? FOLD : null,
     from,
-    size,
+    size: PAGE,
   };
 }
 
