@@ -37,6 +37,7 @@ MEASURES: Mapping[str, str] = {
     "growth": "growth",
     "queries": "queries",
     "examples": "examples",
+    "page": "page",
     "peers": "peers",
     "piza": "piza",
 }

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import os
+from collections.abc import Iterator
+from functools import partial
+from typing import IO
+from urllib.parse import quote
 
 from fastapi import FastAPI, Request, Response
-from starlette.background import BackgroundTask
-from starlette.responses import FileResponse
+from starlette.responses import StreamingResponse
 
 from sorce.plugin.query.export import FORMATS
 from sorce.plugin.service.locate_requests import parsed
@@ -14,6 +17,8 @@ from sorce.plugin.service.page.carrying import Carrying, ExportBody
 from sorce.plugin.service.page.serving import Page
 from sorce.plugin.service.requests import Bodies
 
+CHUNK = 1 << 18
+"""Bytes that are sent at a time."""
 LEFT_OUT = "X-Left-Out"
 """The header with the number of photos that the file lacks, because they cannot be opened."""
 
@@ -25,16 +30,23 @@ def add_carrying(app: FastAPI, page: Page, bodies: Bodies) -> None:
     async def export(request: Request) -> Response:
         body = parsed(ExportBody, await bodies.read(request))
 
-        def written() -> tuple[Path, int, str]:
+        def written() -> tuple[IO[bytes], int, str]:
             user = page.user(request)
             return *carrying.file(user, body), user.found(body.index or body.request.index).asked
 
-        path, left_out, index = await page.searching(written)
+        stream, left_out, index = await page.searching(written)
         form = FORMATS[body.format]
-        return FileResponse(
-            path,
-            headers={"Cache-Control": "private, no-store", LEFT_OUT: str(left_out)},
-            media_type=form.media_type,
-            filename=f"{index}-{body.format}{form.suffix}",
-            background=BackgroundTask(path.unlink),
-        )
+        name = f"{index}-{body.format}{form.suffix}"
+        headers = {
+            "Content-Disposition": f"attachment; filename*=UTF-8''{quote(name)}",
+            "Content-Length": str(stream.seek(0, os.SEEK_END)),
+            "Cache-Control": "private, no-store",
+            LEFT_OUT: str(left_out),
+        }
+        return StreamingResponse(_chunks(stream), headers=headers, media_type=form.media_type)
+
+
+def _chunks(stream: IO[bytes]) -> Iterator[bytes]:
+    with stream:
+        stream.seek(0)
+        yield from iter(partial(stream.read, CHUNK), b"")

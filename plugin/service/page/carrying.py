@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Sequence
-from pathlib import Path
-from tempfile import mkstemp
-from typing import Annotated, Literal
+from tempfile import TemporaryFile
+from typing import IO, Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -62,8 +60,8 @@ class Carrying:
     def __init__(self, search: PageSearch) -> None:
         self._search = search
 
-    def file(self, user: ClusterUser, body: ExportBody) -> tuple[Path, int]:
-        """A new file, for the caller to delete, and how many photos it lacks. Raises Refused, what a search raises."""
+    def file(self, user: ClusterUser, body: ExportBody) -> tuple[IO[bytes], int]:
+        """An open file, for the caller to close, and how many photos it lacks. Raises Refused, what a search raises."""
         asked = body.request.model_copy(update={"index": body.index or body.request.index})
         request, marks = self._search.request(user, asked), [each.mark() for each in body.marks]
         hits = self._chosen(user, asked, body)
@@ -74,16 +72,16 @@ class Carrying:
         settings = self._search.settings
         what = Export(hits, request, settings.roots, marks, settings.show_paths)
         opening = self._search.pictures.opened_photo if settings.roots else None
-        descriptor, name = mkstemp(prefix="sorce-export-")
+        # Without a name: nothing stays on the disk, however the answer ends.
+        stream = TemporaryFile()  # noqa: SIM115  (the answer closes it)
         try:
-            with os.fdopen(descriptor, "w+b") as stream:
-                left_out = exported(body.format, what, stream, opening)
+            left_out = exported(body.format, what, stream, opening)
         except BaseException:
-            Path(name).unlink()
+            stream.close()
             raise
         for each in left_out:
             log.warning("a photo is not in an export: '%s' %s", each.path, each.reason)
-        return Path(name), len(left_out)
+        return stream, len(left_out)
 
     def _chosen(self, user: ClusterUser, asked: SearchBody, body: ExportBody) -> Hits:
         """The hits of the search, or the photos that are named, each compared with what is searched for."""

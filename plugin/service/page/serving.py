@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,9 +10,12 @@ from typing import TypeVar
 
 from fastapi import Request
 from opensearchpy import OpenSearch
+from opensearchpy.exceptions import OpenSearchException
 
+from sorce.errors import SorceError
 from sorce.mappings import Localiser, Recipe
 from sorce.mappings.found import FoundIndex
+from sorce.mappings.request import SearchRequest
 from sorce.models.model import TextEncoder
 from sorce.pictures.limits import DecodeLimits
 from sorce.pictures.sandbox import DecoderPool
@@ -29,10 +33,13 @@ from sorce.plugin.service.page.workers import Room, Workers
 
 Result = TypeVar("Result")
 
+log = logging.getLogger("sorce.service")
+
 SEARCHING, MAX_SEARCHES = 16, 256
 """Threads that ask the cluster, and how many requests may wait for one."""
 MAX_PICTURES = 512
 """How many pictures may wait to be made."""
+WARMING = "a photo"
 LIMITS = DecodeLimits(seconds=30, patience=3)
 """People wait for these pictures, unlike in an ingest."""
 
@@ -89,9 +96,17 @@ class Page:
         return await self._asking.run(refusing)
 
     def warm_up(self) -> None:
-        """Encodes a text by each model, for a quick first search. Not in the event loop's thread."""
+        """A search of each index, so that the first of a person is quick. Not in the event loop's thread."""
         for found in self.setup.found:
-            self.encoders.of(found.recipe).embed_texts(["a photo"])
+            self.encoders.of(found.recipe).embed_texts([WARMING])
+            if self.settings.pass_credentials:
+                # The service's own user may not search.
+                continue
+            try:
+                self.users.own.searcher(found.asked).search(SearchRequest(WARMING, size=1))
+                self.users.own.counts(found.asked)
+            except (SorceError, OpenSearchException) as error:
+                log.warning("the first search of '%s' failed: %s", found.asked, error)
 
     async def close(self) -> None:
         """Call this when no request is in progress."""

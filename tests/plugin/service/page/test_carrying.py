@@ -29,7 +29,7 @@ def chosen(album: Album, *names: str) -> list[str]:
 
 def test_json_holds_the_hits_without_paths(page: httpx.Client, album: Album) -> None:
     answer = export(page, "json", request={"phrases": ["red"], "size": 3})
-    assert answer.headers["Content-Disposition"] == f'attachment; filename="{album.index}-json.json"'
+    assert answer.headers["Content-Disposition"] == f"attachment; filename*=UTF-8''{album.index}-json.json"
     assert answer.headers["Cache-Control"] == "private, no-store"
     assert answer.headers["X-Left-Out"] == "0"
     found = answer.json()["hits"]

@@ -1,0 +1,145 @@
+"""The page in Chromium: from typing to hits and to pictures, and what the browser holds after many hits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from figures import Line, at_least, at_most
+from page_server import PageBench, memory_while
+
+CHROMIUM = Path("/usr/bin/chromium")
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--enable-precise-memory-info"]
+QUERIES, SKIPPED = 30, 3
+FEW, MANY = 200, 1000
+
+DOWN = "() => { scrollTo(0, document.documentElement.scrollHeight); document.querySelector('#more')?.click(); }"
+SEARCH = """async text => {
+  const settled = (find) => new Promise((resolve, reject) => {
+    const end = performance.now() + 60000;
+    const look = () => {
+      if (find()) resolve(performance.now());
+      else if (performance.now() > end) reject(new Error('nothing came'));
+      else setTimeout(look, 2);
+    };
+    look();
+  });
+  const input = document.querySelector('#terms input');
+  for (const tile of document.querySelectorAll('#grid [data-id]')) tile.dataset.old = 'yes';
+  const started = performance.now();
+  input.value = text;
+  input.dispatchEvent(new Event('input', {bubbles: true}));
+  document.querySelector('#search').requestSubmit();
+  const isNew = (tile) => !tile.dataset.old;
+  const tiles = () => [...document.querySelectorAll('#grid [data-id]')];
+  const hits = await settled(() => tiles().some(isNew)) - started;
+  const top = (tile) => tile.getBoundingClientRect().top;
+  const row = () => tiles().filter((tile) => Math.abs(top(tile) - top(tiles()[0])) < 2);
+  const shown = (tile) => [...tile.querySelectorAll('img')].some((img) => img.complete && img.naturalWidth > 0);
+  const pictures = await settled(() => row().length > 0 && row().every(shown)) - started;
+  return [hits, pictures];
+}"""
+
+
+def missing() -> str | None:
+    """What is not here for a browser; None if all is."""
+    if find_spec("playwright") is None:
+        return "the package playwright is not installed (pip install 'sorce[browser]')"
+    return None if CHROMIUM.exists() else f"there is no {CHROMIUM}"
+
+
+def measures(bench: PageBench, reference: float) -> Iterator[Line]:
+    """`reference` is the milliseconds of the request of `--server` alone."""
+    with browser() as page:
+        yield from times(page, bench, reference)
+        yield from held(page, bench)
+        yield from zoomed(page, bench)
+
+
+@contextmanager
+def browser() -> Iterator[Any]:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
+        try:
+            yield started.new_page(viewport={"width": 1280, "height": 800})
+        finally:
+            started.close()
+
+
+def times(page: Any, bench: PageBench, reference: float) -> Iterator[Line]:
+    page.goto(bench.url)
+    page.wait_for_selector("#terms input")
+    texts = bench.texts[: QUERIES + SKIPPED]
+    rounds = [np.array([page.evaluate(SEARCH, text) for text in texts])[SKIPPED:] for _ in range(2)]
+    hits, _ = np.median(rounds[1], axis=0)
+    yield at_most("page: from typing to hits / request of --server (p50)", hits / reference, 2, f"{hits:.0f} ms")
+    for name, each in zip(("cold", "cached"), rounds, strict=True):
+        hits, pictures = np.median(each, axis=0)
+        line = f"page: first row of thumbnails, {name}, p50 ms"
+        if name == "cold":
+            yield Line(line, float(pictures), note=f"hits after {hits:.0f} ms")
+        else:
+            yield at_most(line, float(pictures), 1.5 * float(hits) + 300, f"hits after {hits:.0f} ms")
+
+
+def held(page: Any, bench: PageBench) -> Iterator[Line]:
+    """The heap of JavaScript and the nodes of the document after a few and after many hits."""
+    loaded: list[int] = []
+
+    def count(answer: Any) -> None:
+        if answer.url.endswith("/api/search") and answer.ok:
+            loaded.append(len(answer.json()["hits"]))
+
+    page.on("response", count)
+    page.goto(f"{bench.url}/?q={bench.texts[0].replace(' ', '+')}")
+    found = {}
+    for wanted in (FEW, MANY):
+        for _ in range(200):
+            if sum(loaded) >= wanted:
+                break
+            page.evaluate(DOWN)
+            page.wait_for_timeout(100)
+        found[wanted] = (sum(loaded), *metrics(page))
+    page.remove_listener("response", count)
+    for place, name in ((1, "heap of JavaScript"), (2, "nodes of the document")):
+        ratio = found[MANY][place] / found[FEW][place]
+        note = f"{found[FEW][place]:,.0f} after {found[FEW][0]} hits, {found[MANY][place]:,.0f} after {found[MANY][0]}"
+        yield at_most(f"page: {name}, {MANY} hits / {FEW}", ratio, 1.2, note)
+    yield at_least("page: hits that were loaded", found[MANY][0], MANY)
+
+
+def metrics(page: Any) -> tuple[float, float]:
+    session = page.context.new_cdp_session(page)
+    for command in ("HeapProfiler.enable", "HeapProfiler.collectGarbage", "Performance.enable"):
+        session.send(command)
+    found = {each["name"]: each["value"] for each in session.send("Performance.getMetrics")["metrics"]}
+    session.detach()
+    return found["JSHeapUsedSize"], found["Nodes"]
+
+
+def zoomed(page: Any, bench: PageBench) -> Iterator[Line]:
+    """A huge photo is opened by its link and zoomed until the browser asks for tiles of its own pixels."""
+    top = page.request.get(f"{bench.url}/tiles/{bench.huge}.json").json()["max_level"]
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+
+    def to_the_pixels() -> None:
+        page.goto(f"{bench.url}/?photo={bench.huge}&q={bench.texts[0].replace(' ', '+')}")
+        page.wait_for_function("() => performance.getEntriesByType('resource').some(e => e.name.includes('/tiles/'))")
+        page.mouse.move(640, 400)
+        for _ in range(100):
+            if any(f"/tiles/{bench.huge}/{top}/" in url for url in asked):
+                return
+            page.mouse.wheel(0, -400)
+            page.wait_for_timeout(100)
+
+    _, most, seconds = memory_while(bench.process, to_the_pixels)
+    reached = any(f"/tiles/{bench.huge}/{top}/" in url for url in asked)
+    yield at_least("page: a huge photo is zoomed to its pixels", float(reached), 1, f"{seconds:.1f} s")
+    yield at_most("page: memory of the server meanwhile (browser), GiB", most / 2**30, 1.5)
