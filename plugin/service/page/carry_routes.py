@@ -13,8 +13,8 @@ from starlette.responses import StreamingResponse
 
 from sorce.plugin.query.export import FORMATS
 from sorce.plugin.service.locate_requests import parsed
-from sorce.plugin.service.page.carrying import Carrying, ExportBody
-from sorce.plugin.service.page.serving import Page
+from sorce.plugin.service.page.carrying import Carrying, CodeBody, ExportBody
+from sorce.plugin.service.page.serving import Page, as_json
 from sorce.plugin.service.requests import Bodies
 
 CHUNK = 1 << 18
@@ -44,6 +44,11 @@ def add_carrying(app: FastAPI, page: Page, bodies: Bodies) -> None:
             LEFT_OUT: str(left_out),
         }
         return StreamingResponse(_chunks(stream), headers=headers, media_type=form.media_type)
+
+    @app.post("/api/code", include_in_schema=False)
+    async def code(request: Request) -> Response:
+        body = parsed(CodeBody, await bodies.read(request))
+        return as_json(await page.searching(lambda: carrying.code(page.user(request), body)))
 
 
 def _chunks(stream: IO[bytes]) -> Iterator[bytes]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from tempfile import TemporaryFile
 from typing import IO, Annotated, Literal
 
@@ -12,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from sorce.errors import QueryError
 from sorce.mappings import Hit, Hits
 from sorce.mappings.query import PHOTO_FIELDS, Json
+from sorce.plugin.query.code import search_code
 from sorce.plugin.query.export import Export, exported
 from sorce.plugin.query.labels import Mark
 from sorce.plugin.query.locating import look_again
@@ -54,8 +56,15 @@ class ExportBody(BaseModel):
     marks: Annotated[list[MarkBody], Field(max_length=MAX_CHOSEN)] = []
 
 
+class CodeBody(BaseModel):
+    """The body of `POST /api/code`."""
+
+    model_config = ConfigDict(extra="forbid")
+    request: SearchBody
+
+
 class Carrying:
-    """Writes exports, as what the caller may find."""
+    """Writes exports and code, as what the caller may find."""
 
     def __init__(self, search: PageSearch) -> None:
         self._search = search
@@ -82,6 +91,17 @@ class Carrying:
         for each in left_out:
             log.warning("a photo is not in an export: '%s' %s", each.path, each.reason)
         return stream, len(left_out)
+
+    def code(self, user: ClusterUser, body: CodeBody) -> Json:
+        """The search as code. Raises Refused, and what a search raises."""
+        asked = body.request
+        if not self._search.settings.show_paths and (asked.filter.get("folder") or asked.filter.get("exclude_folder")):
+            raise QueryError(
+                "the code would name a folder of the server; leave the folder out, or start the service with "
+                "--show-paths."
+            )
+        searcher, request = user.searcher(asked.index), self._search.request(user, asked)
+        return search_code(replace(request, allow_partial=False), searcher, asked.locate).as_dict()
 
     def _chosen(self, user: ClusterUser, asked: SearchBody, body: ExportBody) -> Hits:
         """The hits of the search, or the photos that are named, each compared with what is searched for."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import orjson
 from fastapi import FastAPI, Request, Response
 from starlette.responses import Response as AnyResponse
 from starlette.staticfiles import StaticFiles
@@ -19,7 +18,7 @@ from sorce.plugin.service.page.fields import fields_body, fields_of, read_fields
 from sorce.plugin.service.page.indices import Counts
 from sorce.plugin.service.page.photos import photo_json, stored_photo
 from sorce.plugin.service.page.picture_routes import Index, add_pictures
-from sorce.plugin.service.page.serving import Page
+from sorce.plugin.service.page.serving import Page, as_json
 from sorce.plugin.service.page.session_routes import add_session
 from sorce.plugin.service.page.uploads import MAX_UPLOAD
 from sorce.plugin.service.page.users import ClusterUser, asking
@@ -81,10 +80,6 @@ def _add_search(app: FastAPI, page: Page, bodies: Bodies) -> None:
             return {"upload": number, "width": width, "height": height}
 
         return as_json(await page.searching(kept))
-
-
-def as_json(body: Json) -> Response:
-    return Response(orjson.dumps(body), media_type="application/json")
 
 
 def _indices(page: Page, user: ClusterUser) -> list[Json]:

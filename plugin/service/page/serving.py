@@ -8,13 +8,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from fastapi import Request
+import orjson
+from fastapi import Request, Response
 from opensearchpy import OpenSearch
 from opensearchpy.exceptions import OpenSearchException
 
 from sorce.errors import SorceError
 from sorce.mappings import Localiser, Recipe
 from sorce.mappings.found import FoundIndex
+from sorce.mappings.query import Json
 from sorce.mappings.request import SearchRequest
 from sorce.models.model import TextEncoder
 from sorce.pictures.limits import DecodeLimits
@@ -114,3 +116,7 @@ class Page:
         self._asking.close()
         self.drawing.close()
         self._decoders.close()
+
+
+def as_json(body: Json) -> Response:
+    return Response(orjson.dumps(body), media_type="application/json")

@@ -74,6 +74,19 @@ def test_marks_become_ground_truth(page: httpx.Client, album: Album) -> None:
     assert export(page, "lines", photo_ids=[], marks=unknown).status_code == 422
 
 
+def test_a_search_is_code_that_names_no_path(page: httpx.Client, album: Album) -> None:
+    asked = {"phrases": ["red"], "nots": ["blue"], "size": 3, "filter": {"camera": "Canon EOS"}}
+    code = page.post("/api/code", json={"request": asked}).json()
+    assert code.keys() == {"curl", "python", "template", "command"}
+    assert code["command"].startswith("sorce search ")
+    assert "--not blue" in code["command"]
+    assert "Canon EOS" in code["python"]
+    assert f"/{album.index}/_search?" in code["curl"]
+    assert str(album.root.parent) not in str(code)
+    refused = page.post("/api/code", json={"request": {**asked, "filter": {"folder": "kitchen"}}})
+    assert (refused.status_code, "--show-paths" in refused.text) == (422, True)
+
+
 def test_what_cannot_be_exported_is_refused(
     page: httpx.Client, cluster: OpenSearch, album: Album, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

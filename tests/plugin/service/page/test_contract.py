@@ -68,7 +68,8 @@ def test_a_hit_is_the_search_s_own_with_what_the_page_shows_beside(
     page: httpx.Client, cluster: OpenSearch, album: Album
 ) -> None:
     found = search(page, size=5, boxes=2)
-    expected = ClientSearch(cluster, album.index, lambda _: MODEL).search(SearchRequest(["red"], size=5, boxes=2))
+    request = SearchRequest(["red"], size=5, boxes=2, fold=None)
+    expected = ClientSearch(cluster, album.index, lambda _: MODEL).search(request)
     assert found.keys() >= {"took_ms", "encode_ms", "labels", "notes", "left_out"}
     assert (found["index"], found["photos"], found["regions"]) == (album.index, 17, 85)
     assert (found["more"], found["partial"], found["nearest"]) == (True, False, None)
