@@ -77,15 +77,15 @@ def times(page: Any, bench: PageBench, reference: float) -> Iterator[Line]:
     page.wait_for_selector("#terms input")
     texts = bench.texts[: QUERIES + SKIPPED]
     rounds = [np.array([page.evaluate(SEARCH, text) for text in texts])[SKIPPED:] for _ in range(2)]
-    hits, _ = np.median(rounds[1], axis=0)
+    hits = float(np.median(rounds[1], axis=0)[0])
     yield at_most("page: from typing to hits / request of --server (p50)", hits / reference, 2, f"{hits:.0f} ms")
     for name, each in zip(("cold", "cached"), rounds, strict=True):
-        hits, pictures = np.median(each, axis=0)
+        hits, pictures = np.median(each, axis=0).tolist()
         line = f"page: first row of thumbnails, {name}, p50 ms"
         if name == "cold":
-            yield Line(line, float(pictures), note=f"hits after {hits:.0f} ms")
+            yield Line(line, pictures, note=f"hits after {hits:.0f} ms")
         else:
-            yield at_most(line, float(pictures), 1.5 * float(hits) + 300, f"hits after {hits:.0f} ms")
+            yield at_most(line, pictures, 1.5 * hits + 300, f"hits after {hits:.0f} ms")
 
 
 def held(page: Any, bench: PageBench) -> Iterator[Line]:
