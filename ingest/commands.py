@@ -19,6 +19,7 @@ from sorce.mappings import Attribute
 from sorce.mappings.index import parse_attribute
 from sorce.models import DEFAULT_MODEL, DEFAULT_REGIONS, METHODS
 from sorce.options import cluster, trust_remote_code
+from sorce.pictures.remote import is_remote
 
 DONE_WITH_REJECTS = 3
 
@@ -37,8 +38,14 @@ def settings(context: click.Context, option: click.Parameter, texts: Sequence[st
     return [(name, value) for name, _, value in pairs]
 
 
+def existing(context: click.Context, option: click.Parameter, paths: Sequence[str]) -> Sequence[str]:
+    """URIs of stores and archives are looked at when their turn comes."""
+    path = click.Path(exists=True, allow_dash=True)
+    return [each if is_remote(each) else str(path.convert(each, option, context)) for each in paths]
+
+
 @click.command()
-@click.argument("paths", nargs=-1, required=True, metavar="PATH...", type=click.Path(exists=True, allow_dash=True))
+@click.argument("paths", nargs=-1, metavar="PATH...", callback=existing)
 @click.option("--index", help="Where the photos go; it is made if there is none.")
 @click.option(
     "--alias",
@@ -75,6 +82,15 @@ def settings(context: click.Context, option: click.Parameter, texts: Sequence[st
 @click.option(
     "--workers", type=click.IntRange(1), default=default_workers, help="Threads that decode.  [default: one per core]"
 )
+@click.option(
+    "--list",
+    "lists",
+    multiple=True,
+    metavar="FILE",
+    callback=existing,
+    help="A CSV or Parquet file with a column uri (or path), and an attribute in each other column; may be repeated.",
+)
+@click.option("--checksum", is_flag=True, help="Read each file, also if its size and time of change are as before.")
 @click.option(
     "--root", type=click.Path(exists=True, file_okay=False), help="Name photos by their path below this folder."
 )
@@ -150,9 +166,10 @@ def settings(context: click.Context, option: click.Parameter, texts: Sequence[st
 @click.option("--quiet", is_flag=True, help="Print errors only.")
 def ingest(**options: Any) -> None:
     """Bring photos into an index: files, folders with all below them, or - for a list of paths on stdin.
-    Paths in the list are separated by line ends or by NUL.
+    Paths in the list are separated by line ends or by NUL. A path may also be the URI of a store, such as
+    s3://bucket/photos (gs://, az://, https://), or of members of an archive: tar://*.jpg::s3://bucket/photos.tar.
 
-    Photos that are there already, unchanged, are skipped; so after an interruption, run the same command again.
+    Photos that are there already, unchanged, are skipped, by their size and time of change or a store's tag; so after an interruption, run the same command again.
     With --alias, photos are searched by that name: when all are in, it moves from the index of the recipe before, which
     stays until somebody deletes it, to that of this one.
 
@@ -160,12 +177,15 @@ def ingest(**options: Any) -> None:
         sorce ingest --index photos ~/Pictures
         sorce ingest --index photos --model mini --limit 100 ./photos
         sorce ingest --alias photos --regions clusters ~/Pictures
+        sorce ingest --index photos s3://bucket/photos --list more.parquet
         sorce ingest --index shelves --root /mnt/photos --set store:int=17 --prune /mnt/photos/17
         find . -name '*.jpg' -newer stamp -print0 | sorce ingest --index photos -
 
     The exit code is 0 if all went well, 3 if there were rejects, 1 for an error, 130 after Ctrl-C or SIGTERM.
     """
     request = Request(**options)
+    if not request.paths and not request.lists:
+        raise click.UsageError("say which photos come in: files, folders, URIs of a store, or --list.")
     if (request.index is None) == (request.alias is None):
         raise click.UsageError("say where the photos go, by either --index or --alias.")
     index, report = run(request)

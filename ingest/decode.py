@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from threading import Condition
 from typing import Generic, TypeVar
 
@@ -16,7 +16,7 @@ from sorce.ingest.actions import Counted, WriteFields
 from sorce.ingest.attributes import AttributesByPhoto, attributes_of
 from sorce.ingest.compare import Job
 from sorce.mappings import Attribute, Photo, PhotoFile, Picture, Rejected
-from sorce.mappings.lookup import DocumentState, Stored
+from sorce.mappings.lookup import DocumentState, Stored, as_stored
 from sorce.mappings.update import change
 from sorce.pictures.limits import MAX_PIXELS, DecodeLimits
 from sorce.pictures.sandbox import DecoderPool
@@ -73,6 +73,7 @@ class PixelBudget:
 class Wanted:
     """What each photo needs: vectors of this recipe (its hash) and these attributes. `force` encodes again.
 
+    `checksum` reads each file, where else its size and time of change, or its tag, say that it has not changed.
     `by_photo` are attributes of single photos, which come before those of all. `thumbnails` says whether a photo that
     is encoded gets a small picture, too.
     """
@@ -82,10 +83,24 @@ class Wanted:
     force: bool = False
     by_photo: AttributesByPhoto = field(default_factory=dict)
     thumbnails: bool = False
+    checksum: bool = False
 
     def attributes_of(self, source: Source) -> Mapping[str, Attribute]:
         """The attributes that this run sets on a photo."""
-        return {**self.attributes, **attributes_of(source, self.by_photo)} if self.by_photo else self.attributes
+        own = attributes_of(source, self.by_photo) if self.by_photo else {}
+        return (
+            {**self.attributes, **as_stored(source.attributes), **own} if own or source.attributes else self.attributes
+        )
+
+    def unread(self, job: Job) -> PhotoFile | None:
+        """What is known of a file that need not be read; None if it must be."""
+        stored, source = job.stored, job.source
+        if self.force or self.checksum or stored is None or source.size is None:
+            return None
+        if stored.recipe_hash != self.recipe_hash or not stored.content_hash:
+            return None
+        file = source.file_of(stored.content_hash, source.size)
+        return file if stored.is_of(file) else None
 
     def is_encoded(self, file: PhotoFile, stored: Stored | None) -> bool:
         """Whether the index holds the vectors of this content for this recipe."""
@@ -101,7 +116,7 @@ class Wanted:
         """The remaining work for a photo whose vectors exist: nothing, or an update without vectors."""
         attributes = self.attributes_of(job.source)
         lacks = stored.lacks(attributes)
-        if not lacks and stored.recipe_hash is not None:
+        if not lacks and stored.recipe_hash is not None and stored.knows(file):
             return Unchanged(job.source)
         body = orjson.dumps(change(file, self.recipe_hash, attributes))
         counted: Counted = "changed" if lacks else "unchanged"
@@ -139,6 +154,10 @@ class Decoder(Generic[Prepared]):
         if isinstance(job, Rejected):
             return job
         try:
+            job = replace(job, source=job.source.looked_at())
+            unread = self._wanted.unread(job)
+            if job.stored is not None and unread is not None:
+                return self._wanted.update(job, unread, job.stored)
             # Read once, so that the hash and the decoded picture agree even if the file is being written.
             content = job.source.read()
             file = job.source.file(content)

@@ -26,9 +26,10 @@ from sorce.ingest.compare import Compare, compared
 from sorce.ingest.decode import Decoder, Wanted
 from sorce.ingest.encode import Batch, Encode, Pace, encoded, until
 from sorce.ingest.guard import Guard
-from sorce.ingest.index import TargetIndex, types_of
+from sorce.ingest.index import TargetIndex, Types, types_of
 from sorce.ingest.report import Report, Watch
 from sorce.ingest.retry import SECONDS, Retry
+from sorce.ingest.sources import once
 from sorce.ingest.stats import Stats
 from sorce.ingest.write import Sender, Writer
 from sorce.mappings import Attribute, Picture, Recipe, Rejected, probe
@@ -55,7 +56,8 @@ class Options:
 
     `by_photo` are attributes of single photos, by absolute path or URI; they come before those of all photos.
     `retry_timeout` is how many seconds to wait for a cluster that accepts nothing. `thumbnails` stores a small picture
-    with each photo that is encoded.
+    with each photo that is encoded. `checksum` reads each file, also where its size and time of change are as before.
+    `types` are the mappings of attributes that sources bring along.
     """
 
     attributes: Mapping[str, Attribute] = field(default_factory=dict)
@@ -64,6 +66,8 @@ class Options:
     retry_timeout: float = SECONDS
     by_photo: AttributesByPhoto = field(default_factory=dict)
     thumbnails: bool = False
+    checksum: bool = False
+    types: Types = field(default_factory=dict)
 
 
 def ingest_photos(
@@ -76,7 +80,8 @@ def ingest_photos(
 ) -> Report:
     """Ingests the photos and returns when all are searchable. The first photo creates the index if there is none.
 
-    Photos that the index holds with the same content and attributes are only read. Raises IndexNameError;
+    Photos that the index holds with the same content and attributes are not encoded, and not even read where their
+    size and time of change, or their tag, are as before. Raises IndexNameError;
     RecipeMismatch before any photo is read; ClusterError if the cluster refuses; IndexReplaced if the name comes to
     stand for another index during the run.
     """
@@ -106,7 +111,7 @@ def bring_in(
     encode = Encode(model, querybank(model, there), run.wanted)
     decoder = Decoder(model.prepare, run.wanted, run.options.workers)
     with decoder as decode, threads(run.options.workers) as pool, run.writing(before) as write:
-        jobs = compared(Compare(target, before), until(run.watch, sources), run.retry)
+        jobs = compared(Compare(target, before), until(run.watch, once(sources)), run.retry)
         for outcome in encoded(encode, as_ready(pool, decode, jobs, run.pace), run.pace, run.watch):
             if isinstance(outcome, WriteFields):
                 write(outcome)
@@ -134,7 +139,7 @@ def rehearse(
     target.refuse_other(recipe)
     decoder = Decoder(only_decode, run.wanted, run.options.workers)
     with decoder as decode, threads(run.options.workers) as pool:
-        jobs = compared(Compare(target), until(run.watch, sources), run.retry)
+        jobs = compared(Compare(target), until(run.watch, once(sources)), run.retry)
         for outcome in until(run.watch, as_ready(pool, decode, jobs, run.pace)):
             run.stats.add(outcome)
     return run.stats.report()
@@ -146,14 +151,15 @@ class Run:
     def __init__(self, target: TargetIndex, recipe: Recipe, options: Options, watch: Watch) -> None:
         self.target, self.recipe, self.options, self.watch = target, recipe, options, watch
         by_photo = {path: as_stored(given) for path, given in options.by_photo.items()}
-        self.wanted = Wanted(recipe.hash, as_stored(options.attributes), options.force, by_photo, options.thumbnails)
+        given = as_stored(options.attributes)
+        self.wanted = Wanted(recipe.hash, given, options.force, by_photo, options.thumbnails, options.checksum)
         self.stats, self.pace = Stats(watch, options.workers), Pace(options.workers)
         self.retry = Retry(options.retry_timeout, watch)
 
     def types(self, before: TargetIndex | None) -> dict[str, object]:
         """The mappings of all attributes that documents of this run may have."""
         there = before.attribute_types() if before else {}
-        types = {**there, **types_of(self.options.attributes)}
+        types = {**there, **self.options.types, **types_of(self.options.attributes)}
         for given in self.options.by_photo.values():
             types.update(types_of(given))
         return types

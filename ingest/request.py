@@ -13,7 +13,9 @@ from typing import Any
 from sorce.errors import ModelError, SorceError
 from sorce.ingest.attributes import AttributeTable
 from sorce.ingest.index import NewIndex
+from sorce.ingest.lists import PhotoList
 from sorce.ingest.pipeline import Options
+from sorce.ingest.sources import NamedPhotos, Sources
 from sorce.mappings import Attribute, Recipe
 from sorce.mappings.names import check_alias_name, check_index_name
 from sorce.mappings.recipe import Plain
@@ -21,6 +23,7 @@ from sorce.models import DEFAULT_MODEL, DEFAULT_REGIONS, METHODS, Model, load_mo
 from sorce.models.checkpoint import FOLDER, Checkpoint, find, find_again
 from sorce.options import Cluster
 from sorce.pictures.files import Files, Naming, absolute, absolute_path, named
+from sorce.pictures.remote import StorePhotos, is_remote
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,8 @@ class Request:
     trust_remote_code: bool
     batch_size: int
     workers: int
+    lists: Sequence[str]
+    checksum: bool
     root: str | None
     root_moved: bool
     ignore: Sequence[str]
@@ -69,18 +74,32 @@ class Request:
 
     @property
     def options(self) -> Options:
-        return Options(self.attributes, self.force, self.workers, self.retry_timeout, self.table.rows, self.thumbnails)
+        return Options(
+            self.attributes,
+            self.force,
+            self.workers,
+            self.retry_timeout,
+            self.table.rows,
+            self.thumbnails,
+            checksum=self.checksum,
+        )
 
     @property
     def comes_from_a_list(self) -> bool:
         """Whether the paths are a list on stdin, which may be empty."""
         return "-" in self.paths
 
-    def files(self) -> Files:
+    def sources(self) -> Sources:
         """Raises SorceError if a path is outside the root."""
-        root = None if self.root is None else absolute_path(self.root)
-        paths = [path for given in self.paths for path in (listed_on_stdin() if given == "-" else [absolute(given)])]
-        return Files(named(paths, ()), Naming(root), self.ignore)
+        naming = Naming(None if self.root is None else absolute_path(self.root))
+        listed = list(listed_on_stdin()) if self.comes_from_a_list else []
+        paths = [path for path in self.paths if path != "-" and not is_remote(path)]
+        paths += [path for path in listed if not is_remote(path)]
+        stores = [StorePhotos(path, self.ignore) for path in self.paths if is_remote(path)]
+        streamed = [path for path in listed if is_remote(path)]
+        lists = [PhotoList(file, naming) for file in self.lists]
+        others = [*stores, *([NamedPhotos(streamed)] if streamed else []), *lists]
+        return Sources(Files(named(paths, ()), naming, self.ignore), others)
 
     def new_index(self) -> NewIndex:
         """How to create the index if there is none. Raises SorceError."""
@@ -119,10 +138,11 @@ class Request:
 
 
 def listed_on_stdin() -> Iterator[str]:
-    """The absolute paths of a list: one per line, or separated by NUL if the list contains one (`find -print0`)."""
+    """The absolute paths and the URIs of a list: one per line, or separated by NUL if the list contains one (`find -print0`)."""
     content = sys.stdin.buffer.read()
     listed = content.split(b"\0") if b"\0" in content else [line.rstrip(b"\r") for line in content.split(b"\n")]
-    return (absolute(os.fsdecode(path)) for path in listed if path)
+    decoded = (os.fsdecode(path) for path in listed if path)
+    return (path if is_remote(path) else absolute(path) for path in decoded)
 
 
 def settings_of(file: Path) -> dict[str, Any]:

@@ -24,9 +24,9 @@ from sorce.ingest.request import Request
 from sorce.ingest.retry import Interrupted, Retry
 from sorce.ingest.root import agree_on_root
 from sorce.ingest.run_log import RunFacts, RunLog, logged, state_of
+from sorce.ingest.sources import Sources
 from sorce.mappings import Recipe
 from sorce.models import Model
-from sorce.pictures.files import Files
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Plan:
     """What a run works on: the index that it writes to, and the alias as it was found, if one moves."""
 
     request: Request
-    files: Files
+    sources: Sources
     target: TargetIndex
     alias: Alias | None
 
@@ -48,15 +48,16 @@ class Plan:
 def run(request: Request) -> tuple[str, Report]:
     """The index that the photos went to, and the report. Raises SorceError."""
     _ = request.name
-    new, files = request.new_index(), request.files()
-    if request.prune and not files.folders():
+    new, sources = request.new_index(), request.sources()
+    if request.prune and not sources.files.folders():
         raise click.UsageError("--prune looks for photos that are gone from a folder; name a folder.")
-    photos, others = files.count()
+    photos, others = sources.count()
     if not photos and not request.comes_from_a_list:
-        raise SorceError(f"there are no photos in {', '.join(request.paths)}; name a file or folder that has some.")
+        named = ", ".join((*request.paths, *request.lists))
+        raise SorceError(f"there are no photos in {named}; name a file or folder that has some.")
     client = request.cluster.connect()
     with translate_errors(address(client)):
-        plan, model = prepared(client, request, files)
+        plan, model = prepared(client, request, sources)
         plan.target.new = replace(new, root=plan.target.new.root)
     expected = photos if request.limit is None else min(photos, request.limit)
     with Progress(expected, request.rejects, request.quiet) as progress, interruptible(progress):
@@ -75,18 +76,19 @@ def run(request: Request) -> tuple[str, Report]:
     return plan.target.name, replace(report, others=others)
 
 
-def prepared(client: OpenSearch, request: Request, files: Files) -> tuple[Plan, Model[object]]:
+def prepared(client: OpenSearch, request: Request, sources: Sources) -> tuple[Plan, Model[object]]:
     """Looks up the index once, and loads the model. Raises SorceError."""
     alias = None if request.alias is None else Alias.look_up(client, request.alias)
     target = TargetIndex(client, request.name)
+    agree = agreement(request, sources)
     if alias is None:
         there = target.look_up()
         recipe = None if there is None else there.recipe
-        agree_on_root(target, files.naming.root, moved=request.root_moved)
+        agree(target)
         model = request.load_model(recipe)
     else:
         for found in alias.behind:
-            agree_on_root(as_target(client, found), files.naming.root, moved=request.root_moved)
+            agree(as_target(client, found))
         model = request.load_model(alias.recipe)
         target = TargetIndex(client, alias.target(model.recipe))
         behind = next((found for found in alias.behind if found.name == target.name), None)
@@ -94,10 +96,18 @@ def prepared(client: OpenSearch, request: Request, files: Files) -> tuple[Plan, 
             target.look_up()
         else:
             target.found = behind.by_its_own_name()
-        agree_on_root(target, files.naming.root, moved=request.root_moved)
+        agree(target)
         if request.limit is None and not request.dry_run:
             alias.refuse_without_right(target.name)
-    return Plan(request, files, target, alias), model
+    return Plan(request, sources, target, alias), model
+
+
+def agreement(request: Request, sources: Sources) -> Callable[[TargetIndex], None]:
+    """What has an index agree on the root of relative paths. Photos in stores have none."""
+    root = sources.files.naming.root
+    if root is None and not sources.are_local:
+        return lambda _: None
+    return partial(agree_on_root, root=root, moved=request.root_moved)
 
 
 def run_log(plan: Plan, recipe: Recipe, expected: int, progress: Progress) -> RunLog | None:
@@ -110,18 +120,19 @@ def run_log(plan: Plan, recipe: Recipe, expected: int, progress: Progress) -> Ru
 
 def work(plan: Plan, model: Model[object], progress: Watch) -> Report:
     request, target = plan.request, plan.target
-    sources = islice(plan.files, request.limit)
+    sources = islice(plan.sources, request.limit)
+    options = replace(request.options, types=plan.sources.types())
     if request.dry_run:
-        report = rehearse(target, model.recipe, sources, request.options, progress)
+        report = rehearse(target, model.recipe, sources, options, progress)
     else:
-        report = bring_in(target, model, sources, request.options, progress, plan.before)
+        report = bring_in(target, model, sources, options, progress, plan.before)
     if not request.prune or report.stopped:
         return report
     retry = Retry(request.retry_timeout, progress)
     if request.dry_run:
-        pruned = count_gone(target, plan.files, retry)
+        pruned = count_gone(target, plan.sources.files, retry)
     else:
-        pruned = prune_target(target, plan.files, retry, confirmation(request))
+        pruned = prune_target(target, plan.sources.files, retry, confirmation(request))
     return replace(report, pruned=pruned, stopped=progress.stop.is_set())
 
 
@@ -149,7 +160,7 @@ def moved(plan: Plan, progress: Progress) -> str:
     if plan.target.found is None:
         return f"'{alias.name}' was not made, since no photo could be brought in."
     retry = Retry(request.retry_timeout, progress)
-    old = switch(alias.client, alias.name, index, plan.files if request.prune else None, retry)
+    old = switch(alias.client, alias.name, index, plan.sources.files if request.prune else None, retry)
     if old is None:
         return f"'{alias.name}' names '{index}'."
     done = f"'{alias.name}' names '{index}'; '{old}' stays until you delete it."

@@ -16,11 +16,11 @@ from sorce.mappings import Box, Located, LocateRequest, Picture, Rejected
 from sorce.mappings.request import SearchRequest
 from sorce.models import load_encoder
 from sorce.models.methods import Runtime
-from sorce.pictures.files import read
 from sorce.pictures.limits import DecodeLimits
 from sorce.pictures.marks import COLOURS, Label, drawable, line_of, outline, place_labels, scaled
 from sorce.pictures.names import file_stem
 from sorce.pictures.sandbox import DecoderPool
+from sorce.pictures.uris import content_named
 from sorce.terminal import printable
 
 STEPS_COLOUR = "#bbbbbb"
@@ -85,7 +85,7 @@ def look_at(text: str, paths: Sequence[str], given: Mapping[str, Any]) -> Looked
     with closing(DecoderPool(DecodeLimits())) as decoders:
         for path in paths:
             try:
-                picture = decoders.picture(read(Path(path)), path)
+                picture = decoders.picture(content_named(path), path)
             except BadPhoto as error:
                 rejected.append(Rejected(path, str(error)))
                 continue

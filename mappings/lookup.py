@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sorce.mappings.values import Attribute
+from sorce.mappings.values import Attribute, PhotoFile
 
 Json = dict[str, Any]
 
 ATTRIBUTES = "attributes."
+KNOWN = ("recipe_hash", "bytes", "modified_at", "etag", "ingested_at")
+"""Fields of a document that decide whether its file must be read."""
+
+JUST_NOW = timedelta(seconds=2)
+"""A disk's clock counts in steps of up to two seconds (FAT)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,25 +39,49 @@ class DocumentState:
 class Stored:
     """What an index already holds of a photo. Dates among the attributes are text here, in the form the index accepts.
 
-    `content_hash` is empty if the document has none; `recipe_hash` is None in a document of schema 1.
+    `content_hash` is empty if the document has none; `recipe_hash` is None in a document of schema 1. `bytes`,
+    `modified_at` and `etag` are those of the file when it was read, and `ingested_at` is when it was encoded.
     """
 
     version: DocumentState
     content_hash: str = ""
     recipe_hash: str | None = None
     attributes: Mapping[str, Attribute] = field(default_factory=dict)
+    bytes: int | None = None
+    modified_at: str | None = None
+    etag: str | None = None
+    ingested_at: str | None = None
 
     @classmethod
     def of(cls, hit: Mapping[str, Any]) -> Stored:
         """Read from a hit of `by_ids`."""
         fields: Mapping[str, Sequence[Any]] = hit.get("fields", {})
         attributes = {name.removeprefix(ATTRIBUTES): fields[name][0] for name in fields if name.startswith(ATTRIBUTES)}
-        recipe_hash = fields["recipe_hash"][0] if "recipe_hash" in fields else None
-        return cls(DocumentState.of(hit), fields.get("content_hash", [""])[0], recipe_hash, attributes)
+        known = {name: fields[name][0] for name in KNOWN if name in fields}
+        return cls(DocumentState.of(hit), fields.get("content_hash", [""])[0], attributes=attributes, **known)
 
     def lacks(self, given: Mapping[str, Attribute]) -> bool:
         """Whether one of these attributes is missing or has another value."""
         return any(self.attributes.get(name) != value for name, value in as_stored(given).items())
+
+    def is_of(self, file: PhotoFile) -> bool:
+        """Whether the size, and the tag or the time of change, are those of this file.
+
+        Not if the file was changed around the time when it was encoded: then it may have been changed again just
+        after it was read, at the same time by the clock of its disk.
+        """
+        if file.bytes != self.bytes:
+            return False
+        if file.etag is not None and self.etag is not None:
+            return file.etag == self.etag
+        if file.modified_at is None or self.ingested_at is None or _as_stored(file.modified_at) != self.modified_at:
+            return False
+        return abs(datetime.fromisoformat(self.ingested_at) - file.modified_at) > JUST_NOW
+
+    def knows(self, file: PhotoFile) -> bool:
+        """Whether its tag and time of change are stored, as far as they are known."""
+        changed = None if file.modified_at is None else _as_stored(file.modified_at)
+        return file.etag in (None, self.etag) and changed in (None, self.modified_at)
 
     def with_attributes(self, given: Mapping[str, Attribute]) -> dict[str, Attribute]:
         """The attributes after a run that sets the given ones: all others stay."""
@@ -67,7 +96,7 @@ def by_ids(photo_ids: Sequence[str]) -> Json:
         "query": {"ids": {"values": list(photo_ids)}},
         "_source": False,
         "seq_no_primary_term": True,
-        "docvalue_fields": ["content_hash", "recipe_hash", f"{ATTRIBUTES}*"],
+        "docvalue_fields": ["content_hash", *KNOWN, f"{ATTRIBUTES}*"],
     }
 
 

@@ -11,13 +11,12 @@ from PIL import Image, ImageDraw
 
 from sorce.errors import BadPhoto, SorceError
 from sorce.mappings import Box, Hit, Rejected
-from sorce.pictures.files import read
 from sorce.pictures.limits import DecodeLimits
 from sorce.pictures.marks import drawable, font, mark
 from sorce.pictures.names import file_stem
 from sorce.pictures.sandbox import DecoderPool
 from sorce.pictures.sheet import cell, sheet
-from sorce.pictures.uris import path_of
+from sorce.pictures.uris import Root, content_of
 from sorce.terminal import printable
 
 PAGE = 2000
@@ -51,7 +50,7 @@ class Drawn:
 def save(
     hits: Sequence[Hit],
     folder: Path,
-    root: Path | None,
+    root: Root | None,
     phrases: Sequence[str],
     truth: Mapping[str, Sequence[Box]] | None = None,
 ) -> Drawn:
@@ -60,7 +59,7 @@ def save(
     `phrases` are the title, in the order of each hit's matches. `truth` maps photo_id to the boxes known to be right;
     they are drawn in white. A photo that cannot be opened is replaced by a grey page with the reason.
 
-    Anyone who may write to the index chooses what is opened here (`path_of`). So only regular files are opened, as
+    Anyone who may write to the index chooses what is opened here (`content_of`). So only regular files are opened, as
     pictures, in a separate process with limits.
     """
     phrases = [phrases] if isinstance(phrases, str) else phrases
@@ -110,9 +109,9 @@ def writing(folder: Path) -> Iterator[None]:
         ) from error
 
 
-def _opened(hit: Hit, root: Path | None, decoders: DecoderPool) -> Image.Image | Rejected:
+def _opened(hit: Hit, root: Root | None, decoders: DecoderPool) -> Image.Image | Rejected:
     try:
-        return decoders.picture(read(path_of(hit.uri, root))).image
+        return decoders.picture(content_of(hit.uri, root)).image
     except BadPhoto as error:
         return Rejected(hit.uri, str(error))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from fnmatch import fnmatch
@@ -13,11 +13,12 @@ from pathlib import Path
 from urllib.parse import quote, unquote
 
 from sorce.errors import BadPhoto, SorceError
-from sorce.mappings import Rejected
+from sorce.mappings import Attribute, Rejected
 from sorce.pictures.limits import MAX_BYTES
 from sorce.pictures.loading import SUFFIXES, unreadable
 from sorce.pictures.names import composed
 from sorce.pictures.source import Source
+from sorce.pictures.stores import FileState
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +50,24 @@ class Naming:
             return Path(unquote(uri.removeprefix("file://"))) if absolute else None
         return None if absolute else self.root / unquote(uri)
 
-    def source(self, file: Path) -> Source | Rejected:
+    def source(self, file: Path, attributes: Mapping[str, Attribute] | None = None) -> Source | Rejected:
+        """The photo of a file; `attributes` are its own."""
         try:
             str(file).encode()
         except UnicodeEncodeError:
             shown = os.fsencode(file).decode(errors="backslashreplace")
             return Rejected(shown, "has a name that is not UTF-8; rename it")
-        read_it, changed = partial(read, file), modified_at(file)
-        return Source(self.uri(file), self.folder(file.parent), composed(file.name), str(file), read_it, changed)
+        state, name = state_of_file(file), composed(file.name)
+        return Source(
+            self.uri(file),
+            self.folder(file.parent),
+            name,
+            str(file),
+            partial(read, file),
+            modified_at=state.modified_at,
+            size=state.size,
+            attributes=attributes or {},
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,12 +178,16 @@ def is_folder(path: Path) -> bool:
         return False
 
 
-def modified_at(path: Path) -> datetime | None:
-    """When the file was last changed; None if its status cannot be read, or its time is invalid."""
+def state_of_file(path: Path) -> FileState:
+    """Its size, and when it was last changed, unless that time is invalid. Empty if its status cannot be read."""
     try:
-        return datetime.fromtimestamp(path.stat().st_mtime, UTC)
-    except (OSError, ValueError, OverflowError):
-        return None
+        status = path.stat()
+    except (OSError, ValueError):
+        return FileState()
+    try:
+        return FileState(status.st_size, datetime.fromtimestamp(status.st_mtime, UTC))
+    except (ValueError, OverflowError):
+        return FileState(status.st_size)
 
 
 def is_gone(path: Path) -> bool:

@@ -13,11 +13,10 @@ from PIL.Image import Image
 
 from sorce.errors import BadPhoto
 from sorce.mappings import Hit
-from sorce.pictures.files import read
 from sorce.pictures.limits import DecodeLimits
 from sorce.pictures.marks import drawable, mark
 from sorce.pictures.sandbox import DecoderPool
-from sorce.pictures.uris import path_of
+from sorce.pictures.uris import Root, content_of
 
 WIDTH = 640
 """Longest side of a photo in a notebook, in pixels."""
@@ -35,12 +34,12 @@ class PhotoOpener:
 
     root: str | None
 
-    def picture(self, hit: Hit, root: Path | None) -> Image:
+    def picture(self, hit: Hit, root: Root | None) -> Image:
         """Raises BadPhoto."""
-        file = path_of(hit.uri, root or self._root_of(hit))
         try:
+            content = content_of(hit.uri, root or self._root_of(hit))
             with closing(DecoderPool(DecodeLimits())) as decoders:
-                return decoders.picture(read(file), hit.uri).image
+                return decoders.picture(content, hit.uri).image
         except BadPhoto as error:
             raise BadPhoto(f"photo '{hit.uri}' {error}.") from error
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from sorce.mappings import PhotoFile
+from sorce.errors import BadPhoto
+from sorce.mappings import Attribute, PhotoFile
+from sorce.pictures.stores import FileState
 
 
 def photo_id_of(uri: str) -> str:
@@ -21,7 +23,8 @@ class Source:
 
     `uri` is its identity and `name` what a person calls it. `read` returns the file's bytes, and raises BadPhoto if it
     cannot. It is called once, in any thread, only when the photo is processed. `modified_at` is when the file was last
-    changed, and `etag` is an object store's tag for its content, if known.
+    changed, `etag` is an object store's tag for its content, and `size` is its number of bytes, if known. Where they
+    are not known yet, `look` asks for them; it raises BadPhoto. `attributes` are this photo's own.
     """
 
     uri: str
@@ -31,6 +34,19 @@ class Source:
     read: Callable[[], bytes]
     modified_at: datetime | None = None
     etag: str | None = None
+    size: int | None = None
+    look: Callable[[], FileState] | None = None
+    attributes: Mapping[str, Attribute] = field(default_factory=dict)
+
+    def looked_at(self) -> Source:
+        """With what its store says of it now. It stays as it is if the store does not answer: reading tells why."""
+        if self.look is None:
+            return self
+        try:
+            state = self.look()
+        except BadPhoto:
+            return self
+        return replace(self, size=state.size, modified_at=state.modified_at, etag=state.etag, look=None)
 
     @property
     def photo_id(self) -> str:
@@ -38,13 +54,17 @@ class Source:
 
     def file(self, content: bytes) -> PhotoFile:
         """What is stored about the file, given its bytes."""
+        return self.file_of(hashlib.sha256(content).hexdigest(), len(content))
+
+    def file_of(self, content_hash: str, size: int) -> PhotoFile:
+        """What is stored about the file, given the SHA-256 and the number of its bytes."""
         return PhotoFile(
             photo_id=self.photo_id,
             uri=self.uri,
             file_name=self.file_name,
             folder=self.folder,
-            content_hash=hashlib.sha256(content).hexdigest(),
-            bytes=len(content),
+            content_hash=content_hash,
+            bytes=size,
             modified_at=self.modified_at,
             etag=self.etag,
         )

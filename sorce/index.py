@@ -33,6 +33,8 @@ from sorce.mappings.stored import StoredPhoto, read_stored, stored_body
 from sorce.models import DEFAULT_MODEL, DEFAULT_REGIONS, Model, TextEncoder, load_encoder, load_model
 from sorce.pictures.files import absolute, absolute_path
 from sorce.pictures.notebook import openable
+from sorce.pictures.remote import StorePhotos, is_remote
+from sorce.pictures.uris import Root, parse_root
 from sorce.plugin.query.asking import ask
 from sorce.plugin.query.locating import SecondStage, look_again, with_enough
 from sorce.plugin.query.search import ClientSearch
@@ -81,7 +83,7 @@ class Index:
         *,
         root_moved: bool = False,
     ) -> Report:
-        """Ingests photos: files, folders with their subfolders, or sources of any other kind.
+        """Ingests photos: files, folders with their subfolders, URIs of stores, or sources of any other kind.
 
         With `root`, a photo's identity is its path below it; `root_moved` says that the photos of the index's root are
         there now. Unchanged photos in the index are skipped. Raises RecipeMismatch before any photo is read if the
@@ -105,7 +107,7 @@ class Index:
         start: int | None = None,
         locate: int = 0,
         localiser: str | Localiser = ZOOM,
-        root: Path | None = None,
+        root: str | Path | None = None,
     ) -> Hits:
         """The photos that show all that is asked for, best first, each with its boxes.
 
@@ -115,7 +117,8 @@ class Index:
         to leave out: they replace those of a request.
 
         With `locate`, that many of the first hits are looked at again by a localiser (`sorce.locate.open_localiser`),
-        and ordered by what is seen (`Hit.seen`); `size` of them are returned. Only photos below `root` are opened.
+        and ordered by what is seen (`Hit.seen`); `size` of them are returned. Only photos below `root` are opened, which
+        is a folder or a prefix of a store.
 
         Raises IndexMissing, QueryError, ModelError, ClusterError.
         """
@@ -125,7 +128,7 @@ class Index:
             searching = self._searcher()
             hits = searching.search(with_enough(asked, locate))
         if locate:
-            stage = SecondStage(self._localiser(localiser, searching), locate, [] if root is None else [root])
+            stage = SecondStage(self._localiser(localiser, searching), locate, [] if root is None else [_root(root)])
             hits = look_again(hits, asked, stage)
         return replace(hits, found=tuple(openable(hit, searching.found.root) for hit in hits))
 
@@ -249,6 +252,10 @@ def _example(what: Any) -> Example:
     return LikeVector(what) if isinstance(what, np.ndarray) else what  # the request refuses all other types
 
 
+def _root(given: str | Path) -> Root:
+    return given if isinstance(given, Path) else parse_root(given)
+
+
 def _sources(
     photos: Iterable[str | Path | Source], root: Path | None, target: TargetIndex
 ) -> Iterable[Source | Rejected]:
@@ -257,6 +264,9 @@ def _sources(
         if isinstance(photo, Source):
             yield photo
         else:
+            if isinstance(photo, str) and is_remote(photo):
+                yield from StorePhotos(photo)
+                continue
             if root is None:
                 refuse_other_root(target, None)
             yield from Files([absolute(str(photo))], naming)

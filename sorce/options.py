@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import wraps
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 from opensearchpy import OpenSearch
 
 from sorce.access import Access
 from sorce.cluster import DEFAULT_URL, address, connect, translate_errors
+from sorce.errors import SorceError
 from sorce.mappings.names import check_index_name
+
+if TYPE_CHECKING:
+    from sorce.pictures.uris import Root
 
 Result = TypeVar("Result")
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -63,6 +67,21 @@ def several(*options: Callable[[Any], Any]) -> Callable[[Command], Command]:
 def check_index(_context: click.Context, _option: click.Parameter, name: str | None) -> str | None:
     """The name as it was given. It is checked before a cluster is asked or a model loaded. Raises IndexNameError."""
     return name if name is None else check_index_name(name)
+
+
+def root(_context: click.Context, _option: click.Parameter, text: str | None) -> Root | None:
+    """A folder, or a prefix of a store, below which photos may be opened."""
+    from sorce.pictures.uris import parse_root
+
+    try:
+        return None if text is None else parse_root(text)
+    except SorceError as error:
+        raise click.BadParameter(str(error)) from error
+
+
+def roots(context: click.Context, option: click.Parameter, texts: Sequence[str]) -> list[Root]:
+    """Like `root`, for an option that may be repeated."""
+    return [found for text in texts if (found := root(context, option, text)) is not None]
 
 
 index = click.option(

@@ -22,6 +22,7 @@ from sorce.models.methods import Runtime
 from sorce.models.model import TextEncoder
 from sorce.models.notes import note_of
 from sorce.options import Cluster
+from sorce.pictures.uris import Root
 from sorce.plugin.query.export import Export
 from sorce.plugin.query.export_files import FileExport, parse_exports, write_exports
 from sorce.plugin.query.locating import SecondStage, look_again, not_opened, refuse_without_roots, with_enough
@@ -58,8 +59,9 @@ DONE_WITH_REJECTS = 3
 )
 @click.option(
     "--root",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Where the photos lie; no file outside it is drawn, packed or looked at again.",
+    metavar="FOLDER|PREFIX",
+    callback=options.root,
+    help="Where the photos lie, also s3://bucket/photos; nothing outside it is drawn, packed or looked at again.",
 )
 @click.option(
     "--export",
@@ -148,7 +150,7 @@ def _searcher(client: OpenSearch, found: FoundIndex, here: bool, given: dict[str
     return ClientSearch(client, found, lambda recipe: load_encoder(recipe, *where))
 
 
-def _second_stage(searcher: Searcher, found: FoundIndex, roots: Sequence[Path], given: dict[str, Any]) -> SecondStage:
+def _second_stage(searcher: Searcher, found: FoundIndex, roots: Sequence[Root], given: dict[str, Any]) -> SecondStage:
     from sorce.locate import open_localiser
 
     def encoder() -> TextEncoder:

@@ -16,6 +16,7 @@ from typing import Any, BinaryIO
 from sorce.errors import QueryError
 from sorce.mappings import Hit, Hits, Match, Rejected
 from sorce.mappings.request import SearchRequest
+from sorce.pictures.uris import Root, folders
 from sorce.plugin.query.export_names import photo_names
 from sorce.plugin.query.labels import Mark, coco, labelled, lines, with_duplicates, yolo
 from sorce.plugin.query.packing import OpenPhoto, pack
@@ -61,7 +62,7 @@ class Export:
 
     hits: Hits
     asked: SearchRequest
-    roots: Sequence[Path] = ()
+    roots: Sequence[Root] = ()
     marks: Sequence[Mark] = ()
     show_paths: bool = True
 
@@ -78,7 +79,7 @@ def exported(form: str, what: Export, stream: BinaryIO, open_photo: OpenPhoto | 
     """
     if form not in FORMATS:
         raise QueryError(f"'{form}' is not a format of an export; choose from {', '.join(FORMATS)}.")
-    names = photo_names(what.photos, what.roots)
+    names = photo_names(what.photos, folders(what.roots))
     if form == "json":
         _write_json(stream, _hits(what))
         return ()

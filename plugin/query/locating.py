@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from sorce.errors import BadPhoto, QueryError
 from sorce.locate.seeing import best_first, see
 from sorce.mappings import Hit, Hits, Localiser, Seen
 from sorce.mappings.request import SearchRequest
-from sorce.pictures.files import read
 from sorce.pictures.limits import DecodeLimits
 from sorce.pictures.sandbox import DecoderPool
-from sorce.pictures.uris import path_below
+from sorce.pictures.uris import Root, content_below
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +24,7 @@ class SecondStage:
 
     localiser: Localiser
     most: int
-    roots: Sequence[Path]
+    roots: Sequence[Root]
     min_score: float = 0.0
 
     def __post_init__(self) -> None:
@@ -34,7 +32,7 @@ class SecondStage:
             raise QueryError(f"locate is {self.most}; give the number of hits to look at again, from 1.")
 
 
-def refuse_without_roots(roots: Sequence[Path]) -> None:
+def refuse_without_roots(roots: Sequence[Root]) -> None:
     """Raises QueryError if no folder is named. Anyone who may write to an index chooses what its uris name."""
     if not roots:
         raise QueryError("photos are only looked at again below a folder that you name; name it with --root (root=).")
@@ -64,7 +62,7 @@ def look_again(hits: Hits, asked: SearchRequest, stage: SecondStage) -> Hits:
 
 def _seen(hit: Hit, asked: SearchRequest, stage: SecondStage, decoders: DecoderPool) -> Seen:
     try:
-        picture = decoders.picture(read(path_below(hit.uri, stage.roots)), hit.uri)
+        picture = decoders.picture(content_below(hit.uri, stage.roots), hit.uri)
     except BadPhoto as error:
         return Seen(reason=str(error))
     # Examples come after the phrases, and have no text.

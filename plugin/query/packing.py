@@ -7,15 +7,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from io import BytesIO
 from math import ceil, floor
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Any, BinaryIO
 from zipfile import ZipFile
 
 from sorce.errors import BadPhoto
 from sorce.mappings import Hit, Picture, Rejected
-from sorce.pictures.files import read
 from sorce.pictures.sandbox import DecoderPool
-from sorce.pictures.uris import path_below
+from sorce.pictures.uris import Root, content_below
 from sorce.plugin.query.archive import add
 from sorce.plugin.query.export_names import all_unique, safe_part, unique
 from sorce.plugin.query.labels import LabelBox, PhotoLabels, coco
@@ -36,11 +35,11 @@ OpenPhoto = Callable[[Hit], OpenedPhoto]
 """Opens the photo of a hit. Raises BadPhoto for one that may not be opened."""
 
 
-def photos_below(roots: Sequence[Path], decoders: DecoderPool) -> OpenPhoto:
+def photos_below(roots: Sequence[Root], decoders: DecoderPool) -> OpenPhoto:
     """Opens photos below these folders, links followed. A file that is no picture is not given out."""
 
     def opened(hit: Hit) -> OpenedPhoto:
-        content = read(path_below(hit.uri, roots))
+        content = content_below(hit.uri, roots)
         return OpenedPhoto(content, decoders.picture(content, hit.uri))
 
     return opened

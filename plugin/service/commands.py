@@ -34,8 +34,10 @@ FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
     "--root",
     "roots",
     multiple=True,
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="A folder from which --locate and --page may open photos, also those of relative paths; may be repeated.",
+    metavar="FOLDER|PREFIX",
+    callback=options.roots,
+    help="A folder, or a prefix such as s3://bucket/photos, from which --locate and --page may open photos, also those "
+    "of relative paths; may be repeated.",
 )
 @click.option(
     "--localiser",

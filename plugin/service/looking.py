@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from threading import Event
 
 from opensearchpy import OpenSearch
@@ -21,10 +20,9 @@ from sorce.mappings.answer import read_hits
 from sorce.mappings.query import Json, Query, among, search_body
 from sorce.mappings.ranking import ranking
 from sorce.mappings.request import SearchRequest
-from sorce.pictures.files import read
 from sorce.pictures.limits import DecodeLimits
 from sorce.pictures.sandbox import DecoderPool
-from sorce.pictures.uris import path_below
+from sorce.pictures.uris import Root, content_below
 from sorce.plugin.query.asking import ask
 
 NOT_HELD = "is not in the index"
@@ -56,7 +54,7 @@ class PhotoLooker:
     """Looks at photos one after another, in one thread."""
 
     def __init__(
-        self, client: OpenSearch, index: str, recipe: Recipe, localiser: Localiser, roots: Sequence[Path]
+        self, client: OpenSearch, index: str, recipe: Recipe, localiser: Localiser, roots: Sequence[Root]
     ) -> None:
         self.localiser = localiser
         self._client, self._index, self._recipe, self._roots = client, index, recipe, roots
@@ -96,7 +94,7 @@ class PhotoLooker:
         if hit.uri != photo.uri:
             return Seen(reason=NOT_HELD)
         try:
-            picture = self._decoders.picture(read(path_below(hit.uri, self._roots)), hit.uri)
+            picture = self._decoders.picture(content_below(hit.uri, self._roots), hit.uri)
         except BadPhoto as error:
             return Seen(reason=str(error))
         regions = [matches[0].box for matches in hit.matches]

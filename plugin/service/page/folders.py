@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from sorce.pictures.files import absolute
+from sorce.pictures.uris import Root
 
 _PATH = re.compile(r"(?<![\w.:/])/[^\s'\"]*/")
 """Absolute folders in a sentence."""
@@ -19,11 +20,14 @@ class Folders:
     only the last name is shown.
     """
 
-    def __init__(self, roots: Sequence[Path], show_paths: bool) -> None:
+    def __init__(self, roots: Sequence[Root], show_paths: bool) -> None:
         self._all = show_paths
         # A root may be a link: an index holds the path as it was ingested, with links as given.
-        forms = [{absolute(str(root)), str(root.resolve())} for root in roots]
-        named = [root.resolve().name for root in roots]
+        forms = [
+            {absolute(str(root)), str(root.resolve())} if isinstance(root, Path) else {root.uri.rstrip("/")}
+            for root in roots
+        ]
+        named = [PurePosixPath(root.resolve() if isinstance(root, Path) else root.uri).name for root in roots]
         alone = len(forms) == 1
         self._roots = [
             (form, "" if alone else f"{name}/") for some, name in zip(forms, named, strict=True) for form in some
@@ -31,7 +35,7 @@ class Folders:
 
     def shown(self, folder: str) -> str:
         """`.` for a single root itself."""
-        if self._all or not folder.startswith("/"):
+        if self._all or not (folder.startswith("/") or "://" in folder):
             return folder
         for root, name in self._roots:
             if folder == root or folder.startswith(f"{root}/"):

@@ -21,8 +21,9 @@ from PIL import Image
 from sorce.errors import BadPhoto
 from sorce.mappings import Hit
 from sorce.pictures.files import read
+from sorce.pictures.remote import is_remote
 from sorce.pictures.sandbox import DecoderPool, DecoderProcess
-from sorce.pictures.uris import path_below
+from sorce.pictures.uris import Root, content_below, folders, look_below, path_below
 from sorce.plugin.query.packing import OpenedPhoto
 from sorce.plugin.service.page.cache import DiskCache
 from sorce.plugin.service.page.photos import PhotoPlace
@@ -48,15 +49,14 @@ Sides = tuple[float, float, float, float]
 
 @dataclass(frozen=True, slots=True)
 class FileVersion:
-    """A file as it is now: another size or time of change means another content."""
+    """A file or an object of a store as it is now: another size, time of change or tag means another content."""
 
     path: str
-    modified_ns: int
-    bytes: int
+    version: str
 
     def key(self, what: Any = None) -> str:
         """Names something that is made of this content: 64 hexadecimal digits."""
-        said = json.dumps([self.path, self.modified_ns, self.bytes, what])
+        said = json.dumps([self.path, self.version, what])
         return hashlib.sha256(said.encode()).hexdigest()
 
 
@@ -79,7 +79,7 @@ class _TileGone(Exception):
 class PhotoPictures:
     """Pictures of photos below the roots. For use from any thread."""
 
-    def __init__(self, roots: Sequence[Path], cache: DiskCache, decoders: DecoderPool, room: Room) -> None:
+    def __init__(self, roots: Sequence[Root], cache: DiskCache, decoders: DecoderPool, room: Room) -> None:
         self._roots, self._cache, self._decoders, self._room = roots, cache, decoders, room
 
     def file(self, place: PhotoPlace) -> FileVersion:
@@ -87,13 +87,15 @@ class PhotoPictures:
         if not self._roots:
             raise Refused(404, "no pictures are shown: the service was started without --root.")
         try:
-            path = path_below(place.uri, self._roots)
+            if is_remote(place.uri):
+                return FileVersion(place.uri, str(look_below(place.uri, self._roots)))
+            path = path_below(place.uri, folders(self._roots))
             status = path.stat()
         except BadPhoto as error:
             raise Refused(404, f"the photo {error}.") from error
         except (OSError, ValueError) as error:
             raise Refused(404, "the photo's file cannot be found.") from error
-        return FileVersion(os.fspath(path), status.st_mtime_ns, status.st_size)
+        return FileVersion(os.fspath(path), f"{status.st_mtime_ns} {status.st_size}")
 
     def kept(self, key: str) -> bytes | None:
         """What the disk holds under a key of `FileVersion`."""
@@ -153,7 +155,7 @@ class PhotoPictures:
     def _with_decoder(self, file: FileVersion, work: Callable[[DecoderProcess, int], Result]) -> Result:
         """Calls `work` with the decoder that has read the file's header, and the number of pixels."""
         try:
-            content = read(Path(file.path))
+            content = content_below(file.path, self._roots) if is_remote(file.path) else read(Path(file.path))
             with self._decoders.one() as decoder:
                 pixels = decoder.pixels(content)
                 del content

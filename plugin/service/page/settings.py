@@ -10,6 +10,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from sorce.errors import PluginError
+from sorce.pictures.uris import Root
 
 CACHE_MEGABYTES = 1024
 LEAST_CACHE_MEGABYTES = 256
@@ -27,7 +28,7 @@ class PageSettings:
     Raises PluginError.
     """
 
-    roots: Sequence[Path] = ()
+    roots: Sequence[Root] = ()
     base_path: str = ""
     allow_origins: Sequence[str] = ()
     show_paths: bool = False
