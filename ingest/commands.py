@@ -10,6 +10,7 @@ import click
 
 from sorce.errors import SorceError
 from sorce.ingest.attributes import AttributeTable
+from sorce.ingest.continuous import run_on
 from sorce.ingest.pipeline import default_workers
 from sorce.ingest.progress import INTERRUPTED
 from sorce.ingest.request import Request
@@ -90,6 +91,12 @@ def existing(context: click.Context, option: click.Parameter, paths: Sequence[st
     callback=existing,
     help="A CSV or Parquet file with a column uri (or path), and an attribute in each other column; may be repeated.",
 )
+@click.option("--watch", is_flag=True, help="Go on: bring in what comes into the folders, and delete what goes.")
+@click.option(
+    "--from-events",
+    metavar="FILE",
+    help="Bring in and delete what events of S3 name: JSON, one a line, in a file or from standard input (-).",
+)
 @click.option("--checksum", is_flag=True, help="Read each file, also if its size and time of change are as before.")
 @click.option(
     "--root", type=click.Path(exists=True, file_okay=False), help="Name photos by their path below this folder."
@@ -169,7 +176,8 @@ def ingest(**options: Any) -> None:
     Paths in the list are separated by line ends or by NUL. A path may also be the URI of a store, such as
     s3://bucket/photos (gs://, az://, https://), or of members of an archive: tar://*.jpg::s3://bucket/photos.tar.
 
-    Photos that are there already, unchanged, are skipped, by their size and time of change or a store's tag; so after an interruption, run the same command again.
+    Photos that are there already, unchanged, are skipped; so after an interruption, run the same command again. Their
+    size and time of change, or the tag of their store, say whether they are unchanged; --checksum reads them.
     With --alias, photos are searched by that name: when all are in, it moves from the index of the recipe before, which
     stays until somebody deletes it, to that of this one.
 
@@ -184,11 +192,12 @@ def ingest(**options: Any) -> None:
     The exit code is 0 if all went well, 3 if there were rejects, 1 for an error, 130 after Ctrl-C or SIGTERM.
     """
     request = Request(**options)
-    if not request.paths and not request.lists:
+    if not request.paths and not request.lists and request.from_events is None:
         raise click.UsageError("say which photos come in: files, folders, URIs of a store, or --list.")
     if (request.index is None) == (request.alias is None):
         raise click.UsageError("say where the photos go, by either --index or --alias.")
-    index, report = run(request)
+    goes_on = request.watch or request.from_events is not None
+    index, report = run_on(request) if goes_on else run(request)
     if not request.quiet or request.as_json:
         click.echo(told(request, index, report))
     if report.stopped:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from threading import Condition
 from typing import Generic, TypeVar
 
@@ -26,6 +27,9 @@ from sorce.pictures.thumbnail import thumbnail
 Prepared = TypeVar("Prepared")
 
 PIXELS_OF_A_WORKER = 50_000_000
+
+JUST_NOW = timedelta(seconds=2)
+"""The clocks of disks count in steps of up to two seconds (FAT)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +130,16 @@ class Wanted:
 Decoded = Ready[Prepared] | WriteFields | Unchanged | Rejected
 
 
+def settled(file: PhotoFile) -> PhotoFile:
+    """The file without its time of change if that is just now, so that the next run reads it again.
+
+    It could be changed again at the same time by the clock of its disk, and have the same size.
+    """
+    if file.modified_at is None or datetime.now(UTC) - file.modified_at > JUST_NOW:
+        return file
+    return replace(file, modified_at=None)
+
+
 class Decoder(Generic[Prepared]):
     """Decodes one photo at a time, in any of `workers` threads.
 
@@ -160,7 +174,7 @@ class Decoder(Generic[Prepared]):
                 return self._wanted.update(job, unread, job.stored)
             # Read once, so that the hash and the decoded picture agree even if the file is being written.
             content = job.source.read()
-            file = job.source.file(content)
+            file = settled(job.source.file(content))
             if job.stored is not None and self._wanted.is_encoded(file, job.stored):
                 return self._wanted.update(job, file, job.stored)
             return self._ready(job, file, content)

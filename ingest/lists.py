@@ -6,7 +6,7 @@ import csv
 import io
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import IO, Any
@@ -37,7 +37,7 @@ class PhotoList:
     """
 
     file: str
-    naming: Naming = Naming()
+    naming: Naming = field(default_factory=Naming)
 
     def __iter__(self) -> Iterator[Source | Rejected]:
         """Raises SorceError if the list cannot be read, with the line."""

@@ -35,13 +35,15 @@ class Progress(Watch):
     On a terminal, progress is a bar; elsewhere, as in a log, it is a line every few seconds.
     """
 
-    def __init__(self, photos: int, rejects: str | None, quiet: bool) -> None:
-        """Raises SorceError if the file for rejects cannot be written."""
+    def __init__(self, photos: int, rejects: str | None, quiet: bool, *, bar: bool = True) -> None:
+        """Without a `bar` only sentences are shown. Raises SorceError if the file for rejects cannot be written."""
         super().__init__()
         self._photos, self._done, self._quiet = photos, 0, quiet
         self._rejects = None if rejects is None else RejectsFile(rejects)
         # `None` shows a bar only on a terminal.
-        self._bar = tqdm(total=photos, unit=" photos", file=sys.stderr, disable=True if quiet else None, smoothing=0.1)
+        self._bar = tqdm(
+            total=photos, unit=" photos", file=sys.stderr, disable=None if bar and not quiet else True, smoothing=0.1
+        )
         self._started = self._told = time.monotonic()
 
     def __enter__(self) -> Progress:
@@ -62,7 +64,7 @@ class Progress(Watch):
         self._done += photos
         self._bar.update(photos)
         now = time.monotonic()
-        if self._bar.disable and now - self._told >= PAUSE:
+        if self._photos and self._bar.disable and now - self._told >= PAUSE:
             self._told = now
             speed = self._done / (now - self._started)
             self.say(f"{self._done:,} of {self._photos:,} photos, {speed:.1f} photos/s")

@@ -46,6 +46,8 @@ class Request:
     workers: int
     lists: Sequence[str]
     checksum: bool
+    watch: bool
+    from_events: str | None
     root: str | None
     root_moved: bool
     ignore: Sequence[str]
@@ -95,10 +97,11 @@ class Request:
         listed = list(listed_on_stdin()) if self.comes_from_a_list else []
         paths = [path for path in self.paths if path != "-" and not is_remote(path)]
         paths += [path for path in listed if not is_remote(path)]
-        stores = [StorePhotos(path, self.ignore) for path in self.paths if is_remote(path)]
         streamed = [path for path in listed if is_remote(path)]
-        lists = [PhotoList(file, naming) for file in self.lists]
-        others = [*stores, *([NamedPhotos(streamed)] if streamed else []), *lists]
+        others: list[StorePhotos | NamedPhotos | PhotoList] = []
+        others += [StorePhotos(path, self.ignore) for path in self.paths if is_remote(path)]
+        others += [NamedPhotos(streamed)] if streamed else []
+        others += [PhotoList(file, naming) for file in self.lists]
         return Sources(Files(named(paths, ()), naming, self.ignore), others)
 
     def new_index(self) -> NewIndex:
@@ -138,7 +141,7 @@ class Request:
 
 
 def listed_on_stdin() -> Iterator[str]:
-    """The absolute paths and the URIs of a list: one per line, or separated by NUL if the list contains one (`find -print0`)."""
+    """The absolute paths and the URIs of a list: one per line, or separated by NUL if there is one (`find -print0`)."""
     content = sys.stdin.buffer.read()
     listed = content.split(b"\0") if b"\0" in content else [line.rstrip(b"\r") for line in content.split(b"\n")]
     decoded = (os.fsdecode(path) for path in listed if path)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from sorce.mappings.values import Attribute, PhotoFile
@@ -12,11 +12,8 @@ from sorce.mappings.values import Attribute, PhotoFile
 Json = dict[str, Any]
 
 ATTRIBUTES = "attributes."
-KNOWN = ("recipe_hash", "bytes", "modified_at", "etag", "ingested_at")
+KNOWN = ("recipe_hash", "bytes", "modified_at", "etag")
 """Fields of a document that decide whether its file must be read."""
-
-JUST_NOW = timedelta(seconds=2)
-"""A disk's clock counts in steps of up to two seconds (FAT)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +37,7 @@ class Stored:
     """What an index already holds of a photo. Dates among the attributes are text here, in the form the index accepts.
 
     `content_hash` is empty if the document has none; `recipe_hash` is None in a document of schema 1. `bytes`,
-    `modified_at` and `etag` are those of the file when it was read, and `ingested_at` is when it was encoded.
+    `modified_at` and `etag` are those of the file when it was read.
     """
 
     version: DocumentState
@@ -50,7 +47,6 @@ class Stored:
     bytes: int | None = None
     modified_at: str | None = None
     etag: str | None = None
-    ingested_at: str | None = None
 
     @classmethod
     def of(cls, hit: Mapping[str, Any]) -> Stored:
@@ -65,18 +61,12 @@ class Stored:
         return any(self.attributes.get(name) != value for name, value in as_stored(given).items())
 
     def is_of(self, file: PhotoFile) -> bool:
-        """Whether the size, and the tag or the time of change, are those of this file.
-
-        Not if the file was changed around the time when it was encoded: then it may have been changed again just
-        after it was read, at the same time by the clock of its disk.
-        """
+        """Whether the size, and the tag or the time of change, are those of this file."""
         if file.bytes != self.bytes:
             return False
         if file.etag is not None and self.etag is not None:
             return file.etag == self.etag
-        if file.modified_at is None or self.ingested_at is None or _as_stored(file.modified_at) != self.modified_at:
-            return False
-        return abs(datetime.fromisoformat(self.ingested_at) - file.modified_at) > JUST_NOW
+        return file.modified_at is not None and _as_stored(file.modified_at) == self.modified_at
 
     def knows(self, file: PhotoFile) -> bool:
         """Whether its tag and time of change are stored, as far as they are known."""

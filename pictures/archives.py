@@ -61,7 +61,7 @@ def members(uri: MemberUri) -> Iterator[tarfile.TarInfo]:
                 if member.isreg() and (member.name == uri.member or fnmatch(member.name, pattern)):
                     yield member
                 # Otherwise tarfile keeps all of them.
-                archive.members = []
+                archive.members = []  # type: ignore[attr-defined]
     except BadPhoto as error:
         raise SorceError(f"the archive '{uri.archive}' {error}.") from error
 

@@ -142,9 +142,10 @@ class Files:
                 if not self._ignores(path):
                     yield from self._below(path, way)
             else:
-                yield path, self._wants(path)
+                yield path, self.wants(path)
 
-    def _wants(self, path: Path) -> bool:
+    def wants(self, path: Path) -> bool:
+        """Whether a file in a folder counts as a photo."""
         return path.suffix.lower() in SUFFIXES and not self._ignores(path)
 
     def _ignores(self, path: Path) -> bool:

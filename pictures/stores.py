@@ -30,6 +30,10 @@ SIGNATURES = re.compile(r"(X-Amz-.*|X-Goog-.*|Signature|Expires|sig|se|sp|sv|sr|
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
 
 
+class PhotoGone(BadPhoto):
+    """Nothing is there."""
+
+
 @dataclass(frozen=True, slots=True)
 class FileState:
     """What a store or a disk says of a file without reading it: its bytes, when it was changed, and its tag."""
@@ -109,7 +113,7 @@ def reading(what: str) -> Iterator[None]:
     except BadPhoto:
         raise
     except FileNotFoundError as error:
-        raise BadPhoto("is not there") from error
+        raise PhotoGone("is not there") from error
     except PermissionError as error:
         raise BadPhoto("may not be read, says its store") from error
     except Exception as error:

@@ -117,8 +117,8 @@ class Index:
         to leave out: they replace those of a request.
 
         With `locate`, that many of the first hits are looked at again by a localiser (`sorce.locate.open_localiser`),
-        and ordered by what is seen (`Hit.seen`); `size` of them are returned. Only photos below `root` are opened, which
-        is a folder or a prefix of a store.
+        and ordered by what is seen (`Hit.seen`); `size` of them are returned. Only photos below `root`, a folder or a
+        prefix of a store, are opened.
 
         Raises IndexMissing, QueryError, ModelError, ClusterError.
         """

@@ -1,0 +1,154 @@
+"""What has changed in a folder or a store, as it happens: names of photos to look at again."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path, PurePosixPath
+from queue import Empty, SimpleQueue
+from threading import Event, Thread
+from typing import Any
+from urllib.parse import unquote_plus
+
+from sorce.errors import SorceError
+from sorce.pictures.files import Files, is_folder
+from sorce.pictures.loading import SUFFIXES
+from sorce.pictures.source import Source
+
+MOST = 500
+"""Changes that are worked on together."""
+PATIENCE = 0.2
+"""Seconds after which a waiting loop sees whether it should end."""
+ESTABLISHED = 500
+"""Milliseconds after which the watcher of folders reports that it is there, though nothing has changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Touched:
+    """A photo that was written or deleted: only its path or URI counts, as the place itself says what is there now.
+
+    So the order of events does not matter, and an event may come twice. `at` is the time of the event in seconds since
+    1970, and `line` how many lines of events have been read with it.
+    """
+
+    name: str
+    at: float
+    line: int = 0
+
+
+@dataclass
+class Changes:
+    """Changes that wait. A thread fills it, and calls `end` at the end of its input.
+
+    `established` is set when no later change can be missed.
+    """
+
+    waiting: SimpleQueue[Touched] = field(default_factory=SimpleQueue)
+    established: Event = field(default_factory=Event)
+    _ended: Event = field(default_factory=Event)
+    _error: SorceError | None = None
+
+    def take(self) -> list[Touched] | None:
+        """The next changes, or none after a short while; None at the end. Raises SorceError of the reading thread."""
+        ended = self._ended.is_set()
+        found: list[Touched] = []
+        try:
+            found.append(self.waiting.get(timeout=0 if ended else PATIENCE))
+            while len(found) < MOST:
+                found.append(self.waiting.get_nowait())
+        except (Empty, ValueError):
+            pass
+        if not found and ended:
+            if self._error is not None:
+                raise self._error
+            return None
+        return found
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether no more will come; some may wait still."""
+        return self._ended.is_set()
+
+    def end(self, error: SorceError | None = None) -> None:
+        self._error = error
+        self._ended.set()
+
+    def filled_by(self, work: Callable[[Changes], None]) -> Changes:
+        """Starts the thread. It ends with the program, as it may wait for input for ever."""
+
+        def fill() -> None:
+            try:
+                work(self)
+            except SorceError as error:
+                self.end(error)
+            else:
+                self.end()
+
+        Thread(target=fill, name="changes", daemon=True).start()
+        return self
+
+
+def s3_events(lines: Iterator[bytes], changes: Changes) -> None:
+    """Events of S3 as JSON, one a line: `{"Records": [...]}` or one record. Raises SorceError for another line."""
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            said = json.loads(line)
+            records = said.get("Records", [said] if "s3" in said else [])
+            for record in records:
+                name = f"s3://{record['s3']['bucket']['name']}/{unquote_plus(record['s3']['object']['key'])}"
+                if PurePosixPath(name).suffix.lower() in SUFFIXES:
+                    changes.waiting.put(Touched(name, _time(record), number))
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
+            raise SorceError(
+                f"line {number} is no event of S3; write one JSON object a line, with its Records as S3 sends them."
+            ) from error
+
+
+def _time(record: Any) -> float:
+    return datetime.fromisoformat(record["eventTime"]).timestamp() if "eventTime" in record else time.time()
+
+
+def raw_lines(stream: Any) -> Iterator[bytes]:
+    """The lines of an unbuffered stream as they come. A buffered one is locked while it waits, also at the exit."""
+    left = b""
+    while some := stream.read(1 << 16):
+        *whole, left = (left + some).split(b"\n")
+        yield from whole
+    if left:
+        yield left
+
+
+def watched(folders: Sequence[Path], files: Files, stop: Event, there: Event) -> Callable[[Changes], None]:
+    """The work of a thread that watches folders. It sets `there` when no later change can be missed.
+
+    Raises SorceError without the package.
+    """
+    try:
+        from watchfiles import watch
+    except ImportError as error:
+        raise SorceError("--watch needs a package: pip install 'sorce[watch]'.") from error
+
+    def work(changes: Changes) -> None:
+        kwargs = {"watch_filter": None, "stop_event": stop, "rust_timeout": ESTABLISHED, "yield_on_timeout": True}
+        for found in watch(*folders, debounce=400, step=50, raise_interrupt=False, **kwargs):
+            there.set()
+            now = time.time()
+            for path in sorted({path for _, path in found}):
+                for name in _photos(Path(path), files):
+                    changes.waiting.put(Touched(name, now))
+
+    return work
+
+
+def _photos(path: Path, files: Files) -> Iterator[str]:
+    """The path if it is a photo's; if it is a folder, all photos in it: those made together with it are not told."""
+    if is_folder(path):
+        found = Files([str(path)], ignore=files.ignore)
+        yield from (source.name for source in found if isinstance(source, Source))
+    elif files.wants(path):
+        yield str(path)

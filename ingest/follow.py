@@ -1,0 +1,136 @@
+"""Goes on with an ingest: brings in what comes, deletes what goes, and says how far behind it is."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+from sorce.errors import BadPhoto
+from sorce.ingest.actions import Deletion
+from sorce.ingest.changes import Changes, Touched
+from sorce.ingest.guard import Guard
+from sorce.ingest.index import TargetIndex
+from sorce.ingest.pipeline import Options, bring_in
+from sorce.ingest.report import Report, Watch
+from sorce.ingest.retry import Retry
+from sorce.ingest.write import Sender
+from sorce.mappings import Rejected
+from sorce.models.model import Model
+from sorce.pictures.files import Naming, absolute_path, is_gone
+from sorce.pictures.remote import is_remote, named_source
+from sorce.pictures.source import Source
+from sorce.pictures.stores import PhotoGone
+
+RESCAN = 600.0
+"""Seconds between two looks at all folders: a system may drop events, and tells none from another machine."""
+
+
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """What was done so far: all changes of the first `lines` of events.
+
+    `waiting` changes wait. The oldest of those that were done last was `behind` seconds old.
+    """
+
+    report: Report
+    lines: int
+    waiting: int
+    behind: float
+
+    def __str__(self) -> str:
+        done = self.report
+        counts = f"{done.new:,} new, {done.changed:,} changed, {done.pruned:,} removed, {done.rejected:,} rejected"
+        return f"{counts}; {self.waiting:,} changes wait, {self.behind:.0f} s behind"
+
+
+@dataclass(frozen=True)
+class Following:
+    """A run that goes on. `rescan` looks at all folders, if there are some; `tell` gets each state."""
+
+    target: TargetIndex
+    model: Model[Any]
+    naming: Naming
+    options: Options
+    watch: Watch
+    tell: Callable[[Followed], None]
+    rescan: Callable[[], Report] | None = None
+    every: float = RESCAN
+
+    def run(self, changes: Changes) -> Report:
+        """Until the changes end, or the run is asked to stop. Raises SorceError; what is written stays."""
+        total, lines, looked = Report(), 0, time.monotonic()
+        if self.rescan is not None:
+            total = added(total, self.rescan())
+            self.tell(Followed(total, lines, changes.waiting.qsize(), 0.0))
+        while not self.watch.stop.is_set() and (touched := changes.take()) is not None:
+            if touched:
+                total = added(total, self._work(touched))
+                if self.watch.stop.is_set():
+                    break
+                lines = touched[-1].line
+                self.tell(Followed(total, lines, changes.waiting.qsize(), time.time() - touched[0].at))
+            elif self.rescan is not None and time.monotonic() - looked > self.every:
+                total, looked = added(total, self.rescan()), time.monotonic()
+        return replace(total, stopped=self.watch.stop.is_set())
+
+    def _work(self, touched: Sequence[Touched]) -> Report:
+        there: list[Source | Rejected] = []
+        gone: list[Source] = []
+        for name in dict.fromkeys(each.name for each in touched):
+            found = self._source(name)
+            if isinstance(found, _Gone):
+                gone.append(found.source)
+            else:
+                there.append(found)
+        report = bring_in(self.target, self.model, there, self.options, self.watch) if there else Report()
+        return replace(report, pruned=self._remove(gone))
+
+    def _source(self, name: str) -> Source | Rejected | _Gone:
+        """The place itself says whether the photo is there now."""
+        if not is_remote(name):
+            path = absolute_path(name)
+            source = self.naming.source(path)
+            return _Gone(source) if isinstance(source, Source) and is_gone(path) else source
+        source = named_source(name)
+        if isinstance(source, Rejected) or source.look is None:
+            return source
+        try:
+            state = source.look()
+        except PhotoGone:
+            return _Gone(source)
+        except BadPhoto:
+            return source
+        return replace(source, size=state.size, modified_at=state.modified_at, etag=state.etag, look=None)
+
+    def _remove(self, gone: Sequence[Source]) -> int:
+        """Deletes their documents, in the state that was read."""
+        if not gone or self.target.found is None or self.watch.stop.is_set():
+            return 0
+        retry = Retry(self.options.retry_timeout, self.watch)
+        stored = retry.ask(partial(self.target.stored, [each.photo_id for each in gone])) or {}
+        deletions = [
+            Deletion(each.name, each.photo_id, "pruned", stored[each.photo_id].version)
+            for each in gone
+            if each.photo_id in stored
+        ]
+        if not deletions:
+            return 0
+        sent = Sender(self.target.client, Guard.of(self.target.found), retry).send(deletions)
+        retry.ask(self.target.refresh)
+        return len(sent.written)
+
+
+@dataclass(frozen=True, slots=True)
+class _Gone:
+    """A photo that is no longer where it was."""
+
+    source: Source
+
+
+def added(one: Report, other: Report) -> Report:
+    """The sum of two reports."""
+    names = ("new", "changed", "unchanged", "rejected", "pruned", "regions", "seconds", "decode", "encode", "write")
+    return replace(one, **{name: getattr(one, name) + getattr(other, name) for name in names})
