@@ -14,7 +14,7 @@ import click
 from sorce.cluster import address, translate_errors
 from sorce.errors import SorceError
 from sorce.ingest.changes import Changes, raw_lines, s3_events, watched
-from sorce.ingest.follow import Followed, Following
+from sorce.ingest.follow import ContinuousRun, Followed
 from sorce.ingest.pipeline import bring_in
 from sorce.ingest.progress import Progress, interruptible
 from sorce.ingest.prune import Gone, prune_target
@@ -66,7 +66,7 @@ def run_on(request: Request) -> tuple[str, Report]:
             watch_folders(sources, changes, progress)
         else:
             read_events(str(request.from_events), changes)
-        following = Following(
+        following = ContinuousRun(
             plan.target,
             model,
             sources.files.naming,

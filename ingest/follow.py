@@ -47,7 +47,7 @@ class Followed:
 
 
 @dataclass(frozen=True)
-class Following:
+class ContinuousRun:
     """A run that goes on. `rescan` looks at all folders, if there are some; `tell` gets each state."""
 
     target: TargetIndex

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import re
 import uuid
@@ -66,6 +67,8 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("photos")
     for number in range(PHOTOS):
         Image.new("RGB", (8, 6), (6 * number, 100, 250 - 6 * number)).save(folder / f"{number:02}.png")
+        # The time of a file changed just now is not stored, so that the next run reads it again.
+        os.utime(folder / f"{number:02}.png", (1_700_000_000, 1_700_000_000))
     return folder
 
 

@@ -18,7 +18,7 @@ from sorce.errors import SorceError
 from sorce.ingest import Options, Watch
 from sorce.ingest.changes import Changes, Touched, raw_lines, s3_events, watched
 from sorce.ingest.commands import ingest
-from sorce.ingest.follow import Followed, Following
+from sorce.ingest.follow import ContinuousRun, Followed
 from sorce.ingest.index import TargetIndex
 from sorce.ingest.pipeline import bring_in
 from sorce.ingest.report import Report
@@ -55,9 +55,9 @@ def changes_of(*lines: object) -> Changes:
 
 def following(
     index: TargetIndex, model: CountingModel, watch: Watch | None = None, tell: Callable[[Followed], None] | None = None
-) -> Following:
+) -> ContinuousRun:
     index.look_up()
-    return Following(index, model, Naming(), Options(), watch or Watch(), tell or (lambda _: None))
+    return ContinuousRun(index, model, Naming(), Options(), watch or Watch(), tell or (lambda _: None))
 
 
 def test_events_of_s3_are_names() -> None:
@@ -150,7 +150,7 @@ def test_a_folder_is_watched_from_before_the_first_look(
     changes.filled_by(watched(files.folders(), files, watch.stop, changes.established))
     assert changes.established.wait(60)
     index.look_up()
-    run = Following(index, model, Naming(), Options(), watch, told.put, rescan)
+    run = ContinuousRun(index, model, Naming(), Options(), watch, told.put, rescan)
     thread = Thread(target=run.run, args=[changes])
     thread.start()
     try:

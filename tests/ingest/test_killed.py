@@ -81,6 +81,8 @@ def thousand(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("thousand")
     for number in range(PHOTOS):
         Image.new("RGB", (8, 8), (number % 251, number // 4, 90)).save(folder / f"{number:04}.png")
+        # The time of a file changed just now is not stored, so that the next run reads it again.
+        os.utime(folder / f"{number:04}.png", (1_700_000_000, 1_700_000_000))
     return folder
 
 

@@ -128,7 +128,7 @@ class PhotoPictures:
 
     def opened_photo(self, hit: Hit) -> OpenedPhoto:
         """The photo of a hit with its file's bytes. Raises BadPhoto."""
-        content = read(path_below(hit.uri, self._roots))
+        content = content_below(hit.uri, self._roots)
         with self._decoders.one() as decoder, self._room.take(decoder.pixels(content)):
             return OpenedPhoto(content, decoder.picture(hit.uri))
 
