@@ -19,6 +19,7 @@ export class Tile {
   #page;
   #width = 0;
   #timer = 0;
+  #boxes;
 
   /** `page` answers what depends on the rest: hrefOf, least, isSelected, verdict, hasPictures, boxesHidden. */
   constructor(hit, page) {
@@ -27,7 +28,10 @@ export class Tile {
     this.picture = h("a", { class: "picture", href: page.hrefOf(hit), tabindex: "-1", "data-id": hit.id });
     this.check = h("input", { type: "checkbox", class: "select", tabindex: "-1" });
     this.caption = h("div", { class: "caption" });
-    this.element = h("div", { class: "tile", role: "listitem", "data-id": hit.id }, this.picture, this.check, this.caption);
+    // Beside the link and not in it: its letters are no part of the link's name, which says them in words.
+    this.#boxes = set(overlay(hit.width, hit.height), { "aria-hidden": "true" });
+    const parts = [this.picture, this.#boxes, this.check, this.caption];
+    this.element = h("div", { class: "tile", role: "listitem", "data-id": hit.id }, ...parts);
     set(this.element, {
       onpointerenter: () => this.#rest(),
       onpointerleave: () => this.#leave(),
@@ -50,8 +54,8 @@ export class Tile {
   resize(width, height) {
     this.#width = width;
     this.element.style.width = `${width}px`;
-    this.picture.style.height = `${height}px`;
-    this.picture.style.setProperty("--px", this.#hit.width / width);
+    this.element.style.setProperty("--height", `${height}px`);
+    this.element.style.setProperty("--px", this.#hit.width / width);
     const image = this.picture.querySelector("img.thumb");
     if (image === null) return;
     const wanted = Math.max(width, height) * Math.min(devicePixelRatio, 2);
@@ -65,11 +69,7 @@ export class Tile {
     const hit = this.#hit;
     const boxes = shownBoxes(hit, this.#page.least());
     const firsts = hit.lists.map((_, list) => boxes.find((each) => each.list === list)).filter(Boolean);
-    this.picture.querySelector("svg")?.remove();
-    const svg = overlay(hit.width, hit.height);
-    set(svg, { "aria-hidden": "true" });
-    svg.append(...boxes.toReversed().map((each) => drawn(each)));
-    this.picture.append(svg);
+    this.#boxes.replaceChildren(...boxes.toReversed().map((each) => drawn(each)));
     const said = firsts.map((each) => `${each.letter} ${decimal(each.match.similarity)}`.trim());
     set(this.picture, { "aria-label": t("tile.name", { file: hit.file, similarity: said.join(", ") }) });
     this.#select();
