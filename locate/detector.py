@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from math import ceil, floor
 from typing import Any
 
@@ -17,9 +16,7 @@ from sorce.locate.families import FAMILIES, DetectorFamily
 from sorce.locate.places import inside
 from sorce.mappings import Box, Instance, Located, LocateRequest
 from sorce.models.checkpoint import Checkpoint
-from sorce.models.loading import opening, pick_device, where
-from sorce.models.methods import Runtime
-from sorce.models.objects.loading import config_of, find_detector
+from sorce.models.loading import opening, where
 from sorce.models.objects.proposals import Found, picked, refuse_nonsense
 from sorce.models.objects.settings import ProposalLimits
 from sorce.models.objects.windows import Look, Window
@@ -38,10 +35,10 @@ class DetectorLocaliser:
     Only the presence score of SAM 3 is trained to say that a thing is not there.
     """
 
-    def __init__(self, checkpoint: Checkpoint, device: torch.device) -> None:
-        """Raises ModelError if the checkpoint is of no known family, or is unavailable or incomplete."""
+    def __init__(self, checkpoint: Checkpoint, config: Any, device: torch.device) -> None:
+        """`config` is the checkpoint's. Raises ModelError if it is of no known family, or is incomplete."""
         self.name = checkpoint.name
-        self._family = _family(config_of(checkpoint), checkpoint)
+        self._family = _family(config, checkpoint)
         with opening(checkpoint, "processor (preprocessor_config.json and tokenizer)"):
             processor: Any = transformers.AutoProcessor
             self._processor = processor.from_pretrained(checkpoint.place, **where(checkpoint))
@@ -85,12 +82,6 @@ class DetectorLocaliser:
         across, down = (window.longer,) * 2 if self._family.is_padded else (window.width, window.height)
         boxes = shares.float().cpu() * torch.tensor([across, down] * 2) + torch.tensor([window.left, window.top] * 2)
         return boxes, scores.float().cpu()
-
-
-def open_detector(name: str, runtime: Runtime, trust_remote_code: bool = False) -> DetectorLocaliser:
-    """The detector of a folder, a name on the hub, or `owner/name@commit`. Raises ModelError."""
-    checkpoint = replace(find_detector(name), trust_remote_code=trust_remote_code)
-    return DetectorLocaliser(checkpoint, pick_device(runtime.device))
 
 
 def around(region: Box, width: int, height: int) -> Window:

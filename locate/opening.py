@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from sorce.errors import ModelError
-from sorce.locate.piza.folders import holds_piza
+from sorce.locate.piza.folders import is_released
 from sorce.mappings import Localiser
 from sorce.models.methods import Runtime
 from sorce.models.model import TextEncoder
@@ -20,7 +20,10 @@ def open_localiser(
     runtime: Runtime | None = None,
     trust_remote_code: bool = False,
 ) -> Localiser:
-    """`zoom`, a saved PIZA folder, or an open-vocabulary detector: a folder, or a name on the hub (`owner/name`).
+    """`zoom`, a PIZA, or an open-vocabulary detector: a folder, or a name on the hub (`owner/name`).
+
+    The saved configuration decides which of the last two it is, in a folder as on the hub. Released weights of PIZA
+    are a file, or a folder with sizes.
 
     `encoder` gives what encodes the index's texts, and is called only for `zoom`. `runtime` is what a detector runs on.
     Raises ModelError if the localiser cannot be loaded, or the index's model is no dual encoder.
@@ -31,10 +34,11 @@ def open_localiser(
         from sorce.locate.zoom import Zoom, dual_encoder
 
         return Zoom(dual_encoder(encoder()))
-    if holds_piza(name):
+    device = (runtime or Runtime()).device
+    if is_released(name):
         from sorce.locate.piza.loading import open_piza
 
-        return open_piza(name, (runtime or Runtime()).device)
-    from sorce.locate.detector import open_detector
+        return open_piza(name, device)
+    from sorce.locate.saved import open_saved_localiser
 
-    return open_detector(name, runtime or Runtime(), trust_remote_code)
+    return open_saved_localiser(name, device, trust_remote_code)

@@ -1,4 +1,4 @@
-"""Tells a PIZA on disk by its files. Importing this is fast."""
+"""Tells released weights of PIZA by their files. Importing this is fast."""
 
 from __future__ import annotations
 
@@ -8,11 +8,6 @@ from pathlib import Path
 from typing import Any
 
 FILES = (".pth", ".pt", ".safetensors")
-
-
-def holds_piza(name: str) -> bool:
-    """Whether a folder or file is a PIZA, saved or released. False for a name on the hub."""
-    return is_released(name) or isinstance(_config(Path(name)).get("piza"), dict)
 
 
 def is_released(name: str) -> bool:

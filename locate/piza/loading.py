@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 from transformers import AutoTokenizer, MMGroundingDinoForObjectDetection
 
@@ -52,9 +53,15 @@ def open_piza(name: str, device: str = "auto", base: str = USUAL_BASE, variant: 
     Raises ModelError if it is no PIZA, or is unavailable or incomplete.
     """
     picked = pick_device(device)
-    opened = open_released(name, base, variant) if is_released(name) else open_saved(pinned(find(name)))
+    if is_released(name):
+        return localiser_of(open_released(name, base, variant), picked)
+    checkpoint = pinned(find(name))
+    return localiser_of(open_saved(checkpoint, config_of(checkpoint)), picked)
+
+
+def localiser_of(opened: OpenedPiza, device: torch.device) -> Piza:
     network: Any = opened.network
-    return Piza(PizaDetector(network.to(picked).eval(), opened.tokenizer, opened.name))
+    return Piza(PizaDetector(network.to(device).eval(), opened.tokenizer, opened.name))
 
 
 def is_piza(config: Any) -> bool:
@@ -62,9 +69,8 @@ def is_piza(config: Any) -> bool:
     return getattr(config, "model_type", None) == FAMILY and isinstance(getattr(config, "piza", None), dict)
 
 
-def open_saved(checkpoint: Checkpoint) -> OpenedPiza:
-    """Raises ModelError if it is no saved PIZA, or is unavailable or incomplete."""
-    config = config_of(checkpoint)
+def open_saved(checkpoint: Checkpoint, config: Any) -> OpenedPiza:
+    """`config` is the checkpoint's. Raises ModelError if it is no saved PIZA, or is incomplete."""
     if not is_piza(config):
         raise ModelError(
             f"model '{checkpoint.name}' is a {config.model_type} without the key 'piza' in its config.json; "
@@ -100,7 +106,11 @@ def open_released(source: str, base: str = USUAL_BASE, variant: Variant | None =
 def open_base(name: str) -> PizaBase:
     """A detector of transformers. Raises ModelError if it is of another family, or is unavailable or incomplete."""
     checkpoint = pinned(find(name))
-    config = config_of(checkpoint)
+    return base_of(checkpoint, config_of(checkpoint))
+
+
+def base_of(checkpoint: Checkpoint, config: Any) -> PizaBase:
+    """The same, of a checkpoint whose configuration is known."""
     if config.model_type != FAMILY:
         raise ModelError(f"model '{checkpoint.name}' is a {config.model_type}, and PIZA's base is a {FAMILY}.")
     tokenizer = _tokenizer(checkpoint, config)

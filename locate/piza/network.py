@@ -1,12 +1,11 @@
 """MM-Grounding-DINO of transformers with PIZA's parts: adapters in each encoder layer, history encoder, zoom embedding.
 
 The adapters act on the inputs of four layer norms of each encoder layer. Hooks do that, so no code of the library is
-repeated here.
+repeated here. With LoRA they act beside the weights of linear layers instead.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -15,6 +14,7 @@ from transformers import MMGroundingDinoForObjectDetection
 
 from sorce.locate.piza.adapters import Adapter, ZoomEmbedding
 from sorce.locate.piza.history import HistoryEncoder
+from sorce.locate.piza.lora import LowRank
 from sorce.locate.piza.settings import PizaSettings
 
 DECODER_EPSILON = 1e-3
@@ -41,19 +41,28 @@ class PizaNetwork(MMGroundingDinoForObjectDetection):  # type: ignore[no-untyped
     def __init__(self, config: Any) -> None:
         super().__init__(config)
         self.settings = PizaSettings.of(config.piza)
-        settings, layers = self.settings, config.encoder_layers
+        settings = self.settings
         zoom_width = settings.zoom_width if settings.uses_zoom else None
-        image = [LayerAdapters(config.d_model, settings.bottleneck, zoom_width) for _ in range(layers)]
-        text = [LayerAdapters(config.d_model, settings.text_bottleneck, None) for _ in range(layers)]
-        self.adapters = nn.ModuleDict({"layers": nn.ModuleList(image), "text_layers": nn.ModuleList(text)})
+        self._adapted = True
+        self.low_rank: LowRank | None = None
+        self.adapters = self._insert_low_rank(zoom_width) if settings.adapter == "lora" else self._insert(zoom_width)
         self.zoom_embedding = ZoomEmbedding(settings.zoom_channels, settings.zoom_width) if settings.uses_zoom else None
         self.history_encoder = HistoryEncoder(settings.history)
-        self.adapted = True
         self._embedding: Tensor | None = None
         self._references: Tensor | None = None
-        self._insert_adapters(image, text)
         self._use_released_epsilon()
         self.post_init()  # type: ignore[no-untyped-call]
+
+    @property
+    def adapted(self) -> bool:
+        """Whether the adapters act. Without them the network is its base, with the norms as they are."""
+        return self._adapted
+
+    @adapted.setter
+    def adapted(self, is_on: bool) -> None:
+        self._adapted = is_on
+        if self.low_rank is not None:
+            self.low_rank.switch(is_on=is_on)
 
     def detect(self, pixels: Tensor, token_ids: Tensor, zoom: Tensor | None = None) -> Any:
         """transformers' output for one image, (1, 3, height, width), and one text, (1, tokens).
@@ -67,12 +76,22 @@ class PizaNetwork(MMGroundingDinoForObjectDetection):  # type: ignore[no-untyped
         finally:
             self._embedding = self._references = None
 
-    def _insert_adapters(self, image: Sequence[LayerAdapters], text: Sequence[LayerAdapters]) -> None:
-        for layer, of_image, of_text in zip(self.model.encoder.layers, image, text, strict=True):
+    def _insert_low_rank(self, zoom_width: int | None) -> nn.ModuleDict:
+        ranks = self.settings.bottleneck, self.settings.text_bottleneck
+        self.low_rank = LowRank(self.model.encoder.layers, ranks, zoom_width)
+        self.low_rank.listen(lambda: self._embedding)
+        return nn.ModuleDict({"zoom": self.low_rank.terms})
+
+    def _insert(self, zoom_width: int | None) -> nn.ModuleDict:
+        settings, config, layers = self.settings, self.config, self.model.encoder.layers
+        image = [LayerAdapters(config.d_model, settings.bottleneck, zoom_width) for _ in layers]
+        text = [LayerAdapters(config.d_model, settings.text_bottleneck, None) for _ in layers]
+        for layer, of_image, of_text in zip(layers, image, text, strict=True):
             self._adapt(layer.deformable_layer.self_attn_layer_norm, of_image.adapter1)
             self._adapt(layer.deformable_layer.final_layer_norm, of_image.adapter2)
             self._adapt(layer.text_enhancer_layer.layer_norm_before, of_text.adapter1)
             self._adapt(layer.text_enhancer_layer.layer_norm_after, of_text.adapter2)
+        return nn.ModuleDict({"layers": nn.ModuleList(image), "text_layers": nn.ModuleList(text)})
 
     def _adapt(self, norm: nn.Module, adapter: Adapter) -> None:
         # Both kinds of layer norm the sum of input and branch, so this is norm(adapter(x + f(x))).

@@ -13,7 +13,7 @@ from sorce.models.loading import quiet_loading
 def save(network: PizaNetwork, tokenizer: Any, folder: Path) -> None:
     """transformers' own layout; config.json has the settings under `piza`. Raises ModelError if it cannot be written.
 
-    The network is also a plain MM-Grounding-DINO to other programs, which then lacks the adapters.
+    With Adapter+, the network is also a plain MM-Grounding-DINO to other programs, which then lacks the adapters.
     """
     with quiet_loading():
         try:

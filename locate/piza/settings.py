@@ -14,6 +14,13 @@ Variant = Literal["evaluation", "demo"]
 """
 VARIANTS: tuple[Variant, ...] = ("evaluation", "demo")
 
+AdapterKind = Literal["adapter+", "lora"]
+"""The two published ways to adapt the encoder's layers: bottlenecks before the norms, or low ranks beside the weights.
+
+The released weights are of the first. The second needs the package peft.
+"""
+ADAPTERS: tuple[AdapterKind, ...] = ("adapter+", "lora")
+
 
 @dataclass(frozen=True, slots=True)
 class HistorySizes:
@@ -36,11 +43,11 @@ class HistorySizes:
 class PizaSettings:
     """The key `piza` in a checkpoint's config.json.
 
-    `bottleneck` and `text_bottleneck` are the widths inside the adapters of image and text. The zoom embedding is made
-    from `zoom_channels` sines and cosines and has `zoom_width` numbers; `demo` has none. A crop is resized to at most
-    `shorter` and `longer` pixels, and its pixels of 0..255 are normalised with `mean` and `std` (RGB). The loop takes
-    at most `steps` steps, and ends earlier if the probability of the end is at least `stop_at`. Zoom values are
-    multiples of `zoom_step`.
+    `bottleneck` and `text_bottleneck` are the widths inside the adapters of image and text, or LoRA's ranks. The zoom
+    embedding is made from `zoom_channels` sines and cosines and has `zoom_width` numbers; `demo` has none. A crop is
+    resized to at most `shorter` and `longer` pixels, and its pixels of 0..255 are normalised with `mean` and `std`
+    (RGB). The loop takes at most `steps` steps, and ends earlier if the probability of the end is at least `stop_at`.
+    Zoom values are multiples of `zoom_step`. `adapter` says how the encoder's layers are adapted.
     """
 
     variant: Variant
@@ -56,6 +63,7 @@ class PizaSettings:
     steps: int = 5
     stop_at: float = 0.95
     zoom_step: float = 0.05
+    adapter: AdapterKind = "adapter+"
 
     @property
     def uses_zoom(self) -> bool:
@@ -71,6 +79,8 @@ class PizaSettings:
         values = dict(said)
         if values.get("variant") not in VARIANTS:
             raise ValueError(f"variant is {values.get('variant')!r}, not evaluation or demo")
+        if values.get("adapter", ADAPTERS[0]) not in ADAPTERS:
+            raise ValueError(f"adapter is {values['adapter']!r}, not {' or '.join(ADAPTERS)}")
         for name in ("mean", "std"):
             if name in values:
                 red, green, blue = map(float, values[name])

@@ -23,6 +23,7 @@ from sorce.locate.piza.detector import Detections, PizaDetector
 from sorce.locate.piza.loading import OpenedPiza, open_piza, open_released
 from sorce.locate.piza.localiser import Piza
 from sorce.locate.piza.preprocessing import prompt, resized_size, with_enough_tokens
+from sorce.locate.piza.saving import save
 from sorce.locate.piza.settings import PizaSettings
 from sorce.mappings import Box, Picture
 from sorce.mappings.located import LocateRequest
@@ -186,6 +187,39 @@ def test_a_saved_piza_is_opened_again_by_its_folder(piza: Piza, tmp_path: Path) 
     refused = CliRunner().invoke(convert, [str(GOLDEN), str(tmp_path / "saved")])
     assert isinstance(refused.exception, ModelError)
     assert "is not empty" in str(refused.exception)
+
+
+def test_the_saved_configuration_says_that_a_name_on_the_hub_is_a_piza(
+    piza: Piza, opened: OpenedPiza, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit = "0123456789abcdef0123456789abcdef01234567"
+    kept = tmp_path / "models--someone--piza"
+    save(opened.network, opened.tokenizer, kept / "snapshots" / commit)
+    (kept / "refs").mkdir()
+    (kept / "refs" / "main").write_text(commit)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    for name in ("someone/piza", f"someone/piza@{commit}"):
+        found = open_localiser(name)
+        assert isinstance(found, Piza)
+        assert found.locate([request(photo(0))]) == piza.locate([request(photo(0))])
+
+
+def test_a_folder_whose_weights_are_a_pickle_with_code_is_refused(
+    opened: OpenedPiza, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save(opened.network, opened.tokenizer, tmp_path / "evil")
+    (tmp_path / "evil" / "model.safetensors").unlink()
+    torch.save({"weight": Touch()}, tmp_path / "evil" / "pytorch_model.bin")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ModelError, match="the weights of"):
+        open_localiser(str(tmp_path / "evil"))
+    assert not (tmp_path / "ran").exists()
+
+
+class Touch:
+    def __reduce__(self) -> Any:
+        return (Path("ran").touch, ())
 
 
 def write_base(opened: OpenedPiza, folder: Path) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
@@ -16,12 +17,18 @@ from click.testing import CliRunner
 from PIL import Image, ImageDraw
 
 from sorce.errors import GroundTruthError, ModelError
+from sorce.locate import open_localiser
 from sorce.locate.piza.detector import PizaDetector
 from sorce.locate.piza.loading import PizaBase, open_piza, open_released
+from sorce.locate.piza.localiser import Piza
+from sorce.locate.piza.lora import NAME
+from sorce.locate.piza.network import PizaNetwork
+from sorce.locate.piza.saving import save
 from sorce.locate.piza.training.annotations import Expression, read_expressions, split
 from sorce.locate.piza.training.commands import train
 from sorce.locate.piza.training.learning import Learner, TrainingPlan, choose_learned
 from sorce.locate.piza.training.starting import with_new_parts
+from sorce.locate.piza.training.training import new_settings
 from sorce.locate.piza.training.trajectories import lesson, number_of_steps, trajectory
 from sorce.mappings import Box
 from tests.kit.piza import GOLDEN, one_thread
@@ -159,6 +166,121 @@ def test_new_parts_hardly_change_their_base() -> None:
     assert 0 < (adapted - plain).abs().max() < 0.1 * plain.abs().max()
 
 
+def plain_base() -> PizaBase:
+    """The golden network's base: configuration, and weights without PIZA's parts."""
+    opened = open_released(str(GOLDEN))
+    own = ("adapters.", "zoom_embedding.", "history_encoder.")
+    weights = {name: each for name, each in opened.network.state_dict().items() if not name.startswith(own)}
+    return PizaBase(opened.network.config, opened.tokenizer, weights)
+
+
+def of_rank(rank: int) -> dict[str, Any]:
+    return {"adapter": "lora", "bottleneck": rank, "text_bottleneck": rank + 1}
+
+
+def low_rank(rank: int = 3) -> PizaNetwork:
+    """A network with LoRA whose weights have an effect."""
+    network = with_new_parts(plain_base(), replace(open_released(str(GOLDEN)).network.settings, **of_rank(rank)))
+    torch.manual_seed(4)
+    with torch.no_grad():
+        for name, own in network.named_parameters():
+            if ".lora_B." in name:
+                own.normal_(std=0.1)
+    return network.eval()
+
+
+PIXELS, IDS, ZOOM = torch.linspace(-1, 1, 3 * 64 * 96).view(1, 3, 64, 96), torch.tensor([[101, 9, 1012, 102]]), 0.5
+
+
+def boxes_of(network: PizaNetwork, zoom: float | None = ZOOM) -> torch.Tensor:
+    with torch.inference_mode():
+        found: torch.Tensor = network.detect(PIXELS, IDS, None if zoom is None else torch.tensor([zoom])).pred_boxes
+    return found
+
+
+def test_new_low_ranks_change_nothing_and_can_be_switched_off() -> None:
+    base, settings = plain_base(), open_released(str(GOLDEN)).network.settings
+    fresh = with_new_parts(base, replace(settings, **of_rank(3))).eval()
+    plain = with_new_parts(base, settings).eval()
+    plain.adapted = False
+    assert torch.equal(boxes_of(fresh), boxes_of(plain))
+    learned = low_rank()
+    assert not torch.equal(boxes_of(learned), boxes_of(plain))
+    learned.adapted = False
+    assert torch.equal(boxes_of(learned), boxes_of(plain))
+
+
+def test_a_low_rank_layer_computes_what_the_paper_says() -> None:
+    network, seen = low_rank(), {}
+    layer: Any = network.model.encoder.layers[0].deformable_layer.fc1
+    handle = layer.register_forward_hook(lambda _part, given, out: seen.update(x=given[0], y=out))
+    boxes_of(network)
+    handle.remove()
+    with torch.inference_mode():
+        zoom = network.zoom_embedding(torch.tensor([ZOOM]))
+        number = network.low_rank.of_image.index(layer)
+        inner = layer.lora_A[NAME].weight @ seen["x"][0].T + network.adapters["zoom"][number].weight @ zoom.T
+        right = layer.base_layer(seen["x"])[0] + (layer.lora_B[NAME].weight @ inner).T
+    assert layer.lora_A[NAME].weight.shape[0] == 3
+    text: Any = network.model.encoder.layers[0].text_enhancer_layer.self_attn.query
+    assert text.lora_A[NAME].weight.shape[0] == 4
+    assert torch.allclose(seen["y"][0], right, atol=1e-5)
+    assert not torch.equal(boxes_of(network), boxes_of(network, 0.1))
+
+
+def test_low_ranks_are_saved_and_opened_again(tmp_path: Path) -> None:
+    network = low_rank()
+    save(network, open_released(str(GOLDEN)).tokenizer, tmp_path)
+    again = open_localiser(str(tmp_path))
+    assert isinstance(again, Piza)
+    opened = again._detector.network
+    assert opened.settings.adapter == "lora"
+    assert torch.equal(boxes_of(opened), boxes_of(network))
+
+
+def test_low_ranks_need_peft(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "peft", None)
+    with pytest.raises(ModelError, match=r"install it with `pip install 'sorce\[train\]'`"):
+        low_rank()
+
+
+def test_low_ranks_norms_and_own_parts_learn() -> None:
+    network = low_rank()
+    choose_learned(network, is_base=False)
+    learned = {name for name, parameter in network.named_parameters() if parameter.requires_grad}
+    assert {name for name in learned if ".lora_" in name}
+    assert not {name for name in learned if ".base_layer." in name}
+    assert {name for name in learned if name.startswith("adapters.zoom.")}
+    choose_learned(network, is_base=True)
+    learned = {name for name, parameter in network.named_parameters() if parameter.requires_grad}
+    assert {name for name in learned if ".base_layer." in name}
+    assert not {name for name in learned if ".lora_" in name or name.startswith("adapters.")}
+
+
+def test_low_ranks_learn_after_their_base(labels: Path) -> None:
+    plan = TrainingPlan(steps=1, base_steps=1, batch=1, rate=1e-3)
+    expressions = read_expressions(labels / "sorec.json", labels)[:1]
+    network = low_rank()
+    network.settings = replace(network.settings, shorter=64, longer=96)
+    trained = Learner(PizaDetector(network, open_released(str(GOLDEN)).tokenizer, "tiny"), expressions, plan)
+
+    def state() -> dict[str, torch.Tensor]:
+        return {name: own.detach().clone() for name, own in network.named_parameters()}
+
+    def changed(before: dict[str, torch.Tensor], part: str) -> bool:
+        return any(part in name and not torch.equal(own, before[name]) for name, own in network.named_parameters())
+
+    before = state()
+    trained.learn()
+    assert changed(before, ".base_layer.")
+    assert not changed(before, ".lora_")
+    before = state()
+    trained.learn()
+    assert changed(before, ".lora_A.")
+    assert changed(before, "adapters.zoom.")
+    assert not changed(before, ".base_layer.")
+
+
 def test_the_loss_goes_down(labels: Path) -> None:
     trained = learner(labels, TrainingPlan(steps=30, base_steps=10, batch=1, rate=3e-3, clip=1.0))
     of_base = [trained.learn() for _ in range(10)]
@@ -182,6 +304,45 @@ def test_a_run_that_was_stopped_gives_the_same_as_one_that_was_not(labels: Path,
         assert torch.equal(one, other)
     with pytest.raises(ModelError, match="other settings"):
         learner(labels, replace(plan, steps=3)).resume(tmp_path)
+
+
+class Evil:
+    def __reduce__(self) -> Any:
+        return (Path("run").touch, ())
+
+
+@pytest.mark.parametrize("said", [b"junk", {"plan": Evil()}, [1], {}])
+def test_a_checkpoint_of_another_kind_is_refused(
+    said: Any, labels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    if isinstance(said, bytes):
+        (tmp_path / "training.pt").write_bytes(said)
+    else:
+        torch.save(said, tmp_path / "training.pt")
+    with pytest.raises(ModelError, match=r"no checkpoint of a training|other settings"):
+        learner(labels, TrainingPlan(steps=1)).resume(tmp_path)
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_command_trains_low_ranks_and_keeps_those_of_a_base(labels: Path, tmp_path: Path) -> None:
+    base, out = tmp_path / "base", tmp_path / "trained"
+    save(low_rank(), open_released(str(GOLDEN)).tokenizer, base)
+    given = ["piza", str(labels / "sorec.json"), str(labels), str(out), "--base", str(base), "--batch", "1"]
+    given += ["--longest", "64", "--held-out", "0", "--steps", "1"]
+    refused = CliRunner().invoke(train, [*given, "--adapter", "adapter+"])
+    assert "the base is a PIZA with adapter lora" in str(refused.exception)
+    refused = CliRunner().invoke(train, [*given, "--bottleneck", "9"])
+    assert "the base is a PIZA with bottleneck 3" in str(refused.exception)
+    done = CliRunner().invoke(train, [*given, "--adapter", "lora"])
+    assert done.exit_code == 0, done.output
+    assert isinstance(open_localiser(str(out)), Piza)
+
+
+def test_new_parts_have_the_published_sizes() -> None:
+    assert new_settings("adapter+", None).bottleneck == 256
+    assert new_settings("lora", None).bottleneck == 16
+    assert new_settings("lora", 4).bottleneck == 4
 
 
 def test_the_command_trains_resumes_and_writes_a_localiser(labels: Path, tmp_path: Path) -> None:

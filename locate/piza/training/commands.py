@@ -9,6 +9,7 @@ import click
 
 from sorce.errors import ModelError
 from sorce.locate.piza.convert import USUAL_BASE
+from sorce.locate.piza.settings import ADAPTERS
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 FOLDER = click.Path(file_okay=False, path_type=Path)
@@ -30,7 +31,10 @@ def train() -> None:
 )
 @click.option("--batch", default=4, show_default=True, type=click.IntRange(min=1), help="Photos in a step.")
 @click.option("--rate", default=2e-4, show_default=True, type=click.FloatRange(min=0, min_open=True))
-@click.option("--bottleneck", default=256, show_default=True, type=click.IntRange(min=1), help="Width in the adapters.")
+@click.option("--adapter", type=click.Choice(ADAPTERS), help="How layers are adapted.  [default: adapter+]")
+@click.option(
+    "--bottleneck", type=click.IntRange(min=1), help="Width in the adapters, 256, or LoRA's rank, 16, by default."
+)
 @click.option("--longest", type=click.IntRange(min=32), help="Longest side of a crop; 1333, or as in the PIZA.")
 @click.option(
     "--held-out", default=200, show_default=True, type=click.IntRange(min=0), help="Expressions to measure on."
@@ -44,10 +48,12 @@ def piza(labels: Path, photos: Path, out: Path, as_json: bool, **options: object
 
     LABELS is SOREC's JSON (image, bbox, ref), or COCO's; there a category's name is the expression where a photo shows
     one such thing. The adapters, the base's norms and the history encoder learn; with --train-base all of the base
-    learns first. A run that was stopped goes on from its last checkpoint in OUT.
+    learns first. A run that was stopped goes on from its last checkpoint in OUT. `--adapter lora` trains low ranks
+    beside the weights instead; it needs the extra `train`.
 
     \b
         sorce train piza train.json photos trained --steps 5000
+        sorce train piza train.json photos trained-lora --adapter lora
     """
     from sorce.locate.piza.training.training import trained
 

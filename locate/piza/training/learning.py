@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from sorce.errors import ModelError
 from sorce.locate.piza.detector import PizaDetector
 from sorce.locate.piza.history import rounded
 from sorce.locate.piza.loading import DELIMITERS
+from sorce.locate.piza.lora import OWN
 from sorce.locate.piza.training.annotations import Expression
 from sorce.locate.piza.training.losses import detection_loss, history_loss
 from sorce.locate.piza.training.trajectories import Lesson, lesson, trajectory
@@ -90,7 +92,7 @@ class Learner:
     def save(self, folder: Path) -> None:
         """Writes the checkpoint. A run that is killed while it writes keeps the one before."""
         state = {
-            "plan": asdict(self.plan),
+            "plan": self._said(),
             "step": self.step,
             "network": self._network.state_dict(),
             "optimiser": self._optimiser.state_dict(),
@@ -103,17 +105,26 @@ class Learner:
         """Goes on from the folder's checkpoint, if there is one. Raises ModelError if it is of another plan."""
         if not (folder / CHECKPOINT).is_file():
             return False
-        state = torch.load(folder / CHECKPOINT, map_location="cpu", weights_only=True)
-        if state["plan"] != asdict(self.plan):
+        state = _read(folder / CHECKPOINT)
+        if state.get("plan") != self._said():
             raise ModelError(
-                f"'{folder}' has a run with other settings ({state['plan']}); give those, or a new folder."
+                f"'{folder}' has a run with other settings ({state.get('plan')}); give those, or a new folder."
             )
-        self.step = state["step"]
-        self._network.load_state_dict(state["network"])
-        # Of the last step taken: at the border between the two parts it is still that of the base.
-        self._optimise(is_base=self.plan.trains_base(self.step - 1))
-        self._optimiser.load_state_dict(state["optimiser"])
+        try:
+            self.step = state["step"]
+            self._network.load_state_dict(state["network"])
+            # Of the last step taken: at the border between the two parts it is still that of the base.
+            self._optimise(is_base=self.plan.trains_base(self.step - 1))
+            self._optimiser.load_state_dict(state["optimiser"])
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise ModelError(f"'{folder / CHECKPOINT}' is of another network or base; name a new folder.") from error
         return True
+
+    def _said(self) -> dict[str, Any]:
+        """The settings that a checkpoint must have, too."""
+        settings = self.detector.settings
+        parts = {"adapter": settings.adapter, "bottleneck": settings.bottleneck, "longest": settings.longer}
+        return {**asdict(self.plan), **parts}
 
     def _optimise(self, *, is_base: bool) -> None:
         choose_learned(self._network, is_base=is_base)
@@ -169,12 +180,23 @@ class Learner:
         return lesson(boxes, int(rng.integers(len(boxes))))
 
 
+def _read(file: Path) -> dict[str, Any]:
+    """A checkpoint; nothing but numbers is read from it. Raises ModelError."""
+    try:
+        state = torch.load(file, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, ValueError, EOFError, KeyError, pickle.UnpicklingError) as error:
+        raise ModelError(f"'{file}' is no checkpoint of a training; remove it, or name a new folder.") from error
+    if not isinstance(state, dict):
+        raise ModelError(f"'{file}' is no checkpoint of a training; remove it, or name a new folder.")
+    return state
+
+
 def choose_learned(network: Any, *, is_base: bool) -> None:
     """All of the base; or PIZA's parts and the layer norms of the base, as released."""
     norms = {id(own) for part in network.model.modules() if isinstance(part, nn.LayerNorm) for own in part.parameters()}
     own_parts = ("adapters.", "zoom_embedding.", "history_encoder.")
     for name, parameter in network.named_parameters():
-        added = name.startswith(own_parts)
+        added = name.startswith(own_parts) or any(part in name for part in OWN)
         parameter.requires_grad_(not added if is_base else added or id(parameter) in norms)
 
 

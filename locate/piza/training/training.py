@@ -7,14 +7,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from sorce.errors import ModelError
 from sorce.locate.piza.detector import PizaDetector
-from sorce.locate.piza.settings import PizaSettings
+from sorce.locate.piza.lora import RANK
+from sorce.locate.piza.settings import ADAPTERS, AdapterKind, PizaSettings
 from sorce.locate.piza.training.annotations import read_expressions, split
 from sorce.locate.piza.training.learning import Learner, TrainingPlan
 from sorce.locate.piza.training.running import Trained, run
 from sorce.locate.piza.training.starting import start
 from sorce.models.loading import pick_device
 
+BOTTLENECK = 256
+"""The published width in the adapters."""
 SHAPE = 800 / 1333
 """The shorter side as a share of the longer one, in the released resize rule."""
 
@@ -23,9 +27,9 @@ def trained(labels: Path, photos: Path, out: Path, options: Mapping[str, Any]) -
     """Reads, trains and writes. Raises GroundTruthError or ModelError."""
     device = pick_device(options["device"])
     training, held_out = split(read_expressions(labels, photos), options["held_out"])
-    bottleneck = options["bottleneck"]
-    opened = start(options["base"], PizaSettings("evaluation", bottleneck, bottleneck))
+    opened = start(options["base"], new_settings(options["adapter"] or ADAPTERS[0], options["bottleneck"]))
     network: Any = opened.network
+    refuse_others(network.settings, options)
     if longest := options["longest"]:
         network.settings = replace(network.settings, longer=longest, shorter=max(1, round(longest * SHAPE)))
         network.config.piza = network.settings.as_json()
@@ -39,3 +43,17 @@ def trained(labels: Path, photos: Path, out: Path, options: Mapping[str, Any]) -
     learner = Learner(PizaDetector(network.to(device), opened.tokenizer, opened.name), training, plan)
     learner.resume(out)
     return run(learner, opened.tokenizer, held_out, out, options["every"])
+
+
+def new_settings(adapter: AdapterKind, bottleneck: int | None) -> PizaSettings:
+    """Those of new parts, with the published width or rank unless another one is given."""
+    width = bottleneck or (RANK if adapter == "lora" else BOTTLENECK)
+    return PizaSettings("evaluation", width, width, adapter=adapter)
+
+
+def refuse_others(settings: PizaSettings, options: Mapping[str, Any]) -> None:
+    """Raises ModelError if the base is a PIZA whose parts differ from what is asked for."""
+    for name in ("adapter", "bottleneck"):
+        own = getattr(settings, name)
+        if options[name] not in (None, own):
+            raise ModelError(f"the base is a PIZA with {name} {own}; leave --{name} out, or name another base.")
