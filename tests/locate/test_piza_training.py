@@ -89,7 +89,18 @@ def test_cocos_categories_that_a_photo_shows_once_are_read(labels: Path, tmp_pat
 
 
 @pytest.mark.parametrize(
-    "said", ["no json", '{"images": []}', '[{"image": "a"}]', '[{"image": 1, "ref": 2, "bbox": [1]}]']
+    "said",
+    [
+        "no json",
+        '{"images": []}',
+        '[{"image": "a"}]',
+        '[{"image": 1, "ref": 2, "bbox": [1]}]',
+        '[{"image": "0.png", "ref": "a", "bbox": [20, 30, -5, 20]}]',
+        '[{"image": "0.png", "ref": "a", "bbox": [20, 30, NaN, 20]}]',
+        '[{"image": "0.png", "ref": "a", "bbox": ["1", "2", "3", "4"]}]',
+        "[" * 100_000,
+    ],
+    ids=range(8),
 )
 def test_other_label_files_are_refused(said: str, labels: Path, tmp_path: Path) -> None:
     (tmp_path / "labels.json").write_text(said)
@@ -100,6 +111,14 @@ def test_other_label_files_are_refused(said: str, labels: Path, tmp_path: Path) 
 def test_labels_without_their_photos_are_refused(labels: Path, tmp_path: Path) -> None:
     with pytest.raises(GroundTruthError, match="of 6 expressions"):
         read_expressions(labels / "sorec.json", tmp_path)
+
+
+def test_photos_outside_their_folder_are_not_opened(labels: Path, tmp_path: Path) -> None:
+    names = (f"../{labels.name}/0.png", str(labels / "0.png"))
+    rows = [{"image": name, "bbox": [1, 1, 5, 5], "ref": "a"} for name in names]
+    (tmp_path / "labels.json").write_text(json.dumps(rows))
+    with pytest.raises(GroundTruthError, match="of 2 expressions"):
+        read_expressions(tmp_path / "labels.json", labels)
 
 
 def test_no_photo_is_in_training_and_held_out(labels: Path) -> None:

@@ -31,11 +31,11 @@ def read_expressions(file: Path, photos: Path) -> list[Expression]:
         said = json.loads(file.read_text(encoding="utf-8"))
         rows = list(_coco(said) if isinstance(said, Mapping) else _sorec(said))
         found = [
-            Expression(photos / name, text, Box(x, y, x + width, y + height))
-            for name, text, (x, y, width, height) in rows
-            if (photos / name).is_file()
+            Expression(photos / name, text, _box(sides))
+            for name, text, sides in rows
+            if _is_below(name) and (photos / name).is_file()
         ]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise GroundTruthError(
             f"'{file}' cannot be read as SOREC's or COCO's JSON ({type(error).__name__}: {error}); name such a file."
         ) from error
@@ -54,6 +54,19 @@ def split(expressions: Sequence[Expression], held_out: int) -> tuple[list[Expres
         kept.add(name)
     training = [expression for expression in expressions if expression.photo not in kept]
     return training, [expression for expression in expressions if expression.photo in kept][:held_out]
+
+
+def _box(sides: Sequence[float]) -> Box:
+    """Raises TypeError for texts, of which a sum would be another text, and ValueError for a box without area."""
+    x, y, width, height = sides
+    if any(isinstance(side, str) for side in (x, y, width, height)):
+        raise TypeError(f"bbox {list(sides)!r} holds texts")
+    return Box(x, y, x + width, y + height)
+
+
+def _is_below(name: str) -> bool:
+    """Whether a photo's name stays in the folder: a label file does not decide which other files are opened."""
+    return not Path(name).is_absolute() and ".." not in Path(name).parts
 
 
 def _sorec(rows: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str, Sequence[float]]]:
