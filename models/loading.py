@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -33,7 +34,11 @@ from sorce.models.checkpoint import Checkpoint
 from sorce.models.loading_info import recorded
 from sorce.models.quiet import quiet
 
-REFUSALS = (OSError, ValueError, KeyError, TypeError, AttributeError, ImportError, RuntimeError, SafetensorError)
+REFUSALS = (
+    *(OSError, ValueError, KeyError, TypeError, AttributeError, ImportError, RuntimeError, SafetensorError),
+    # Weights that are a pickle with code in it: torch refuses them.
+    pickle.UnpicklingError,
+)
 UNREACHABLE = (OfflineModeIsEnabled, LocalEntryNotFoundError, RevisionResolutionError, HfHubHTTPError, ConnectionError)
 
 MISSING_PART = "it is missing, damaged, or unknown to this version of transformers; fetch or save the model again"
