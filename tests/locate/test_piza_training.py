@@ -94,7 +94,7 @@ def test_cocos_categories_that_a_photo_shows_once_are_read(labels: Path, tmp_pat
         "no json",
         '{"images": []}',
         '[{"image": "a"}]',
-        '[{"image": 1, "ref": 2, "bbox": [1]}]',
+        '[{"image": "0.png", "ref": 2, "bbox": [1]}]',
         '[{"image": "0.png", "ref": "a", "bbox": [20, 30, -5, 20]}]',
         '[{"image": "0.png", "ref": "a", "bbox": [20, 30, NaN, 20]}]',
         '[{"image": "0.png", "ref": "a", "bbox": ["1", "2", "3", "4"]}]',
