@@ -8,6 +8,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from training.mini import bank
+from training.scenes import collection as collections
 from training.scenes.__main__ import main
 from training.scenes.bundled import FOLDER, questions
 from training.scenes.collection import collection, image_name, write
@@ -150,3 +151,20 @@ def test_questions_follow_from_their_seed():
     assert questions(1, 8) == questions(1, 8)
     assert questions(1, 8) != questions(2, 8)
     assert len(questions(1, 8)) == 8
+
+
+def test_scenes_that_another_process_rendered_meanwhile_stay(planned, monkeypatch, tmp_path):
+    monkeypatch.setattr(bank, "cache_folder", lambda: tmp_path)
+    theirs = []
+
+    def slow(_, folder):
+        folder.mkdir()
+        (folder / "0000.jpg").write_text("ours")
+        if not theirs:
+            theirs.append(None)
+            other = collections.cached(planned)
+            (other / "0000.jpg").write_text("in use by the other")
+
+    monkeypatch.setattr(collections, "write", slow)
+    assert (collections.cached(planned) / "0000.jpg").read_text() == "in use by the other"
+    assert [each.name[:9] for each in tmp_path.iterdir()] == ["scenes-9-"]

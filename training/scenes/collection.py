@@ -124,7 +124,15 @@ def cached(planned: Collection) -> Path:
         digest.update(source.read_bytes())
     folder = bank.cache_folder() / f"scenes-{planned.seed}-{digest.hexdigest()[:12]}"
     if not folder.exists():
-        write(planned, folder)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent, prefix="scenes-") as scratch:
+            write(planned, made := Path(scratch, "whole"))
+            try:
+                made.rename(folder)
+            except OSError:
+                # Another process has rendered the same scenes meanwhile. They stay: they may be in use already.
+                if not folder.exists():
+                    raise
     return folder
 
 
