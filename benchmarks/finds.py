@@ -44,6 +44,8 @@ PLANS: Mapping[str, tuple[str, dict[str, Plain]]] = {
     "tiles, at most 90": ("tiles", {"max_regions": 90}),
     "tiles, at most 800": ("tiles", {"max_regions": 800, "max_stored": 800}),
 }
+HALF = 0.48
+"""The share of tiles that are encoded in the comparison with all; chosen on other scenes."""
 SIDES = (40, 65, 95, 131)
 """The bounds of small, medium and large objects, in pixels of the longer side."""
 
@@ -104,7 +106,26 @@ def measures() -> Iterator[Line]:
                 yield from graph("300 scenes", client, index, those.queries)
         Index(client, "demo", lambda: load_model("mini")).ingest([FOLDER])
         yield from graph("demo index", client, "demo", [question.text for question in questions(0, 1000)])
+    yield from _half(those)
     yield from _unseen(scenes(REPORTING, UNSEEN))
+
+
+def _half(those: Scenes) -> Iterator[Line]:
+    """All tiles against the half that their pixels choose: what is found, and the encoder's time."""
+    recalls, seconds = [], []
+    for share in (1.0, HALF):
+        model = Recorder(load_model("mini", DEFAULT, {"encoded_share": share}))
+        spent = 0.0
+        for picture in those.pictures:
+            prepared = model.prepare(open_picture(picture))
+            started = time.process_time()
+            model.encode([prepared])
+            spent += time.process_time() - started
+        places = ranks(best_region_scores(model.embed_texts(those.queries), model.photos), those.relevant)
+        recalls.append(recall_at(5, places))
+        seconds.append(spent)
+    yield at_least(f"finds, tiles, encoded_share={HALF}: R@5 less that of all", recalls[1] - recalls[0], -0.01)
+    yield at_most(f"finds, tiles, encoded_share={HALF}: encoder's CPU time / that of all", seconds[1] / seconds[0], 0.5)
 
 
 def _indexed(client: OpenSearch, index: str, name: str, model: Recorder, those: Scenes) -> Iterator[Line]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict
 
@@ -9,9 +10,13 @@ import numpy as np
 
 from sorce.mappings import Box, Picture, Region
 from sorce.models.crops import CropModel, Crops
+from sorce.models.distinct_crops import distinct_crops
 from sorce.models.encoder import Encoder
 from sorce.models.near_duplicates import most_distinct
 from sorce.models.tiling import TileSettings, all_grids, fit, plan, smallest_found
+
+MIN_ENCODED = 32
+"""So many crops of a photo are always encoded: in a small photo a part would be too few."""
 
 
 class Tiles(CropModel):
@@ -20,7 +25,11 @@ class Tiles(CropModel):
     def __init__(self, encoder: Encoder, settings: TileSettings | None = None) -> None:
         super().__init__(encoder)
         self.settings = settings or TileSettings()
-        self.recipe = encoder.recipe("tiles", asdict(self.settings))
+        parameters = asdict(self.settings)
+        if self.settings.encoded_share == 1:
+            # Older indices do not have it, and their vectors are the same.
+            del parameters["encoded_share"]
+        self.recipe = encoder.recipe("tiles", parameters)
 
     def prepare(self, picture: Picture) -> Crops:
         photo = picture.image
@@ -32,7 +41,14 @@ class Tiles(CropModel):
             scaled, far = self.encoder.scaled(photo, sheet.width, sheet.height), sheet.window
             crops.boxes.extend(sheet.boxes(photo.width, photo.height))
             crops.views.extend(scaled[top : top + far, left : left + far] for left, top in sheet.corners())
-        return crops
+        return self._chosen(crops)
+
+    def _chosen(self, crops: Crops) -> Crops:
+        if self.settings.encoded_share == 1:
+            return crops
+        most = max(MIN_ENCODED, math.ceil(self.settings.encoded_share * len(crops.boxes)))
+        places = distinct_crops(crops.views, most)
+        return Crops([crops.boxes[place] for place in places], [crops.views[place] for place in places])
 
     def encode(self, prepared: Sequence[Crops]) -> list[list[Region]]:
         return [self._distinct(regions) for regions in super().encode(prepared)]

@@ -38,12 +38,14 @@ class TileSettings:
 
     `min_object_size` is the side of the smallest object to find, as a share of the photo's longer side. `max_regions`
     is the most regions of a photo that are encoded, the whole photo included. `max_stored` is the most of these that
-    are stored; regions that nearly repeat others are left out. Raises ModelError for values out of range.
+    are stored; regions that nearly repeat others are left out. `encoded_share` is the share of the planned regions that
+    are encoded: their pixels decide which (`sorce.models.distinct_crops`). Raises ModelError for values out of range.
     """
 
     min_object_size: float = MIN_OBJECT_SIZE
     max_regions: int = MAX_REGIONS
     max_stored: int = MAX_STORED
+    encoded_share: float = 1.0
 
     def __post_init__(self) -> None:
         if not 0 < self.min_object_size <= 1:
@@ -59,6 +61,10 @@ class TileSettings:
                 raise ModelError(
                     f"{name}={value} leaves no room for the photo itself; choose 1 or more, such as {usual}."
                 )
+        if not 0 < self.encoded_share <= 1:
+            raise ModelError(
+                f"encoded_share={self.encoded_share} is not a share; choose more than 0 and at most 1, such as 0.5."
+            )
         if (stored := min(self.max_regions, self.max_stored)) > MAX_NESTED:
             raise ModelError(
                 f"max_regions={self.max_regions} with max_stored={self.max_stored} would store up to {stored} regions "

@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -5,7 +7,8 @@ from PIL import Image
 from sorce.errors import ModelError
 from sorce.mappings import Box, Picture
 from sorce.models import load_model
-from sorce.models.tiles import Tiles
+from sorce.models.distinct_crops import distinct_crops
+from sorce.models.tiles import MIN_ENCODED, Tiles
 from sorce.models.tiling import TileSettings
 from sorce.models.whole import Whole
 
@@ -71,6 +74,50 @@ def test_only_so_many_are_kept(model, photo):
     [kept] = Tiles(model.encoder, few).embed_photos([Picture(photo)])
     assert [region.kind for region in kept] == ["whole"] + ["tile"] * 8
     assert {region.box for region in kept} <= {region.box for region in all_of_them}
+
+
+def test_a_share_of_the_crops_is_encoded_the_whole_photo_first(encoders):
+    # A red dot on plain grey: tiles without it all show the same.
+    photo = Image.new("RGB", (900, 600), "grey")
+    photo.paste("red", (610, 410, 625, 425))
+    every, half = (
+        Tiles(encoders["clip"], TileSettings(0.05, max_regions=2000, encoded_share=share)) for share in (1, 0.5)
+    )
+    planned, chosen = every.prepare(Picture(photo)), half.prepare(Picture(photo))
+    assert len(chosen.boxes) == len(chosen.views) == math.ceil(len(planned.boxes) / 2) > MIN_ENCODED
+    assert chosen.boxes[0] == planned.boxes[0]
+    assert set(chosen.boxes) < set(planned.boxes)
+    with_all_of_it = {
+        box for box in planned.boxes[1:] if box.x1 < 610 and box.x2 > 625 and box.y1 < 410 and box.y2 > 425
+    }
+    assert with_all_of_it & set(chosen.boxes)
+
+
+def test_a_small_photo_has_all_its_crops_encoded(encoders, photo):
+    few = TileSettings(min_object_size=0.3, encoded_share=0.1)
+    assert len(Tiles(encoders["clip"], few).prepare(Picture(photo)).boxes) == len(
+        Tiles(encoders["clip"], TileSettings(min_object_size=0.3)).prepare(Picture(photo)).boxes
+    )
+
+
+def test_the_share_is_part_of_the_recipe_unless_it_is_all(encoders):
+    every, half = (Tiles(encoders["clip"], TileSettings(encoded_share=share)).recipe for share in (1.0, 0.5))
+    assert "encoded_share" not in every.parameters
+    assert half.parameters["encoded_share"] == 0.5
+    assert every != half
+
+
+def test_crops_are_chosen_by_colours_and_by_what_lies_inside():
+    grey, inside, across = (np.full((96, 96, 3), 128, np.uint8) for _ in range(3))
+    inside[40:56, 40:56] = across[40:56, :16] = (255, 0, 0)
+    assert distinct_crops([grey, grey, across, inside, grey], 2) == [0, 3]
+    assert distinct_crops([grey, grey], 5) == [0, 1]
+
+
+@pytest.mark.parametrize("share", [0, -1, 1.5, float("nan")])
+def test_a_share_without_sense_is_refused(share):
+    with pytest.raises(ModelError, match=r"such as 0\.5"):
+        TileSettings(encoded_share=share)
 
 
 @pytest.mark.fault("12.2.1")
