@@ -47,7 +47,7 @@ class GivenBoxes(Proposer[Proposals]):
     def prepare(self, picture: Picture) -> Proposals:
         name = picture.name
         if not name:
-            raise BadPhoto(f"has no name, by which '{self._file.name}' would tell its boxes; name the photo first")
+            raise BadPhoto(f"has no name, so its boxes cannot be found in '{self._file.name}'; give it a name")
         line = self._line(name)
         self._refuse_outside(line, picture)
         order = np.argsort(-line.quality, kind="stable")
@@ -69,7 +69,9 @@ class GivenBoxes(Proposer[Proposals]):
                 line = self._lines.get("/".join(parts[start:]).replace("//", "/"))
                 if line is not None:
                     return line
-        raise BadPhoto(f"photo '{name}' is not in '{self._file.name}'; add a line for it, which may have no boxes.")
+        raise BadPhoto(
+            f"photo '{name}' is not in '{self._file.name}'; add a line for it, with an empty list if it has no boxes."
+        )
 
     def _refuse_outside(self, line: BoxLine, picture: Picture) -> None:
         # In float32, as stored: two different numbers of the file may then be equal.
@@ -94,7 +96,9 @@ def _read(file: Path) -> Iterator[tuple[str, BoxLine]]:
                 if text.strip():
                     name, line = _parse(text, f"line {number} of '{file}'")
                     if name in seen:
-                        raise ModelError(f"line {number} of '{file}' names photo '{name}' again; join the two.")
+                        raise ModelError(
+                            f"line {number} of '{file}' names photo '{name}' a second time; write all in one line."
+                        )
                     seen.add(name)
                     yield name, line
     except (OSError, UnicodeDecodeError) as error:
@@ -108,10 +112,12 @@ def _parse(text: str, place: str) -> tuple[str, BoxLine]:
         boxes = np.array(said["boxes"], np.float64).reshape(-1, 4)
         quality = np.array(said.get("quality", [1.0] * len(boxes)), np.float64).reshape(-1)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ModelError(f"{place} is not of the form {SHAPE}; write it so.") from error
+        raise ModelError(f"{place} is not of the form {SHAPE}; correct it.") from error
     rows = len(said["boxes"])
     if not (rows == len(boxes) == len(quality) and np.isfinite(boxes).all() and _is_share(quality)):
-        raise ModelError(f"{place} needs four numbers for each box, and no or one quality of 0 to 1; write it so.")
+        raise ModelError(
+            f"{place} needs four numbers for each box, and no qualities or one from 0 to 1 for each; correct it."
+        )
     return name, BoxLine(boxes, quality)
 
 

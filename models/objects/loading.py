@@ -32,8 +32,8 @@ def find_detector(name: str) -> Checkpoint:
         return pinned(find(name))
     if plain == FOLDER:
         raise ModelError(
-            "the index was made with a detector from a folder, and an index does not know where; "
-            "name that folder as the detector."
+            "the index was made with a detector from a folder, whose place the index does not store; "
+            "give that folder as the detector."
         )
     return replace(find(plain), revision=revision)
 
@@ -65,7 +65,7 @@ def refuse_others(config: Any, checkpoint: Checkpoint) -> None:
     brings_code = checkpoint.trust_remote_code and DETECTORS in (getattr(config, "auto_map", None) or {})
     if config.model_type != OWL and config.model_type not in CLOSED_SETS and not brings_code:
         raise ModelError(
-            f"model '{checkpoint.name}' is a {config.model_type}, which finds no objects by itself; "
+            f"model '{checkpoint.name}' is a {config.model_type}, which cannot find objects; "
             f"choose a detector such as {USUAL_DETECTOR} or PekingU/rtdetr_r50vd."
         )
 

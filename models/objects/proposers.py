@@ -24,7 +24,9 @@ def open_proposer(
     Raises ModelError if it is unavailable, or cannot find objects without a query.
     """
     if name == GIVEN:
-        raise ModelError("the boxes came from a file, and a recipe does not know which; name it as the detector.")
+        raise ModelError(
+            "the boxes came from a file, whose place the index does not store; give that file as the detector."
+        )
     if name.endswith(SUFFIX):
         return GivenBoxes(Path(name), limits)
     checkpoint = replace(find_detector(name), trust_remote_code=trust_remote_code)

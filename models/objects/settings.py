@@ -45,20 +45,17 @@ class ObjectsSettings:
 
     def __post_init__(self) -> None:
         if self.vectors not in VECTORS:
-            raise ModelError(f"there are no vectors '{self.vectors}'; choose crops or owl.")
+            raise ModelError(f"vectors={self.vectors} is not known; choose crops or owl.")
         if not 1 <= self.max_regions <= MAX_NESTED:
             raise ModelError(
-                f"max_regions={self.max_regions} regions of a photo make no sense; choose 1 to {MAX_NESTED}, "
-                f"such as {MAX_REGIONS}."
+                f"max_regions={self.max_regions} is out of range; choose 1 to {MAX_NESTED}, such as {MAX_REGIONS}."
             )
         if not 0 <= self.margin <= WIDEST_MARGIN:
             raise ModelError(
                 f"margin={self.margin} is not a share of a box's side; choose 0 to {WIDEST_MARGIN:g}, such as {MARGIN}."
             )
         if not 0 <= self.min_quality <= 1:
-            raise ModelError(
-                f"min_quality={self.min_quality} is not a quality; choose one of 0 to 1, such as {MIN_QUALITY:g}."
-            )
+            raise ModelError(f"min_quality={self.min_quality} is out of range; choose 0 to 1, such as {MIN_QUALITY:g}.")
         if self.vectors == "owl" and self.detector != AUTO:
             raise ModelError(
                 "with vectors=owl the boxes are the model's own; leave the detector out, or choose vectors=crops."

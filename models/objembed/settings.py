@@ -39,15 +39,13 @@ class ObjEmbedSettings:
     def __post_init__(self) -> None:
         if not 1 <= self.max_regions <= MAX_REGIONS:
             raise ModelError(
-                f"max_regions={self.max_regions} regions of a photo make no sense; ObjEmbed takes 1 to {MAX_REGIONS}: "
+                f"max_regions={self.max_regions} is out of range; ObjEmbed takes 1 to {MAX_REGIONS}: "
                 f"the whole photo and the {MAX_BOXES} boxes that it was published with."
             )
         if not 0 <= self.min_quality <= 1:
-            raise ModelError(
-                f"min_quality={self.min_quality} is not a quality; choose one of 0 to 1, such as {MIN_QUALITY:g}."
-            )
+            raise ModelError(f"min_quality={self.min_quality} is out of range; choose 0 to 1, such as {MIN_QUALITY:g}.")
         if self.instruction not in INSTRUCTIONS:
-            raise ModelError(f"there is no instruction '{self.instruction}'; choose {' or '.join(INSTRUCTIONS)}.")
+            raise ModelError(f"instruction={self.instruction} is not known; choose {' or '.join(INSTRUCTIONS)}.")
 
     @property
     def proposer(self) -> str:

@@ -119,7 +119,7 @@ class QwenVL(Family):
         decided = PixelLimits(limits.min_pixels or fewest, limits.max_pixels or most)
         if not token <= decided.min_pixels <= decided.max_pixels:
             raise ModelError(
-                f"photos of {decided.min_pixels} to {decided.max_pixels} pixels make no sense; "
+                f"min_pixels={decided.min_pixels} and max_pixels={decided.max_pixels} do not fit this model; "
                 f"choose min_pixels of at least {token}, and max_pixels no smaller."
             )
         return decided
@@ -139,7 +139,7 @@ def family_of(images: Any, tokenizer: Any, config: Any, limits: PixelLimits) -> 
     if config.model_type in QWEN_VL:
         return QwenVL(images, config, limits)
     if limits != PixelLimits():
-        raise ModelError("a LLaVA-NeXT takes its sizes from its own grids; leave min_pixels and max_pixels out.")
+        raise ModelError("LLaVA-NeXT has fixed picture sizes; leave min_pixels and max_pixels out.")
     return LlavaNext(images, tokenizer, config)
 
 

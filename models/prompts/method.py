@@ -55,7 +55,7 @@ class PromptSettings:
 
     def asks(self) -> Sequence[Question]:
         if self.prompts not in ASKS:
-            raise ModelError(f"there are no prompts '{self.prompts}'; choose one of {', '.join(ASKS)}.")
+            raise ModelError(f"prompts={self.prompts} is not known; choose one of {', '.join(ASKS)}.")
         return ASKS[self.prompts]
 
     def template_or(self, usual: str) -> Template:
@@ -63,7 +63,7 @@ class PromptSettings:
             return self.template
         name = usual if self.template == AUTO else self.template
         if name not in TEMPLATES:
-            raise ModelError(f"there is no template '{name}'; choose auto, or one of {', '.join(TEMPLATES)}.")
+            raise ModelError(f"template={name} is not known; choose auto, or one of {', '.join(TEMPLATES)}.")
         return TEMPLATES[name]
 
 

@@ -15,8 +15,8 @@ from typing import Any
 
 from sorce.errors import QueryError, SorceError
 from sorce.locate.seeing import best_first
-from sorce.mappings import Seen, Vector
-from sorce.plugin.service.looking import LookRequest, PhotoLooker
+from sorce.mappings import Vector
+from sorce.plugin.service.looking import Looked, LookRequest, PhotoLooker
 from sorce.plugin.service.requests import Refused
 
 Embed = Callable[[Sequence[str]], Awaitable[list[Vector]]]
@@ -52,7 +52,7 @@ class Looking:
         self._thread.shutdown()
         self._looker.close()
 
-    async def look(self, asked: LookRequest) -> list[Seen]:
+    async def look(self, asked: LookRequest) -> list[Looked]:
         """One answer for each photo, in order. Raises Refused."""
         if self._waiting >= MAX_WAITING:
             raise Refused(503, "too many requests wait for the localiser already; ask again in a second.")
@@ -79,40 +79,49 @@ class Looking:
             stop.set()
             self._waiting -= 1
 
-    async def _looked(self, asked: LookRequest, stop: Event) -> list[Seen]:
+    async def _looked(self, asked: LookRequest, stop: Event) -> list[Looked]:
         vectors = await self._embed(asked.request.phrases)
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._thread, self._looker.look, asked, vectors, stop)
 
 
-def reranked(seen: Sequence[Seen], top_n: int | None) -> list[dict[str, Any]]:
+def reranked(looked: Sequence[Looked], top_n: int | None) -> list[dict[str, Any]]:
     """The results of `/v1/rerank`, best first; photos that were not opened have a reason, and no relevance."""
+    seen, kept = [each.seen for each in looked], ("box", "region_id", "region_box", "reason")
     return [
         {
             "index": place,
             "relevance_score": 0.0 if seen[place].reason is not None else seen[place].score,
-            **{name: value for name, value in _result(seen[place], 0.0).items() if name in ("box", "reason")},
+            **{name: value for name, value in _result(looked[place], 0.0).items() if name in kept},
         }
         for place in best_first(seen)[:top_n]
     ]
 
 
-def located_results(seen: Sequence[Seen], asked: int) -> dict[str, Any]:
+def located_results(looked: Sequence[Looked], asked: int) -> dict[str, Any]:
     """The answer of `/v1/locate` for so many photos, of which only the first were looked at.
 
     By the scores, photos that were not opened come after all that were, and then those that were not looked at.
     """
-    unseen = [place for place in range(asked) if place >= len(seen) or seen[place].reason is not None]
-    unseen.sort(key=lambda place: place >= len(seen))
+    unseen = [place for place in range(asked) if place >= len(looked) or looked[place].seen.reason is not None]
+    unseen.sort(key=lambda place: place >= len(looked))
     scores = {place: UNSEEN - number for number, place in enumerate(unseen)}
-    results = [_result(seen[place], scores.get(place)) for place in range(len(seen))]
-    results += [{"score": scores[place], "box": None} for place in range(len(seen), asked)]
+    results = [_result(each, scores.get(place)) for place, each in enumerate(looked)]
+    results += [{"score": scores[place], "box": None} for place in range(len(looked), asked)]
     return {"asked": asked, "results": [{**each, "rank": rank} for rank, each in enumerate(results, 1)]}
 
 
-def _result(seen: Seen, score: float | None) -> dict[str, Any]:
-    """`box` is that of the first phrase; `located` has an object for each phrase."""
+def _result(looked: Looked, score: float | None) -> dict[str, Any]:
+    """`located` has an object for each phrase: what was seen, and the index's region with its box.
+
+    `box`, `region_id` and `region_box` are those of the first phrase.
+    """
+    seen = looked.seen
     if seen.reason is not None:
         return {"score": score, "box": None, "reason": seen.reason}
-    located = [each.as_dict() for each in seen.located]
-    return {"score": seen.score, "box": located[0]["box"], "located": located}
+    located = [
+        {**found.as_dict(), "region_id": region.region_id, "region_box": list(region.box.as_tuple())}
+        for found, region in zip(seen.located, looked.regions, strict=True)
+    ]
+    first = {name: located[0][name] for name in ("box", "region_id", "region_box")}
+    return {"score": seen.score, **first, "located": located}

@@ -15,7 +15,7 @@ from opensearchpy import OpenSearch
 from sorce.cluster import address, translate_errors, version
 from sorce.errors import BadPhoto
 from sorce.locate.seeing import see
-from sorce.mappings import Hit, Localiser, Recipe, Seen, Vector
+from sorce.mappings import Hit, Localiser, Match, Recipe, Seen, Vector
 from sorce.mappings.answer import read_hits
 from sorce.mappings.query import Json, Query, among, search_body
 from sorce.mappings.ranking import ranking
@@ -50,6 +50,14 @@ class LookRequest:
     min_score: float = 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """What was seen in a photo, and for each phrase the index's region where the localiser started."""
+
+    seen: Seen
+    regions: Sequence[Match] = ()
+
+
 class PhotoLooker:
     """Looks at photos one after another, in one thread."""
 
@@ -63,13 +71,13 @@ class PhotoLooker:
     def close(self) -> None:
         self._decoders.close()
 
-    def look(self, asked: LookRequest, vectors: Sequence[Vector], stop: Event) -> list[Seen]:
+    def look(self, asked: LookRequest, vectors: Sequence[Vector], stop: Event) -> list[Looked]:
         """One answer for each photo, in order. `vectors` are those of the phrases.
 
         Ends early if `stop` is set. Raises ClusterError, QueryError, and what the localiser raises.
         """
         held = self._held(asked, vectors)
-        return [Seen(reason=ABANDONED) if stop.is_set() else self._seen(photo, asked, held) for photo in asked.photos]
+        return [_unseen(ABANDONED) if stop.is_set() else self._looked(photo, asked, held) for photo in asked.photos]
 
     def _held(self, asked: LookRequest, vectors: Sequence[Vector]) -> Mapping[str, Hit | str]:
         """By photo_id: the photo as the index holds it, or why it cannot be shown."""
@@ -87,15 +95,20 @@ class PhotoLooker:
             hits = read_hits(ask(self._client, self._index, body, allow_partial=False), query)
         return {hit.photo_id: hit for hit in hits} | {each.photo_id: each.reason for each in hits.left_out}
 
-    def _seen(self, photo: AskedPhoto, asked: LookRequest, held: Mapping[str, Hit | str]) -> Seen:
+    def _looked(self, photo: AskedPhoto, asked: LookRequest, held: Mapping[str, Hit | str]) -> Looked:
         hit = held.get(photo.photo_id, NOT_HELD)
         if isinstance(hit, str):
-            return Seen(reason=hit)
+            return _unseen(hit)
         if hit.uri != photo.uri:
-            return Seen(reason=NOT_HELD)
+            return _unseen(NOT_HELD)
         try:
             picture = self._decoders.picture(content_below(hit.uri, self._roots), hit.uri)
         except BadPhoto as error:
-            return Seen(reason=str(error))
-        regions = [matches[0].box for matches in hit.matches]
-        return see(self.localiser, picture, asked.request, regions, asked.min_score)
+            return _unseen(str(error))
+        regions = [matches[0] for matches in hit.matches]
+        boxes = [region.box for region in regions]
+        return Looked(see(self.localiser, picture, asked.request, boxes, asked.min_score), regions)
+
+
+def _unseen(reason: str) -> Looked:
+    return Looked(Seen(reason=reason))

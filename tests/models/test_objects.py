@@ -203,15 +203,15 @@ def test_the_recipe_names_what_decides_the_vectors_and_no_path(folders, by_owl, 
 @pytest.mark.parametrize(
     ("parameters", "said"),
     [
-        ({"vectors": "cls"}, "there are no vectors 'cls'; choose crops or owl."),
-        ({"max_regions": 0}, "max_regions=0 regions of a photo make no sense; choose 1 to 10000, such as 100."),
+        ({"vectors": "cls"}, "vectors=cls is not known; choose crops or owl."),
+        ({"max_regions": 0}, "max_regions=0 is out of range; choose 1 to 10000, such as 100."),
         (
             {"max_regions": 10_001},
-            "max_regions=10001 regions of a photo make no sense; choose 1 to 10000, such as 100.",
+            "max_regions=10001 is out of range; choose 1 to 10000, such as 100.",
         ),
         ({"margin": -0.1}, "margin=-0.1 is not a share of a box's side; choose 0 to 2, such as 0.15."),
         ({"margin": float("nan")}, "margin=nan is not a share of a box's side; choose 0 to 2, such as 0.15."),
-        ({"min_quality": 1.5}, "min_quality=1.5 is not a quality; choose one of 0 to 1, such as 0."),
+        ({"min_quality": 1.5}, "min_quality=1.5 is out of range; choose 0 to 1, such as 0."),
         (
             {"vectors": "owl", "detector": "PekingU/rtdetr_r50vd"},
             "with vectors=owl the boxes are the model's own; leave the detector out, or choose vectors=crops.",
@@ -231,7 +231,7 @@ def test_another_family_is_refused(folders):
         ModelError, match=r"is an OWLv2, which does not encode crops; choose vectors=owl, or name it as"
     ):
         open_objects(find(folders["owl"]), {}, "cpu")
-    with pytest.raises(ModelError, match="which finds no objects by itself"):
+    with pytest.raises(ModelError, match="which cannot find objects"):
         open_objects(find(folders["clip"]), {"detector": folders["clip"]}, "cpu")
 
 

@@ -327,10 +327,10 @@ def test_a_photo_too_narrow_for_the_network_is_a_bad_photo(opened: Make) -> None
 @pytest.mark.parametrize(
     ("parameters", "said"),
     [
-        ({"max_regions": 0}, "max_regions=0 regions of a photo make no sense; ObjEmbed takes 1 to 101: "),
+        ({"max_regions": 0}, "max_regions=0 is out of range; ObjEmbed takes 1 to 101: "),
         ({"max_regions": 102}, "the whole photo and the 100 boxes that it was published with."),
-        ({"min_quality": 1.5}, "min_quality=1.5 is not a quality; choose one of 0 to 1, such as 0."),
-        ({"instruction": "find"}, "there is no instruction 'find'; choose referring or detection."),
+        ({"min_quality": 1.5}, "min_quality=1.5 is out of range; choose 0 to 1, such as 0."),
+        ({"instruction": "find"}, "instruction=find is not known; choose referring or detection."),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(parameters: dict[str, Any], said: str) -> None:

@@ -359,15 +359,15 @@ def test_damaged_weights_are_said_to_be(copy: Folder) -> None:
     [
         ("llava", PromptSettings(template="qwen2"), r"has no token <\|im_end\|>, which the template 'qwen2' needs"),
         ("qwen2vl", PromptSettings(template="llama3"), "has no token <image>, which the template 'llama3' needs"),
-        ("llava", PromptSettings(template="vicuna"), "there is no template 'vicuna'; choose auto, or one of llama3"),
+        ("llava", PromptSettings(template="vicuna"), "template=vicuna is not known; choose auto, or one of llama3"),
         (
             "llava",
             PromptSettings(prompts="corners"),
-            "there are no prompts 'corners'; choose one of positional, semantic",
+            "prompts=corners is not known; choose one of positional, semantic",
         ),
         ("llava", PromptSettings(max_pixels=10**6), "leave min_pixels and max_pixels out"),
-        ("qwen2vl", PromptSettings(min_pixels=10**7), "make no sense"),
-        ("qwen2vl", PromptSettings(max_pixels=-1), "make no sense"),
+        ("qwen2vl", PromptSettings(min_pixels=10**7), "do not fit this model"),
+        ("qwen2vl", PromptSettings(max_pixels=-1), "do not fit this model"),
     ],
 )
 def test_settings_that_do_not_fit_are_refused(name: str, settings: PromptSettings, sentence: str) -> None:

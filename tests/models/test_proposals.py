@@ -250,7 +250,7 @@ def test_photos_of_any_shape_are_looked_at(folder, closed, size):
 
 def test_a_model_that_is_no_detector_is_refused(tmp_path):
     tiny.clip(tmp_path)
-    with pytest.raises(ModelError, match=r"is a clip, which finds no objects by itself; choose a detector such as"):
+    with pytest.raises(ModelError, match=r"is a clip, which cannot find objects; choose a detector such as"):
         open_proposer(str(tmp_path), ALL, "cpu")
 
 
@@ -275,10 +275,10 @@ def test_a_detector_with_damaged_weights_is_refused(tmp_path):
 
 def test_a_folder_is_not_known_by_its_content():
     with pytest.raises(
-        ModelError, match="a detector from a folder, and an index does not know where; name that folder"
+        ModelError, match="a detector from a folder, whose place the index does not store; give that folder"
     ):
         open_proposer("folder@sha256:0123", ALL, "cpu")
-    with pytest.raises(ModelError, match="came from a file, and a recipe does not know which; name it"):
+    with pytest.raises(ModelError, match="came from a file, whose place the index does not store; give"):
         open_proposer("file", ALL, "cpu")
 
 
@@ -333,7 +333,7 @@ def test_a_photo_without_a_line_or_a_name_or_with_too_many_boxes_is_refused(boxe
     proposer = open_proposer(boxes({"image": "a.jpg", "boxes": [[0, 0, 5, 5]] * 4}), ProposalLimits(3))
     with pytest.raises(BadPhoto, match=r"photo 'b.jpg' is not in 'boxes.jsonl'; add a line for it"):
         proposer.prepare(photo(30, 20, "b.jpg"))
-    with pytest.raises(BadPhoto, match=r"has no name, by which 'boxes.jsonl' would tell its boxes"):
+    with pytest.raises(BadPhoto, match=r"has no name, so its boxes cannot be found in 'boxes.jsonl'"):
         proposer.prepare(photo(30, 20))
     with pytest.raises(BadPhoto, match=r"photo 'a.jpg' has 4 boxes in 'boxes.jsonl', and at most 3 are taken"):
         proposer.prepare(photo(30, 20, "a.jpg"))
@@ -364,7 +364,7 @@ def test_a_file_of_boxes_that_cannot_be_read_is_named(boxes, tmp_path):
     with pytest.raises(ModelError, match=r"the file of boxes '.*none.jsonl' cannot be read"):
         open_proposer(str(tmp_path / "none.jsonl"), ALL)
     twice = {"image": "b.jpg", "boxes": []}
-    with pytest.raises(ModelError, match=r"line 2 of '.*' names photo 'b.jpg' again; join the two"):
+    with pytest.raises(ModelError, match=r"line 2 of '.*' names photo 'b.jpg' a second time; write all"):
         open_proposer(boxes(twice, twice), ALL)
 
 

@@ -23,6 +23,7 @@ from sorce.ingest import ingest_photos
 from sorce.mappings import Located, LocateRequest
 from sorce.pictures.files import Files, Naming
 from sorce.pictures.source import Source
+from sorce.plugin import ClientSearch, SearchRequest
 from sorce.plugin.cluster.locate import MAX_PHOTOS
 from sorce.plugin.cluster.role import role
 from sorce.plugin.service import app as service
@@ -129,6 +130,21 @@ def test_rerank_sorts_photos_and_gives_boxes(url: str, folder: Path) -> None:
     by_place = located(url, uris)["results"]
     assert [by_place[each["index"]]["score"] for each in found] == scores
     assert [by_place[each["index"]]["box"] for each in found] == [each["box"] for each in found]
+
+
+def test_each_photo_comes_with_the_index_s_region_and_its_box(
+    url: str, folder: Path, searcher: tuple[OpenSearch, str]
+) -> None:
+    """The same that a search gives: every interface names region and box."""
+    uris = [(folder / f"{number}.png").as_uri() for number in range(4)]
+    client, index = searcher
+    hits = ClientSearch(client, index, lambda _: MODEL).search(SearchRequest("red", size=50, fold=None))
+    wanted = {hit.uri: (hit.best.region_id, list(hit.box.as_tuple())) for hit in hits}
+    for uri, result in zip(uris, located(url, uris)["results"], strict=True):
+        assert (result["region_id"], result["region_box"]) == wanted[uri]
+        assert (result["located"][0]["region_id"], result["located"][0]["region_box"]) == wanted[uri]
+    for result in rerank(url, uris):
+        assert (result["region_id"], result["region_box"]) == wanted[uris[result["index"]]]
 
 
 def test_the_index_s_own_region_is_the_start(url: str, folder: Path, localiser: Steered) -> None:
