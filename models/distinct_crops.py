@@ -67,4 +67,5 @@ def _wholeness(small: Vector) -> Vector:
     edges[:, 1:-1] += np.abs(pixels[:, 2:] - pixels[:, :-2]).max(3)
     inside = np.zeros((SIDE, SIDE), bool)
     inside[BORDER:-BORDER, BORDER:-BORDER] = True
-    return np.sqrt((edges[:, inside].mean(1) + STEADY) / (edges[:, ~inside].mean(1) + STEADY))
+    strength: Vector = np.sqrt((edges[:, inside].mean(1) + STEADY) / (edges[:, ~inside].mean(1) + STEADY))
+    return strength
