@@ -16,7 +16,7 @@ from typing import Any
 from sorce.errors import QueryError, SorceError
 from sorce.locate.seeing import best_first
 from sorce.mappings import Vector
-from sorce.plugin.service.looking import Looked, LookRequest, PhotoLooker
+from sorce.plugin.service.looking import LookedAt, LookRequest, PhotoLooker
 from sorce.plugin.service.requests import Refused
 
 Embed = Callable[[Sequence[str]], Awaitable[list[Vector]]]
@@ -52,7 +52,7 @@ class Looking:
         self._thread.shutdown()
         self._looker.close()
 
-    async def look(self, asked: LookRequest) -> list[Looked]:
+    async def look(self, asked: LookRequest) -> list[LookedAt]:
         """One answer for each photo, in order. Raises Refused."""
         if self._waiting >= MAX_WAITING:
             raise Refused(503, "too many requests wait for the localiser already; ask again in a second.")
@@ -79,13 +79,13 @@ class Looking:
             stop.set()
             self._waiting -= 1
 
-    async def _looked(self, asked: LookRequest, stop: Event) -> list[Looked]:
+    async def _looked(self, asked: LookRequest, stop: Event) -> list[LookedAt]:
         vectors = await self._embed(asked.request.phrases)
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._thread, self._looker.look, asked, vectors, stop)
 
 
-def reranked(looked: Sequence[Looked], top_n: int | None) -> list[dict[str, Any]]:
+def reranked(looked: Sequence[LookedAt], top_n: int | None) -> list[dict[str, Any]]:
     """The results of `/v1/rerank`, best first; photos that were not opened have a reason, and no relevance."""
     seen, kept = [each.seen for each in looked], ("box", "region_id", "region_box", "reason")
     return [
@@ -98,7 +98,7 @@ def reranked(looked: Sequence[Looked], top_n: int | None) -> list[dict[str, Any]
     ]
 
 
-def located_results(looked: Sequence[Looked], asked: int) -> dict[str, Any]:
+def located_results(looked: Sequence[LookedAt], asked: int) -> dict[str, Any]:
     """The answer of `/v1/locate` for so many photos, of which only the first were looked at.
 
     By the scores, photos that were not opened come after all that were, and then those that were not looked at.
@@ -111,7 +111,7 @@ def located_results(looked: Sequence[Looked], asked: int) -> dict[str, Any]:
     return {"asked": asked, "results": [{**each, "rank": rank} for rank, each in enumerate(results, 1)]}
 
 
-def _result(looked: Looked, score: float | None) -> dict[str, Any]:
+def _result(looked: LookedAt, score: float | None) -> dict[str, Any]:
     """`located` has an object for each phrase: what was seen, and the index's region with its box.
 
     `box`, `region_id` and `region_box` are those of the first phrase.

@@ -51,7 +51,7 @@ class LookRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class Looked:
+class LookedAt:
     """What was seen in a photo, and for each phrase the index's region where the localiser started."""
 
     seen: Seen
@@ -71,7 +71,7 @@ class PhotoLooker:
     def close(self) -> None:
         self._decoders.close()
 
-    def look(self, asked: LookRequest, vectors: Sequence[Vector], stop: Event) -> list[Looked]:
+    def look(self, asked: LookRequest, vectors: Sequence[Vector], stop: Event) -> list[LookedAt]:
         """One answer for each photo, in order. `vectors` are those of the phrases.
 
         Ends early if `stop` is set. Raises ClusterError, QueryError, and what the localiser raises.
@@ -95,7 +95,7 @@ class PhotoLooker:
             hits = read_hits(ask(self._client, self._index, body, allow_partial=False), query)
         return {hit.photo_id: hit for hit in hits} | {each.photo_id: each.reason for each in hits.left_out}
 
-    def _looked(self, photo: AskedPhoto, asked: LookRequest, held: Mapping[str, Hit | str]) -> Looked:
+    def _looked(self, photo: AskedPhoto, asked: LookRequest, held: Mapping[str, Hit | str]) -> LookedAt:
         hit = held.get(photo.photo_id, NOT_HELD)
         if isinstance(hit, str):
             return _unseen(hit)
@@ -107,8 +107,8 @@ class PhotoLooker:
             return _unseen(str(error))
         regions = [matches[0] for matches in hit.matches]
         boxes = [region.box for region in regions]
-        return Looked(see(self.localiser, picture, asked.request, boxes, asked.min_score), regions)
+        return LookedAt(see(self.localiser, picture, asked.request, boxes, asked.min_score), regions)
 
 
-def _unseen(reason: str) -> Looked:
-    return Looked(Seen(reason=reason))
+def _unseen(reason: str) -> LookedAt:
+    return LookedAt(Seen(reason=reason))
