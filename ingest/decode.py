@@ -133,9 +133,9 @@ Decoded = Ready[Prepared] | WriteFields | Unchanged | Rejected
 def settled(file: PhotoFile) -> PhotoFile:
     """The file without its time of change if that is just now, so that the next run reads it again.
 
-    It could be changed again at the same time by the clock of its disk, and have the same size.
+    It could be changed again at the same time by the clock of its disk, and have the same size. A tag has no such gap.
     """
-    if file.modified_at is None or datetime.now(UTC) - file.modified_at > JUST_NOW:
+    if file.etag is not None or file.modified_at is None or datetime.now(UTC) - file.modified_at > JUST_NOW:
         return file
     return replace(file, modified_at=None)
 

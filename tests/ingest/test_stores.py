@@ -240,11 +240,24 @@ def test_the_command_takes_stores_lists_and_standard_input(index: TargetIndex, b
     assert len(stored(index)) == 4
     found = CliRunner().invoke(
         sorce,
-        ["search", "--index", index.name, "x", "--save", str(tmp_path / "found"), "--root", f"s3://{bucket}/below"],
+        [
+            "search",
+            "--index",
+            index.name,
+            "x",
+            "--fold",
+            "off",
+            "--save",
+            str(tmp_path / "found"),
+            "--root",
+            f"s3://{bucket}/below",
+        ],
     )
     assert found.exit_code == 3, found.output
-    # Two lie below the prefix; the others are not opened.
-    assert "2 of 4 photos could not be opened" in found.output
+    opened = ("below/d.jpg", "below/e.webp")
+    for name in ("a.jpg", "b.png", *opened):
+        refused = f"s3://{bucket}/{name} lies in a store, below no root that is named" in found.output
+        assert refused == (name not in opened), name
 
 
 def test_the_command_needs_a_photo() -> None:
