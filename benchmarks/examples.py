@@ -56,7 +56,7 @@ def examples() -> Iterator[Line]:
         same = []
         for _ in range(QUERIES):
             example, wanted = make(rng, whole, photos, vectors)
-            hits = index.search(sorce.SearchRequest(like=[example], size=SIZE))
+            hits = index.search(sorce.SearchRequest(like=[example], size=SIZE, fold=None))
             same.append(are_numpys(hits, vectors, wanted))
         yield exactly(f"examples, {kind}: share of {QUERIES} whose first {SIZE} are numpy's", float(np.mean(same)), 1)
 

@@ -50,7 +50,7 @@ def agreeing(client: OpenSearch) -> float:
             install_located(client, find_index(client, INDEX), parse_localiser("", endpoint))
             here, there = ClientSearch(client, INDEX, lambda _: model), ServerSearch(client, INDEX, ServerStage(MOST))
             stage = SecondStage(open_localiser("zoom", lambda: model), MOST, [FOLDER])
-            asked = [SearchRequest([each.name], size=SIZE) for each in bank.concepts()[:TEXTS]]
+            asked = [SearchRequest([each.name], size=SIZE, fold=None) for each in bank.concepts()[:TEXTS]]
             same = [agree(there.search(each), look_again(here.search(each), each, stage)) for each in asked]
             uninstall(client, INDEX)
     finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -129,6 +130,7 @@ REQUESTS = {
 @pytest.mark.parametrize("name", REQUESTS)
 def test_hits_are_those_of_the_client(client: OpenSearch, located: str, folder: Path, name: str) -> None:
     request, params, most = REQUESTS[name]
+    request = replace(request, fold=None)  # the template shows near-duplicates by themselves
     right = looked(client, located, folder, request, most)
     hits = ask(client, located, **params)
     assert all("located" in hit["_source"] for hit in hits)
