@@ -1,6 +1,6 @@
 """Chooses crops before they are encoded: by their pixels, which costs little beside the encoder.
 
-Half of the crops find as much as all of them: see `benchmarks/finds.py`, "tiles, half encoded". Most crops show what a
+Half of the crops find as much as all of them (`make measures ONLY=finds`, "encoded_share"). Most crops show what a
 neighbour shows, or nothing but background.
 """
 
