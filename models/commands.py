@@ -15,15 +15,18 @@ as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
 @click.group(invoke_without_command=True)
+@as_json
 @click.pass_context
-def models(context: click.Context) -> None:
+def models(context: click.Context, as_json: bool) -> None:
     """The regions methods with their parameters, and known checkpoints with their price and licence.
 
     Any other dual encoder of transformers or sentence-transformers can be named, too, by its name on the hub or as a
     folder. Without a subcommand this is `sorce models list`.
     """
     if context.invoked_subcommand is None:
-        _list(as_json=False)
+        _list(as_json)
+    elif as_json:
+        raise click.UsageError(f"--json goes behind the subcommand: sorce models {context.invoked_subcommand} --json.")
 
 
 @models.command("list")

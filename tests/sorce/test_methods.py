@@ -73,7 +73,7 @@ def test_photos_go_in_and_the_best_box_comes_out(index: tuple[sorce.Index, Path]
     assert made.ingest([photos]).new == 3
     # As in another process: with the model's text encoder, opened by the index's recipe.
     encoder = load_encoder(recipe_of(made.client, made.name), "cpu", str(folder))
-    hits = ClientSearch(made.client, made.name, lambda recipe: encoder).search(SearchRequest([TEXT]))  # noqa: ARG005
+    hits = ClientSearch(made.client, made.name, lambda recipe: encoder).search(SearchRequest([TEXT], fold=None))  # noqa: ARG005
     assert len(hits) == 3
     [query] = encoder.embed_texts([TEXT])
     for hit in hits:
@@ -86,7 +86,7 @@ def test_photos_go_in_and_the_best_box_comes_out(index: tuple[sorce.Index, Path]
         assert regions[0]["kind"] == "whole"
     for picture in save(hits, tmp_path / "drawn", None, [TEXT]).files:
         Image.open(picture).verify()
-    assert made.search(TEXT) == hits
+    assert made.search(SearchRequest([TEXT], fold=None)) == hits
 
 
 def test_a_second_ingest_finds_nothing_to_do(index: tuple[sorce.Index, Path], photos: Path) -> None:
