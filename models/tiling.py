@@ -224,4 +224,5 @@ def _step(length: int, tile: int, count: int) -> float:
 
 def _starts(room: int, count: int) -> list[int]:
     # Floored, not rounded: so steps differ by at most a pixel, and none leaves a gap.
-    return [number * room // max(1, count - 1) for number in range(count)]
+    # For a small input the scaled photo may be too small for all of them: then some would be the same.
+    return list(dict.fromkeys(number * room // max(1, count - 1) for number in range(count)))
