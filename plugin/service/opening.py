@@ -71,12 +71,17 @@ class _Opening:
 
     def __init__(self, cluster: Cluster, folder: str | None, given: Mapping[str, Any]) -> None:
         self._cluster, self._folder, self._given = cluster, folder, given
+        self._encoders: dict[str, TextEncoder] = {}
 
     def encoder(self, recipe: Recipe) -> TextEncoder:
-        return load_encoder(recipe, self._given["device"], self._folder, self._given["trust_remote_code"])
+        """The encoder of a recipe, loaded once: the service, its localisers and the page share it."""
+        if recipe.hash not in self._encoders:
+            given = self._given["device"], self._folder, self._given["trust_remote_code"]
+            self._encoders[recipe.hash] = load_encoder(recipe, *given)
+        return self._encoders[recipe.hash]
 
     def localisers(self, found: Sequence[FoundIndex]) -> dict[str, Localiser]:
-        """By the name of the index; one for each recipe. Each uses a copy of the model of its own, in turns."""
+        """By the name of the index; one for each recipe, for several threads in turns."""
         from sorce.plugin.service.turns import TakingTurns
 
         opened: dict[str, Localiser] = {}
