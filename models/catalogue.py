@@ -38,7 +38,7 @@ def stored_bytes(dimension: int, regions: int) -> int:
 
 
 CROPS = ("tiles", "whole", "clusters", "objects")
-ANY_SHAPE = ("tiles", "whole", "objects")
+WITHOUT_CLUSTERS = ("tiles", "whole", "objects")
 CPU, GPU, LARGE = "CPU, better a GPU", "GPU", "GPU of 20 GB"
 KNOWN: Sequence[KnownCheckpoint] = tuple(
     KnownCheckpoint(*row)
@@ -56,7 +56,7 @@ KNOWN: Sequence[KnownCheckpoint] = tuple(
         ("google/siglip2-so400m-patch14-384", CROPS, 1152, 4.5, "Apache-2.0", GPU, "photographs, more exact"),
         (
             "google/siglip2-base-patch16-naflex",
-            ANY_SHAPE,
+            WITHOUT_CLUSTERS,
             768,
             1.5,
             "Apache-2.0",
@@ -65,7 +65,7 @@ KNOWN: Sequence[KnownCheckpoint] = tuple(
         ),
         (
             "google/siglip2-so400m-patch16-naflex",
-            ANY_SHAPE,
+            WITHOUT_CLUSTERS,
             1152,
             4.5,
             "Apache-2.0",
@@ -78,7 +78,7 @@ KNOWN: Sequence[KnownCheckpoint] = tuple(
         ("google/tipsv2-g14", CROPS, 1536, 6.0, "Apache-2.0", GPU, "the same, the largest"),
         (
             "google/embeddinggemma-2",
-            ANY_SHAPE,
+            WITHOUT_CLUSTERS,
             768,
             1.5,
             "Apache-2.0",
@@ -87,7 +87,7 @@ KNOWN: Sequence[KnownCheckpoint] = tuple(
         ),
         (
             "facebook/metaclip-2-worldwide-b16",
-            ("tiles", "whole", "objects"),
+            WITHOUT_CLUSTERS,
             512,
             2.4,
             "CC-BY-NC-4.0",
@@ -96,7 +96,7 @@ KNOWN: Sequence[KnownCheckpoint] = tuple(
         ),
         (
             "facebook/metaclip-2-worldwide-huge-quickgelu",
-            ("tiles", "whole", "objects"),
+            WITHOUT_CLUSTERS,
             1024,
             7.4,
             "CC-BY-NC-4.0",
@@ -105,7 +105,7 @@ KNOWN: Sequence[KnownCheckpoint] = tuple(
         ),
         (
             "qihoo360/fg-clip2-base",
-            ANY_SHAPE,
+            WITHOUT_CLUSTERS,
             768,
             1.5,
             "Apache-2.0",
@@ -127,14 +127,14 @@ KNOWN: Sequence[KnownCheckpoint] = tuple(
         ),
         (
             "Qwen/Qwen3-VL-Embedding-2B",
-            ANY_SHAPE,
+            WITHOUT_CLUSTERS,
             2048,
             4.3,
             "Apache-2.0",
             "GPU of 8 GB",
             "long questions; shorter vectors by --dimension",
         ),
-        ("Qwen/Qwen3-VL-Embedding-8B", ANY_SHAPE, 4096, 16.3, "Apache-2.0", LARGE, "the same, more exact"),
+        ("Qwen/Qwen3-VL-Embedding-8B", WITHOUT_CLUSTERS, 4096, 16.3, "Apache-2.0", LARGE, "the same, more exact"),
         (
             "google/owlv2-base-patch16-ensemble",
             ("objects",),

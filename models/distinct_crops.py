@@ -13,6 +13,7 @@ from PIL import Image
 
 from sorce.mappings import Vector
 from sorce.models.image_processor import View
+from sorce.models.near_duplicates import most_distinct
 
 # All numbers here were chosen with `mini` on the choosing scenes.
 SIDE = 32
@@ -28,21 +29,14 @@ STEADY = 2.0
 def distinct_crops(views: Sequence[View], most: int) -> list[int]:
     """Indices of at most `most` crops, in ascending order; the first is always kept.
 
-    Each step takes the crop whose colours differ most from all taken so far (farthest-first traversal, Gonzalez 1985),
-    times how much stronger its edges are inside than along its border: a thing that lies inside as a whole has no edges
-    there. `views` are uint8 of shape (height, width, 3).
+    Each step takes the crop whose colours differ most from all taken so far (`most_distinct`), times how much stronger
+    its edges are inside than along its border: a thing that lies inside as a whole has no edges there. `views` are
+    uint8 of shape (height, width, 3).
     """
     if len(views) <= most:
         return list(range(len(views)))
     small = np.stack([_small(view) for view in views])
-    colours, whole = _colours(small), _wholeness(small)
-    kept, nearest = [0], np.full(len(views), np.inf, np.float32)
-    while len(kept) < most:
-        nearest = np.minimum(nearest, ((colours - colours[kept[-1]]) ** 2).sum(1))
-        gain = nearest * whole
-        gain[kept] = -1
-        kept.append(int(np.argmax(gain)))
-    return sorted(kept)
+    return most_distinct(_colours(small), most, _wholeness(small))
 
 
 def _small(view: View) -> Vector:
@@ -50,7 +44,7 @@ def _small(view: View) -> Vector:
 
 
 def _colours(small: Vector) -> Vector:
-    """The square roots of the crops' colour histograms (n, LEVELS ** 3)."""
+    """The square roots of the crops' colour histograms (n, LEVELS ** 3): unit vectors."""
     levels = small.astype(np.int64) * LEVELS // 256
     bins = (levels[..., 0] * LEVELS + levels[..., 1]) * LEVELS + levels[..., 2]
     count = LEVELS**3
