@@ -98,12 +98,11 @@ class ContinuousRun:
         if isinstance(source, Rejected) or source.look is None:
             return source
         try:
-            state = source.look()
+            return source.as_it_is(source.look())
         except PhotoGone:
             return _Gone(source)
         except BadPhoto:
             return source
-        return replace(source, size=state.size, modified_at=state.modified_at, etag=state.etag, look=None)
 
     def _remove(self, gone: Sequence[Source]) -> int:
         """Deletes their documents, in the state that was read."""

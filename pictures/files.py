@@ -7,7 +7,6 @@ import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from fnmatch import fnmatch
 from functools import partial
 from pathlib import Path
 from urllib.parse import quote, unquote
@@ -16,7 +15,7 @@ from sorce.errors import BadPhoto, SorceError
 from sorce.mappings import Attribute, Rejected
 from sorce.pictures.limits import MAX_BYTES
 from sorce.pictures.loading import SUFFIXES, unreadable
-from sorce.pictures.names import composed
+from sorce.pictures.names import composed, matches
 from sorce.pictures.source import Source
 from sorce.pictures.stores import FileState
 
@@ -139,18 +138,14 @@ class Files:
         for entry in entries:
             path = folder / entry.name
             if entry.is_dir(follow_symlinks=False) or (entry.is_symlink() and is_folder(path)):
-                if not self._ignores(path):
+                if not matches(path, self.ignore):
                     yield from self._below(path, way)
             else:
                 yield path, self.wants(path)
 
     def wants(self, path: Path) -> bool:
         """Whether a file in a folder counts as a photo."""
-        return path.suffix.lower() in SUFFIXES and not self._ignores(path)
-
-    def _ignores(self, path: Path) -> bool:
-        name, whole = composed(path.name), composed(path.as_posix())
-        return any(fnmatch(name, glob) or fnmatch(whole, glob) for glob in map(composed, self.ignore))
+        return path.suffix.lower() in SUFFIXES and not matches(path, self.ignore)
 
 
 def absolute(path: str) -> str:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import unicodedata
-from pathlib import PurePosixPath
+from collections.abc import Iterable
+from fnmatch import fnmatch
+from pathlib import PurePath, PurePosixPath
 
 MAX_NAME = 100
 """Maximum bytes of a photo's name in a file name: file systems allow 255 in all."""
@@ -24,6 +26,15 @@ def spellings(name: str) -> tuple[str, ...]:
 
 def file_stem(name: str) -> str:
     """A photo's name as part of a file name: only allowed characters, and at most MAX_NAME bytes."""
-    stem = PurePosixPath(name).stem
-    stem = "".join(each if each.isprintable() and each not in '\\/:*?"<>|' else "_" for each in stem)
-    return stem.encode()[:MAX_NAME].decode(errors="ignore")
+    return portable(PurePosixPath(name).stem).encode()[:MAX_NAME].decode(errors="ignore")
+
+
+def portable(part: str) -> str:
+    """A part of a path with only the characters that every system allows in a file name."""
+    return "".join(each if each.isprintable() and each not in '\\/:*?"<>|' else "_" for each in part)
+
+
+def matches(path: PurePath, patterns: Iterable[str]) -> bool:
+    """Whether the name or the whole path matches one of the patterns (`*.jpg`, `*/raw/*`)."""
+    name, whole = composed(path.name), composed(path.as_posix())
+    return any(fnmatch(name, glob) or fnmatch(whole, glob) for glob in map(composed, patterns))

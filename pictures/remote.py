@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatch
 from functools import partial
 from pathlib import PurePosixPath
 
@@ -20,9 +19,10 @@ from sorce.pictures.archives import (
     members,
 )
 from sorce.pictures.loading import SUFFIXES
-from sorce.pictures.names import composed
+from sorce.pictures.names import composed, matches
 from sorce.pictures.source import Source
 from sorce.pictures.stores import (
+    WEB,
     FileState,
     canonical,
     content,
@@ -99,7 +99,7 @@ class StorePhotos:
 
     def _of_store(self) -> Iterator[Source | None]:
         prefix = canonical(self.uri)
-        for uri, state in objects(self.uri if scheme_of(self.uri) in ("http", "https") else prefix):
+        for uri, state in objects(self.uri if scheme_of(self.uri) in WEB else prefix):
             if uri != prefix and uri != self.uri and not self._wants(uri):
                 yield None
                 continue
@@ -116,9 +116,8 @@ class StorePhotos:
             yield _source(uri, partial(member_content, named, member), member_state(member, archive))
 
     def _wants(self, name: str) -> bool:
-        path = PurePosixPath(composed(name))
-        ignored = any(fnmatch(path.name, glob) or fnmatch(str(path), glob) for glob in map(composed, self.ignore))
-        return path.suffix.lower() in SUFFIXES and not ignored
+        path = PurePosixPath(name)
+        return path.suffix.lower() in SUFFIXES and not matches(path, self.ignore)
 
 
 def _source(

@@ -43,9 +43,12 @@ class Source:
         if self.look is None:
             return self
         try:
-            state = self.look()
+            return self.as_it_is(self.look())
         except BadPhoto:
             return self
+
+    def as_it_is(self, state: FileState) -> Source:
+        """With what its store or disk says of it."""
         return replace(self, size=state.size, modified_at=state.modified_at, etag=state.etag, look=None)
 
     @property

@@ -64,11 +64,15 @@ def canonical(uri: str) -> str:
         raise SorceError(f"'{uri}' is no web address; write it like https://host/photo.jpg.") from error
     if parts.username is not None or parts.hostname is None:
         raise SorceError("a web address of a photo may hold no user or password, which the index would show to all.")
-    usual = {"http": 80, "https": 443}[scheme]
-    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-    place = host if port in (None, usual) else f"{host}:{port}"
+    place = host_and_port(scheme, parts.hostname, port)
     kept = [each for each in parts.query.split("&") if each and not SIGNATURES.fullmatch(each.partition("=")[0])]
     return urlunsplit((scheme, place, parts.path, "&".join(kept), ""))
+
+
+def host_and_port(scheme: str, host: str, port: int | None) -> str:
+    """As in an address of http or https: without the scheme's usual port."""
+    place = f"[{host}]" if ":" in host else host
+    return place if port in (None, {"http": 80, "https": 443}[scheme]) else f"{place}:{port}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,13 +10,12 @@ from urllib.parse import urlsplit
 from sorce.errors import BadPhoto
 from sorce.mappings import Hit
 from sorce.pictures.files import absolute_path
-from sorce.pictures.names import composed
+from sorce.pictures.names import composed, portable
 from sorce.pictures.uris import path_of
 
 MAX_PART = 120
 """Maximum bytes of a folder's or file's name in an archive: file systems allow 255."""
 
-_FORBIDDEN = '\\/:*?"<>|'
 _DEVICES = frozenset({"con", "prn", "aux", "nul", *(f"{name}{i}" for name in ("com", "lpt") for i in range(1, 10))})
 """Windows opens a device instead of a file of this name, with any suffix."""
 
@@ -74,7 +73,7 @@ def safe_path(name: str) -> str:
 
 def safe_part(part: str) -> str:
     """One name of a path: only characters that every system allows, and at most MAX_PART bytes, with its suffix."""
-    part = "".join(each if each.isprintable() and each not in _FORBIDDEN else "_" for each in composed(part))
+    part = portable(composed(part))
     stem, suffix = os.path.splitext(part)  # noqa: PTH122  (a part may be `..jpg`)
     suffix = suffix if len(suffix.encode()) <= 16 else ""
     stem = stem if suffix else part

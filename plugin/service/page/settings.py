@@ -10,6 +10,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from sorce.errors import PluginError
+from sorce.pictures.stores import WEB, host_and_port
 from sorce.pictures.uris import Root
 
 CACHE_MEGABYTES = 1024
@@ -66,14 +67,6 @@ def origin(given: str) -> str:
         port = parts.port
     except ValueError:
         parts, port = urlsplit(""), None
-    if (
-        parts.scheme not in ("http", "https")
-        or not parts.hostname
-        or parts.path.strip("/")
-        or parts.query
-        or "@" in given
-    ):
+    if parts.scheme not in WEB or not parts.hostname or parts.path.strip("/") or parts.query or "@" in given:
         raise PluginError(f"--allow-origin '{given}' is not an origin; write it as https://dashboards.example:5601.")
-    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-    usual = {"http": 80, "https": 443}[parts.scheme]
-    return f"{parts.scheme}://{host}" + ("" if port in (None, usual) else f":{port}")
+    return f"{parts.scheme}://{host_and_port(parts.scheme, parts.hostname, port)}"
