@@ -18,6 +18,7 @@ from sorce.plugin.query.export import Export, exported
 from sorce.plugin.query.labels import Mark
 from sorce.plugin.query.locating import look_again
 from sorce.plugin.service.page.bodies import SearchBody, Sides, box_of
+from sorce.plugin.service.page.details import fields_body
 from sorce.plugin.service.page.searching import PageSearch
 from sorce.plugin.service.page.users import ClusterUser
 from sorce.plugin.service.requests import Refused
@@ -121,15 +122,8 @@ def _known(user: ClusterUser, index: str | None, photo_ids: Sequence[str]) -> li
     """Photos as hits without boxes, such as those marked in another search. Those the user cannot find are left out."""
     if not photo_ids:
         return []
-    body: Json = {
-        "size": len(photo_ids),
-        "track_total_hits": False,
-        "query": {"ids": {"values": list(photo_ids)}},
-        "_source": False,
-        "docvalue_fields": PHOTO_FIELDS,
-    }
     hits = []
-    for found in user.ask(user.found(index).asked, body)["hits"]["hits"]:
+    for found in user.ask(user.found(index).asked, fields_body(photo_ids, PHOTO_FIELDS))["hits"]["hits"]:
         fields = {name: values[0] for name, values in found.get("fields", {}).items() if name != "recipe_hash"}
         try:
             hits.append(Hit(**fields, score=0.0, matches=()))

@@ -8,6 +8,7 @@ from typing import Any
 
 from sorce.mappings.lookup import ATTRIBUTES
 from sorce.mappings.query import Json
+from sorce.mappings.regions import by_photo_ids
 
 VERSION_DIGITS = 16
 
@@ -38,12 +39,17 @@ def details_body(photo_ids: Sequence[str]) -> Json:
     """The search for the details of these photos."""
     # Doc values: the source of a photo holds the vectors of all its regions.
     fields: list[Any] = ["content_hash", "taken_at", "camera", "keywords", f"{ATTRIBUTES}*"]
+    return fields_body(photo_ids, [*fields, {"field": "taken_on", "format": "yyyy-MM-dd"}])
+
+
+def fields_body(photo_ids: Sequence[str], fields: Sequence[Any]) -> Json:
+    """The search for some fields of these photos."""
     return {
         "size": len(photo_ids),
         "track_total_hits": False,
-        "query": {"ids": {"values": list(photo_ids)}},
+        "query": by_photo_ids(photo_ids),
         "_source": False,
-        "docvalue_fields": [*fields, {"field": "taken_on", "format": "yyyy-MM-dd"}],
+        "docvalue_fields": fields,
     }
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from sorce.mappings.query import Json
 from sorce.mappings.stored import StoredPhoto, read_stored, stored_body
-from sorce.plugin.service.page.details import VERSION_DIGITS
+from sorce.plugin.service.page.details import VERSION_DIGITS, fields_body
 from sorce.plugin.service.page.folders import Folders
 from sorce.plugin.service.page.users import ClusterUser
 from sorce.plugin.service.requests import Refused
@@ -47,7 +47,7 @@ class PhotoPlaces:
             return known
         if not 0 < len(photo_id.encode(errors="replace")) <= MAX_ID:
             raise _missing(photo_id)
-        hits = user.ask(name, _place_body(photo_id))["hits"]["hits"]
+        hits = user.ask(name, fields_body([photo_id], ["uri", "width", "height"]))["hits"]["hits"]
         if not hits:
             raise _missing(photo_id)
         place = _place(photo_id, hits[0].get("fields", {}))
@@ -108,16 +108,6 @@ def photo_json(photo: StoredPhoto, index: str, folders: Folders, show_paths: boo
             "keywords": list(photo.keywords),
             "location": None if photo.location is None else list(photo.location),
         },
-    }
-
-
-def _place_body(photo_id: str) -> Json:
-    return {
-        "size": 1,
-        "track_total_hits": False,
-        "query": {"ids": {"values": [photo_id]}},
-        "_source": False,
-        "docvalue_fields": ["uri", "width", "height"],
     }
 
 

@@ -13,6 +13,7 @@ from sorce.mappings.example import Example, LikePicture, LikeRegion
 from sorce.mappings.query import Json
 from sorce.mappings.request import SearchRequest
 from sorce.models.notes import note_of
+from sorce.plugin.query.labels import with_duplicates
 from sorce.plugin.query.locating import SecondStage, look_again, with_enough
 from sorce.plugin.query.search import ClientSearch
 from sorce.plugin.service.page.bodies import LikeBody, SearchBody
@@ -51,7 +52,7 @@ class PageSearch:
         index = searcher.found.asked
         counts = user.counts(index)
         shown = self.shown(user, index, [*hits, *([] if nearest is None else [nearest])])
-        full = len(list(_all(hits))) + len(hits.left_out) >= request.size
+        full = len(with_duplicates(hits)) + len(hits.left_out) >= request.size
         return {
             "index": index,
             "took_ms": round(took, 1),
@@ -94,9 +95,9 @@ class PageSearch:
 
     def shown(self, user: ClusterUser, index: str, hits: Sequence[Hit]) -> list[Json]:
         """The hits as JSON, with their details. One search for all."""
-        ids = [each.photo_id for each in _all(hits)]
+        ids = [each.photo_id for each in with_duplicates(hits)]
         details = read_details(user.ask(index, details_body(ids))) if ids else {}
-        for hit in _all(hits):
+        for hit in with_duplicates(hits):
             self.places.remember(user, index, hit.photo_id, PhotoPlace(hit.uri, hit.width, hit.height))
         return [self._hit(index, hit, details) for hit in hits]
 
@@ -143,13 +144,6 @@ class PageSearch:
             return LikeRegion(like.photo_id, like.region_id)
         place = self.places.place(user, index, like.photo_id)
         return LikePicture(self.pictures.opened(place), like.part, "box")
-
-
-def _all(hits: Sequence[Hit]) -> Iterator[Hit]:
-    """The hits and those that are folded under them."""
-    for hit in hits:
-        yield hit
-        yield from hit.duplicates
 
 
 def _there(user: ClusterUser, index: str, folders: Sequence[str]) -> str:

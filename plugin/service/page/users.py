@@ -28,7 +28,7 @@ from sorce.plugin.service.page.indices import Counts, Indices, count_body
 from sorce.plugin.service.requests import Refused
 
 MAX_CALLERS = 64
-"""ClusterUsers whose connections are kept, with `--pass-credentials`."""
+"""Maximum callers whose connections are kept, with `--pass-credentials`."""
 COUNTED_SECONDS = 30
 """How long the number of an index's photos is not asked for again."""
 
