@@ -10,10 +10,11 @@ from collections.abc import Iterable, Mapping
 from math import isfinite
 from typing import Any
 
+from sorce.mappings.hits import Hit, Hits, LeftOut, Match
 from sorce.mappings.query import COSINE, Query
 from sorce.mappings.ranking import Ranking
 from sorce.mappings.regions import VECTOR
-from sorce.mappings.values import Box, Hit, Hits, LeftOut, Match
+from sorce.mappings.values import Box
 
 TOO_ALIKE = 0.5
 """Boxes of a photo that overlap a better one by this IoU or more are not shown."""

@@ -17,9 +17,9 @@ from sorce.mappings import Box, Photo, PhotoFile, Recipe, Region, Vector
 from sorce.mappings.answer import apart
 from sorce.mappings.document import document
 from sorce.mappings.example import Example, LikePicture, LikeRegion
+from sorce.mappings.hits import Match
 from sorce.mappings.index import attributes_mapping, index_body
 from sorce.mappings.request import SearchRequest, boxes_to_fetch
-from sorce.mappings.values import Match
 from sorce.models.model import TextEncoder
 
 PHOTOS, REGIONS, DIMENSION = 150, 12, 16

@@ -16,8 +16,8 @@ from sorce.mappings import Box, Recipe
 from sorce.mappings.answer import TOO_ALIKE, apart
 from sorce.mappings.conditions import spellings
 from sorce.mappings.filters import Filter
+from sorce.mappings.hits import Match
 from sorce.mappings.recipe import refuse_mismatch
-from sorce.mappings.values import Match
 from tests.kit.examples import examples
 
 WIDTH, HEIGHT = 4000, 3000

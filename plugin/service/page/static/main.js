@@ -3,6 +3,7 @@
 import { App } from "./app.js";
 import { openHelp } from "./dialogs.js";
 import { byId, set } from "./dom.js";
+import { exportMarks, showCode } from "./exports.js";
 import { meaning } from "./keys.js";
 import { say } from "./notices.js";
 import { takePictures } from "./pictures.js";
@@ -15,7 +16,7 @@ const app = new App();
 buttons();
 gridEvents();
 keys();
-takePictures((id, address) => app.likePicture(id, address), (message) => say(message, true));
+takePictures((id, address) => app.examples.picture(id, address), (message) => say(message, true));
 await app.start();
 
 function buttons() {
@@ -26,11 +27,11 @@ function buttons() {
   const clicks = {
     "show-settings": () => showSettings(document.body.classList.contains("no-settings")),
     "show-export": () => app.export(),
-    "show-code": () => app.code(),
+    "show-code": () => showCode(app.state),
     "show-help": openHelp,
     "selection-export": () => app.export(),
     "selection-clear": () => app.clearSelection(),
-    "marks-export": () => app.exportMarks(),
+    "marks-export": () => exportMarks(app.state, app.marks),
     "marks-clear": () => app.clearMarks(),
     more: () => app.more(true),
   };
@@ -50,7 +51,7 @@ function gridEvents() {
   byId("grid").addEventListener("click", (event) => {
     const hit = hitOf(event.target);
     if (hit === null) return;
-    if (event.target.closest(".same")) return app.unfold(hit.id);
+    if (event.target.closest(".same")) return app.list.unfold(hit.id);
     if (event.target.closest(".select")) return app.select(hit, event.shiftKey);
     // With Control or Command the browser opens the link in a tab of its own.
     if (!event.target.closest(".picture") || event.ctrlKey || event.metaKey) return;
@@ -92,7 +93,7 @@ function act({ where, act: name }, event) {
     "select-range": () => app.select(hit, true),
     right: () => app.judgeHit(hit, true),
     wrong: () => app.judgeHit(hit, false),
-    like: () => app.likeHit(hit),
+    like: () => app.examples.hit(hit),
   };
   return acts[name]();
 }

@@ -186,8 +186,8 @@ export class PhotoDialog {
   #like() {
     const chosen = this.#boxes?.chosen;
     if (!chosen) return;
-    if (chosen.match.region === null) this.#page.likeBox(this.#hit, chosen.match.box);
-    else this.#page.likeRegion(this.#hit, chosen.match.region);
+    if (chosen.match.region === null) this.#page.examples.box(this.#hit, chosen.match.box);
+    else this.#page.examples.region(this.#hit, chosen.match.region);
   }
 
   #toBox() {
@@ -231,7 +231,7 @@ export class PhotoDialog {
 
   #searchDrawn() {
     const box = this.#drawing?.box;
-    if (box) this.#page.likeBox(this.#hit, box);
+    if (box) this.#page.examples.box(this.#hit, box);
   }
 
   #endDrawing() {
