@@ -1,9 +1,10 @@
 """The process that decodes pictures. `sorce.pictures.sandbox` starts it and talks with it.
 
-Each picture takes two messages and two answers. First the bytes of the file, answered by its width and height. Then any
-message, sent when the other side has room for that many pixels. The pixels are then in the shared memory, and the
-answer is the size of the upright photo, its date, camera, keywords and location. An answer that is a text is the reason
-why there is no picture.
+Each picture takes two messages and two answers. First the bytes of the file, answered by its width and height. Then,
+when the other side has room for that many pixels, how many rows it takes at a time: nothing stands for all. The first
+rows are then in the shared memory, and the answer is the size of the upright photo, its date, camera, keywords and
+location. Each further message, whatever it is, puts the next rows there, with the same answer. An answer that is a text
+is the reason why there is no picture.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from sorce.pictures.exif import camera, taken_at
 from sorce.pictures.isolation import drop_capabilities
 from sorce.pictures.keywords import keywords, location
 from sorce.pictures.limits import DecodeLimits
-from sorce.pictures.loading import opened, upright
+from sorce.pictures.loading import Decoded, decoded, opened
 
 STRIP = 4_000_000
 """Bytes of pixels copied at a time, so that the process never holds a photo twice."""
@@ -57,18 +58,29 @@ def decode(connection: Connection, shared: int, content: bytes) -> None:
     """Raises BadPhoto, and MemoryError at the limit."""
     with opened(io.BytesIO(content)) as image:
         _answer(connection, image.size)
-        # The other side waits until it has room for so many pixels.
-        connection.recv_bytes()
-        photo = upright(image)
-        date, maker = taken_at(image), camera(image)
-        words, place = keywords(image), location(image)
-    width, height = photo.size
-    os.ftruncate(shared, 3 * width * height)
-    rows = max(1, STRIP // (3 * width))
-    with mmap(shared, 3 * width * height) as pixels:
+        # Sent when the other side has room for so many pixels.
+        wanted = connection.recv_bytes()
+        photo = decoded(image)
+        width, height = photo.size
+        taken, place = taken_at(image), location(image)
+        answer = ((width, height), taken and taken.isoformat(), camera(image), keywords(image), place)
+        rows = int(wanted or height)
         for top in range(0, height, rows):
-            pixels.write(photo.crop((0, top, width, min(top + rows, height))).tobytes())
-    _answer(connection, (photo.size, date and date.isoformat(), maker, words, place))
+            if top > 0:
+                # The other side has taken the rows before.
+                connection.recv_bytes()
+            _share(shared, photo, top, min(top + rows, height))
+            _answer(connection, answer)
+
+
+def _share(shared: int, photo: Decoded, top: int, bottom: int) -> None:
+    """Writes these rows, and nothing else, into the shared memory."""
+    row = 3 * photo.size[0]
+    os.ftruncate(shared, row * (bottom - top))
+    step = max(1, STRIP // row)
+    with mmap(shared, row * (bottom - top)) as pixels:
+        for first in range(top, bottom, step):
+            pixels.write(photo.rows(first, min(first + step, bottom)).tobytes())
 
 
 def _answer(connection: Connection, answer: object) -> None:

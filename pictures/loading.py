@@ -8,6 +8,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -53,15 +54,22 @@ FORMATS = (
 )
 # fmt: on
 
+_Turn = Image.Transpose
+
 TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
+    2: _Turn.FLIP_LEFT_RIGHT,
+    3: _Turn.ROTATE_180,
+    4: _Turn.FLIP_TOP_BOTTOM,
+    5: _Turn.TRANSPOSE,
+    6: _Turn.ROTATE_270,
+    7: _Turn.TRANSVERSE,
+    8: _Turn.ROTATE_90,
 }
+
+_SIDEWAYS = frozenset({_Turn.TRANSPOSE, _Turn.ROTATE_270, _Turn.TRANSVERSE, _Turn.ROTATE_90})
+"""Turns that exchange width and height."""
+_FROM_THE_END = frozenset({_Turn.ROTATE_180, _Turn.FLIP_TOP_BOTTOM, _Turn.TRANSVERSE, _Turn.ROTATE_90})
+"""Turns after which the first row is the last row, or the last column, of the file's pixels."""
 
 
 def open_picture(file: Path) -> Picture:
@@ -95,19 +103,45 @@ def opened(stream: BinaryIO) -> Iterator[ImageFile]:
         yield image
 
 
-def upright(image: ImageFile) -> Image.Image:
-    """Converts an opened picture to upright RGB. Raises BadPhoto if its content is damaged, and MemoryError."""
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """The pixels of a photo, RGB, and how to turn them. Rows are turned one part at a time, which saves memory."""
+
+    image: Image.Image
+    turn: Image.Transpose | None
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of the upright photo."""
+        width, height = self.image.size
+        return (height, width) if self.turn in _SIDEWAYS else (width, height)
+
+    def rows(self, top: int, bottom: int) -> Image.Image:
+        """A copy of the rows of the upright photo, from the first number up to the second."""
+        width, height = self.image.size
+        if self.turn in _FROM_THE_END:
+            top, bottom = self.size[1] - bottom, self.size[1] - top
+        part = (top, 0, bottom, height) if self.turn in _SIDEWAYS else (0, top, width, bottom)
+        rows = self.image.crop(part)
+        return rows if self.turn is None else rows.transpose(self.turn)
+
+
+def decoded(image: ImageFile) -> Decoded:
+    """Decodes an opened picture, which must stay open. Raises BadPhoto if its content is damaged, and MemoryError."""
     try:
         loaded = depth.load(image)
         coloured = _rgb(loaded)
     except DAMAGED as error:
         raise BadPhoto(_damage(error)) from error
     # Read only now: reading a TIFF turns it, and a PNG may have its orientation at the end.
-    turn = TURNS.get(orientation(image))
-    if turn is not None:
-        return coloured.transpose(turn)
-    # The original object would keep the file's other data in memory.
-    return coloured.copy() if coloured is image else coloured
+    return Decoded(coloured, TURNS.get(orientation(image)))
+
+
+def upright(image: ImageFile) -> Image.Image:
+    """Converts an opened picture to upright RGB. Raises BadPhoto if its content is damaged, and MemoryError."""
+    photo = decoded(image)
+    # A copy: the opened picture would keep the file's other data in memory.
+    return photo.rows(0, photo.size[1])
 
 
 def _rgb(image: Image.Image) -> Image.Image:

@@ -13,7 +13,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from mmap import mmap
@@ -76,33 +76,50 @@ class DecoderProcess:
             image = Image.frombuffer("RGB", size, pixels, "raw", "RGB", 0, 1)  # type: ignore[arg-type]
         return Picture(image, name, *said)
 
-    @contextmanager
-    def rows(self) -> Iterator[tuple[tuple[int, int], Callable[[int, int], Image.Image]]]:
-        """The size of the picture of the last `pixels` call, and what gives its rows from a number up to another.
+    def strips(self, rows: int) -> tuple[tuple[int, int], Iterator[Image.Image]]:
+        """The size of the picture of the last `pixels` call, and its pixels, so many rows at a time. Take all of them.
 
-        The whole picture is never in this process's own memory. Raises BadPhoto.
+        The whole picture is never in this process's memory, and only once in the decoder's. Raises BadPhoto.
         """
-        with self._decoded() as ((width, height), pixels, _):
+        requests = [self._content, str(rows).encode()]
+        size, _ = self._facts(*requests)
 
-            def rows(top: int, bottom: int) -> Image.Image:
-                content = pixels[3 * width * top : 3 * width * bottom]
-                return Image.frombytes("RGB", (width, bottom - top), content)
+        def images() -> Iterator[Image.Image]:
+            for top in range(0, size[1], rows):
+                if top > 0:
+                    requests.append(b"next")
+                    self._facts(*requests, size=size)
+                yield self._shared(size[0], min(rows, size[1] - top))
+            self._content = b""
+            os.ftruncate(self._pixels, 0)
 
-            yield (width, height), rows
+        return size, images()
 
     @contextmanager
     def _decoded(self) -> Iterator[tuple[tuple[int, int], mmap, _Said]]:
+        (width, height), said = self._facts(self._content, b"")
+        self._content = b""
+        with mmap(self._pixels, 3 * width * height) as pixels:
+            yield (width, height), pixels, said
+        os.ftruncate(self._pixels, 0)
+
+    def _facts(self, *requests: bytes, size: tuple[int, int] | None = None) -> tuple[tuple[int, int], _Said]:
+        """What the decoder says of a picture: its size, which must be this one if it is given, and the rest."""
         with self._checking():
-            (width, height), said, camera, words, place = self._ask(self._content, b"")
+            (width, height), said, camera, words, place = self._ask(*requests)
             taken_at = said and datetime.fromisoformat(said)
-            if min(width, height) < 1 or width * height > MAX_PIXELS:
+            if min(width, height) < 1 or width * height > MAX_PIXELS or size not in (None, (width, height)):
                 raise ValueError(f"{width} x {height} pixels")
             keywords = tuple(map(str, words))
             location = None if place is None else (float(place[0]), float(place[1]))
-        self._content = b""
-        with mmap(self._pixels, 3 * width * height) as pixels:
-            yield (width, height), pixels, (taken_at, camera, keywords, location)
-        os.ftruncate(self._pixels, 0)
+        return (width, height), (taken_at, camera, keywords, location)
+
+    def _shared(self, width: int, rows: int) -> Image.Image:
+        """The rows that are in the shared memory."""
+        with self._checking():
+            # Not mapped: reading a map that the decoder has made shorter would end this process.
+            content = os.pread(self._pixels, 3 * width * rows, 0)
+            return Image.frombytes("RGB", (width, rows), content)
 
     def close(self) -> None:
         self._content = b""

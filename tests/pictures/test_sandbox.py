@@ -8,16 +8,18 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
 
 import pytest
+from PIL import ExifTags, Image
 
 from sorce.errors import BadPhoto, SorceError
 from sorce.pictures import sandbox
 from sorce.pictures.isolation import PASSED_ON, environment
 from sorce.pictures.limits import DecodeLimits
 from sorce.pictures.sandbox import DecoderPool, DecoderProcess
-from tests.kit.pictures import SIZE, content
+from tests.kit.pictures import SIZE, STORED_AS, content, noise
 
 LIMITS = DecodeLimits(seconds=2, memory=600_000_000)
 
@@ -70,6 +72,60 @@ def test_a_process_that_somebody_else_ends_is_no_fault_of_the_picture(number: si
         assert opener.picture().image.size == SIZE
         assert opener.works
     openers.close()
+
+
+@pytest.mark.parametrize("orientation", [1, *STORED_AS])
+def test_strips_are_the_picture_in_parts(openers: DecoderPool, tmp_path: Path, orientation: int) -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    file = tmp_path / "noise.png"
+    with Image.open(BytesIO(noise("PNG"))) as image:
+        image.crop((0, 0, 90, 50)).save(file, exif=exif)
+    with openers.one() as opener:
+        opener.pixels(file.read_bytes())
+        whole = opener.picture().image
+        opener.pixels(file.read_bytes())
+        size, strips = opener.strips(32)
+        joined = Image.new("RGB", size)
+        for number, strip in enumerate(strips):
+            joined.paste(strip, (0, 32 * number))
+        assert opener.works
+    assert whole.size == size == ((90, 50) if orientation < 5 else (50, 90))
+    assert joined.tobytes() == whole.tobytes()
+
+
+def test_a_decoder_that_is_ended_between_strips_starts_again(openers: DecoderPool) -> None:
+    with openers.one() as opener:
+        opener.pixels(noise("PNG"))
+        size, strips = opener.strips(150)
+        first = next(strips)
+        opener._process.kill()
+        assert (size, first.size, next(strips).size) == ((200, 200), (200, 150), (200, 50))
+        assert list(strips) == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads the memory of a process in /proc")
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_a_large_photo_is_in_memory_once(orientation: int, tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    Image.new("RGB", (4000, 3000)).save(tmp_path / "large.jpg", exif=exif)
+    # Pillow takes four bytes for a pixel.
+    once, openers = 4 * 4000 * 3000, DecoderPool(LIMITS)
+    with openers.one() as opener:
+        opener.pixels((tmp_path / "large.jpg").read_bytes())
+        before = most_memory(opener)
+        _, strips = opener.strips(512)
+        shared = [os.fstat(opener._pixels).st_size for _ in strips]
+        assert once <= most_memory(opener) - before < 1.4 * once
+    openers.close()
+    assert max(shared) <= 3 * 4000 * 512
+
+
+def most_memory(opener: DecoderProcess) -> int:
+    """The most bytes that the decoder has ever had in memory."""
+    lines = Path(f"/proc/{opener._process.pid}/status").read_text().splitlines()
+    return next(1024 * int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
 
 
 def test_a_picture_whose_process_is_ended_twice_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -251,6 +307,34 @@ main()"""
         assert opener.pixels(content("PNG")) == 1
         with pytest.raises(BadPhoto, match=reason):
             opener.picture()
+    openers.close()
+
+
+@pytest.mark.parametrize("lie", ["os.ftruncate(shared, 10)", "photo.size = (1, 1)"])
+def test_strips_of_another_size_are_not_trusted(lie: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    lying = f"""
+import json, os
+from types import SimpleNamespace
+from sorce.pictures import decoder
+def lie(connection, shared, _):
+    photo = SimpleNamespace(size=(2, 100))
+    connection.send_bytes(b"[2, 100]")
+    for strip in range(2):
+        connection.recv_bytes()
+        os.ftruncate(shared, 300)
+        if strip:
+            {lie}
+        connection.send_bytes(json.dumps([photo.size, None, None, [], None]).encode())
+decoder.decode = lie
+main()"""
+    monkeypatch.setattr(sandbox, "START", sandbox.START.removesuffix("main()") + lying)
+    openers = DecoderPool(LIMITS)
+    with openers.one() as opener:
+        opener.pixels(content("PNG"))
+        size, strips = opener.strips(50)
+        assert (size, next(strips).size) == ((2, 100), (2, 50))
+        with pytest.raises(BadPhoto, match=r"^makes its decoder give answers that make no sense$"):
+            next(strips)
     openers.close()
 
 

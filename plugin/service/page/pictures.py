@@ -168,9 +168,9 @@ class PhotoPictures:
         def keep(tile: Tile, image: Image.Image) -> None:
             self._cache.put(file.key(asdict(tile)), encoded(image, JPEG))
 
-        with decoder.rows() as (size, rows):
-            levels = Levels(*size)
-            cut(levels, rows, keep)
+        size, strips = decoder.strips(TILE)
+        levels = Levels(*size)
+        cut(levels, strips, keep)
         # Last: who finds this finds all tiles.
         self._cache.put(file.key("levels"), json.dumps(size).encode())
         return levels

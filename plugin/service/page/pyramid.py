@@ -6,7 +6,7 @@ Deep Zoom, level 0 would be one pixel. Levels that fit into one tile, except the
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from math import ceil
 from typing import TYPE_CHECKING
@@ -18,8 +18,6 @@ TILE = 512
 """The side of a tile in pixels; those at the right and at the bottom may be smaller."""
 
 Emit = Callable[["Tile", "Image"], None]
-Rows = Callable[[int, int], "Image"]
-"""Gives the rows of the photo from the first number up to the second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +57,13 @@ class Levels:
         return 0 <= tile.column * TILE < width and 0 <= tile.row * TILE < height
 
 
-def cut(levels: Levels, rows: Rows, emit: Emit) -> None:
-    """Gives each tile to `emit`. Only some rows of each level are in memory at once."""
+def cut(levels: Levels, strips: Iterable[Image], emit: Emit) -> None:
+    """Gives each tile to `emit`. `strips` are TILE rows each, from the top; only some of each level are in memory."""
     lower = _Level(levels.bottom, None, emit)
     for level in range(levels.bottom + 1, levels.top + 1):
         lower = _Level(level, lower, emit)
-    for top in range(0, levels.height, TILE):
-        lower.add(rows(top, min(top + TILE, levels.height)))
+    for strip in strips:
+        lower.add(strip)
     lower.end()
 
 
