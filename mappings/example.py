@@ -1,4 +1,4 @@
-"""Examples: what a photo may resemble, in place of a text or besides one."""
+"""Examples: what a photo may, or may not, resemble, in place of a text or besides one."""
 
 from __future__ import annotations
 
@@ -105,11 +105,11 @@ class LikeVector:
 Example = LikePicture | LikeRegion | LikeVector
 
 
-def refuse_unless_examples(values: Any) -> None:
+def refuse_unless_examples(name: str, values: Any) -> None:
     """Raises QueryError for a value that is no example."""
     for value in values:
         if not isinstance(value, LikePicture | LikeRegion | LikeVector):
-            raise QueryError(f"like holds a {type(value).__name__}; give LikePicture, LikeRegion or LikeVector.")
+            raise QueryError(f"{name} holds a {type(value).__name__}; give LikePicture, LikeRegion or LikeVector.")
 
 
 def _sides(box: Box) -> str:

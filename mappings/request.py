@@ -37,8 +37,9 @@ MAX_K = 4000
 class SearchRequest:
     """What to look for: phrases and examples that a photo must show, "not" that count against it, and how to search.
 
-    `like` are examples: pictures, regions of the index, or vectors (`sorce.mappings.example`). `start` is how many of
-    the first photos are left out, and `size` the number of photos. `boxes` is the number of boxes per photo and phrase,
+    `like` are examples: pictures, regions of the index, or vectors (`sorce.mappings.example`). `not_like` are examples
+    that count against a photo, as `nots` are texts. `start` is how many of the first photos are left out, and `size`
+    the number of photos. `boxes` is the number of boxes per photo and phrase,
     and `min_similarity` the minimum similarity of a box. `k` is how many candidate photos each shard proposes per
     phrase, and `ef_search` how widely the graph is searched for them; `exact` compares every photo instead. `rank` is
     similarity or product, and `debias` how strongly a region's hubness counts against it (`sorce.mappings.ranking`). A
@@ -52,6 +53,7 @@ class SearchRequest:
     phrases: Sequence[str] = ()
     nots: Sequence[str] = ()
     like: Sequence[Example] = ()
+    not_like: Sequence[Example] = ()
     start: int = option(
         0,
         "--from",
@@ -135,13 +137,16 @@ class SearchRequest:
             several = (given,) if isinstance(given, str) else tuple(given)
             refuse_unless_texts(name, several)
             object.__setattr__(self, name, several)
-        like = self.like if isinstance(self.like, list | tuple) else (self.like,)
-        refuse_unless_examples(like)
-        object.__setattr__(self, "like", tuple(like))
-        if not 1 <= len(self.phrases) + len(self.like) <= MAX_PHRASES or len(self.nots) > MAX_NOTS:
+        for name in ("like", "not_like"):
+            given = getattr(self, name)
+            examples = tuple(given) if isinstance(given, list | tuple) else (given,)
+            refuse_unless_examples(name, examples)
+            object.__setattr__(self, name, examples)
+        wanted, unwanted = len(self.phrases) + len(self.like), len(self.nots) + len(self.not_like)
+        if not 1 <= wanted <= MAX_PHRASES or unwanted > MAX_NOTS:
             raise QueryError(
                 f"a search takes 1 to {MAX_PHRASES} phrases and examples together, and at most {MAX_NOTS} "
-                '"not"; leave some out, or say what to look for.'
+                '"not", examples among them; leave some out, or say what to look for.'
             )
         for text in self.texts:
             _refuse_unreadable(text)

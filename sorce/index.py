@@ -113,8 +113,8 @@ class Index:
 
         `what` is a text, a PIL image, an example (`LikePicture` for a crop of an image, `LikeRegion` for a region of
         the index), a vector of shape (dimension,), or a list of these, up to 4; or a `SearchRequest`, which also takes
-        conditions, "not" and all other options. `size` is the number of photos (10), and `start` how many of the first
-        to leave out: they replace those of a request.
+        conditions, "not" as texts (`nots`) and as examples (`not_like`), and all other options. `size` is the number of
+        photos (10), and `start` how many of the first to leave out: they replace those of a request.
 
         With `locate`, that many of the first hits are looked at again by a localiser (`sorce.locate.open_localiser`),
         and ordered by what is seen (`Hit.seen`); `size` of them are returned. Only photos below `root`, a folder or a

@@ -83,11 +83,11 @@ def _command(request: SearchRequest, index: str, locate: int) -> str:
     first, others = request.phrases[:1], request.phrases[1:]
     words += [word for text in others for word in ("--and", text)]
     words += [word for text in request.nots for word in ("--not", text)]
-    pictures = [each for each in request.like if isinstance(each, LikePicture)]
-    if len(pictures) > 1 or any(not isinstance(each, LikePicture | LikeRegion) for each in request.like):
-        return "# the command takes one picture, and regions of the index; use the form for Python.\n"
-    for each in request.like:
-        words += _like(each)
+    for examples, negation in ((request.like, ""), (request.not_like, "not-")):
+        pictures = [each for each in examples if isinstance(each, LikePicture)]
+        if len(pictures) > 1 or any(not isinstance(each, LikePicture | LikeRegion) for each in examples):
+            return "# the command takes one picture, and regions of the index; use the form for Python.\n"
+        words += [word for each in examples for word in _like(each, negation)]
     for given in (request, request.filter):
         words += _options(given)
     if locate:
@@ -97,12 +97,12 @@ def _command(request: SearchRequest, index: str, locate: int) -> str:
     return f"{shlex.join(words)}\n"
 
 
-def _like(example: Example) -> list[str]:
+def _like(example: Example, negation: str) -> list[str]:
     if isinstance(example, LikeRegion):
-        return ["--like-region", f"{example.photo_id}/{example.region_id}"]
+        return [f"--{negation}like-region", f"{example.photo_id}/{example.region_id}"]
     assert isinstance(example, LikePicture)
-    box = example.box
-    return ["--like", example.name, *([] if box is None else ["--box", ",".join(map(repr, box.as_tuple()))])]
+    words, box = [f"--{negation}like", example.name], example.box
+    return words if box is None else [*words, f"--{negation}box", ",".join(map(repr, box.as_tuple()))]
 
 
 def _options(given: SearchRequest | Filter) -> Iterator[str]:
@@ -123,7 +123,7 @@ def _python(request: SearchRequest, index: str, locate: int) -> str:
     what = repr(request.phrases[0]) if list(arguments) == ["phrases"] and len(request.phrases) == 1 else ""
     what = what or f"sorce.SearchRequest({_joined(arguments)})"
     more = f', locate={locate}, root=Path(".")' if locate else ""
-    pictures = any(isinstance(each, LikePicture) for each in request.like)
+    pictures = any(isinstance(each, LikePicture) for each in (*request.like, *request.not_like))
     imports = [*(["from pathlib import Path", ""] if locate else []), "import sorce"]
     imports += ["from PIL import Image"] if pictures else []
     return "\n".join(

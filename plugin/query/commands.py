@@ -86,6 +86,7 @@ def search(asked: SearchRequest, index: str, cluster: Cluster, here: bool, **giv
       sorce search "a key" --max-area 0.01 --folder flat/kitchen --save found
       sorce search "a kite" --server --json
       sorce search --like bag.jpg --box 20,40,180,260 --not "a person"
+      sorce search "a bag" --not-like-region 1a2b3c4d/7
       sorce search "a red bag" --like-region 1a2b3c4d/7 --size 20 --from 20
       sorce search "a kite" --locate 20 --root photos --save found
       sorce search "a kite" --locate 20 --server

@@ -22,6 +22,7 @@ from sorce.options import several
 
 Result = TypeVar("Result")
 
+_PICTURE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _PREFIX = "asked_"
 """The options' names inside the command, if they differ from the field names."""
 
@@ -52,16 +53,18 @@ def parse_request(text: Sequence[str], given: dict[str, Any]) -> SearchRequest:
     """The request that the options describe. Raises QueryError."""
 
     phrases = (*text, *given[f"{_PREFIX}and"])
-    like = _examples(given[f"{_PREFIX}like"], given[f"{_PREFIX}box"], given[f"{_PREFIX}like_region"])
+    like, not_like = _examples(given, ""), _examples(given, "not_")
     options = {each.name: given[_PREFIX + each.name] for each, _ in options_of(SearchRequest)}
     if not phrases and not like:
         raise click.UsageError("say what to search for, in quotes; or give an example: --like or --like-region.")
-    return SearchRequest(phrases, given[f"{_PREFIX}not"], like, filter=parse_filter(given), **options)
+    return SearchRequest(phrases, given[f"{_PREFIX}not"], like, not_like, filter=parse_filter(given), **options)
 
 
-def _examples(file: Path | None, box: Box | None, regions: Sequence[str]) -> list[Example]:
+def _examples(given: dict[str, Any], negation: str) -> list[Example]:
+    file, box, regions = (given[f"{_PREFIX}{negation}{name}"] for name in ("like", "box", "like_region"))
     if box is not None and file is None:
-        raise click.UsageError("--box is a part of the picture that --like names; give --like FILE, too.")
+        no = negation.replace("_", "-")
+        raise click.UsageError(f"--{no}box is a part of the picture that --{no}like names; give --{no}like FILE, too.")
     examples: list[Example] = [LikeRegion.parse(text) for text in regions]
     if file is None:
         return examples
@@ -126,12 +129,12 @@ _asked = several(
         f"{_PREFIX}not",
         multiple=True,
         metavar="TEXT",
-        help=f"A thing that counts against a photo; up to {MAX_NOTS}.",
+        help=f"A thing that counts against a photo; up to {MAX_NOTS}, with those of --not-like.",
     ),
     click.option(
         "--like",
         f"{_PREFIX}like",
-        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        type=_PICTURE,
         metavar="FILE",
         help="Photos that look like this picture.",
     ),
@@ -148,6 +151,27 @@ _asked = several(
         multiple=True,
         metavar="PHOTO/REGION",
         help="Photos that look like this region of the index, as a table of hits names it.",
+    ),
+    click.option(
+        "--not-like",
+        f"{_PREFIX}not_like",
+        type=_PICTURE,
+        metavar="FILE",
+        help="A picture that counts against a photo, as --not does.",
+    ),
+    click.option(
+        "--not-box",
+        f"{_PREFIX}not_box",
+        callback=parse_box,
+        metavar="X1,Y1,X2,Y2",
+        help="Only this part of it.",
+    ),
+    click.option(
+        "--not-like-region",
+        f"{_PREFIX}not_like_region",
+        multiple=True,
+        metavar="PHOTO/REGION",
+        help="A region of the index that counts against a photo.",
     ),
     *(_option(each, said) for each, said in options_of(SearchRequest)),
     _filters,

@@ -110,6 +110,7 @@ class ClientSearch(Following):
         phrases, nots = vectors[:split], vectors[split:]
         ask = partial(self._ask, allow_partial=request.allow_partial)
         phrases += vectors_of(request.like, self.found.recipe, self.encoder, ask)
+        nots += vectors_of(request.not_like, self.found.recipe, self.encoder, ask)
         return Query(bound_to(request, self.found), phrases, nots, clauses, by, self.found.recipe.hash)
 
     def encoder(self) -> TextEncoder:

@@ -93,7 +93,7 @@ class ServerSearch(Following):
 
 def text_query(found: FoundIndex, request: SearchRequest) -> Query:
     """The query with texts in place of the client's vectors. Raises QueryError."""
-    if request.like:
+    if request.like or request.not_like:
         raise QueryError("the cluster encodes texts only; search by an example with --client.")
     regions = regions_of(found)
     request.filter.check(regions, found.asked)

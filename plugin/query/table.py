@@ -55,7 +55,9 @@ def as_json(hits: Hits, asked: SearchRequest) -> dict[str, Any]:
     """`hits` has one object per hit, in order of rank. Its `matches` has a list for each of `phrases` and of `like`."""
     return {
         "phrases": list(asked.phrases),
+        "nots": list(asked.nots),
         "like": [each.label for each in asked.like],
+        "not_like": [each.label for each in asked.not_like],
         "hits": [{"rank": rank, **hit.as_dict()} for rank, hit in enumerate(hits, asked.start + 1)],
         "left_out": [{"photo_id": each.photo_id, "reason": each.reason} for each in hits.left_out],
         "incomplete": hits.incomplete,

@@ -54,7 +54,7 @@ class LocateBody(BaseModel):
         """What to look at: at most the first `locate` hits. Raises Refused."""
         if len(self.ids) != len(self.uris):
             raise Refused(422, "ids: give one for each of uris.")
-        given = {name: value for name, value in (self.params or {}).items() if value not in (None, "")}
+        given = {name: _number(value) for name, value in (self.params or {}).items() if value not in (None, "")}
         nots = [given[name] for name in NOTS if name in given]
         phrases = [given[name] for name in PHRASES if name in given] or self.texts
         most, clauses = given.get("locate", len(self.uris)), given.get("filter", [])
@@ -69,6 +69,11 @@ class LocateBody(BaseModel):
         photos = [AskedPhoto(*each) for each in zip(self.ids, self.uris, strict=True)]
         request = search(phrases, nots, boxes=given.get("instances", 1), **more)
         return LookRequest(photos[:most], request, clauses, least)
+
+
+def _number(value: Any) -> Any:
+    """JSON has one kind of number, so 1.0 is a whole number."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def parsed(kind: type[Body], body: bytes) -> Body:

@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from threading import Event
 
-from opensearchpy import OpenSearch
+from opensearchpy import OpenSearch, exceptions
 
-from sorce.cluster import address, translate_errors, version
-from sorce.errors import BadPhoto
+from sorce.cluster import address, reason, translate_errors, version
+from sorce.errors import BadPhoto, QueryError
 from sorce.locate.seeing import see
 from sorce.mappings import Hit, Localiser, Match, Recipe, Seen, Vector
 from sorce.mappings.answer import read_hits
@@ -81,7 +81,8 @@ class PhotoLooker:
 
     def _held(self, asked: LookRequest, vectors: Sequence[Vector]) -> Mapping[str, Hit | str]:
         """By photo_id: the photo as the index holds it, or why it cannot be shown."""
-        ids = list(dict.fromkeys(photo.photo_id for photo in asked.photos))
+        # OpenSearch refuses the whole search for an empty id.
+        ids = list(dict.fromkeys(photo.photo_id for photo in asked.photos if photo.photo_id))
         if not ids:
             return {}
         given = asked.request
@@ -92,7 +93,12 @@ class PhotoLooker:
         query = Query(request, vectors, (), asked.clauses, by, self._recipe.hash)
         with translate_errors(address(self._client)):
             body = among(search_body(query, version(self._client)), ids)
-            hits = read_hits(ask(self._client, self._index, body, allow_partial=False), query)
+            try:
+                hits = read_hits(ask(self._client, self._index, body, allow_partial=False), query)
+            except exceptions.RequestError as error:
+                if not asked.clauses:
+                    raise
+                raise QueryError(f"the cluster refuses this filter: {reason(error)}.") from error
         return {hit.photo_id: hit for hit in hits} | {each.photo_id: each.reason for each in hits.left_out}
 
     def _looked(self, photo: AskedPhoto, asked: LookRequest, held: Mapping[str, Hit | str]) -> LookedAt:

@@ -7,10 +7,12 @@ from typing import Any
 from fastapi import Depends
 from fastapi.security import HTTPBearer
 
-from sorce.mappings.limits import MAX_KEYWORD_BYTES
-from sorce.mappings.request import MAX_PHRASES
+from sorce.mappings.limits import MAX_BOXES, MAX_KEYWORD_BYTES
+from sorce.mappings.ranking import MAX_DEBIAS, RANKS
+from sorce.mappings.request import MAX_NOTS, MAX_PHRASES
 from sorce.plugin.cluster.endpoint import MAX_CHARACTERS
 from sorce.plugin.cluster.locate import MAX_PHOTOS
+from sorce.plugin.cluster.template import TEXTS
 
 MAX_TEXTS = 2048
 """Maximum texts per request: the same as OpenAI's."""
@@ -67,16 +69,31 @@ def rerank_body(names: list[str]) -> Json:
 
 def locate_body(names: list[str]) -> Json:
     """The body of `POST /v1/locate`, for the service with these names."""
-    # A schema cannot say that there are as many ids as uris. The cluster sends what it found.
+    # A schema cannot say that there are as many ids as uris, nor that `texts` are phrases only if `params` names none.
+    # The cluster sends what it found, and all texts.
     fields = {
         "uris": {"type": "array", "items": URI, "maxItems": MAX_PHOTOS},
         "ids": {"type": "array", "items": {"type": "string"}},
-        "texts": {"type": "array", "items": TEXT, "minItems": 1, "maxItems": MAX_PHRASES},
-        "params": {"type": ["object", "null"]},
+        "texts": {"type": "array", "items": TEXT, "minItems": 1, "maxItems": MAX_PHRASES + MAX_NOTS},
+        "params": {"type": ["object", "null"], "properties": _template_params()},
         "model": {"enum": [*names, None]},
     }
     schema = {"type": "object", "properties": fields, "required": ["uris", "ids", "texts"]}
     return {"requestBody": {"required": True, "content": _json(schema)}}
+
+
+def _template_params() -> Json:
+    """The parameters of the stored template that change the answer; empty ones count as absent."""
+    given = {
+        **dict.fromkeys(TEXTS, TEXT),
+        "filter": {"type": "array", "items": {"type": "object"}},
+        "rank": {"enum": list(RANKS)},
+        "debias": {"type": "number", "minimum": 0, "maximum": MAX_DEBIAS},
+        "locate": COUNT,
+        "instances": {"type": "integer", "minimum": 1, "maximum": MAX_BOXES},
+        "min_located_score": NUMBER,
+    }
+    return {name: {"anyOf": [schema, {"enum": ["", None]}]} for name, schema in given.items()}
 
 
 def look_responses(what: str, results: Json) -> dict[int | str, Json]:

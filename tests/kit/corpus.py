@@ -143,7 +143,8 @@ class Corpus:
         words = Words()
         texts = [words.embed_texts([text])[0] for text in request.texts]
         told = len(request.phrases)
-        sought = [*texts[:told], *(self.vector_of(example) for example in request.like), *texts[told:]]
+        like, unlike = ([self.vector_of(each) for each in many] for many in (request.like, request.not_like))
+        sought = [*texts[:told], *like, *texts[told:], *unlike]
         cosines = [(self.vectors @ vector).astype(np.float64) for vector in sought]
         values = [self._value(cosine, request, matching) for cosine in cosines]
         split = told + len(request.like)

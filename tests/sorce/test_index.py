@@ -148,7 +148,11 @@ def test_the_twin_searches_without_blocking_the_loop(place: Place, name: str, ph
 
 
 def test_every_interface_carries_region_id_and_box(photos: sorce.Index) -> None:
-    """Here Python, table and JSON; the template in tests/plugin/query/test_examples.py."""
+    """Here Python, table and JSON.
+
+    The template: tests/plugin/query/test_examples.py; the service: tests/plugin/service/test_locate.py; the page's
+    interface: tests/plugin/service/page/test_contract.py.
+    """
     request = sorce.SearchRequest(["a kite", "sea"], boxes=2)
     hits = photos.search(request)
     matches = [match for hit in hits for several in hit.matches for match in several]

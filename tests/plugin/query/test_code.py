@@ -55,6 +55,10 @@ REQUESTS = {
 EXAMPLES = {
     "a region": SearchRequest("a kite", like=KITE, size=4),
     "a picture": SearchRequest(like=LikePicture(Image.new("RGB", (40, 20), "red"), sorce.Box(0, 0, 20, 20), "red.png")),
+    "not like a picture": SearchRequest(
+        "a kite", "a dog", not_like=LikePicture(Image.new("RGB", (40, 20), "red"), sorce.Box(0, 0, 20, 20), "red.png")
+    ),
+    "not like a region": SearchRequest("sea", not_like=KITE),
 }
 VECTOR = SearchRequest(like=LikeVector([float(number) for number in range(16)]), size=3)
 

@@ -46,6 +46,11 @@ REQUESTS = {
     "two crops": SearchRequest(like=[LEFT, RIGHT]),
     "all, and not": SearchRequest(["a kite"], ["a dog"], [RIGHT, region(3, 2)], boxes=2),
     "not, and filtered": SearchRequest(nots="sea", like=region(3, 2), filter=Filter(max_area=0.004, folder="/a/b")),
+    "not like a region": SearchRequest("a kite", not_like=region(3, 2)),
+    "not a text, nor like a crop": SearchRequest("sea", "a dog", not_like=[RIGHT], boxes=2),
+    "like a region, not like a picture and a vector": SearchRequest(
+        like=region(7, 3), not_like=[LikePicture(TWO), LikeVector(np.arange(16) - 3.0)], filter=Filter(max_area=0.004)
+    ),
     "exact": SearchRequest(like=region(11, 4), exact=True),
     "page 2": SearchRequest("a kite", start=10),
     "page 4 of several": SearchRequest(["a kite", "sea"], ["a dog"], start=21, size=7, boxes=2),
@@ -90,6 +95,8 @@ def test_a_page_beyond_the_last_photo_says_so(client: OpenSearch, index: str) ->
         ({"start": -1}, "out of range"),
         ({"like": "a picture"}, "like holds a str; give LikePicture"),
         ({"like": [LEFT] * 4}, "1 to 4 phrases and examples together"),
+        ({"not_like": "a picture"}, "not_like holds a str; give LikePicture"),
+        ({"nots": "sea", "not_like": [LEFT, RIGHT]}, 'at most 2 "not", examples among them'),
         ({"fold": 2}, "out of range"),
     ],
 )
@@ -149,8 +156,9 @@ def test_a_region_is_its_own_best_hit(client: OpenSearch, index: str) -> None:
 def test_what_cannot_be_encoded_is_refused_and_there_is_no_fallback(client: OpenSearch, installed: str) -> None:
     with pytest.raises(ModelError, match="gives no vector for a picture by itself"):
         ClientSearch(client, installed, lambda _: Silent()).search(SearchRequest(like=LEFT))
-    with pytest.raises(QueryError, match="the cluster encodes texts only"):
-        ServerSearch(client, installed).search(SearchRequest("a kite", like=region(7, 3)))
+    for example in ({"like": region(7, 3)}, {"not_like": region(7, 3)}):
+        with pytest.raises(QueryError, match="the cluster encodes texts only"):
+            ServerSearch(client, installed).search(SearchRequest("a kite", **example))
 
 
 def folded_by_numpy(corpus: Corpus, hits: Any, cosine: float) -> list[tuple[str, list[str]]]:
@@ -261,7 +269,22 @@ def test_the_command_searches_by_a_part_of_a_picture(
     told = json.loads(done.stdout)
     wanted = corpus.expected(SearchRequest(nots=["a dog"], like=[RIGHT]))
     assert [hit["photo_id"] for hit in told["hits"]] == wanted.photo_ids
-    assert told["like"] == ["two.png 20,0,40,20"]
+    assert (told["nots"], told["like"], told["not_like"]) == (["a dog"], ["two.png 20,0,40,20"], [])
+
+
+def test_the_command_takes_examples_that_count_against_a_photo(
+    place: Place, index: str, corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sorce.plugin.query.commands.load_encoder", lambda *_: Words())
+    file = tmp_path / "two.png"
+    TWO.save(file)
+    unlike = ["--not-like", str(file), "--not-box", "20,0,40,20", "--not-like-region", f"{3:032x}/2"]
+    done = run(place, "a kite", *unlike, "--url", place.url, "--index", index, "--json")
+    assert done.exit_code == 0, done.output
+    told = json.loads(done.stdout)
+    wanted = corpus.expected(SearchRequest("a kite", not_like=[RIGHT, region(3, 2)]))
+    assert [hit["photo_id"] for hit in told["hits"]] == wanted.photo_ids
+    assert told["not_like"] == ["two.png 20,0,40,20", f"region {3:032x}/2"]
 
 
 @pytest.mark.parametrize(
@@ -269,6 +292,8 @@ def test_the_command_searches_by_a_part_of_a_picture(
     [
         ([], "say what to search for, in quotes; or give an example"),
         (["--box", "0,0,1,1", "a kite"], "give --like FILE, too"),
+        (["--not-box", "0,0,1,1", "a kite"], "give --not-like FILE, too"),
+        (["--not-like-region", "1a2b3c4d/7"], "say what to search for, in quotes; or give an example"),
         (["--like", "{file}", "--box", "0,0,1"], "write left,top,right,bottom"),
         (["--like", "{file}", "--box", "0,0,0,0"], "write left,top,right,bottom"),
     ],

@@ -183,6 +183,17 @@ def test_an_id_of_another_photo_opens_nothing(url: str, folder: Path) -> None:
     assert [each.get("reason") for each in answer["results"]] == [None, NOT_HELD]
 
 
+def test_what_no_index_holds_is_said_and_a_filter_that_is_none_is_refused(url: str, folder: Path) -> None:
+    uri = (folder / "1.png").as_uri()
+    answer = post(url, "/v1/locate", {"uris": [uri], "ids": [""], "texts": ["red"]}).json()
+    assert answer["results"][0]["reason"] == NOT_HELD
+    body = {"uris": [uri], "ids": ["a"], "texts": ["red"], "params": {"filter": [{"nonsense": {}}]}}
+    refused = post(url, "/v1/locate", body)
+    assert refused.status_code == 422
+    assert "the cluster refuses this filter: unknown query [nonsense]" in refused.json()["error"]["message"]
+    assert located(url, [uri], params={"locate": 1.0})["results"][0]["box"]
+
+
 def test_locate_gives_a_number_for_every_hit_in_order(url: str, folder: Path) -> None:
     uris = [(folder / f"{number}.png").as_uri() for number in (6, 0, 1, 2, 3)]
     answer = located(url, uris, params={"locate": 3, "not": "blue", "text": "red"})

@@ -8,6 +8,8 @@ import httpx
 import pytest
 from opensearchpy import OpenSearch
 
+from sorce.mappings import Box
+from sorce.mappings.example import LikeRegion
 from sorce.mappings.request import SearchRequest
 from sorce.plugin.query.search import ClientSearch
 from tests.kit.album import MODEL, SCRIPT, Album
@@ -78,6 +80,27 @@ def test_a_hit_is_the_search_s_own_with_what_the_page_shows_beside(
         same = {"photo_id", "score", "matches", "file_name"}
         assert {name: hit[name] for name in same} == {name: right.as_dict()[name] for name in same}
         assert (hit["box"], hit["region_id"]) == (list(right.box.as_tuple()), right.best.region_id)
+
+
+def test_every_box_comes_with_the_id_of_its_region(page: httpx.Client, cluster: OpenSearch, album: Album) -> None:
+    """Every interface carries both; the other interfaces in tests/sorce/test_index.py."""
+    like = {"photo_id": album.photo("hall/3.png"), "region_id": 2}
+    found = search(page, size=17, boxes=3, like=[like], nots=["blue"], fold=0.99)
+    request = SearchRequest(["red"], ["blue"], LikeRegion(like["photo_id"], 2), size=17, boxes=3, fold=None)
+    plain = ClientSearch(cluster, album.index, lambda _: MODEL).search(request)
+    right = {hit.photo_id: [[(it.region_id, it.box) for it in each] for each in hit.matches] for hit in plain}
+    shown = [each for hit in found["hits"] for each in (hit, *hit["same"])]
+    assert any(hit["same"] for hit in found["hits"])
+    assert {hit["photo_id"] for hit in shown} == right.keys()
+    for hit in shown:
+        boxes = [[(each["region_id"], Box(*each["box"])) for each in several] for several in hit["matches"]]
+        assert boxes == right[hit["photo_id"]]
+        assert (hit["region_id"], Box(*hit["box"])) == boxes[0][0]
+    nearest = search(page, min_similarity=0.9999)["nearest"]
+    assert (nearest["region_id"], nearest["box"]) == (
+        nearest["matches"][0][0]["region_id"],
+        nearest["matches"][0][0]["box"],
+    )
 
 
 def test_details_come_with_a_hit(page: httpx.Client, album: Album) -> None:
