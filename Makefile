@@ -42,7 +42,7 @@ faults: ready        ## the tests of faults: each fails on 0.1.0 and passes here
 	$(BIN)/python -m tests.faults.compare
 
 measures: ready      ## every measure, a line each (ONLY="name ..." for some)
-	$(INSTALL) $(PINNED) --editable '.[dev,bench]'
+	$(INSTALL) $(PINNED) --editable '.[dev,bench,browser]'
 	$(BIN)/python benchmarks/measures.py $(ONLY)
 
 check: ready         ## formatter, linter, arrows between rooms, strict types

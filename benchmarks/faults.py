@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
-from tempfile import TemporaryDirectory
-from xml.etree import ElementTree
 
 from figures import Line, at_least, exactly
+from tested import Case, run_tests
 
-ROOT = Path(__file__).parents[1]
+FOLDER = "tests/ingest"
 TESTS = ("test_killed.py", "test_faults.py", "test_pictures.py", "test_alias.py")
 
 KILLS, PICTURES = 20, 40
@@ -29,32 +25,23 @@ FAULTS = (
 
 def measures() -> Iterator[Line]:
     """Counts the faults that the tests record. The tests themselves assert that nothing was lost."""
-    with TemporaryDirectory() as folder:
-        report = Path(folder) / "report.xml"
-        command = [sys.executable, "-m", "pytest", "-q", f"--junitxml={report}", "-o", "junit_family=xunit1"]
-        tests = [str(ROOT / "tests/ingest" / test) for test in TESTS]
-        done = subprocess.run([*command, *tests], cwd=ROOT, check=False, capture_output=True, text=True)
-        if not report.exists():
-            raise RuntimeError(f"the tests of ingest did not run:\n{done.stdout}{done.stderr}")
-        suite = ElementTree.parse(report).getroot()
-    cases = list(suite.iter("testcase"))
-    bad = [case for case in cases if case.find("failure") is not None or case.find("error") is not None]
-    yield exactly("exit code of the tests of ingest", done.returncode, 0)
+    code, cases = run_tests([f"{FOLDER}/{test}" for test in TESTS])
+    bad = [case for case in cases if case.state in ("failure", "error")]
+    yield exactly("exit code of the tests of ingest", code, 0)
     yield exactly(
         "tests of ingest that found anything lost or doubled",
         len(bad),
         0,
-        ", ".join(case.get("name", "") for case in bad),
+        ", ".join(case.name for case in bad),
     )
     yield from counted(case for case in cases if case not in bad)
 
 
-def counted(cases: Iterator[ElementTree.Element]) -> Iterator[Line]:
+def counted(cases: Iterator[Case]) -> Iterator[Line]:
     """The properties of the tests that passed. Values of the same name are added up."""
     sums: Counter[str] = Counter()
     pictures: dict[str, list[str]] = {}
-    for each in (one for case in cases for one in case.iter("property")):
-        name, value = each.get("name", ""), each.get("value", "")
+    for name, value in (one for case in cases for one in case.recorded):
         if value.isdigit():
             sums[name] += int(value)
         else:

@@ -15,6 +15,7 @@ from figures import Line, machine
 from sorce.cli import run
 
 MEASURES: Mapping[str, str] = {
+    "dashboards": "saved_objects",
     "demo": "fresh",
     "faults": "faults",
     "finds": "finds",

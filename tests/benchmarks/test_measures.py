@@ -17,6 +17,7 @@ import numpy as np
 import peers
 import plain
 import pytest
+import tested
 from click.testing import CliRunner
 from corpus import SIZE, Corpus, Shape
 from growth import Curve
@@ -113,7 +114,7 @@ def test_a_peer_that_never_finds_enough_is_not_compared(
 
 def test_the_tests_that_count_as_faults_are_there() -> None:
     for name in faults.TESTS:
-        assert (faults.ROOT / "tests/ingest" / name).is_file()
+        assert (tested.ROOT / faults.FOLDER / name).is_file()
 
 
 @pytest.mark.long

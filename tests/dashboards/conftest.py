@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from opensearchpy import OpenSearch
@@ -18,19 +18,28 @@ from tests.kit.corpus import RECIPE, Corpus, Words
 from tests.kit.place import Place
 from tests.kit.serving import serving
 
+Record = Callable[[str, object], None]
+"""Records a figure for `make measures ONLY=dashboards`."""
 
-@pytest.fixture(scope="module")
+
+@pytest.fixture(scope="session")
 def corpus() -> Corpus:
     return Corpus()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def client(place: Place) -> Iterator[OpenSearch]:
     with connect(place.url, place.access) as client:
         yield client
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
+def line(client: OpenSearch) -> str:
+    """The number of the cluster's version."""
+    return str(client.info()["version"]["number"])
+
+
+@pytest.fixture(scope="session")
 def index(client: OpenSearch, corpus: Corpus) -> Iterator[str]:
     """The corpus, with the plugin installed."""
     name = f"test-panels-{uuid.uuid4().hex[:8]}"
@@ -42,6 +51,6 @@ def index(client: OpenSearch, corpus: Corpus) -> Iterator[str]:
     client.indices.delete(index=name)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def view(client: OpenSearch, index: str) -> PhotosView:
     return view_of(client, index, None, "ingested_at")

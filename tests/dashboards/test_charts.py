@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -17,6 +17,7 @@ from sorce.dashboards.quality import quality_objects
 from sorce.dashboards.runs import runs_objects
 from sorce.mappings.quality_log import quality_body
 from sorce.mappings.run_log import REJECTS, RUNS, log_body
+from tests.dashboards.conftest import Record
 from tests.kit.dashboards import aggregated, narrowed, rows
 
 Json = dict[str, Any]
@@ -96,6 +97,13 @@ def panel(objects: list[SavedObject], part: str) -> SavedObject:
     return next(each for each in objects if each.id == f"sorce-{part}-photos")
 
 
+CHARTS = (
+    *("runstates", "runrates", "runcounts", "runstages", "rejectreasons", "rejectfolders"),
+    *("recall", "precision", "sizes", "metrics", "questions"),
+)
+"""The panels that are asked here."""
+
+
 def asked(client: OpenSearch, logs: dict[str, str], each: SavedObject) -> list[tuple[Any, ...]]:
     """The rows that a visualization shows: values of its buckets, then of its metrics."""
     index = logs[each.references[0].id.split("-")[1]]
@@ -103,32 +111,50 @@ def asked(client: OpenSearch, logs: dict[str, str], each: SavedObject) -> list[t
     return rows(each, client.search(index=index, body=body)["aggregations"])
 
 
+@pytest.fixture
+def check(line: str, record_property: Record) -> Callable[[str, object, object], None]:
+    """Asserts that a panel shows what it must, and records it."""
+
+    def equal(part: str, found: object, expected: object) -> None:
+        assert found == expected, part
+        record_property(f"panel as numpy, {line}", part)
+
+    return equal
+
+
+Check = Callable[[str, object, object], None]
+
 MINE = [each for each in RUN_DOCS if each["index"] == "photos"]
 
 
-def test_runs_are_counted(client: OpenSearch, logs: dict[str, str]) -> None:
+def sums(names: Sequence[str], documents: Sequence[Json]) -> list[Any]:
+    return [pytest.approx(sum(each[name] for each in documents)) for name in names]
+
+
+def test_runs_are_counted(client: OpenSearch, logs: dict[str, str], check: Check) -> None:
     objects = runs_objects("photos")
-    states = Counter(each["state"] for each in MINE)
-    assert {row[0]: row[1] for row in asked(client, logs, panel(objects, "runstates"))} == states
-    reasons = Counter(each["reason"] for each in REJECT_DOCS)
-    assert {row[0]: row[1] for row in asked(client, logs, panel(objects, "rejectreasons"))} == reasons
-    folders = Counter(each["folder"] for each in REJECT_DOCS)
-    assert {row[0]: row[1] for row in asked(client, logs, panel(objects, "rejectfolders"))} == folders
-    found = asked(client, logs, panel(objects, "runcounts"))
-    for place, name in enumerate(("new", "changed", "rejected"), 1):
-        assert sum(row[place] for row in found) == sum(each[name] for each in MINE)
-    found = asked(client, logs, panel(objects, "runstages"))
-    for place, name in enumerate(("decode", "encode", "write"), 1):
-        assert sum(row[place] for row in found) == pytest.approx(sum(each["seconds_by_stage"][name] for each in MINE))
+    for part, name, documents in (
+        ("runstates", "state", MINE),
+        ("rejectreasons", "reason", REJECT_DOCS),
+        ("rejectfolders", "folder", REJECT_DOCS),
+    ):
+        found = {row[0]: row[1] for row in asked(client, logs, panel(objects, part))}
+        check(part, found, Counter(each[name] for each in documents))
+    for part, names, documents in (
+        ("runcounts", ("new", "changed", "rejected"), MINE),
+        ("runstages", ("decode", "encode", "write"), [each["seconds_by_stage"] for each in MINE]),
+    ):
+        columns = list(zip(*asked(client, logs, panel(objects, part)), strict=True))[1:]
+        check(part, [sum(column) for column in columns], sums(names, documents))
 
 
-def test_rates_are_means_by_host(client: OpenSearch, logs: dict[str, str]) -> None:
+def test_rates_are_means_by_host(client: OpenSearch, logs: dict[str, str], check: Check) -> None:
     rates = defaultdict(list)
     for each in MINE:
         hour = datetime.fromisoformat(each["started_at"]).replace(minute=0, second=0, microsecond=0)
         rates[int(hour.timestamp() * 1000), each["host"]].append(each["photos_per_second"])
     found = {row[:2]: row[2] for row in asked(client, logs, panel(runs_objects("photos"), "runrates"))}
-    assert found == {key: sum(values) / len(values) for key, values in rates.items()}
+    check("runrates", found, {key: sum(values) / len(values) for key, values in rates.items()})
 
 
 def test_what_is_stuck_is_listed(client: OpenSearch, logs: dict[str, str]) -> None:
@@ -139,16 +165,16 @@ def test_what_is_stuck_is_listed(client: OpenSearch, logs: dict[str, str]) -> No
     assert len(expected) > 1
 
 
-def test_recipes_stand_side_by_side(client: OpenSearch, logs: dict[str, str]) -> None:
+def test_recipes_stand_side_by_side(client: OpenSearch, logs: dict[str, str], check: Check) -> None:
     objects, recipes = quality_objects("photos"), ("mini tiles", "mini whole")
     for part, name in (("recall", METRICS[0]), ("sizes", METRICS[1]), ("precision", METRICS[2])):
         value = (METRICS.index(name) + 1) / 10
         found = asked(client, logs, panel(objects, part))
-        assert sorted(found) == [(name, recipe, pytest.approx(value)) for recipe in recipes]
-    found = asked(client, logs, panel(objects, "metrics"))
-    assert len(found) == 6
-    assert (METRICS[1], "mini whole", 0.2, pytest.approx(0.1), pytest.approx(0.3), 20.0) in found
-    found = asked(client, logs, panel(objects, "questions"))
-    assert {(row[0], row[1]): row[2] for row in found} == {
-        (f"q{i}", recipe): i % 2 for i in range(4) for recipe in recipes
-    }
+        check(part, sorted(found), [(name, recipe, pytest.approx(value)) for recipe in recipes])
+    rows_of_all = [
+        (each["metric"], each["recipe"], *(pytest.approx(each[name]) for name in ("value", "low", "high")), 20.0)
+        for each in sorted(QUALITY_DOCS[:6], key=lambda each: (each["metric"], each["recipe"]))
+    ]
+    check("metrics", sorted(asked(client, logs, panel(objects, "metrics"))), rows_of_all)
+    found = {row[:2]: row[2] for row in asked(client, logs, panel(objects, "questions"))}
+    check("questions", found, {(f"q{i}", recipe): i % 2 for i in range(4) for recipe in recipes})

@@ -33,7 +33,7 @@ def index(client: OpenSearch) -> Iterator[str]:
     client.indices.delete(index=name)
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def surroundings(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     for variable, value in place.environment.items():
         monkeypatch.setenv(variable, value)
@@ -43,6 +43,7 @@ def run(*arguments: str) -> Result:
     return CliRunner().invoke(command("dashboards"), arguments, standalone_mode=False)
 
 
+@pytest.mark.usefixtures("surroundings")
 def test_build_writes_what_an_import_takes(index: str) -> None:
     done = run("build", "--index", index, "--page", "https://photos.example/")
     assert done.exit_code == 0
@@ -53,6 +54,7 @@ def test_build_writes_what_an_import_takes(index: str) -> None:
     assert {f"{index}: aisle", f"{index}: shop"} <= {line["attributes"]["title"] for line in lines}
 
 
+@pytest.mark.usefixtures("surroundings")
 def test_install_status_and_uninstall(index: str, client: OpenSearch) -> None:
     there = StandIn(policy="img-src 'self' data:")
     with standing_in(there) as url:
@@ -90,6 +92,7 @@ def users(client: OpenSearch) -> list[str]:
     return listed
 
 
+@pytest.mark.usefixtures("surroundings")
 def test_without_dashboards_nothing_is_made(index: str, client: OpenSearch) -> None:
     done = run("install", "--index", index, "--dashboards-url", "http://127.0.0.1:1")
     assert isinstance(done.exception, DashboardsError)

@@ -18,6 +18,7 @@ from sorce.errors import DashboardsError
 from sorce.mappings.found import FoundIndex
 from sorce.mappings.index import attribute_types, index_body
 from sorce.mappings.query import Version
+from tests.dashboards.conftest import Record
 from tests.kit.corpus import RECIPE
 from tests.kit.dashboards import StandIn, standing_in
 
@@ -41,13 +42,15 @@ def dashboards(there: StandIn) -> Iterator[Dashboards]:
         yield found
 
 
-def test_a_second_install_changes_nothing(there: StandIn, dashboards: Dashboards) -> None:
+def test_a_second_install_changes_nothing(there: StandIn, dashboards: Dashboards, record_property: Record) -> None:
     objects = built(view("shop"))
     assert install(dashboards, IDS, objects) == []
     first = {key: body["attributes"] for key, body in there.objects.items()}
     assert len(first) == len(objects) == len(set(first))
     assert install(dashboards, IDS, objects) == []
-    assert {key: body["attributes"] for key, body in there.objects.items()} == first
+    second = {key: body["attributes"] for key, body in there.objects.items()}
+    record_property("changed by a second install", sum(first.get(key) != second.get(key) for key in first | second))
+    assert second == first
     assert there.imports == 2
     assert set(wrong_objects(dashboards, objects).values()) == {None}
 
@@ -58,7 +61,9 @@ def test_what_an_earlier_install_made_and_this_one_does_not_goes(there: StandIn,
     assert ("", "visualization", "sorce-attribute1-photos") not in there.objects
 
 
-def test_uninstall_leaves_nothing_of_its_own_and_all_else(there: StandIn, dashboards: Dashboards) -> None:
+def test_uninstall_leaves_nothing_of_its_own_and_all_else(
+    there: StandIn, dashboards: Dashboards, record_property: Record
+) -> None:
     others = {
         ("", "dashboard", "sorce-board-other"): {"type": "dashboard", "id": "sorce-board-other"},
         ("", "dashboard", "sorce-board-my-photos"): {"type": "dashboard", "id": "sorce-board-my-photos"},
@@ -69,21 +74,26 @@ def test_uninstall_leaves_nothing_of_its_own_and_all_else(there: StandIn, dashbo
     objects = built(view())
     install(dashboards, IDS, objects)
     assert set(uninstall(dashboards, IDS)) == {(each.type, each.id) for each in objects}
+    record_property("left by uninstall", len(there.objects.keys() - others.keys()))
     assert there.objects == others
     assert uninstall(dashboards, IDS) == []
 
 
-def test_a_success_that_wrote_nothing_is_told(there: StandIn, dashboards: Dashboards) -> None:
+def test_a_success_that_wrote_nothing_is_told(there: StandIn, dashboards: Dashboards, record_property: Record) -> None:
     there.lies = True
     with pytest.raises(DashboardsError, match=r"said that it imported \d+ objects, but \d+ are not there as sent"):
         install(dashboards, IDS, built(view()))
+    record_property("false success", "told")
 
 
-def test_a_success_that_left_the_objects_of_before_is_told(there: StandIn, dashboards: Dashboards) -> None:
+def test_a_success_that_left_the_objects_of_before_is_told(
+    there: StandIn, dashboards: Dashboards, record_property: Record
+) -> None:
     install(dashboards, IDS, built(view()))
     there.lies = True
     with pytest.raises(DashboardsError, match=r"not there as sent \(index-pattern sorce-pattern-photos"):
         install(dashboards, IDS, built(view(page="https://photos.example")))
+    record_property("false success", "told")
     wrong = wrong_objects(dashboards, built(view(page="https://photos.example")))
     assert wrong["visualization", "sorce-grid-photos"] == "was changed, or made by another version of sorce"
 

@@ -16,6 +16,7 @@ from sorce.errors import DashboardsError
 from sorce.mappings.found import FoundIndex
 from sorce.mappings.index import attribute_types, index_body
 from sorce.mappings.query import Version
+from tests.dashboards.conftest import Record
 from tests.kit.corpus import RECIPE
 
 Json = dict[str, Any]
@@ -44,9 +45,12 @@ def objects(view: PhotosView = VIEW) -> list[SavedObject]:
     ],
     ids=["all", "large", "page"],
 )
-def test_what_is_built_keeps_every_rule(view: PhotosView) -> None:
+def test_what_is_built_keeps_every_rule(view: PhotosView, record_property: Record) -> None:
     content = ndjson(objects(view))
-    assert problems(content) == []
+    found = problems(content)
+    record_property("objects built", len(objects(view)))
+    record_property("objects refused", len({problem.partition(":")[0] for problem in found}))
+    assert found == []
     refuse_broken(content)
     assert content.count(b"\n") == len(objects(view)) > 30
 
@@ -123,11 +127,13 @@ BROKEN: dict[str, tuple[Callable[[list[Json]], Any], str]] = {
 
 
 @pytest.mark.parametrize(("spoil", "said"), BROKEN.values(), ids=BROKEN.keys())
-def test_a_broken_sample_is_refused(spoil: Callable[[list[Json]], Any], said: str) -> None:
+def test_a_broken_sample_is_refused(spoil: Callable[[list[Json]], Any], said: str, record_property: Record) -> None:
     lines = [each.as_json() for each in objects()]
     spoil(lines)
     content = b"".join(json.dumps(line).encode() + b"\n" for line in lines)
-    assert any(said in problem for problem in problems(content)), problems(content)
+    is_refused = any(said in problem for problem in problems(content))
+    record_property("broken sample", "refused" if is_refused else "taken")
+    assert is_refused, problems(content)
     with pytest.raises(DashboardsError, match="break rules of OpenSearch Dashboards"):
         refuse_broken(content)
 

@@ -59,16 +59,16 @@ class Expected:
 
 
 class Corpus:
-    """Photo i has REGIONS regions, each with its own box. Half of the photos are in `a/b`, the others in `a`."""
+    """Photo i has `regions` regions, each with its own box. Half of the photos are in `a/b`, the others in `a`."""
 
-    def __init__(self) -> None:
+    def __init__(self, photos: int = PHOTOS, regions: int = REGIONS) -> None:
         rng = np.random.default_rng(1)
-        vectors = rng.normal(size=(PHOTOS, REGIONS, DIMENSION))
-        self.quality = np.tile(1 - np.arange(REGIONS) / 20, (PHOTOS, 1))
-        self.hubness = np.random.default_rng(2).uniform(-0.3, 0.6, (PHOTOS, REGIONS))
+        vectors = rng.normal(size=(photos, regions, DIMENSION))
+        self.quality = np.tile(1 - np.arange(regions) / 20, (photos, 1))
+        self.hubness = np.random.default_rng(2).uniform(-0.3, 0.6, (photos, regions))
         self.vectors = (vectors / np.linalg.norm(vectors, axis=2, keepdims=True)).astype(np.float32)
-        self.photos = [self._photo(i) for i in range(PHOTOS)]
-        self.regions = [[self._region(i, r) for r in range(REGIONS)] for i in range(PHOTOS)]
+        self.photos = [self._photo(i) for i in range(photos)]
+        self.regions = [[self._region(i, r) for r in range(regions)] for i in range(photos)]
 
     def _photo(self, i: int) -> Photo:
         file = PhotoFile(

@@ -185,6 +185,16 @@ def _aggs(each: SavedObject) -> tuple[list[Json], list[Json]]:
     return [a for a in aggs if a["schema"] != "metric"], [a for a in aggs if a["schema"] == "metric"]
 
 
+def counting(objects: Sequence[SavedObject]) -> set[str]:
+    """The parts (of `Ids`) of the visualizations that ask for aggregations."""
+    states = {each.id.split("-")[1]: json.loads(each.attributes.get("visState", "{}")) for each in objects}
+    return {part for part, state in states.items() if state.get("aggs") or '"aggs": ' in _spec(state)}
+
+
+def _spec(state: Json) -> str:
+    return str(state.get("params", {}).get("spec", ""))
+
+
 def aggregated(each: SavedObject) -> Json:
     """The aggregations that Dashboards makes of those in `visState`, with an hour as the automatic interval."""
     buckets, metrics = _aggs(each)
