@@ -15,23 +15,43 @@ def folded(hits: Hits, vectors: Mapping[str, Vector | None], cosine: float) -> H
 
     `vectors` are those of the whole photos, by photo id. A photo without one stays by itself.
     """
-    return replace(hits, found=tuple(_folded(hits, [vectors.get(hit.photo_id) for hit in hits], cosine)))
+    return folded_under((), hits, vectors, cosine)[0]
 
 
-def _folded(hits: Sequence[Hit], vectors: Sequence[Vector | None], cosine: float) -> list[Hit]:
-    """Compares each photo with those shown only: a chain of similar photos must not fold unlike ones together."""
+def folded_under(
+    shown: Sequence[str], hits: Hits, vectors: Mapping[str, Vector | None], cosine: float
+) -> tuple[Hits, dict[str, list[Hit]]]:
+    """As `folded`, after photos that are shown already: these ids are better hits than all of these.
+
+    The second result holds the near-duplicates of those photos, by their ids.
+    """
+    ids = [*shown, *(hit.photo_id for hit in hits)]
+    owners = _owners([vectors.get(each) for each in ids], cosine, len(shown))
+    under: dict[str, list[Hit]] = {}
+    for hit, owner in zip(hits, owners[len(shown) :], strict=True):
+        under.setdefault(ids[owner], []).append(hit)
+    # A photo that stands by itself is the first one under its own id.
+    by_themselves = [hit for hit in hits if under.get(hit.photo_id, [None])[0] is hit]
+    found = [replace(hit, duplicates=tuple(under.pop(hit.photo_id)[1:])) for hit in by_themselves]
+    return replace(hits, found=tuple(found)), under
+
+
+def _owners(vectors: Sequence[Vector | None], cosine: float, kept: int) -> list[int]:
+    """For each photo the place of the one that it is folded under: its own if it stands by itself.
+
+    The first `kept` do in any case. Compares each photo with those that stand by themselves: a chain of similar photos
+    must not fold unlike ones together.
+    """
     known = [vector for vector in vectors if vector is not None]
-    if not known:
-        return list(hits)
-    better, owners = np.empty((len(known), len(known[0])), np.float32), list[int]()
-    shown: list[tuple[Hit, list[Hit]]] = []
-    for hit, vector in zip(hits, vectors, strict=True):
-        alike = [] if vector is None else np.flatnonzero(better[: len(owners)] @ vector >= cosine).tolist()
-        if alike:
-            shown[owners[alike[0]]][1].append(hit)
+    better = np.empty((len(known), len(known[0]) if known else 0), np.float32)
+    places, owners = list[int](), list[int]()
+    for place, vector in enumerate(vectors):
+        if vector is None:
+            owners.append(place)
             continue
-        if vector is not None:
-            better[len(owners)] = vector
-            owners.append(len(shown))
-        shown.append((hit, []))
-    return [replace(hit, duplicates=tuple(under)) for hit, under in shown]
+        alike = np.flatnonzero(better[: len(places)] @ vector >= cosine).tolist() if place >= kept else []
+        owners.append(places[alike[0]] if alike else place)
+        if not alike:
+            better[len(places)] = vector
+            places.append(place)
+    return owners

@@ -85,7 +85,7 @@ def parsed(kind: type[Body], body: bytes) -> Body:
         if first["type"] == "json_invalid":
             raise Refused(400, f"the body is not JSON: {first['msg']}") from error
         if first["type"] == "too_long":
-            raise Refused(413, f"{first['loc'][0]}: send at most {MAX_PHOTOS} at a time.") from error
+            raise Refused(413, f"{first['loc'][0]}: send at most {first['ctx']['max_length']:,} at a time.") from error
         raise Refused(422, f"{first['loc'][0] if first['loc'] else 'body'}: {first['msg']}") from error
 
 

@@ -11,7 +11,7 @@ from sorce.errors import QueryError
 from sorce.mappings import Box
 from sorce.mappings.example import Example
 from sorce.mappings.filters import Filter
-from sorce.mappings.limits import MAX_BOXES
+from sorce.mappings.limits import MAX_BOXES, MAX_CANDIDATES
 from sorce.mappings.ranking import SIMILARITY
 from sorce.mappings.request import SearchRequest
 from sorce.plugin.service.requests import Refused
@@ -39,7 +39,10 @@ class LikeBody(BaseModel):
 
 
 class SearchBody(BaseModel):
-    """The body of `POST /api/search`. Fields have the names of `SearchRequest`."""
+    """The body of `POST /api/search`. Fields have the names of `SearchRequest`.
+
+    `shown` are the ids of photos that earlier pages of hits have shown: near-duplicates are folded under these, too.
+    """
 
     model_config = ConfigDict(extra="forbid")
     index: str | None = None
@@ -53,6 +56,7 @@ class SearchBody(BaseModel):
     debias: float = 0.0
     locate: Annotated[int, Field(ge=0, le=MAX_LOOKED_AT)] = 0
     fold: float | None = None
+    shown: Annotated[list[str], Field(max_length=MAX_CANDIDATES)] = []
     start: Annotated[int, Field(alias="from", ge=0)] = 0
     size: Annotated[int, Field(ge=1, le=MAX_SIZE)] = 50
 

@@ -12,19 +12,24 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from sorce.errors import QueryError
 from sorce.mappings import Hit, Hits
+from sorce.mappings.limits import MAX_CANDIDATES
 from sorce.mappings.query import PHOTO_FIELDS, Json
+from sorce.mappings.request import SearchRequest
 from sorce.plugin.query.code import search_code
 from sorce.plugin.query.export import Export, exported
 from sorce.plugin.query.labels import Mark
 from sorce.plugin.query.locating import look_again
+from sorce.plugin.query.search import ClientSearch
 from sorce.plugin.service.page.bodies import SearchBody, Sides, box_of
 from sorce.plugin.service.page.details import fields_body
 from sorce.plugin.service.page.searching import PageSearch
 from sorce.plugin.service.page.users import ClusterUser
 from sorce.plugin.service.requests import Refused
 
-MAX_CHOSEN = 1000
-"""Most photos, and most marks, of one file."""
+MAX_CHOSEN = MAX_CANDIDATES
+"""Most photos, and most marks, of one file: all that a search reaches."""
+COMPARED = 500
+"""Most photos that are compared with a search at a time."""
 MAX_PACKED = 200
 """Most photos of a ZIP, which holds their files."""
 
@@ -111,11 +116,20 @@ class Carrying:
             return self._search.hits(searcher, request, asked)
         if not body.photo_ids:
             return Hits(())
-        hits = searcher.compare(request, body.photo_ids)
+        hits = compared(searcher, request, body.photo_ids)
         if asked.locate:
-            hits = look_again(hits, request, self._search.second_stage(searcher, asked.locate))
+            stage = self._search.second_stage(searcher, asked.locate)
+            # Of as many hits as were chosen, and not as many as one page has.
+            hits = look_again(hits, replace(request, start=0, size=max(1, len(hits))), stage)
         missing = set(body.photo_ids) - {hit.photo_id for hit in hits}
         return Hits((*hits, *_known(user, asked.index, sorted(missing))))
+
+
+def compared(searcher: ClientSearch, request: SearchRequest, photo_ids: Sequence[str]) -> Hits:
+    """These photos as hits, best first."""
+    parts = [photo_ids[start : start + COMPARED] for start in range(0, len(photo_ids), COMPARED)]
+    hits = [hit for part in parts for hit in searcher.compare(request, part)]
+    return Hits(tuple(sorted(hits, key=lambda hit: -hit.score)))
 
 
 def _known(user: ClusterUser, index: str | None, photo_ids: Sequence[str]) -> list[Hit]:

@@ -13,6 +13,7 @@ from sorce.mappings.example import Example, LikePicture, LikeRegion
 from sorce.mappings.query import Json
 from sorce.mappings.request import SearchRequest
 from sorce.models.notes import note_of
+from sorce.plugin.query.folding import folded_under
 from sorce.plugin.query.labels import with_duplicates
 from sorce.plugin.query.locating import SecondStage, look_again, with_enough
 from sorce.plugin.query.search import ClientSearch
@@ -24,6 +25,7 @@ from sorce.plugin.service.page.pictures import PhotoPictures
 from sorce.plugin.service.page.settings import PageSettings
 from sorce.plugin.service.page.uploads import Uploads
 from sorce.plugin.service.page.users import ClusterUser
+from sorce.plugin.service.page.wholes import WholeVectors
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,7 @@ class PageSearch:
     places: PhotoPlaces
     pictures: PhotoPictures
     uploads: Uploads
+    wholes: WholeVectors
     localisers: Mapping[str, Localiser]
 
     def answer(self, user: ClusterUser, body: SearchBody) -> Json:
@@ -46,13 +49,14 @@ class PageSearch:
             # The search below finds the vectors in the encoder's memory.
             searcher.encoder().embed_texts(request.texts)
         encoded = time.perf_counter()
-        hits = self.hits(searcher, request, body)
+        hits, folded = self._folded(user, searcher, request, body)
         nearest = self._nearest(searcher, request) if not hits else None
         took = 1000 * (time.perf_counter() - started)
         index = searcher.found.asked
         counts = user.counts(index)
-        shown = self.shown(user, index, [*hits, *([] if nearest is None else [nearest])])
-        full = len(with_duplicates(hits)) + len(hits.left_out) >= request.size
+        under = [hit for each in folded.values() for hit in each]
+        shown = iter(self.shown(user, index, [*hits, *under, *([] if nearest is None else [nearest])]))
+        full = len(with_duplicates(hits)) + len(under) + len(hits.left_out) >= request.size
         return {
             "index": index,
             "took_ms": round(took, 1),
@@ -60,12 +64,13 @@ class PageSearch:
             "photos": counts.photos,
             "regions": counts.regions,
             "labels": request.labels,
-            "hits": shown[: len(hits)],
+            "hits": [next(shown) for _ in hits],
+            "folded": {photo_id: [next(shown) for _ in each] for photo_id, each in folded.items()},
             "more": full,
             "notes": [self.folders.sentence(each) for each in self._notes(hits, searcher)],
             "left_out": [{"photo_id": each.photo_id, "reason": each.reason} for each in hits.left_out],
             "partial": hits.incomplete is not None,
-            "nearest": None if nearest is None else shown[-1],
+            "nearest": next(shown, None),
         }
 
     def request(self, user: ClusterUser, body: SearchBody) -> SearchRequest:
@@ -78,6 +83,16 @@ class PageSearch:
             return candidates[0] if len(candidates) == 1 else _there(user, index.asked, candidates)
 
         return body.request(lambda like: self._example(user, body.index, like), folder)
+
+    def _folded(
+        self, user: ClusterUser, searcher: ClientSearch, request: SearchRequest, body: SearchBody
+    ) -> tuple[Hits, dict[str, list[Hit]]]:
+        """The hits, and the near-duplicates of photos that are shown already, by the ids of these."""
+        if request.fold is None or not body.shown:
+            return self.hits(searcher, request, body), {}
+        hits = self.hits(searcher, replace(request, fold=None), body)
+        ids = [*body.shown, *(hit.photo_id for hit in hits)]
+        return folded_under(body.shown, hits, self.wholes.of(user, searcher.found, ids), request.fold)
 
     def hits(self, searcher: ClientSearch, request: SearchRequest, body: SearchBody) -> Hits:
         """Raises Refused, and what a search raises."""

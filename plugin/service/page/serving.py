@@ -31,6 +31,7 @@ from sorce.plugin.service.page.searching import PageSearch
 from sorce.plugin.service.page.settings import PageSettings
 from sorce.plugin.service.page.uploads import Uploads
 from sorce.plugin.service.page.users import ClusterUser, ClusterUsers, Connect, asking
+from sorce.plugin.service.page.wholes import WholeVectors
 from sorce.plugin.service.page.workers import Room, Workers
 
 Result = TypeVar("Result")
@@ -81,7 +82,7 @@ class Page:
         self.pictures = PhotoPictures(self.settings.roots, cache, self._decoders, room)
         self.uploads = Uploads(self._decoders, room)
         self.search = PageSearch(
-            self.settings, self.folders, self.places, self.pictures, self.uploads, setup.localisers
+            self.settings, self.folders, self.places, self.pictures, self.uploads, WholeVectors(), setup.localisers
         )
 
     def user(self, request: Request) -> ClusterUser:

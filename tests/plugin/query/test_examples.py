@@ -15,7 +15,7 @@ from PIL import Image
 
 from sorce.cli import sorce as command
 from sorce.errors import ModelError, QueryError
-from sorce.mappings import Box, Hit
+from sorce.mappings import Box, Hit, Hits
 from sorce.mappings.example import LikePicture, LikeRegion, LikeVector
 from sorce.mappings.filters import Filter
 from sorce.models.model import TextEncoder
@@ -189,13 +189,26 @@ def test_a_photo_without_a_vector_is_not_folded() -> None:
     def hit(photo_id: str) -> Hit:
         return Hit(photo_id, "a.jpg", "a.jpg", ".", 10, 10, 0.5, ())
 
-    vectors = [np.array([1, 0], np.float32), None, np.array([1, 0], np.float32), None]
-    shown = folding._folded([hit(name) for name in "abcd"], vectors, 0.97)
+    vectors = {"a": np.array([1, 0], np.float32), "b": None, "c": np.array([1, 0], np.float32)}
+    shown = folding.folded(Hits(tuple(hit(name) for name in "abcd")), vectors, 0.97)
     assert [(each.photo_id, [under.photo_id for under in each.duplicates]) for each in shown] == [
         ("a", ["c"]),
         ("b", []),
         ("d", []),
     ]
+
+
+def test_photos_of_earlier_pages_are_better_and_a_chain_folds_nothing_unlike() -> None:
+    def hit(photo_id: str) -> Hit:
+        return Hit(photo_id, "a.jpg", "a.jpg", ".", 10, 10, 0.5, ())
+
+    degrees = {"a": 0, "b": 90, "c": 10, "d": 20, "e": 25, "f": 91}
+    turned = {name: np.deg2rad(angle) for name, angle in degrees.items()}
+    vectors = {name: np.array([np.cos(angle), np.sin(angle)], np.float32) for name, angle in turned.items()}
+    hits, under = folding.folded_under("abz", Hits(tuple(hit(name) for name in "cdef")), vectors, 0.97)
+    # d is near c, which stands under a; a is too far from it.
+    assert [(each.photo_id, [near.photo_id for near in each.duplicates]) for each in hits] == [("d", ["e"])]
+    assert {name: [near.photo_id for near in each] for name, each in under.items()} == {"a": ["c"], "b": ["f"]}
 
 
 def test_table_and_json_show_what_is_folded_and_the_rank_on_a_later_page(client: OpenSearch, index: str) -> None:

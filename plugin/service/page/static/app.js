@@ -122,7 +122,10 @@ export class App {
 
   export() {
     if (this.results.found === null) say(t("export.nothing"), true);
-    else exportHits(this.state, { hits: this.grid.hits, selection: this.selection, hasPictures: this.session.pictures });
+    else {
+      const { hasMore } = this.results;
+      exportHits(this.state, { hits: this.grid.hits, selection: this.selection, hasMore, hasPictures: this.session.pictures });
+    }
   }
 
   /** The next page of hits, if one of them may be shown. `asked` is by the button. */

@@ -10,14 +10,14 @@ const FORMATS = ["json", "csv", "coco", "yolo", "zip"];
 const CODES = ["curl", "python", "template", "command"];
 
 /** Asks what to export in which format, and saves the file. `body(all)` is the request without its format. */
-export function openExport({ selected, all, hasPictures, body }) {
+export function openExport({ selected, all, hasMore, hasPictures, body }) {
   const dialog = byId("export");
   const [ofSelected, ofAll] = dialog.querySelectorAll("[name=what]");
   ofSelected.disabled = selected === 0;
   ofSelected.checked = selected > 0;
   ofAll.checked = selected === 0;
   byId("export-selected").textContent = t("export.selected", { n: selected });
-  byId("export-all").textContent = t("export.all", { n: all });
+  byId("export-all").textContent = t(hasMore ? "export.loaded" : "export.all", { n: all });
   const legend = byId("export-formats").firstElementChild;
   byId("export-formats").replaceChildren(legend, ...FORMATS.filter((each) => hasPictures || each !== "zip").map(formatChoice));
   dialog.returnValue = "";

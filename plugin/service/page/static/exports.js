@@ -5,22 +5,20 @@ import { say } from "./notices.js";
 import { EMPTY, isAsking, requestOf } from "./state.js";
 import { t } from "./text.js";
 
-const MOST = 1000; // photos or marks of one file, as the server's limit
-
 /** Saves the hits of the grid, or those that are selected, in the form that the user chooses. */
-export function exportHits(state, { hits, selection, hasPictures }) {
-  const shown = hits.slice(0, MOST).map((hit) => hit.id);
-  const selected = selection.ids.slice(0, MOST);
+export function exportHits(state, { hits, selection, hasMore, hasPictures }) {
+  const shown = hits.map((hit) => hit.id);
+  const selected = selection.ids;
   openExport({
     selected: selected.length,
     all: shown.length,
+    hasMore,
     hasPictures,
     body: (all) => ({ index: state.index, request: shownRequest(state), photo_ids: all ? shown : selected, marks: [] }),
   });
 }
 
-export function exportMarks({ index }, { all }) {
-  const marks = all.slice(0, MOST);
+export function exportMarks({ index }, { all: marks }) {
   const request = requestOf({ ...EMPTY, index, phrases: [marks[0].phrase] });
   save({ format: "lines", index, request, photo_ids: [], marks });
 }

@@ -2,7 +2,7 @@
 
 import { ask } from "./api.js";
 import { compact } from "./hits.js";
-import { PAGE, requestOf } from "./state.js";
+import { requestOf } from "./state.js";
 
 export class Searches {
   #number = 0;
@@ -16,10 +16,11 @@ export class Searches {
   /** The first page of hits; null if a newer search was started meanwhile. */
   async run(state) {
     const { number, signal } = this.#next();
-    const answer = await this.#ask(number, requestOf(state), signal);
+    const request = requestOf(state);
+    const answer = await this.#ask(number, request, signal);
     if (answer === null) return null;
     const { hits, more, nearest, ...facts } = answer;
-    return { state, hits: hits.map(compact), next: PAGE, more, nearest: nearest ? compact(nearest) : null, facts };
+    return { state, hits: hits.map(compact), next: request.size, more, nearest: nearest ? compact(nearest) : null, facts };
   }
 
   /** Adds the next page to the results of `run`. True if hits came. */
@@ -28,13 +29,11 @@ export class Searches {
     this.#paging = true;
     const number = this.#number;
     try {
-      const answer = await this.#ask(number, requestOf(results.state, results.next), this.#controller.signal);
+      const request = { ...requestOf(results.state, results.next), shown: results.hits.map((hit) => hit.id) };
+      const answer = await this.#ask(number, request, this.#controller.signal);
       if (answer === null) return false;
-      // A photo that moved between two answers is shown once.
-      const known = new Set(results.hits.map((hit) => hit.id));
-      results.hits.push(...answer.hits.filter((hit) => !known.has(hit.photo_id)).map(compact));
-      results.next += PAGE;
-      results.more = answer.more && answer.hits.length > 0;
+      add(results, answer);
+      results.next += request.size;
       return true;
     } finally {
       this.#paging = false;
@@ -62,4 +61,16 @@ export class Searches {
       throw error;
     }
   }
+}
+
+// Near-duplicates of photos that are shown already go under these.
+function add(results, { hits, folded, more }) {
+  const known = new Map(results.hits.map((hit) => [hit.id, hit]));
+  const there = new Set(results.hits.flatMap((hit) => [hit.id, ...hit.same.map(({ id }) => id)]));
+  // A photo that moved between two answers is shown once.
+  const fresh = (some) => some.filter((hit) => !there.has(hit.photo_id)).map(compact);
+  const again = hits.filter((hit) => known.has(hit.photo_id)).map((hit) => [hit.photo_id, hit.same]);
+  for (const [id, some] of [...Object.entries(folded), ...again]) known.get(id).same = [...known.get(id).same, ...fresh(some)];
+  results.hits.push(...fresh(hits));
+  results.more = more && hits.length + Object.keys(folded).length > 0;
 }

@@ -78,7 +78,7 @@ export const isAsking = (state) => state.phrases.length + state.like.length > 0;
 /** What decides the hits: the slider and the open photo do not. */
 export const searchKey = (state) => writeState({ ...state, min: null, photo: null });
 
-/** The body of /api/search. */
+/** The body of /api/search: the first page, which has all hits that are to be looked at again, or one after it. */
 export function requestOf(state, from = 0) {
   return {
     index: state.index,
@@ -93,7 +93,7 @@ export function requestOf(state, from = 0) {
     locate: from === 0 ? state.locate : 0,
     fold: state.fold ? FOLD : null,
     from,
-    size: PAGE,
+    size: from === 0 ? Math.max(PAGE, state.locate) : PAGE,
   };
 }
 

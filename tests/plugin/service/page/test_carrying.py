@@ -47,6 +47,28 @@ def test_only_the_chosen_photos_are_in_a_table(page: httpx.Client, album: Album)
     assert all(-1 <= float(row["similarity"]) <= 1 for row in table)
 
 
+def test_any_number_of_photos_is_compared_in_parts_and_none_is_cut(
+    page: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sorce.plugin.service.page.carrying.COMPARED", 2)
+    order = [hit["photo_id"] for hit in page.post("/api/search", json={"phrases": ["red"], "size": 17}).json()["hits"]]
+    # The page asks for fewer at a time than a person has selected.
+    asked = {"phrases": ["red"], "size": 1}
+    found = export(page, "json", request=asked, photo_ids=sorted(order)).json()["hits"]
+    scores = [hit["score"] for hit in found]
+    assert sorted(hit["photo_id"] for hit in found) == sorted(order)
+    assert scores == sorted(scores, reverse=True)
+
+
+def test_what_was_looked_at_again_is_exported_with_all_that_was_chosen(page: httpx.Client, album: Album) -> None:
+    ids = chosen(album, "kitchen/0.png", "kitchen/1.png", "kitchen/2.png")
+    asked = {"phrases": ["red"], "size": 1, "locate": 2}
+    found = export(page, "json", request=asked, photo_ids=ids).json()["hits"]
+    assert {hit["photo_id"] for hit in found} == set(ids)
+    assert [hit["seen"] is not None for hit in found] == [True, True, False]
+    assert all(hit["matches"] for hit in found)
+
+
 def test_a_zip_holds_the_photos_below_the_roots_only(page: httpx.Client, album: Album) -> None:
     ids = [*chosen(album, "kitchen/1.png", "link.png", "text.png"), "a" * 32]
     answer = export(page, "zip", photo_ids=ids)
@@ -92,7 +114,7 @@ def test_what_cannot_be_exported_is_refused(
 ) -> None:
     assert export(page, "pdf").status_code == 422
     assert export(page, "json", index="other").status_code == 404
-    assert export(page, "csv", photo_ids=["x"] * 1001).status_code == 413
+    assert export(page, "csv", photo_ids=["x"] * 10_001).status_code == 413
     with served_page(cluster, album, PageSettings(cache=cache)) as without_roots:
         assert "--root" in export(without_roots, "zip").json()["error"]["message"]
     monkeypatch.setattr("sorce.plugin.service.page.carrying.MAX_PACKED", 1)

@@ -72,7 +72,7 @@ def test_a_hit_is_the_search_s_own_with_what_the_page_shows_beside(
     found = search(page, size=5, boxes=2)
     request = SearchRequest(["red"], size=5, boxes=2, fold=None)
     expected = ClientSearch(cluster, album.index, lambda _: MODEL).search(request)
-    assert found.keys() >= {"took_ms", "encode_ms", "labels", "notes", "left_out"}
+    assert found.keys() >= {"took_ms", "encode_ms", "labels", "notes", "left_out", "folded"}
     assert (found["index"], found["photos"], found["regions"]) == (album.index, 17, 85)
     assert (found["more"], found["partial"], found["nearest"]) == (True, False, None)
     for hit, right in zip(found["hits"], expected, strict=True):
@@ -125,6 +125,34 @@ def test_near_duplicates_are_folded(page: httpx.Client, album: Album) -> None:
     [same] = hit["same"]
     assert {hit["photo_id"], same["photo_id"]} == pair
     assert same.keys() == HIT
+
+
+def test_near_duplicates_of_an_earlier_page_are_folded_as_in_one_answer(page: httpx.Client) -> None:
+    groups = {hit["photo_id"]: ids(hit["same"]) for hit in search(page, size=17, fold=0.99)["hits"]}
+    assert any(groups.values())
+    found: dict[str, list[str]] = {}
+    for start in range(0, 17, 2):
+        # Twice: what was read of earlier photos is remembered.
+        answers = [search(page, size=2, fold=0.99, shown=list(found), **{"from": start}) for _ in range(2)]
+        assert answers[0]["hits"] == answers[1]["hits"]
+        assert answers[0]["more"] == (start < 16)
+        for photo_id, under in answers[0]["folded"].items():
+            assert all(hit.keys() == HIT for hit in under)
+            found[photo_id] += ids(under)
+        found |= {hit["photo_id"]: ids(hit["same"]) for hit in answers[0]["hits"]}
+    assert found == groups
+
+
+def ids(hits: list[Any]) -> list[str]:
+    return [hit["photo_id"] for hit in hits]
+
+
+def test_a_photo_that_was_not_compared_is_never_folded(page: httpx.Client) -> None:
+    """Ids that nobody finds, and folding that is off, hide nothing."""
+    first = search(page, size=3, fold=0.99, shown=["nobody", "0" * 32])
+    assert (ids(first["hits"]), first["folded"]) == (ids(search(page, size=3, fold=0.99)["hits"]), {})
+    off = search(page, size=3, shown=ids(first["hits"]))
+    assert (len(off["hits"]), off["folded"]) == (3, {})
 
 
 def test_the_nearest_stands_where_nothing_is_similar_enough(page: httpx.Client) -> None:
@@ -200,6 +228,7 @@ def test_what_cannot_be_searched_is_refused_in_a_sentence(page: httpx.Client, al
     assert refusal(page, filter={"colour": "red"}) == (422, "filter: there is no condition 'colour'.")
     assert refusal(page, filter={"where": ["size>=3"]})[0] == 422
     assert refusal(page, size=10_000)[0] == 422
+    assert refusal(page, shown=["x"] * 10_001) == (413, "shown: send at most 10,000 at a time.")
     assert refusal(page, nonsense=1)[0] == 422
     assert refusal(page, like=[{"upload": "gone"}], phrases=[]) == (
         422,
