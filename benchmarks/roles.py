@@ -25,6 +25,7 @@ from sorce.ingest import Files, Naming, Options, ingest_photos, prune
 from sorce.ingest.alias import switch, target
 from sorce.ingest.run_log import RunFacts, RunLog
 from sorce.mappings import Rejected
+from sorce.mappings.index import index_body
 from sorce.mappings.run_log import DONE, RUNS, monthly
 from sorce.models import Model, load_model
 from sorce.plugin import ClientSearch, SearchRequest, ServerSearch
@@ -36,7 +37,9 @@ from sorce.plugin.cluster.status import status
 from sorce.plugin.service import app as service
 from training.scenes.bundled import FOLDER
 
-INDEX, ALIAS, OTHER, NEAR = "photos", "shelves", "diary", "photos-internal"
+INDEX, ALIAS, ROLLED, OTHER, NEAR = "photos", "shelves", "archive", "diary", "photos-internal"
+"""`ROLLED` is an alias of two indices, of which the second is for new photos."""
+OURS = (INDEX, ALIAS, ROLLED)
 OTHERS = (OTHER, NEAR)
 """Indices that no role may use. The second has a name as long as those of an alias's indices."""
 USERS = {"ingest": ("ingest",), "move": ("ingest", "alias"), "install": ("install",), "search": ("search",)}
@@ -87,16 +90,19 @@ def finer() -> Model[Any]:
 
 @contextmanager
 def bench(node: Node) -> Iterator[Bench]:
-    """The users, each with its roles for the index and for the alias."""
+    """The users, each with its roles for the index and for the aliases."""
     with connect(node.url, owner(node)) as client, serving() as address:
         passwords = {name: secrets.token_urlsafe(24) for name in USERS}
-        for name, index in product(ROLES, (INDEX, ALIAS)):
+        for name, index in product(ROLES, OURS):
             put(client, f"roles/sorce-{name}-{index}", role(name, index))
         for name, password in passwords.items():
-            roles = [f"sorce-{kind}-{index}" for kind, index in product(USERS[name], (INDEX, ALIAS))]
+            roles = [f"sorce-{kind}-{index}" for kind, index in product(USERS[name], OURS)]
             put(client, f"internalusers/{name}", {"password": password, "opendistro_security_roles": roles})
         for index in OTHERS:
             client.index(index=index, id="1", body={"text": "private"}, params={"refresh": "true"})
+        for number in (1, 2):
+            body = index_body(model().recipe) | {"aliases": {ROLLED: {"is_write_index": number == 2}}}
+            client.indices.create(index=f"{ROLLED}-{number:06}", body=body)
         client.indices.put_alias(index=OTHER, name=PLAIN_ALIAS)
         client.indices.put_alias(index=OTHER, name=WRITE_ALIAS, body={"is_write_index": True})
         yield Bench(node, parse(address, model().recipe.model, KEY), passwords)
@@ -153,23 +159,23 @@ def log_a_run(client: OpenSearch) -> None:
     assert not said
 
 
-def install_both(client: OpenSearch, encoder: Endpoint) -> None:
-    for index in (INDEX, ALIAS):
+def install_all(client: OpenSearch, encoder: Endpoint) -> None:
+    for index in OURS:
         install(client, index, encoder, model())
 
 
-def uninstall_both(client: OpenSearch) -> None:
-    for index in (INDEX, ALIAS):
+def uninstall_all(client: OpenSearch) -> None:
+    for index in OURS:
         uninstall(client, index)
 
 
 def search_there(client: OpenSearch) -> None:
-    for index in (INDEX, ALIAS):
+    for index in OURS:
         assert ServerSearch(client, index).search(REQUEST)
 
 
 def search_here(client: OpenSearch) -> None:
-    for index in (INDEX, ALIAS):
+    for index in OURS:
         assert ClientSearch(client, index, lambda _: model()).search(REQUEST)
 
 
@@ -218,11 +224,12 @@ ACTS: dict[str, tuple[Act, set[str]]] = {
     # The order matters: each action needs what the actions before have made.
     "ingest": (lambda client, _: bring(client, INDEX), {"ingest", "move"}),
     "ingest behind an alias": (lambda client, _: bring_behind_alias(client, model), {"move"}),
+    "ingest into an alias of several indices": (lambda client, _: bring(client, ROLLED), {"ingest", "move"}),
     "ingest's prune": (lambda client, _: bring_and_prune(client), {"ingest", "move"}),
     "log a run and a reject": (lambda client, _: log_a_run(client), {"ingest", "move"}),
     "read the log of runs": (asked("GET", f"/{RUNS}-*/_search?allow_no_indices=false"), set()),
     "delete the log of runs": (asked("DELETE", f"/{monthly(RUNS, datetime.now(UTC))}"), set()),
-    "plugin install": (lambda client, bench: install_both(client, bench.encoder), {"install"}),
+    "plugin install": (lambda client, bench: install_all(client, bench.encoder), {"install"}),
     "plugin status": (lambda client, _: works(client), {"install"}),
     # The right to compare stored hashes includes the right to search by vector.
     "search, the client encodes": (lambda client, _: search_here(client), {"ingest", "move", "install", "search"}),
@@ -267,6 +274,7 @@ ACTS: dict[str, tuple[Act, set[str]]] = {
         set(),
     ),
     "roll another application's alias over": (asked("POST", f"/{PLAIN_ALIAS}/_rollover"), set()),
+    "roll its own alias over": (asked("POST", f"/{ROLLED}/_rollover?dry_run=true"), set()),
     "copy an index": (asked("PUT", f"/{INDEX}/_clone/{ALIAS}-00112234"), set()),
     "read all indices": (asked("GET", "/_all/_search"), set()),
     "change a cluster setting": (
@@ -281,7 +289,7 @@ ACTS: dict[str, tuple[Act, set[str]]] = {
     "make a user": (asked("PUT", f"{SECURITY}/internalusers/x", {"password": KEY}), set()),
     "give oneself a role": (asked("PUT", f"{SECURITY}/rolesmapping/all_access", {"users": list(ROLES)}), set()),
     "take a snapshot": (asked("PUT", "/_snapshot/mine", {"type": "fs", "settings": {"location": "x"}}), set()),
-    "plugin uninstall": (lambda client, _: uninstall_both(client), {"install"}),
+    "plugin uninstall": (lambda client, _: uninstall_all(client), {"install"}),
 }
 
 

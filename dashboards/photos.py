@@ -76,7 +76,7 @@ class PhotosView:
     @property
     def attributes(self) -> Mapping[str, str]:
         """Types of the user attributes that get a panel, by name."""
-        return dict(sorted(attributes_of(self.found.properties).items())[:MAX_ATTRIBUTES])
+        return dict(sorted(attributes_of(self.found.fields).items())[:MAX_ATTRIBUTES])
 
     @property
     def photo_link(self) -> str:

@@ -43,6 +43,11 @@ class Write:
         return 100
 
     @property
+    def elsewhere(self) -> str | None:
+        """The index that the document lies in, if it is not the run's index for new photos."""
+        return None if self.version is None else self.version.elsewhere
+
+    @property
     def lines(self) -> bytes:
         """Lines of a bulk request that is refused (409) unless the document is in the state that was read."""
         raise NotImplementedError
@@ -78,7 +83,7 @@ class WriteDocument(Write):
     @property
     def lines_after_conflict(self) -> bytes:
         body = orjson.dumps(merge(orjson.Fragment(self.document), self.attributes))
-        return _lines(_update(self.photo_id), body)
+        return _lines(_update(self), body)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +104,7 @@ class WriteFields(Write):
 
     @property
     def lines_after_conflict(self) -> bytes:
-        return _lines(_update(self.photo_id), self.update)
+        return _lines(_update(self), self.update)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +126,9 @@ def document_json(document: Mapping[str, object]) -> bytes:
     return orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
-def _update(photo_id: str) -> dict[str, object]:
-    return {"update": {"_id": photo_id, "retry_on_conflict": TRIES}}
+def _update(write: Write) -> dict[str, object]:
+    where = {} if write.version is None else write.version.where
+    return {"update": {**where, "_id": write.photo_id, "retry_on_conflict": TRIES}}
 
 
 def _lines(action: Mapping[str, object], body: bytes) -> bytes:

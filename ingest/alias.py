@@ -38,7 +38,10 @@ _NOBODYS = "00000000"
 
 @dataclass(frozen=True)
 class Alias:
-    """An alias as it was found: it should name one index, or none yet."""
+    """An alias as it was found: it should name one index, or none yet, or several of one recipe with a write index.
+
+    The indices of the last kind count as one in `behind`. If it names several by mistake, each is there by itself.
+    """
 
     client: OpenSearch
     name: str
@@ -87,7 +90,7 @@ class Alias:
 
         It asks for the removal of an alias that nobody has, which needs the same right and changes nothing.
         """
-        if [found.name for found in self.behind] == [index]:
+        if any(index in found.names for found in self.behind) and len(self.behind) == 1:
             return
         remove = {"index": index, "alias": f"{self.name}-{_NOBODYS}", "must_exist": False}
         with translate_errors(address(self.client)), suppress(exceptions.NotFoundError):
@@ -110,7 +113,7 @@ def switch(client: OpenSearch, alias: str, index: str, files: Files | None, retr
     retry = retry or Retry()
     with translate_errors(address(client)):
         there = retry.insist(partial(Alias.look_up, client, alias))
-        old = [found for found in there.behind if found.name != index]
+        old = [found for found in there.behind if index not in found.names]
         if not old:
             if not there.behind:
                 _first(client, alias, index, retry)
@@ -120,8 +123,9 @@ def switch(client: OpenSearch, alias: str, index: str, files: Files | None, retr
         for found in old:
             carry_over(alias, as_target(client, found), new, files, retry)
         _keep_pipeline(client, old[0], new, retry)
-        retry.insist(partial(exchange, client, alias, [found.name for found in old], index))
-        return ", ".join(found.name for found in old)
+        names = [name for found in old for name in found.names]
+        retry.insist(partial(exchange, client, alias, names, index))
+        return ", ".join(names)
 
 
 def _first(client: OpenSearch, alias: str, index: str, retry: Retry) -> None:

@@ -1,9 +1,9 @@
-"""The one index that a run writes to: looked up once, created when its first photo is written."""
+"""What a run writes to: one index, or those of an alias. Looked up once, created when its first photo is written."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -45,7 +45,10 @@ class NewIndex:
 
 
 class TargetIndex:
-    """An index, found by its own name or an alias. Look it up once; then all requests go to the index itself."""
+    """An index, found by its own name or an alias. Look it up once; then all requests go to the index itself.
+
+    If an alias has several indices, new photos go to its write index, and all others stay where they lie.
+    """
 
     def __init__(self, client: OpenSearch, asked: str, new: NewIndex | None = None) -> None:
         """`new` says how to create the index if there is none."""
@@ -57,8 +60,13 @@ class TargetIndex:
 
     @property
     def name(self) -> str:
-        """The name of the index itself, or of the index to be created."""
+        """The name of the index for new photos, or of the index to be created."""
         return self.found.name if self.found else self.asked
+
+    @property
+    def names(self) -> list[str]:
+        """The names of all indices, or of the index to be created."""
+        return self.found.names if self.found else [self.asked]
 
     def look_up(self) -> FoundIndex | None:
         """Asks the cluster. Raises IndexNameError, IndexMissing, ClusterError."""
@@ -80,14 +88,19 @@ class TargetIndex:
         self.refuse_other(recipe)
         if self.found is None:
             return
-        addition = upgrade(self.found, self.new.root)
-        if addition is not None:
-            self.client.indices.put_mapping(index=self.name, body=addition)
-            self.found = upgraded(self.found, addition, self.new.root)
-        there = self.attribute_types()
-        missing = {name: kind for name, kind in types.items() if there.get(name) != kind}
+        first, *others = [self._upgraded(each) for each in self.found.every]
+        self.found = replace(first, others=tuple(others))
+        there = [_attribute_types(each.properties) for each in self.found.every]
+        missing = {name: kind for name, kind in types.items() if any(each.get(name) != kind for each in there)}
         if missing:
             self._add_attributes(missing)
+
+    def _upgraded(self, found: FoundIndex) -> FoundIndex:
+        addition = upgrade(found, self.new.root)
+        if addition is None:
+            return found
+        self.client.indices.put_mapping(index=found.name, body=addition)
+        return upgraded(found, addition, self.new.root)
 
     def make(self, recipe: Recipe, types: Types | None = None) -> None:
         """Creates the index if there is none. Raises RecipeMismatch if one with another recipe exists."""
@@ -109,22 +122,33 @@ class TargetIndex:
 
     def attribute_types(self) -> dict[str, object]:
         """The mapping of each attribute that the index has."""
-        return {} if self.found is None else dict(self.found.properties.get("attributes", {}).get("properties", {}))
+        return {} if self.found is None else _attribute_types(self.found.fields)
 
     def _add_attributes(self, types: Types) -> None:
         try:
-            self.client.indices.put_mapping(index=self.name, body=types_mapping(types))
+            # To all in one request: if one refuses, none gets them.
+            self.client.indices.put_mapping(index=self.names, body=types_mapping(types))
         except exceptions.RequestError as error:
             raise ClusterError(
-                f"index '{self.name}' cannot take these attributes ({reason(error)}); "
+                f"index '{', '.join(self.names)}' cannot take these attributes ({reason(error)}); "
                 "give each the type that it has there, or another name."
             ) from error
 
     def stored(self, photo_ids: Sequence[str]) -> dict[str, Stored]:
-        """What the index holds of these photos, as of the last refresh. Empty if there is no index."""
-        if self.found is None:
-            return {}
-        return {hit["_id"]: Stored.of(hit) for hit in self._hits(by_ids(photo_ids))}
+        """What the index holds of these photos, as of the last refresh. Empty if there is no index.
+
+        Raises ClusterError for a photo that lies in two indices of an alias: a write to one would leave the other.
+        """
+        there: dict[str, Stored] = {}
+        for hit in self._hits(by_ids(photo_ids)) if self.found is not None else ():
+            if (other := there.get(hit["_id"])) is not None:
+                elsewhere = other.version.elsewhere or hit["_index"]
+                raise ClusterError(
+                    f"photo '{hit['_id']}' lies in two indices of '{self.asked}'; take it from one of them: "
+                    f"sorce delete --index {elsewhere} {hit['_id']}."
+                )
+            there[hit["_id"]] = Stored.of(hit, self.name)
+        return there
 
     def listed(self, prefix: str, relative: bool, retry: Retry) -> Iterator[Listed]:
         """The photos whose URI starts with `prefix`, as of the last refresh. `relative` leaves out `file:` URIs.
@@ -141,7 +165,7 @@ class TargetIndex:
         body = body | {"size": PAGE, "sort": ["uri"]}
         # In pages, because a scroll does not survive a restart of the cluster.
         while self.found is not None and (hits := retry.insist(partial(self._hits, body))):
-            yield from (Listed(hit["_id"], uri_of(hit), DocumentState.of(hit)) for hit in hits)
+            yield from (Listed(hit["_id"], uri_of(hit), DocumentState.of(hit, self.name)) for hit in hits)
             body["search_after"] = hits[-1]["sort"]
 
     def has_absolute_paths(self) -> bool:
@@ -151,12 +175,12 @@ class TargetIndex:
     def _hits(self, body: Mapping[str, Any]) -> list[dict[str, Any]]:
         # If part of the answer were missing, a photo would look new and lose its attributes.
         whole = {"allow_partial_search_results": "false"}
-        found: list[dict[str, Any]] = self.client.search(index=self.name, body=body, params=whole)["hits"]["hits"]
+        found: list[dict[str, Any]] = self.client.search(index=self.names, body=body, params=whole)["hits"]["hits"]
         return found
 
     def refresh(self) -> None:
         """Makes all writes searchable. Does nothing if there is no index."""
-        self.client.indices.refresh(index=self.name, params={"ignore_unavailable": "true"})
+        self.client.indices.refresh(index=self.names, params={"ignore_unavailable": "true"})
 
 
 def types_of(attributes: Mapping[str, Attribute]) -> Types:
@@ -166,9 +190,13 @@ def types_of(attributes: Mapping[str, Attribute]) -> Types:
     return attribute_types(attributes)
 
 
+def _attribute_types(properties: Mapping[str, Any]) -> dict[str, object]:
+    return dict(properties.get("attributes", {}).get("properties", {}))
+
+
 def _refuse_routing(found: FoundIndex) -> None:
-    alias = found.aliases.get(found.asked, {})
-    if found.is_alias and ("index_routing" in alias or "search_routing" in alias):
+    aliases = [each.aliases.get(found.asked, {}) for each in found.every]
+    if found.is_alias and any("index_routing" in alias or "search_routing" in alias for alias in aliases):
         raise IndexMissing(
             f"alias '{found.asked}' sends its documents to one shard (routing), which an ingest would not follow; "
             f"ingest into the index itself: --index {found.name}."

@@ -19,7 +19,7 @@ def refuse_other_root(target: TargetIndex, root: Path | None, *, moved: bool = F
     `moved` says that the photos of the index's root are now below this one. The index's own root is only compared and
     shown: `root` alone decides which files are opened.
     """
-    there = None if target.found is None else target.found.root
+    there = None if target.found is None else target.found.shared_root
     if there is not None and root is None:
         raise OtherRoot(
             f"index '{target.asked}' names photos by their path below '{there}', so all would come in twice; add "
@@ -36,7 +36,7 @@ def agree_on_root(target: TargetIndex, root: Path | None, *, moved: bool = False
     """Like `refuse_other_root`, before photos come in; then stores this root in the index. Raises OtherRoot."""
     refuse_other_root(target, root, moved=moved)
     found = target.found
-    if found is not None and found.root is None and root is not None and target.has_absolute_paths():
+    if found is not None and found.shared_root is None and root is not None and target.has_absolute_paths():
         raise OtherRoot(
             f"index '{target.asked}' names photos by their absolute path, so all would come in twice; leave "
             "out --root, or name another index."

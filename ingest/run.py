@@ -95,7 +95,9 @@ def prepared(client: OpenSearch, request: Request, sources: Sources) -> tuple[Pl
         if behind is None:
             target.look_up()
         else:
-            target.found = behind.by_its_own_name()
+            # With several indices, the run must notice if the alias gets another write index.
+            target = TargetIndex(client, alias.name) if behind.others else target
+            target.found = behind if behind.others else behind.by_its_own_name()
         agree(target)
         if request.limit is None and not request.dry_run:
             alias.refuse_without_right(target.name)

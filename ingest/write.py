@@ -128,8 +128,9 @@ class Sender:
 
     def _ask(self, writes: Sequence[_Pending]) -> list[Answer]:
         """Sends one request, or several if it is too large for the cluster."""
+        guard = self.guard.of_request({pending.write.elsewhere for pending in writes})
         try:
-            items = self._bulk(self.guard.lines + b"".join(pending.lines for pending in writes))
+            items = self._bulk(guard.lines + b"".join(pending.lines for pending in writes))
         except (exceptions.TransportError, exceptions.SerializationError) as error:
             if isinstance(error, exceptions.TransportError) and error.status_code == TOO_LARGE:
                 return self._halves(writes)
@@ -137,23 +138,23 @@ class Sender:
             if why is None:
                 raise
             return [Answer(Fate.AGAIN, why)] * len(writes)
-        if len(items) != self.guard.actions + len(writes):
-            answered = max(0, len(items) - self.guard.actions)
+        if len(items) != guard.actions + len(writes):
+            answered = max(0, len(items) - guard.actions)
             return [Answer(Fate.AGAIN, f"an answer for {answered} of {len(writes)} documents")] * len(writes)
-        undecided = self.guard.undecided(items)
+        undecided = guard.undecided(items)
         if undecided is not None:
             answer = self._answer(undecided)
             # Writes that succeeded anyway come back as conflicts, and are found to be identical.
             return [Answer(Fate.AGAIN, answer.reason)] * len(writes)
-        written = [next(iter(item.values())) for item in items[self.guard.actions :]]
-        if self.guard.is_elsewhere(items):
+        written = [next(iter(item.values())) for item in items[guard.actions :]]
+        if guard.is_elsewhere(items):
             raise self._stop(writes, written)
         return [self._answer(item) for item in written]
 
     def _bulk(self, body: bytes) -> list[Any]:
         # Without the client's own retries: it would send everything again, three times and at once.
         connection = self.client.transport.get_connection()
-        kept = ("status", "error", "result", "_seq_no", "_primary_term")
+        kept = ("status", "error", "result", "_index", "_seq_no", "_primary_term")
         params = {"filter_path": ",".join(f"items.*.{name}" for name in kept)}
         _, _, answer = connection.perform_request("POST", f"/{quote(self.guard.name)}/_bulk", params, body)
         try:
@@ -167,7 +168,7 @@ class Sender:
         new = [(write, item) for write, item in done if item.get("result") == "created"]
         changed = [item for _, item in done if item.get("result") in ("updated", "deleted")]
         if new:
-            states = [(write, DocumentState(item["_seq_no"], item["_primary_term"])) for write, item in new]
+            states = [(write, DocumentState.of(item, self.guard.name)) for write, item in new]
             deletions = [Deletion(write.name, write.photo_id, "pruned", state) for write, state in states]
             self._bulk(b"".join(deletion.lines for deletion in deletions))
         return self.guard.replaced(len(new), len(changed))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -25,6 +25,9 @@ class FoundIndex:
     `properties` are those of its mapping, and `default_pipeline` is its default search pipeline. `root` is the absolute
     folder that relative paths start from, if the index records it. `alias_filter` and `search_routing` belong to the
     alias and apply to every search through it. `meta` is the mapping's `_meta` as stored.
+
+    If an alias has several indices, this is its write index, which new photos go to. `others` are the other ones, of
+    the same recipe.
     """
 
     asked: str
@@ -39,10 +42,48 @@ class FoundIndex:
     search_routing: str | None = None
     aliases: Mapping[str, Json] = field(default_factory=dict)
     meta: Mapping[str, Any] = field(default_factory=dict)
+    others: tuple[FoundIndex, ...] = ()
 
     @property
     def is_alias(self) -> bool:
         return self.asked != self.name
+
+    @property
+    def every(self) -> tuple[FoundIndex, ...]:
+        """All indices of the name; the one for new photos is the first."""
+        return (replace(self, others=()), *self.others) if self.others else (self,)
+
+    @property
+    def names(self) -> list[str]:
+        """The names of all indices; that of the one for new photos is the first."""
+        return [self.name, *(each.name for each in self.others)]
+
+    @property
+    def fields(self) -> Mapping[str, Any]:
+        """The properties of all indices together: one may have attributes that another lacks."""
+        merged = self.properties
+        for each in self.others:
+            merged = _merged(each.properties, merged)
+        return merged
+
+    @property
+    def shared_root(self) -> str | None:
+        """The folder that relative paths start from. A new index of the alias may not record it yet."""
+        return next((each.root for each in self.every if each.root is not None), None)
+
+    @property
+    def has_filter(self) -> bool:
+        """Whether the alias hides photos of any of its indices."""
+        return any(each.alias_filter is not None for each in self.every)
+
+    @property
+    def filter_clauses(self) -> list[Json]:
+        """The alias's filter, for a search that is sent to the indices themselves."""
+        if not self.has_filter:
+            return []
+        if not self.others:
+            return [self.alias_filter or {}]
+        return [{"bool": {"should": [_within(each) for each in self.every], "minimum_should_match": 1}}]
 
     @property
     def probe(self) -> Vector | None:
@@ -57,14 +98,24 @@ class FoundIndex:
     def of(cls, asked: str, answer: Mapping[str, Any]) -> FoundIndex:
         """Reads the answer to `GET /asked?flat_settings=true`. Raises IndexMissing if it is not one of sorce's indices.
 
-        A newer schema than this sorce knows is refused, too: this sorce could damage its documents.
+        Several indices must be those of an alias with a write index, and of one recipe. A newer schema than this sorce
+        knows is refused, too: this sorce could damage its documents.
         """
-        if len(answer) != 1:
-            raise IndexMissing(
-                f"'{asked}' names {len(answer)} indices ({', '.join(sorted(answer))}); name one of them, or have the "
-                f"alias name one only: run `sorce ingest --alias {asked}` with the model and regions to keep."
-            )
-        [(name, body)] = answer.items()
+        each = cls.each_of(asked, answer)
+        return each[0] if len(each) == 1 else _together(asked, each)
+
+    @classmethod
+    def each_of(cls, asked: str, answer: Mapping[str, Any]) -> list[FoundIndex]:
+        """Like `of`, each index by itself, in the order of their names."""
+        return [cls._one(asked, name, body) for name, body in sorted(answer.items())]
+
+    @property
+    def is_write_index(self) -> bool:
+        """Whether the alias says so: then it may have other indices, too."""
+        return self.aliases.get(self.asked, {}).get("is_write_index") is True
+
+    @classmethod
+    def _one(cls, asked: str, name: str, body: Mapping[str, Any]) -> FoundIndex:
         meta, settings = body["mappings"].get("_meta", {}), body["settings"]
         recipe, ours = Recipe.from_meta(meta, asked), meta["sorce"]
         schema = ours.get("schema", 1)
@@ -89,3 +140,48 @@ class FoundIndex:
             aliases=aliases,
             meta=meta,
         )
+
+
+def _together(asked: str, each: Sequence[FoundIndex]) -> FoundIndex:
+    """The write index of an alias, with the others. Raises IndexMissing."""
+    names = ", ".join(one.name for one in each)
+    writing = [one for one in each if one.is_write_index]
+    if len(writing) != 1:
+        raise IndexMissing(
+            f"'{asked}' names {len(each)} indices ({names}) and none of them is its write index; name one of them, "
+            "mark the newest with is_write_index, or have the alias name one only: run "
+            f"`sorce ingest --alias {asked}` with the model and regions to keep."
+        )
+    [first] = writing
+    others = tuple(one for one in each if one is not first)
+    for one in others:
+        if (one.recipe, one.recipe.bank) != (first.recipe, first.recipe.bank):
+            raise IndexMissing(
+                f"alias '{asked}' names indices of different recipes: '{first.name}' holds {first.recipe} and "
+                f"'{one.name}' {one.recipe}; name one of them, or take one out of the alias."
+            )
+    roots = sorted({one.root for one in each if one.root is not None})
+    if len(roots) > 1:
+        raise IndexMissing(
+            f"the indices of alias '{asked}' have photos below different roots ({', '.join(roots)}); name one of them, "
+            "or take one out of the alias."
+        )
+    return replace(first, others=others)
+
+
+def _within(index: FoundIndex) -> Json:
+    """The clause that keeps an index's photos that its alias does not hide."""
+    only: list[Json] = [{"term": {"_index": index.name}}]
+    return {"bool": {"filter": only if index.alias_filter is None else [*only, index.alias_filter]}}
+
+
+def _merged(older: Mapping[str, Any], newer: Mapping[str, Any]) -> dict[str, Any]:
+    """Both, with all that is below them. Where they differ, the newer one counts."""
+    return {**older, **dict(_joined(older, newer))}
+
+
+def _joined(older: Mapping[str, Any], newer: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    for name, value in newer.items():
+        there = older.get(name)
+        both = isinstance(there, Mapping) and isinstance(value, Mapping)
+        yield name, _merged(there, value) if both else value  # type: ignore[arg-type]

@@ -18,18 +18,28 @@ KNOWN = ("recipe_hash", "bytes", "modified_at", "etag")
 
 @dataclass(frozen=True, slots=True)
 class DocumentState:
-    """One version of a document. A write names the version that was read, and is rejected if there is a later one."""
+    """One version of a document. A write names the version that was read, and is rejected if there is a later one.
+
+    `elsewhere` is the index that the document lies in, if an alias has several and this is not the one for new photos.
+    """
 
     seq_no: int
     primary_term: int
+    elsewhere: str | None = None
 
     @classmethod
-    def of(cls, hit: Mapping[str, Any]) -> DocumentState:
-        return cls(hit["_seq_no"], hit["_primary_term"])
+    def of(cls, hit: Mapping[str, Any], home: str) -> DocumentState:
+        """`home` is the index for new photos, which bulk requests are sent to."""
+        return cls(hit["_seq_no"], hit["_primary_term"], None if hit["_index"] == home else hit["_index"])
 
-    def to_action(self) -> dict[str, int]:
+    @property
+    def where(self) -> dict[str, str]:
+        """The index for a line of a bulk request, if it is not the request's own: a cluster may forbid to name one."""
+        return {} if self.elsewhere is None else {"_index": self.elsewhere}
+
+    def to_action(self) -> dict[str, int | str]:
         """The version as parameters for a line of a bulk request."""
-        return {"if_seq_no": self.seq_no, "if_primary_term": self.primary_term}
+        return {**self.where, "if_seq_no": self.seq_no, "if_primary_term": self.primary_term}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +59,12 @@ class Stored:
     etag: str | None = None
 
     @classmethod
-    def of(cls, hit: Mapping[str, Any]) -> Stored:
-        """Read from a hit of `by_ids`."""
+    def of(cls, hit: Mapping[str, Any], home: str) -> Stored:
+        """Read from a hit of `by_ids`. `home` is the index for new photos."""
         fields: Mapping[str, Sequence[Any]] = hit.get("fields", {})
         attributes = {name.removeprefix(ATTRIBUTES): fields[name][0] for name in fields if name.startswith(ATTRIBUTES)}
         known = {name: fields[name][0] for name in KNOWN if name in fields}
-        return cls(DocumentState.of(hit), fields.get("content_hash", [""])[0], attributes=attributes, **known)
+        return cls(DocumentState.of(hit, home), fields.get("content_hash", [""])[0], attributes=attributes, **known)
 
     def lacks(self, given: Mapping[str, Attribute]) -> bool:
         """Whether one of these attributes is missing or has another value."""
@@ -82,7 +92,8 @@ def by_ids(photo_ids: Sequence[str]) -> Json:
     """The search for what the index holds of these photos."""
     # With doc values: a get would read whole documents with all vectors, only to return two of their fields.
     return {
-        "size": len(photo_ids),
+        # One more than there can be: a photo that lies in two indices must show.
+        "size": len(photo_ids) + 1,
         "query": {"ids": {"values": list(photo_ids)}},
         "_source": False,
         "seq_no_primary_term": True,

@@ -40,13 +40,13 @@ class Selection:
         return self.photo_ids is None and self.filter == Filter()
 
     def query(self, found: FoundIndex) -> Json:
-        """The query for the photos, if it is sent to the index itself: the alias's filter is part of it.
+        """The query for the photos, if it is sent to the indices themselves: the alias's filter is part of it.
 
         Raises QueryError for a condition that the index cannot meet.
         """
         regions = regions_of(found)
         self.filter.check(regions, found.asked)
-        clauses: list[Json] = [] if found.alias_filter is None else [found.alias_filter]
+        clauses = found.filter_clauses
         if self.photo_ids is not None:
             clauses.append({"ids": {"values": list(self.photo_ids)}})
         if conditions := self.filter.clauses(regions):
@@ -56,5 +56,5 @@ class Selection:
 
 def regions_of(found: FoundIndex) -> Properties:
     """The fields of regions in the index's mapping."""
-    regions: Properties = found.properties.get("regions", {}).get("properties", {})
+    regions: Properties = found.fields.get("regions", {}).get("properties", {})
     return regions

@@ -152,8 +152,8 @@ def _asked_version(client: OpenSearch) -> Version:
 def look_up(client: OpenSearch, name: str) -> FoundIndex | None:
     """The facts about an index or alias, from one request; None if it does not exist.
 
-    Called once per command; the result is passed on. Raises IndexNameError, and IndexMissing if it is not exactly one
-    sorce index.
+    Called once per command; the result is passed on. Raises IndexNameError, and IndexMissing if it is not one sorce
+    index, or an alias with one write index and with indices of one recipe.
     """
     check_index_name(name)
     try:
@@ -164,13 +164,17 @@ def look_up(client: OpenSearch, name: str) -> FoundIndex | None:
 
 
 def look_up_all(client: OpenSearch, name: str) -> list[FoundIndex]:
-    """Like `look_up`, for an alias that may name several indices by mistake."""
+    """Like `look_up`, for an alias that may name several indices by mistake: then each comes by itself."""
     check_index_name(name)
     try:
         answer = client.indices.get(index=name, params={"flat_settings": "true"})
     except exceptions.NotFoundError:
         return []
-    return [FoundIndex.of(name, {index: body}) for index, body in sorted(answer.items())]
+    try:
+        return [FoundIndex.of(name, answer)]
+    except IndexMissing:
+        # Raises it again if the reason is not that there are several.
+        return FoundIndex.each_of(name, answer)
 
 
 def find_index(client: OpenSearch, name: str) -> FoundIndex:
@@ -179,12 +183,6 @@ def find_index(client: OpenSearch, name: str) -> FoundIndex:
     if found is None:
         raise IndexMissing(f"there is no index '{name}'; make it with `sorce ingest --index {name} PHOTOS`.")
     return found
-
-
-def resolved(client: OpenSearch, index: str) -> tuple[str, Recipe]:
-    """The index that a name or alias stands for now, and its recipe, from the same moment. Raises IndexMissing."""
-    found = find_index(client, index)
-    return found.name, found.recipe
 
 
 def recipe_of(client: OpenSearch, index: str) -> Recipe:

@@ -18,6 +18,7 @@ from sorce.mappings.names import check_index_name
 from sorce.mappings.selection import Selection
 from sorce.options import Cluster
 from sorce.plugin.query.options import filter_options, parse_filter
+from sorce.rollover import rollover_template
 from sorce.terminal import printable
 
 name = click.argument("name", callback=lambda _context, _argument, given: check_index_name(given))
@@ -57,7 +58,7 @@ def info(name: str, cluster: Cluster, as_json: bool) -> None:
         click.echo(json.dumps(found.as_dict()))
         return
     facts = {
-        "index": found.name,
+        "index": ", ".join((found.name, *found.others)),
         "aliases": ", ".join(found.aliases) or "none",
         "photos": f"{found.photos:,}",
         "regions": f"{found.regions:,}",
@@ -69,6 +70,23 @@ def info(name: str, cluster: Cluster, as_json: bool) -> None:
     }
     for word, fact in facts.items():
         click.echo(printable(f"{word:<11}{fact}"))
+
+
+@index.command("template")
+@name
+@options.cluster
+def template(name: str, cluster: Cluster) -> None:
+    """Prints an index template for the next indices of the alias NAME, which OpenSearch's `_rollover` makes.
+
+    It has the mapping and the settings of the alias's write index. Put it into the cluster before each rollover.
+
+    \b
+    Example:
+      sorce index template photos | curl -X PUT -H 'Content-Type: application/json' --data-binary @- \\
+        localhost:9200/_index_template/photos
+    """
+    with cluster.client() as client:
+        click.echo(json.dumps(rollover_template(client, find_index(client, name))))
 
 
 @index.command("delete")
@@ -84,7 +102,7 @@ def delete_(name: str, cluster: Cluster, yes: bool) -> None:
     with cluster.client() as client:
         found = find_index(client, name)
         if found.is_alias:
-            raise IndexMissing(f"'{name}' is an alias of the index '{found.name}'; name the index itself.")
+            raise IndexMissing(f"'{name}' is an alias of the index '{', '.join(found.names)}'; name the index itself.")
         what = described(client, found)
         known = f" (also known as {', '.join(what.aliases)})" if what.aliases else ""
         _confirm(f"Delete the index '{what.name}'{known} with its {what.photos:,} photos?", yes)

@@ -130,7 +130,7 @@ class Index:
         if locate:
             stage = SecondStage(self._localiser(localiser, searching), locate, [] if root is None else [_root(root)])
             hits = look_again(hits, asked, stage)
-        return replace(hits, found=tuple(openable(hit, searching.found.root) for hit in hits))
+        return replace(hits, found=tuple(openable(hit, searching.found.shared_root) for hit in hits))
 
     def get(self, photo_id: str, *, vectors: bool = False) -> StoredPhoto | None:
         """The photo as the index holds it, as of the last refresh; None if it holds none of this id.

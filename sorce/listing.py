@@ -24,8 +24,9 @@ log = logging.getLogger("sorce.listing")
 class IndexInfo:
     """What an index holds. `bytes` are those of all copies on disk; None if the user may not ask for them.
 
-    `attributes` maps each user attribute to its type in OpenSearch. `root` is the folder that relative paths start
-    from, if there is one.
+    If an alias with several indices was named, `name` is its write index, `others` are the other ones, and the counts
+    are those of all together. `attributes` maps each user attribute to its type in OpenSearch. `root` is the folder
+    that relative paths start from, if there is one.
     """
 
     name: str
@@ -38,6 +39,7 @@ class IndexInfo:
     regions: int
     bytes: int | None
     attributes: Mapping[str, str]
+    others: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """As JSON."""
@@ -52,6 +54,7 @@ class IndexInfo:
             "regions": self.regions,
             "bytes": self.bytes,
             "attributes": dict(self.attributes),
+            "others": list(self.others),
         }
 
 
@@ -87,21 +90,22 @@ def list_indices(client: OpenSearch) -> list[IndexInfo]:
 
 
 def described(client: OpenSearch, found: FoundIndex) -> IndexInfo:
-    """What the index itself holds, whatever the filter of the alias that it was found by."""
+    """What the indices themselves hold, whatever the filter of the alias that they were found by."""
     body = {"size": 0, "track_total_hits": True, "aggs": {"regions": {"nested": {"path": "regions"}}}}
     whole = {"allow_partial_search_results": "false"}
-    answer = client.search(index=found.name, body=body, params=whole)
+    answer = client.search(index=found.names, body=body, params=whole)
     return IndexInfo(
         name=found.name,
         uuid=found.uuid,
         aliases=tuple(sorted(found.aliases)),
         schema=found.schema,
         recipe=found.recipe,
-        root=found.root,
+        root=found.shared_root,
         photos=int(answer["hits"]["total"]["value"]),
         regions=int(answer["aggregations"]["regions"]["doc_count"]),
-        bytes=_bytes(client, found.name),
+        bytes=_bytes(client, found.names),
         attributes=attributes_of(regions_of(found)),
+        others=tuple(found.names[1:]),
     )
 
 
@@ -117,8 +121,8 @@ def delete_index(client: OpenSearch, info: IndexInfo) -> None:
     log.info("deleted index '%s' of %d photos", info.name, info.photos)
 
 
-def _bytes(client: OpenSearch, name: str) -> int | None:
+def _bytes(client: OpenSearch, names: list[str]) -> int | None:
     try:
-        return int(client.indices.stats(index=name, metric="store")["_all"]["total"]["store"]["size_in_bytes"])
+        return int(client.indices.stats(index=names, metric="store")["_all"]["total"]["store"]["size_in_bytes"])
     except exceptions.AuthorizationException:
         return None

@@ -53,7 +53,8 @@ def install(client: OpenSearch, index: FoundIndex | str, endpoint: Endpoint, enc
     source = template(version(client), there.recipe)
     client.put_script(id=names.search, body={"script": {"lang": "mustache", "source": source}})
     _put_default(client, names, record, neural)
-    set_default_pipeline(client, there.name, names.default)
+    for each in there.names:
+        set_default_pipeline(client, each, names.default)
     refresh_located(client, there)
     making.delete_others(keep=(search, neural))
     _replace_old(client, names, installed)
@@ -95,12 +96,12 @@ def uninstall(client: OpenSearch, index: str) -> None:
 
 def refuse_other_pipeline(client: OpenSearch, there: FoundIndex, names: Names) -> None:
     """Raises PluginError if an object of another index, or of somebody else, would be replaced."""
-    other = there.default_pipeline
-    if other not in (None, "_none", names.default, names.old_default):
-        raise PluginError(
-            f"index '{names.index}' has '{other}' as its default search pipeline, which sorce would replace; "
-            f"move what it does to another place and reset {DEFAULT_PIPELINE} first."
-        )
+    for each in there.every:
+        if each.default_pipeline not in (None, "_none", names.default, names.old_default):
+            raise PluginError(
+                f"index '{each.name}' has '{each.default_pipeline}' as its default search pipeline, which sorce would "
+                f"replace; move what it does to another place and reset {DEFAULT_PIPELINE} first."
+            )
     if is_of_another(get_pipeline(client, names.search) or {}):
         first = names.index.removesuffix("-default")
         raise PluginError(

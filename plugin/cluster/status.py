@@ -133,9 +133,13 @@ class _Checks:
 
     def default(self) -> None:
         """Tests `neural` inside `nested`, without a model id."""
-        name = self._there.default_pipeline
-        if name != self._names.default:
-            raise PluginError(f"the index's default search pipeline is {name or 'not set'}; {self._mend}.")
+        name = self._names.default
+        for each in self._there.every:
+            if each.default_pipeline != name:
+                raise PluginError(
+                    f"the default search pipeline of index '{each.name}' is {each.default_pipeline or 'not set'}; "
+                    f"{self._mend}."
+                )
         if self._installed.default_model is None:
             raise PluginError(f"pipeline '{name}' is missing or names no model; {self._mend}.")
         neural = {"neural": {"regions.vec": {"query_text": PROBES[0], "k": 1}}}

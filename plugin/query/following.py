@@ -60,7 +60,7 @@ class Following(ABC):
                 return hits
             found = find_index(self.client, self.found.asked)
             if found != self.found:
-                log.info("'%s' stands for another index now: %s", found.asked, found.name)
+                log.info("'%s' stands for another index now: %s", found.asked, ", ".join(found.names))
                 self.found = found
             elif refusal is not None:
                 raise refusal
@@ -89,5 +89,6 @@ class Following(ABC):
 
     def _refuse_moved(self, answer: Mapping[str, Any]) -> None:
         """Raises Moved if a hit is from another index."""
-        if any(hit["_index"] != self.found.name for hit in answer["hits"]["hits"]):
+        names = self.found.names
+        if any(hit["_index"] not in names for hit in answer["hits"]["hits"]):
             raise Moved

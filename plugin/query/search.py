@@ -142,4 +142,4 @@ def bound_to(request: SearchRequest, found: FoundIndex) -> SearchRequest:
 
     The graph would propose photos of the whole index, and the filter could then remove any number of them.
     """
-    return replace(request, exact=True) if found.alias_filter is not None else request
+    return replace(request, exact=True) if found.has_filter else request

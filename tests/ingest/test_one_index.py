@@ -81,7 +81,7 @@ def test_an_index_that_is_made_again_meanwhile_gets_no_photo_of_the_run(
         client.indices.delete(index=there.name)
         TargetIndex(client, there.name).make(other_model.recipe)
 
-    with pytest.raises(IndexReplaced, match="has taken back 5 documents that went to the other index"):
+    with pytest.raises(IndexReplaced, match="has taken back the 5 documents of its last request"):
         run(client, there.name, Meanwhile(again), folder)
     client.indices.refresh(index=there.name)
     assert stored(there) == {}

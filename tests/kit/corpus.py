@@ -102,10 +102,18 @@ class Corpus:
         routing = next(str(each) for each in range(20) if assigned(client, index, str(each)))
         self.fill(client, index, RECIPE, {"routing": routing})
 
-    def fill(self, client: OpenSearch, index: str, recipe: Recipe, params: Mapping[str, str] | None = None) -> None:
+    def fill(
+        self,
+        client: OpenSearch,
+        index: str,
+        recipe: Recipe,
+        params: Mapping[str, str] | None = None,
+        part: slice = slice(None),
+    ) -> None:
+        """Writes all photos, or a part of them."""
         client.indices.put_mapping(index=index, body=attributes_mapping(self.photos[0].attributes))
         lines = []
-        for photo, regions in zip(self.photos, self.regions, strict=True):
+        for photo, regions in zip(self.photos[part], self.regions[part], strict=True):
             body = document(photo, regions, datetime(2026, 7, 1, tzinfo=UTC), recipe.hash)
             lines += [orjson.dumps({"index": {"_id": photo.file.photo_id}}), orjson.dumps(body, None, SERIALIZE_NUMPY)]
         answer = client.bulk(body=b"\n".join(lines) + b"\n", index=index, params={"refresh": "true", **(params or {})})

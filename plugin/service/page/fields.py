@@ -68,7 +68,7 @@ def fields_of(found: FoundIndex) -> list[FilterField]:
         FilterField("kinds", "kind of box", "kind", "regions.kind", in_regions=True),
         FilterField("folder", "folder", "folder", "folder"),
         FilterField("camera", "camera", "keyword", "camera"),
-        FilterField("taken_on", "taken on", "date", "taken_on" if "taken_on" in found.properties else "taken_at"),
+        FilterField("taken_on", "taken on", "date", "taken_on" if "taken_on" in found.fields else "taken_at"),
         FilterField("area", "share of the photo", "float", "regions.area", in_regions=True),
     ]
     if "keywords" in regions:

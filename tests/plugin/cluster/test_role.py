@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from click.testing import CliRunner
 from opensearchpy import exceptions
-from roles import ALIAS, INDEX, OTHERS, Bench, asked, bench, owner, refused, wrong
+from roles import ALIAS, INDEX, OTHERS, ROLLED, Bench, asked, bench, owner, refused, wrong
 
 from sorce.cli import sorce as command
 from sorce.cluster import connect
@@ -22,7 +22,9 @@ def there(secured: Node) -> Iterator[Bench]:
         yield there
         # No role may delete the indices, so the owner does.
         with connect(secured.url, owner(secured)) as client:
-            client.indices.delete(index=",".join((INDEX, f"{ALIAS}-*", *OTHERS)), params={"ignore_unavailable": "true"})
+            client.indices.delete(
+                index=",".join((INDEX, f"{ALIAS}-*", f"{ROLLED}-*", *OTHERS)), params={"ignore_unavailable": "true"}
+            )
 
 
 @pytest.mark.long
@@ -54,7 +56,7 @@ def test_the_command_prints_a_role_for_an_index(name: str) -> None:
     assert json.loads(printed) == role(name, "shop.2")
     # The role ingest also lets its user write the log of runs, which all indices share.
     permission = json.loads(printed)["index_permissions"][0]
-    assert permission["index_patterns"] == ["shop.2", r"/shop\.2-[0-9a-f]{8}/"]
+    assert permission["index_patterns"] == ["shop.2", r"/shop\.2-([0-9]{6}|[0-9a-f]{8})/"]
 
 
 @pytest.mark.parametrize("name", ROLES)
