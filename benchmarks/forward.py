@@ -12,7 +12,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from figures import Line, at_most
+import numpy as np
+import torch
+from figures import Line, at_most, not_taken
 from opensearchpy import OpenSearch
 from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel, CLIPTokenizer
 
@@ -20,6 +22,7 @@ from sorce.cluster import connect
 from sorce.engine import running
 from sorce.index import Index
 from sorce.ingest import Report
+from sorce.models.bfloat16 import computes_bfloat16
 from sorce.models.checkpoint import find
 from sorce.models.encoder import Encoder
 from sorce.models.tiles import Tiles
@@ -39,6 +42,7 @@ def measures() -> Iterator[Line]:
             Encoder(find(str(base(Path(folder))))),
             TileSettings(min_object_size=0.05, max_regions=MAX_REGIONS, max_stored=MAX_REGIONS),
         )
+        yield direct(production.encoder, Path(folder))
         client = connect(url)
         yield from of("SigLIP2-base's size", production, client, bar=1.05)
         yield from of("mini", Tiles(Encoder(find("mini"))), client, bar=None)
@@ -67,6 +71,40 @@ def of(name: str, model: Tiles, client: OpenSearch, bar: float | None) -> Iterat
     for stage in STAGES:
         shares = [getattr(report, stage) / report.seconds for report in reports]
         yield Line(f"ingest, {name}: share of the time that {stage} works", statistics.median(shares))
+
+
+def direct(encoder: Encoder, folder: Path) -> Line:
+    """Batches of 64 pictures, against the same network with its weights in bfloat16, called directly."""
+    name = "pictures, SigLIP2-base's size: CPU time / the network in bfloat16, directly"
+    if not computes_bfloat16(torch.device("cpu")):
+        return not_taken(name, "this CPU does not compute bfloat16")
+    views = list(np.random.default_rng(0).integers(0, 256, (64, 256, 256, 3), np.uint8))
+    network: Any = CLIPModel.from_pretrained(folder, dtype=torch.bfloat16)
+    pixels = encoder.lens.features(views)["pixel_values"].to(torch.bfloat16)
+
+    def bare() -> None:
+        with torch.inference_mode():
+            network.get_image_features(pixel_values=pixels)
+
+    def ours() -> None:
+        encoder.embed_views(views)
+
+    bare()
+    ours()
+    ratios = []
+    for number in range(ROUNDS):
+        first, second = (ours, bare) if number % 2 else (bare, ours)
+        seconds = {each: cpu_seconds(each) for each in (first, second)}
+        ratios.append(seconds[ours] / seconds[bare])
+    return at_most(
+        name, statistics.median(ratios), 1.05, f"{ROUNDS} rounds from {min(ratios):.3f} to {max(ratios):.3f}"
+    )
+
+
+def cpu_seconds(what: Callable[[], None]) -> float:
+    started = time.process_time()
+    what()
+    return time.process_time() - started
 
 
 def timed(what: Callable[[], None]) -> float:

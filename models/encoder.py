@@ -17,6 +17,7 @@ from sorce.models.batches import Batches
 from sorce.models.bfloat16 import computes_bfloat16
 from sorce.models.checkpoint import Checkpoint
 from sorce.models.families import FAMILIES, EncoderFamily, family_of
+from sorce.models.halved import halved
 from sorce.models.image_processor import Features, ImageProcessor, View
 from sorce.models.loading import open_model, pick_device, pinned
 from sorce.models.model import TextEncoder
@@ -65,6 +66,7 @@ class Encoder(TextEncoder):
         # The rules for texts follow what was opened, also where config.json could not be read.
         self.family = FAMILIES.get(str(self.model.config.model_type), self.family)
         self._half_on_cpu = half and computes_bfloat16(self.model.device)
+        self._halved = halved(self.model) if self._half_on_cpu else None
         self._refuse_half_an_encoder()
         self._words, self.lens = Tokenizer(self.model, self.family), ImageProcessor(self.model, self.family)
         self.batches = Batches(self.model.device, batch_size)
@@ -106,10 +108,16 @@ class Encoder(TextEncoder):
         """An upright RGB photo scaled to this size, to cut views from."""
         return self.lens.scaled(photo, width, height)
 
+    @torch.inference_mode()
     def _see(self, views: Sequence[View]) -> Tensor:
-        # Each batch casts the weights again: that costs little, and threads would not share a cache.
+        features = self.lens.features(views)
+        if self._halved is not None:
+            pixels = {name: value for name, value in features.items() if isinstance(value, Tensor)}
+            vectors: Tensor = self._halved.get_image_features(**pixels).pooler_output
+            return vectors
+        # Each batch casts the weights again: threads would not share a cache.
         with torch.autocast("cpu", torch.bfloat16, enabled=self._half_on_cpu, cache_enabled=False):
-            return self._forward(self.lens.features(views))
+            return self._forward(features)
 
     @torch.inference_mode()
     def _forward(self, features: Features) -> Tensor:

@@ -188,6 +188,17 @@ def test_half_precision_on_a_cpu_stays_near_and_is_for_pictures_only(encoder, fa
     np.testing.assert_array_equal(halved.embed_texts(TEXTS), encoder.embed_texts(TEXTS))
 
 
+def test_half_precision_is_the_network_with_its_weights_in_bfloat16(family, checkpoints, photo, monkeypatch):
+    monkeypatch.setattr(encoder_module, "computes_bfloat16", lambda _: True)
+    halved = Encoder(find(str(checkpoints[family])), "cpu")
+    views = [halved.view(photo, Box(left, 0, left + 40, 40)) for left in range(20)]
+    network = AutoModel.from_pretrained(checkpoints[family], dtype=torch.bfloat16).eval()
+    pixels = {name: value for name, value in halved.lens.features(views).items() if name != "modality"}
+    with torch.inference_mode():
+        expected = unit(network.get_image_features(**pixels).pooler_output.float().numpy())
+    np.testing.assert_allclose(halved.embed_views(views), expected, atol=1e-6)
+
+
 @pytest.mark.bfloat16
 @pytest.mark.fault("11.2.1")
 def test_a_vector_depends_on_its_batch_within_the_bound_of_the_number_format(checkpoints, family, photo):
