@@ -22,7 +22,7 @@ from sorce.models.image_processor import Features, ImageProcessor, View
 from sorce.models.loading import open_model, pick_device, pinned
 from sorce.models.model import TextEncoder
 from sorce.models.normalise import unit_vectors
-from sorce.models.own_code import OwnCode
+from sorce.models.own_code import open_own_code
 from sorce.models.tokenizer import Tokenizer, has_tokenizer
 
 BATCH_SIZE = 64
@@ -33,9 +33,9 @@ def open_network(checkpoint: Checkpoint, family: EncoderFamily, device: torch.de
 
     In float16, unit vectors differ by at most 1e-3. bfloat16 has 3 bits less. Raises ModelError.
     """
-    dtype = getattr(torch, family.half) if half and device.type != "cpu" else torch.float32
+    dtype = family.number_format(device, half)
     if family.auto_class:
-        return OwnCode(checkpoint, family, device, dtype).eval()
+        return open_own_code(checkpoint, family, device, dtype)
     return open_model(checkpoint, device, dtype)
 
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Container, Mapping
 from dataclasses import dataclass
 
+import torch
+
 from sorce.errors import ModelError
 from sorce.models.checkpoint import Checkpoint
 from sorce.models.loading import settings_of
@@ -21,7 +23,8 @@ class EncoderFamily:
     tokens are padding if `masked`. `half` is the number format on a GPU. `dimensions` are the lengths that a vector may
     be cut to, since the network was trained for them (Matryoshka, arXiv 2205.13147). `auto_class` is the class of
     transformers that opens the family's own code; None if transformers itself has the family. `nested` says that the
-    family's processor takes a plain list of pictures for one input with several pictures.
+    family's processor takes a plain list of pictures for one input with several pictures. `apart` says that texts and
+    pictures have a network each, so that texts can be encoded without the other.
     """
 
     name: str
@@ -33,14 +36,20 @@ class EncoderFamily:
     dimensions: Container[int] = ()
     auto_class: str | None = None
     nested: bool = False
+    apart: bool = False
+
+    def number_format(self, device: torch.device, half: bool = True) -> torch.dtype:
+        """That of the weights on this device."""
+        found: torch.dtype = getattr(torch, self.half) if half and device.type != "cpu" else torch.float32
+        return found
 
 
 FAMILIES: Mapping[str, EncoderFamily] = {
-    "clip": EncoderFamily("CLIP", "4.6"),
-    "metaclip_2": EncoderFamily("MetaCLIP 2", "4.56"),
-    "siglip": EncoderFamily("SigLIP", "4.37", tokens=64, lower=True, masked=False),
-    "siglip2": EncoderFamily("SigLIP 2 NaFlex", "4.49", tokens=64, lower=True, masked=False),
-    "tipsv2": EncoderFamily("TIPSv2", "5.14", tokens=64, lower=True),
+    "clip": EncoderFamily("CLIP", "4.6", apart=True),
+    "metaclip_2": EncoderFamily("MetaCLIP 2", "4.56", apart=True),
+    "siglip": EncoderFamily("SigLIP", "4.37", tokens=64, lower=True, masked=False, apart=True),
+    "siglip2": EncoderFamily("SigLIP 2 NaFlex", "4.49", tokens=64, lower=True, masked=False, apart=True),
+    "tipsv2": EncoderFamily("TIPSv2", "5.14", tokens=64, lower=True, apart=True),
     # In float16 its vectors are no numbers.
     "embedding_gemma2": EncoderFamily(
         "EmbeddingGemma 2", "5.19", half="bfloat16", dimensions=(512, 256, 128), nested=True

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from threading import RLock
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from huggingface_hub import resolve_revision
@@ -24,7 +24,6 @@ from huggingface_hub.errors import (
 )
 from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 from safetensors import SafetensorError
-from sentence_transformers import SentenceTransformer
 from transformers import __version__ as transformers_version
 from transformers.utils import logging as progress
 from transformers.utils.hub import cached_file
@@ -33,6 +32,9 @@ from sorce.errors import ModelError
 from sorce.models.checkpoint import Checkpoint
 from sorce.models.loading_info import recorded
 from sorce.models.quiet import quiet
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
 
 REFUSALS = (
     *(OSError, ValueError, KeyError, TypeError, AttributeError, ImportError, RuntimeError, SafetensorError),
@@ -65,6 +67,9 @@ def pick_device(device: str) -> torch.device:
 def open_model(checkpoint: Checkpoint, device: torch.device, dtype: torch.dtype) -> SentenceTransformer:
     """Raises ModelError if the checkpoint is unavailable or damaged, or lacks weights."""
     with quiet_loading(), _complete(checkpoint):
+        # Imported only here: a search by texts needs none of it.
+        from sentence_transformers import SentenceTransformer
+
         try:
             opened = SentenceTransformer(
                 checkpoint.place,
@@ -121,16 +126,29 @@ def why(error: Exception, checkpoint: Checkpoint) -> str:
 
 def settings_of(checkpoint: Checkpoint) -> Mapping[str, Any]:
     """The content of config.json; empty if the checkpoint has none at its top, or it cannot be read."""
-    options = {name: value for name, value in where(checkpoint).items() if name != "trust_remote_code"}
     try:
-        with quiet_loading():
-            cache = os.environ.get("SENTENCE_TRANSFORMERS_HOME")
-            file = cached_file(checkpoint.place, "config.json", cache_dir=cache, **options)
+        file = _file(checkpoint, "config.json")
         found = json.loads(Path(file).read_text(encoding="utf-8")) if file else {}
     except (*UNREACHABLE, OSError, ValueError):
         # What is wrong with it is said by what opens the whole checkpoint.
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def lacks(checkpoint: Checkpoint, name: str) -> bool:
+    """Whether the checkpoint certainly has no file of this name. False also if the hub cannot be asked."""
+    try:
+        return _file(checkpoint, name, _raise_exceptions_for_missing_entries=False) is None
+    except (*UNREACHABLE, OSError, ValueError):
+        return False
+
+
+def _file(checkpoint: Checkpoint, name: str, **options: Any) -> str | None:
+    source = {key: value for key, value in where(checkpoint).items() if key != "trust_remote_code"}
+    with quiet_loading():
+        cache = os.environ.get("SENTENCE_TRANSFORMERS_HOME")
+        found: str | None = cached_file(checkpoint.place, name, cache_dir=cache, **source, **options)
+    return found
 
 
 def _own_code(checkpoint: Checkpoint) -> str | None:

@@ -26,12 +26,14 @@ DEFAULT_REGIONS = "tiles"
 class Runtime:
     """What a model runs on: the device (`auto`, cpu, cuda or mps), and the number of images or texts in a batch.
 
-    `dimension` cuts the vectors; None leaves them whole.
+    `dimension` cuts the vectors; None leaves them whole. With `texts_only`, the half for pictures is not loaded where
+    it can be left out.
     """
 
     device: str = "auto"
     batch_size: int = 64
     dimension: int | None = None
+    texts_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,12 @@ def _encoder(checkpoint: Checkpoint, run: Runtime) -> Encoder:
 
 
 def _texts(checkpoint: Checkpoint, run: Runtime, recipe: Recipe | None = None) -> TextEncoder:
+    if run.texts_only:
+        from sorce.models.text_tower import open_text_tower
+
+        tower = open_text_tower(checkpoint, run.device, run.batch_size)
+        if tower is not None:
+            return tower
     return _encoder(checkpoint, run if recipe is None else replace(run, dimension=recipe.dimension))
 
 
@@ -222,17 +230,20 @@ def load_encoder(
     folder: str | None = None,
     trust_remote_code: bool = False,
     batch_size: int = 64,
+    texts_only: bool = False,
 ) -> TextEncoder:
     """Loads the part of a model that a search needs, by an index's recipe or by the name of the weights.
 
     If an index's weights came from a folder, `folder` is its path. `trust_remote_code` allows the model's own Python
-    code to run. Raises ModelError if the weights cannot be loaded, or differ from the recipe's.
+    code to run. `texts_only` says that no picture will be encoded, which saves time. Raises ModelError if the weights
+    cannot be loaded, or differ from the recipe's.
     """
     found = find(model) if isinstance(model, str) else find_again(model, folder)
     checkpoint = replace(found, trust_remote_code=trust_remote_code)
+    run = Runtime(device, batch_size, texts_only=texts_only)
     if isinstance(model, str):
-        return _texts(checkpoint, Runtime(device, batch_size))
-    return _method(model.regions).load_texts(checkpoint, Runtime(device, batch_size), model)
+        return _texts(checkpoint, run)
+    return _method(model.regions).load_texts(checkpoint, run, model)
 
 
 def _method(name: str) -> Method:

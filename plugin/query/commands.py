@@ -15,6 +15,7 @@ from sorce import options
 from sorce.cluster import find_index
 from sorce.locate import ZOOM
 from sorce.mappings import Hits
+from sorce.mappings.example import LikePicture
 from sorce.mappings.found import FoundIndex
 from sorce.mappings.request import SearchRequest
 from sorce.models import load_encoder
@@ -102,7 +103,7 @@ def search(asked: SearchRequest, index: str, cluster: Cluster, here: bool, **giv
         raise click.UsageError("with --server the cluster's own localiser looks; leave --localiser out.")
     with cluster.client() as client:
         found = find_index(client, index)
-        searcher = _searcher(client, found, here, given)
+        searcher = _searcher(client, found, asked, here, given)
         hits = _noted(searcher.search(with_enough(asked, given["locate"]) if here else asked), found)
         if given["locate"] and here:
             hits = look_again(hits, asked, _second_stage(searcher, found, roots, given))
@@ -139,7 +140,9 @@ def _tell(hits: Hits, asked: SearchRequest) -> None:
         click.echo(printable(sentence), err=True)
 
 
-def _searcher(client: OpenSearch, found: FoundIndex, here: bool, given: dict[str, Any]) -> Searcher:
+def _searcher(
+    client: OpenSearch, found: FoundIndex, asked: SearchRequest, here: bool, given: dict[str, Any]
+) -> Searcher:
     if not here:
         second = ServerStage(given["locate"], given["min_located_score"]) if given["locate"] else None
         return ServerSearch(client, found, second)
@@ -148,7 +151,9 @@ def _searcher(client: OpenSearch, found: FoundIndex, here: bool, given: dict[str
         remote = ClientSearch(client, found, lambda _: remote_texts(given["encoder"], remote.found))
         return remote
     where = given["device"], given["folder"], given["trust_remote_code"]
-    return ClientSearch(client, found, lambda recipe: load_encoder(recipe, *where))
+    # The second stage may use the same encoder, for pictures.
+    texts_only = not given["locate"] and not any(isinstance(each, LikePicture) for each in asked.like)
+    return ClientSearch(client, found, lambda recipe: load_encoder(recipe, *where, texts_only=texts_only))
 
 
 def _second_stage(searcher: Searcher, found: FoundIndex, roots: Sequence[Root], given: dict[str, Any]) -> SecondStage:

@@ -26,7 +26,7 @@ from tests.kit.place import Place
 @pytest.fixture(autouse=True)
 def _words(monkeypatch: pytest.MonkeyPatch, place: Place) -> None:
     for place_of_use in ("cluster", "query"):
-        monkeypatch.setattr(f"sorce.plugin.{place_of_use}.commands.load_encoder", lambda *_: Words())
+        monkeypatch.setattr(f"sorce.plugin.{place_of_use}.commands.load_encoder", lambda *_, **__: Words())
     for variable, value in place.environment.items():
         monkeypatch.setenv(variable, value)
     monkeypatch.delenv("SORCE_API_KEY", raising=False)

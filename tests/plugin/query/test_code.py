@@ -66,7 +66,7 @@ VECTOR = SearchRequest(like=LikeVector([float(number) for number in range(16)]),
 @pytest.fixture(autouse=True)
 def _words(monkeypatch: pytest.MonkeyPatch, place: Place) -> None:
     for module in ("sorce.index", "sorce.plugin.query.commands"):
-        monkeypatch.setattr(f"{module}.load_encoder", lambda *_: Words())
+        monkeypatch.setattr(f"{module}.load_encoder", lambda *_, **__: Words())
     for variable, value in place.environment.items():
         monkeypatch.setenv(variable, value)
 

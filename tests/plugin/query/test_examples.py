@@ -261,7 +261,7 @@ def test_the_command_searches_by_a_region_and_by_pages(place: Place, index: str)
 def test_the_command_searches_by_a_part_of_a_picture(
     place: Place, index: str, corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sorce.plugin.query.commands.load_encoder", lambda *_: Words())
+    monkeypatch.setattr("sorce.plugin.query.commands.load_encoder", lambda *_, **__: Words())
     file = tmp_path / "two.png"
     TWO.save(file)
     given = [
@@ -298,6 +298,19 @@ def test_the_command_takes_examples_that_count_against_a_photo(
     wanted = corpus.expected(SearchRequest("a kite", not_like=[RIGHT, region(3, 2)]))
     assert [hit["photo_id"] for hit in told["hits"]] == wanted.photo_ids
     assert told["not_like"] == ["two.png 20,0,40,20", f"region {3:032x}/2"]
+
+
+@pytest.mark.parametrize("by_picture", [True, False])
+def test_only_a_picture_needs_the_picture_half_of_the_model(
+    place: Place, index: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, by_picture: bool
+) -> None:
+    loaded: list[dict[str, bool]] = []
+    monkeypatch.setattr("sorce.plugin.query.commands.load_encoder", lambda *_, **given: loaded.append(given) or Words())
+    TWO.save(tmp_path / "two.png")
+    asked = ["--like", str(tmp_path / "two.png")] if by_picture else ["a dog"]
+    done = run(place, *asked, "--url", place.url, "--index", index)
+    assert done.exit_code == 0, done.output
+    assert loaded == [{"texts_only": not by_picture}]
 
 
 @pytest.mark.parametrize(

@@ -117,7 +117,7 @@ def test_a_text_where_a_list_is_meant_is_a_list_of_one() -> None:
 
 @pytest.fixture
 def _environment(monkeypatch: pytest.MonkeyPatch, place: Place) -> None:
-    monkeypatch.setattr("sorce.plugin.query.commands.load_encoder", lambda *_: Words())
+    monkeypatch.setattr("sorce.plugin.query.commands.load_encoder", lambda *_, **__: Words())
     for variable, value in place.environment.items():
         monkeypatch.setenv(variable, value)
 

@@ -133,7 +133,7 @@ def test_a_region_without_a_number_that_ranks_fails_no_search(
 
 @pytest.fixture
 def _environment(monkeypatch: pytest.MonkeyPatch, place: Place) -> None:
-    monkeypatch.setattr("sorce.plugin.query.commands.load_encoder", lambda *_: Words())
+    monkeypatch.setattr("sorce.plugin.query.commands.load_encoder", lambda *_, **__: Words())
     for variable, value in place.environment.items():
         monkeypatch.setenv(variable, value)
 
