@@ -2,6 +2,6 @@
 
 from sorce.engine.lifecycle import start, status, stop
 from sorce.engine.node import Engine, Node
-from sorce.engine.temporary import running, running_node
+from sorce.engine.temporary import running, running_node, running_nodes
 
-__all__ = ["Engine", "Node", "running", "running_node", "start", "status", "stop"]
+__all__ = ["Engine", "Node", "running", "running_node", "running_nodes", "start", "status", "stop"]

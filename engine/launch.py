@@ -81,6 +81,7 @@ def _prepare(engine: Engine, opensearch: Path, java: Java, account: Account) -> 
         "path.data": str(engine.data),
         "path.logs": str(engine.home / "logs"),
         **(NODE_SETTINGS if engine.security else {}),
+        **(engine.peers.settings if engine.peers else {}),
     }
     # The fast compiler does not use Java's vector module, and Java starts faster without it.
     usable = replace(java, has_vectors=java.has_vectors and not engine.quick_start)

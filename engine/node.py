@@ -17,12 +17,32 @@ from sorce.errors import EngineError
 
 
 @dataclass(frozen=True, slots=True)
+class Peers:
+    """The nodes of a cluster, by the ports that they speak with each other on, and a node's place among them."""
+
+    ports: tuple[int, ...]
+    place: int
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """OpenSearch's settings for the node of this place."""
+        names = [f"sorce-{place + 1}" for place in range(len(self.ports))]
+        return {
+            "node.name": names[self.place],
+            "transport.port": self.ports[self.place],
+            "discovery.type": "zen",
+            "discovery.seed_hosts": [f"127.0.0.1:{port}" for port in self.ports],
+            "cluster.initial_cluster_manager_nodes": names,
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class Engine:
     """A place for one node: `home` holds its configuration, logs and pid file, `data` its indices.
 
     Port 0 means any free port: OpenSearch chooses it, so two engines never get the same one. With `quick_start` Java
     uses only its fast compiler. Then a start takes half the CPU time, but searches in large indices are slower: right
-    for tests, wrong for measurements.
+    for tests, wrong for measurements. `peers` are the nodes of its cluster (`sorce.engine.nodes`); None for one alone.
     """
 
     home: Path
@@ -31,6 +51,7 @@ class Engine:
     heap: str = "1g"
     line: str = NEWEST
     quick_start: bool = False
+    peers: Peers | None = None
 
     def __post_init__(self) -> None:
         if self.line not in LINES:

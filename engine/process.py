@@ -34,6 +34,11 @@ def proof(home: Path) -> str:
     return f"-Epath.logs={home / 'logs'}"
 
 
+def homes(home: Path) -> list[Path]:
+    """The folders of all nodes of the engine in this folder (`sorce.engine.nodes`)."""
+    return [home, *sorted(home.glob("node-*"))]
+
+
 def engine_pid(home: Path) -> int | None:
     """The number of the engine's process. None if there is none, or if another program has the number.
 

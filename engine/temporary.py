@@ -12,6 +12,7 @@ from pathlib import Path
 from sorce.engine.lifecycle import start, stop
 from sorce.engine.lines import NEWEST
 from sorce.engine.node import Engine, Node
+from sorce.engine.nodes import SMALL_HEAP, cluster, start_nodes, stop_nodes
 from sorce.engine.paths import Account
 from sorce.engine.progress import Say, silent
 
@@ -50,6 +51,21 @@ def running_node(
             yield start(engine, say)
         finally:
             stop(engine)
+
+
+@contextmanager
+def running_nodes(count: int = 3, heap: str = SMALL_HEAP, *, quick_start: bool = False) -> Iterator[list[Engine]]:
+    """Like `running_node`, for a cluster of several nodes of the newest line. Gives its engines, all started."""
+    home = Path(tempfile.mkdtemp(prefix="sorce-engine-")).resolve()
+    if Account.current().in_place_of_root:
+        home.chmod(0o711)
+    with subprocess.Popen(watcher(home), stdin=subprocess.PIPE, start_new_session=True):
+        nodes = cluster(Engine(home, home / "data", 0, heap, quick_start=quick_start), count)
+        try:
+            start_nodes(nodes)
+            yield nodes
+        finally:
+            stop_nodes(nodes)
 
 
 def watcher(home: Path) -> list[str]:

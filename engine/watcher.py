@@ -9,13 +9,14 @@ import shutil
 import sys
 from pathlib import Path
 
-from sorce.engine.process import end
+from sorce.engine.process import end, homes
 
 
 def main() -> None:
     home = Path(sys.argv[1])
     sys.stdin.buffer.read()
-    end(home)
+    for each in homes(home):
+        end(each)
     shutil.rmtree(home, ignore_errors=True)
 
 
