@@ -42,7 +42,8 @@ def nodes_of(engine: Engine) -> list[Engine]:
     """The nodes of an engine that was started before; only the engine itself if it has no others."""
     try:
         ports = Ports(**json.loads(read_file(engine.home / "cluster.json")))
-    except FileNotFoundError:
+    except (FileNotFoundError, PermissionError):
+        # Of an engine that is closed to this user, `status` says so.
         return [engine]
     return [_node(engine, place, ports) for place in range(len(ports.http))]
 
