@@ -1,4 +1,4 @@
-"""A cluster of three nodes whose nodes are killed, restarted and full, while photos come in and are searched."""
+"""A cluster of three nodes whose nodes are killed and restarted while photos come in and are searched."""
 
 from __future__ import annotations
 
@@ -9,15 +9,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Event, Thread
-from typing import Any
 
 import pytest
 from opensearchpy import OpenSearch
 
 from sorce.cluster import connect
 from sorce.engine import Engine, running_nodes, start, status, stop
-from sorce.errors import ClusterError
-from sorce.ingest import Options, Watch, ingest_photos
+from sorce.ingest import Options, ingest_photos
 from sorce.ingest import write as writing
 from sorce.ingest.encode import PICTURES_AT_ONCE
 from sorce.ingest.index import NewIndex, TargetIndex
@@ -169,80 +167,3 @@ def test_nodes_are_killed_and_restarted_while_photos_come_in_and_are_searched(
     settle(client)
     assert len(stored(target)) == PHOTOS
     assert ingest_photos(client, "photos", model, files(tmp_path / "photos"), Options(workers=1)).unchanged == PHOTOS
-
-
-def test_while_a_shard_has_no_copy_a_search_is_refused_and_nothing_partial_comes_unsaid(
-    client: OpenSearch, nodes: list[Engine], corpus: Corpus
-) -> None:
-    spread = {"number_of_shards": 3, "number_of_replicas": 0, "routing.allocation.total_shards_per_node": 1}
-    client.indices.create(index="single", body=index_body(RECIPE, {f"index.{key}": spread[key] for key in spread}))
-    corpus.fill(client, "single", RECIPE)
-    searcher = ClientSearch(client, "single", lambda _: Words())
-    check(searcher.search(KITE), corpus.expected(KITE))
-    kill(nodes[1])
-    for _ in range(20):
-        with pytest.raises(
-            ClusterError, match=r"the answer of .single. is not complete: .*try again"
-        ):
-            searcher.search(KITE)
-    # The other nodes have noticed: the shard is not asked any more, and would not count as failed.
-    until(lambda: client.cluster.health(index="single")["status"] == "red")
-    with pytest.raises(ClusterError, match="is not complete"):
-        searcher.search(KITE)
-    partial = searcher.search(SearchRequest(["a kite"], allow_partial=True, size=200, exact=True))
-    assert 0 < len(partial) < len(corpus.photos)
-    assert str(partial.incomplete).startswith("1 of 3 shards did not answer")
-    start(nodes[1])
-    settle(client)
-    check(searcher.search(KITE), corpus.expected(KITE))
-
-
-class Waiting(Watch):
-    """Makes room as soon as the ingest says why it waits."""
-
-    def __init__(self, make_room: Callable[[], None]) -> None:
-        super().__init__()
-        self.make_room, self.reasons = make_room, list[str]()
-
-    def waiting(self, reason: str, seconds: float) -> None:  # noqa: ARG002
-        if not self.reasons:
-            self.make_room()
-        self.reasons.append(reason)
-
-
-def test_on_a_full_disk_an_ingest_says_so_loses_nothing_and_goes_on_when_there_is_room(
-    client: OpenSearch, draw: Draw, tmp_path: Path
-) -> None:
-    for number in range(3):
-        draw(f"{number}.png", (number, 100, 200))
-    model = CountingModel()
-    target = TargetIndex(client, "filling", NewIndex({"index.number_of_shards": 3}))
-    target.make(model.recipe)
-
-    def watermarks(free: str | None) -> None:
-        """How much of the disk must be free; None as before."""
-        names = (f"cluster.routing.allocation.disk.watermark.{name}" for name in ("low", "high", "flood_stage"))
-        settings: dict[str, Any] = dict.fromkeys(names, free)
-        settings["cluster.info.update.interval"] = None if free is None else "10s"
-        client.cluster.put_settings(body={"transient": settings})
-
-    def is_blocked() -> bool:
-        settings = client.indices.get_settings(index="filling", params={"flat_settings": "true"})["filling"]["settings"]
-        return settings.get("index.blocks.read_only_allow_delete") == "true"
-
-    def make_room() -> None:
-        # The look every ten seconds finds the room.
-        names = ("low", "high", "flood_stage")
-        body = {f"cluster.routing.allocation.disk.watermark.{name}": None for name in names}
-        client.cluster.put_settings(body={"transient": body})
-
-    watermarks("1000tb")
-    try:
-        until(is_blocked)
-        watch = Waiting(make_room)
-        report = ingest_photos(client, "filling", model, files(tmp_path / "photos"), Options(workers=1), watch)
-    finally:
-        watermarks(None)
-    assert (report.new, report.rejected) == (3, 0)
-    assert "disk usage exceeded flood-stage watermark" in watch.reasons[0]
-    assert len(stored(target)) == 3
