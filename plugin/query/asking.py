@@ -12,6 +12,10 @@ from sorce.errors import ClusterError
 from sorce.mappings.answer import shortfall
 from sorce.mappings.query import Json
 
+TRIES = 3
+"""How often a search is sent that a shard does not answer: a node may have stopped between the search's two phases
+("No search context found"), while another node has a copy of its shards."""
+
 _REMEDY = "try again when they are back, or take what there is with --allow-partial (allow_partial=True)"
 
 
@@ -25,12 +29,15 @@ def ask(client: OpenSearch, index: str, body: Json, allow_partial: bool) -> Any:
 def send(client: OpenSearch, index: str, way: str, body: Any, params: Json, allow_partial: bool) -> Any:
     """Like `ask`, by `_search` or `_search/template`. The index name is sent as given: an alias keeps its filter."""
     params = {**params, "allow_partial_search_results": "true" if allow_partial else "false"}
-    try:
-        answer = client.transport.perform_request("POST", f"/{index}/{way}", params=params, body=body)
-    except exceptions.TransportError as error:
-        if _shards_are_missing(error):
-            raise ClusterError(f"the answer of '{index}' is not complete: {_cause(error)}; {_REMEDY}.") from error
-        raise
+    for left in reversed(range(TRIES)):
+        try:
+            answer = client.transport.perform_request("POST", f"/{index}/{way}", params=params, body=body)
+            break
+        except exceptions.TransportError as error:
+            if not _shards_are_missing(error):
+                raise
+            if not left:
+                raise ClusterError(f"the answer of '{index}' is not complete: {_cause(error)}; {_REMEDY}.") from error
     if not allow_partial and (missing := shortfall(answer)) is not None:
         raise ClusterError(f"the answer of '{index}' is not complete: {missing}; {_REMEDY}.")
     return answer

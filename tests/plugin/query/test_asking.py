@@ -1,0 +1,40 @@
+"""A search that a stopping node breaks is sent again; one that no shard answers is refused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from opensearchpy import OpenSearch, exceptions
+
+from sorce.errors import ClusterError
+from sorce.plugin import ClientSearch, SearchRequest
+from sorce.plugin.query.asking import TRIES
+from tests.kit.corpus import Corpus, Words
+from tests.plugin.query.test_search import check
+
+# As OpenSearch 3.6.0 answered while a node of three stopped.
+CAUSE = {"type": "search_context_missing_exception", "reason": "No search context found for id [1421]"}
+BROKEN = {"error": {"root_cause": [CAUSE], "type": "search_phase_execution_exception", "reason": "all shards failed"}}
+
+
+@pytest.mark.parametrize("broken", [TRIES - 1, TRIES])
+def test_a_search_broken_by_a_node_that_stops_is_sent_again(
+    client: OpenSearch, index: str, corpus: Corpus, broken: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, perform, sent = SearchRequest(["a kite"]), client.transport.perform_request, list[str]()
+    searcher = ClientSearch(client, index, lambda _: Words())
+
+    def breaking(method: str, url: str, **more: Any) -> Any:
+        sent.append(url)
+        if len(sent) <= broken:
+            raise exceptions.TransportError(500, "search_phase_execution_exception", BROKEN)
+        return perform(method, url, **more)
+
+    monkeypatch.setattr(client.transport, "perform_request", breaking)
+    if broken < TRIES:
+        check(searcher.search(asked), corpus.expected(asked))
+    else:
+        with pytest.raises(ClusterError, match=r"is not complete: No search context found for id \[1421\]; try again"):
+            searcher.search(asked)
+    assert len(sent) == TRIES
