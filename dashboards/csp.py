@@ -16,11 +16,12 @@ def img_sources(policy: str | None) -> list[str] | None:
 
 
 def allows_pictures(policy: str | None, dashboards: str, page: str) -> bool:
-    """Whether pictures of `page` pass the policy of `dashboards`; both are addresses."""
-    sources = img_sources(policy)
-    if sources is None:
-        return True
-    return any(_allows(source, dashboards, page) for source in sources)
+    """Whether pictures of `page` pass the policy of `dashboards`; both are addresses.
+
+    A second policy, such as a proxy's, follows a comma; pictures must pass both.
+    """
+    policies = [img_sources(each) for each in (policy or "").split(",")]
+    return all(sources is None or any(_allows(each, dashboards, page) for each in sources) for sources in policies)
 
 
 def origin(address: str) -> str:

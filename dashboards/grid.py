@@ -11,7 +11,7 @@ import json
 from dataclasses import dataclass
 
 from sorce.dashboards.question import GridSearch, question
-from sorce.dashboards.vega import GREY, RED, SCHEMA, Json, add_filter, field, formula, searched, signal, value
+from sorce.dashboards.vega import GREY, RED, SCHEMA, Json, add_filter, field, formula, searched, shown, signal, value
 
 COLUMNS, ROWS, CELL = 5, 4, 220
 """The cells of the grid, and the side of one in pixels."""
@@ -24,6 +24,8 @@ GAP = 8
 VEGA_SETTING = "vis_type_vega.enableExternalUrls: true"
 MISSING = ["no picture: opensearch_dashboards.yml lacks", VEGA_SETTING, "(see `sorce dashboards status`)"]
 NO_PICTURES = ["no pictures: run `sorce dashboards install`", "with --page URL"]
+
+MALFORMED = " (its document is malformed)"
 
 LEAST, MOST = -0.2, 0.6
 """The ends of the slider for the least similarity."""
@@ -49,7 +51,7 @@ class Thumbnails:
         """The address of a hit's picture, as Vega's expression."""
         if self.page is not None:
             before, after = self.address("\n", 2 * CELL).split("\n")
-            return f"{json.dumps(before)} + datum.fields.photo_id[0] + {json.dumps(after)}"
+            return f"{json.dumps(before)} + datum.photo + {json.dumps(after)}"
         if self.stored:
             return "datum._source && datum._source.thumbnail ? 'data:image/webp;base64,' + datum._source.thumbnail : ''"
         return None
@@ -99,24 +101,31 @@ def _hits(grid: GridSearch, body: Json, thumbnails: Thumbnails) -> Json:
         "format": {"property": "hits.hits"},
         "transform": [
             {"type": "window", "ops": ["row_number"], "as": ["n"]},
-            formula("pw", "datum.fields.width[0]"),
-            formula("ph", "datum.fields.height[0]"),
+            formula("sized", f"{_first('width', '0')} > 0 && {_first('height', '0')} > 0"),
+            formula("pw", "datum.sized ? datum.fields.width[0] : 1"),
+            formula("ph", "datum.sized ? datum.fields.height[0] : 1"),
             formula("scale", f"min((cell - {GAP}) / datum.pw, (cell - {GAP + CAPTION}) / datum.ph)"),
             formula("x", "((datum.n - 1) % columns) * cell"),
             formula("y", "floor((datum.n - 1) / columns) * cell"),
             formula("w", "datum.pw * datum.scale"),
             formula("h", "datum.ph * datum.scale"),
-            formula("photo", "datum.fields.photo_id[0]"),
-            formula("name", "datum.fields.file_name[0]"),
-            formula("folder", "datum.fields.folder[0]"),
+            formula("photo", _first("photo_id", "datum._id")),
+            formula("name", f"{shown(_first('file_name', 'datum._id'))} + (datum.sized ? '' : '{MALFORMED}')"),
+            formula("folder", shown(_first("folder", "''"))),
             formula("best", "datum.inner_hits.p0.hits.hits[0]._score - 1"),
             formula("thumb", thumbnails.expression or "''"),
         ],
     }
 
 
+def _first(name: str, otherwise: str) -> str:
+    """An expression for a field's value. Anybody may have written a document: one without the field fails no panel."""
+    return f"(datum.fields && datum.fields.{name} ? datum.fields.{name}[0] : {otherwise})"
+
+
 def _regions() -> Json:
     """A row for each box, in pixels of the panel. A score is 1 + the cosine (`sorce.mappings.query`)."""
+    there = " && ".join(f"datum.region.fields['regions.{name}']" for name in ("x1", "y1", "x2", "y2"))
     edges = [
         formula(name, f"datum.{axis} + datum.region.fields['regions.{name}'][0] * datum.scale")
         for name, axis in (("x1", "x"), ("y1", "y"), ("x2", "x"), ("y2", "y"))
@@ -126,6 +135,7 @@ def _regions() -> Json:
         "source": "hits",
         "transform": [
             {"type": "flatten", "fields": ["inner_hits.p0.hits.hits"], "as": ["region"]},
+            {"type": "filter", "expr": f"datum.sized && datum.region.fields && {there}"},
             formula("similarity", "datum.region._score - 1"),
             *edges,
             {"type": "filter", "expr": "datum.similarity >= least"},

@@ -74,7 +74,8 @@ def _wrong(sent: SavedObject, there: Json | None) -> str | None:
 
 
 def _refusal(errors: Sequence[Json]) -> str:
-    kinds = {str(each.get("error", {}).get("type")) for each in errors}
+    reasons = [each.get("error") for each in errors]
+    kinds = {each.get("type") if isinstance(each, dict) else None for each in reasons}
     if kinds == {UNSUPPORTED}:
         return (
             "OpenSearch Dashboards refuses objects of types that it has (unsupported_type), as 3.7.0 does "

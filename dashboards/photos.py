@@ -7,6 +7,7 @@ table cannot: Dashboards gives each saved search the bar's text.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import quote
@@ -41,6 +42,8 @@ SMALLEST = [0.0001, 0.001, 0.01, 0.1]
 """The bounds between the sizes of regions, as shares of the photo."""
 
 NUMBERS = ("long", "double")
+COUNTED = (*NUMBERS, "keyword", "date")
+"""The types that `sorce ingest --set` gives to attributes."""
 
 
 @dataclass(frozen=True)
@@ -71,17 +74,18 @@ class PhotosView:
     @property
     def thumbnails(self) -> Thumbnails:
         signed = f"&{self.signature}" if self.signature else ""
-        return Thumbnails(self.page, self.has_thumbnails, f"&index={quote(self.found.asked)}{signed}")
+        return Thumbnails(self.page, self.has_thumbnails, f"&index={quote(self.found.asked, safe='')}{signed}")
 
     @property
     def attributes(self) -> Mapping[str, str]:
-        """Types of the user attributes that get a panel, by name."""
-        return dict(sorted(attributes_of(self.found.fields).items())[:MAX_ATTRIBUTES])
+        """Types of the user attributes that get a panel, by name. A mapping of others may have types without counts."""
+        counted = {name: kind for name, kind in attributes_of(self.found.fields).items() if kind in COUNTED}
+        return dict(sorted(counted.items())[:MAX_ATTRIBUTES])
 
     @property
     def photo_link(self) -> str:
         """Where the page shows one photo, for the formatter of URLs."""
-        return f"{self.page}/?index={self.found.asked}&photo={{{{value}}}}"
+        return f"{self.page}/?index={quote(self.found.asked, safe='')}&photo={{{{value}}}}"
 
 
 def photos_objects(view: PhotosView) -> list[SavedObject]:
@@ -162,9 +166,8 @@ def _dates(field: str) -> Json:
 def _values(view: PhotosView, field: str) -> Json:
     """The most frequent values of a field of the photo; a click filters by one."""
     body = _body(view, {"values": {"terms": {"field": field, "size": MAX_BARS}}})
-    return bars(
-        view.found.asked, body, _buckets("values"), "'' + datum.key", f'{{match_phrase: {{"{field}": datum.key}}}}'
-    )
+    clicked = f"{{match_phrase: {{{json.dumps(field)}: datum.key}}}}"
+    return bars(view.found.asked, body, _buckets("values"), "'' + datum.key", clicked)
 
 
 def _nested(view: PhotosView, aggregations: Json) -> Json:
@@ -228,5 +231,8 @@ def _help(view: PhotosView) -> PanelForm:
     if not view.grid.is_exact:
         lines.append("This index is large: the graph proposes photos, so a strict filter may cost some.")
     if view.page is not None:
-        lines.append(f"To see a photo in full, follow *open* in the table below, or go to [the page]({view.page}/).")
+        lines.append(
+            "To see a photo in full, click it, clear the question, and follow *open* in the table below. "
+            f"Or go to [the page](<{view.page}/>)."
+        )
     return PanelForm("markdown", {"fontSize": 12, "openLinksInNewTab": True, "markdown": "\n\n".join(lines)})

@@ -63,21 +63,25 @@ def question(grid: GridSearch) -> Json:
 
     The first `query_string` in it is the text that is encoded (`sorce.plugin.cluster.bar`). So the bar's clause stands
     first, in a place where it counts nothing, and the text for an empty bar follows.
+
+    Only what needs the vector is a `template`: OpenSearch refuses a template that holds `${x}`, and a folder's name or
+    a question may. The filter of the graph's own search cannot stand elsewhere.
     """
     vector = f"${{{BAR_VECTOR}}}"
     best = exact(vector, "p0", Query(SearchRequest("any", size=grid.size), [vector]))
     best["nested"]["inner_hits"]["size"] = grid.boxes
     here = filters(grid.time_field)
-    nearest = [] if grid.is_exact else [any_of(_nearest(vector, here, grid.version))]
+    nearest = [] if grid.is_exact else [_template(any_of(_nearest(vector, here, grid.version)))]
     texts = [_scoreless({"bool": {"should": [MUST]}}), _scoreless(NO_QUESTION)]
-    asked = {"should": texts, "minimum_should_match": 0, "must": [best], **here, "filter": [*here["filter"], *nearest]}
+    passing = [*here["filter"], *nearest]
+    asked = {"should": texts, "minimum_should_match": 0, "must": [_template(best)], **here, "filter": passing}
     return {
         "size": grid.size,
         "track_total_hits": False,
         "_source": False,
         "docvalue_fields": FIELDS,
         "search_pipeline": Names(grid.index).bar,
-        "query": {"template": {"bool": asked}},
+        "query": {"bool": asked},
     }
 
 
@@ -91,6 +95,11 @@ def _nearest(vector: str, passing: Json, version: Version) -> list[Json]:
     return [
         {"nested": {"path": "regions", "score_mode": "max", "query": {"knn": {"regions.vec": each}}}} for each in asked
     ]
+
+
+def _template(clause: Json) -> Json:
+    """Has the pipeline put the vector in."""
+    return {"template": clause}
 
 
 def _scoreless(clause: Json) -> Json:

@@ -14,6 +14,12 @@ from sorce.dashboards.objects import PanelForm
 Json = dict[str, Any]
 
 SCHEMA = "https://vega.github.io/schema/vega/v5.json"
+UNSEEN = r"[\u0000-\u001f\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069]"
+"""Control characters, and those that turn the direction of a text, as a regular expression of Vega."""
+
+MAX_SHOWN = 200
+"""Characters of a text in a tooltip or a caption."""
+
 BLUE, GREY, RED = "#3b6ea8", "#7a7a7a", "#e0261b"
 
 
@@ -41,6 +47,14 @@ def signal(expression: str) -> Json:
 def add_filter(clause: str, index: str) -> str:
     """An expression that adds a filter to the dashboard; `clause` is an expression, too."""
     return f"opensearchDashboardsAddFilter({clause}, {json.dumps(index)})"
+
+
+def shown(text: str) -> str:
+    """An expression for a text that anybody may have written: no control characters, none that turn it, not too long.
+
+    Its markup is harmless: Vega draws text on a canvas, and Dashboards escapes tooltips.
+    """
+    return f"truncate(replace({text}, regexp('{UNSEEN}', 'g'), '\ufffd'), {MAX_SHOWN})"
 
 
 def formula(name: str, expression: str) -> Json:
@@ -82,7 +96,7 @@ def bars(index: str, body: Json, buckets: str, label: str, clicked: str | None =
             },
         ],
         "axes": [
-            {"orient": "left", "scale": "y", "domain": False, "ticks": False, "labelLimit": 160},
+            _names(),
             {"orient": "bottom", "scale": "x", "tickCount": 4, "format": "~s", "grid": True},
         ],
         "marks": [_bar(clicked is not None), _count()],
@@ -93,6 +107,11 @@ def bars(index: str, body: Json, buckets: str, label: str, clicked: str | None =
     return spec
 
 
+def _names() -> Json:
+    drawn = {"labels": {"update": {"text": signal(shown("datum.label"))}}}
+    return {"orient": "left", "scale": "y", "domain": False, "ticks": False, "labelLimit": 160, "encode": drawn}
+
+
 def _bar(clickable: bool) -> Json:
     drawn = {
         "y": {"scale": "y", "field": "label"},
@@ -101,7 +120,7 @@ def _bar(clickable: bool) -> Json:
         "x2": {"scale": "x", "field": "doc_count"},
         "fill": value(BLUE),
         "cursor": value("pointer" if clickable else "default"),
-        "tooltip": signal("datum.label + ': ' + format(datum.doc_count, ',')"),
+        "tooltip": signal(f"{shown('datum.label')} + ': ' + format(datum.doc_count, ',')"),
     }
     return {"type": "rect", "name": "bar", "from": {"data": "bars"}, "encode": {"update": drawn}}
 

@@ -45,6 +45,9 @@ class Access:
     insecure: bool = False
 
     def __post_init__(self) -> None:
+        if self.token is not None and not (self.token.isascii() and self.token.isprintable()):
+            # Not quoted: it is a secret.
+            raise ClusterError("OPENSEARCH_TOKEN holds a line break, or a character beyond ASCII; set it to the token.")
         if sum(value is not None for value in (self.username, self.token, self.aws_region)) > 1:
             raise ClusterError(
                 "the cluster can be asked by one only: set OPENSEARCH_USERNAME, OPENSEARCH_TOKEN or "

@@ -185,3 +185,68 @@ def test_counts_are_drawn(client: OpenSearch, view: PhotosView, shown: Browser, 
         shown.page.mouse.click(left + padding + 5, top + padding + bars[0]["y"] + bars[0]["height"] / 2)
         expected = [[{"match_phrase": {part: buckets[0]["key"]}}, view.found.asked]]
         assert shown.page.evaluate("window.filters") == expected
+
+
+HOSTILE = [
+    "<script>window.hacked = 1</script>.jpg",
+    '"><img src=x onerror="window.hacked = 1">.jpg',
+    "'+window.hacked+'.jpg",
+    "x" * 5000 + ".jpg",
+    "\u202egpj.exe",
+    "two\nlines\x1b[31m.jpg",
+    "{{value}} ${x} \\u0041.jpg",
+    "",
+]
+
+
+def test_hostile_names_are_only_text(client: OpenSearch, view: PhotosView, shown: Browser, pictures: Pictures) -> None:
+    spec = with_answers(client, grid(view, pictures.url), QUESTION)
+    for hit, name in zip(spec["data"][0]["values"]["hits"]["hits"], HOSTILE, strict=False):
+        hit["fields"] |= {"file_name": [name], "folder": [name]}
+    shown.show(spec, external_urls=True)
+    captions = [each["text"][7:] for each in shown.items("caption")[: len(HOSTILE)]]
+    assert captions[:3] == HOSTILE[:3]
+    assert captions[3] == "x" * 199 + "…"
+    assert captions[4:6] == ["\ufffdgpj.exe", "two\ufffdlines\ufffd[31m.jpg"]
+    assert captions[6:] == HOSTILE[6:]
+    tooltips = [each["tooltip"] for each in shown.items("photo")[: len(HOSTILE)]]
+    assert [each["photo"] for each in tooltips] == [each["folder"] for each in tooltips] == captions
+    assert [each["tooltip"]["photo"] for each in shown.items("box")[: 3 * len(HOSTILE) : 3]] == captions
+    assert shown.page.evaluate("window.hacked") is None
+    assert shown.errors == []
+    keep(shown.picture(), "hostile-names")
+
+
+def test_a_malformed_document_is_named_and_the_rest_is_drawn(
+    client: OpenSearch, view: PhotosView, shown: Browser, pictures: Pictures
+) -> None:
+    spec = with_answers(client, grid(view, pictures.url), QUESTION)
+    hits = spec["data"][0]["values"]["hits"]["hits"]
+    del hits[0]["fields"]
+    hits[1]["fields"]["width"] = [0]
+    del hits[2]["fields"]["folder"]
+    del hits[3]["inner_hits"]["p0"]["hits"]["hits"][0]["fields"]["regions.x1"]
+    shown.show(spec, external_urls=True)
+    captions = [each["text"][7:] for each in shown.items("caption")]
+    assert captions[0] == f"{hits[0]['_id']} (its document is malformed)"
+    assert captions[1] == f"{hits[1]['fields']['file_name'][0]} (its document is malformed)"
+    assert captions[2:] == [hit["fields"]["file_name"][0] for hit in hits[2:]]
+    assert len(shown.items("box")) == 60 - 3 - 3 - 1
+    assert shown.errors == []
+
+
+def test_a_click_on_a_hostile_value_filters_to_it(client: OpenSearch, view: PhotosView, shown: Browser) -> None:
+    spec = with_answers(client, spec_of(view, "folder"))
+    spec["data"][0]["values"]["aggregations"]["values"]["buckets"] = [
+        {"key": name, "doc_count": 9} for name in HOSTILE if name
+    ]
+    shown.show({**spec, "width": 330, "height": 240}, external_urls=False)
+    bars = shown.items("bar")
+    assert len(bars) == len(HOSTILE) - 1
+    [left, top, padding] = shown.page.evaluate("[...view.origin(), view.padding().left]")
+    for bar in bars:
+        shown.page.mouse.click(left + padding + 5, top + padding + bar["y"] + bar["height"] / 2)
+    clicked = [clause["match_phrase"]["folder"] for clause, _ in shown.page.evaluate("window.filters")]
+    assert clicked == HOSTILE[:-1]
+    assert shown.page.evaluate("window.hacked") is None
+    assert shown.errors == []

@@ -49,7 +49,7 @@ ITEMS = """name => {
   const found = [];
   const walk = item => {
     if (item.marktype && item.name === name) {
-      found.push(...item.items.map(i => ({x: i.x, y: i.y, width: i.width, height: i.height, text: i.text})));
+      found.push(...item.items.map(({x, y, width, height, text, tooltip}) => ({x, y, width, height, text, tooltip})));
     } else if (item.items) { item.items.forEach(walk); }
   };
   walk(window.view.scenegraph().root);
@@ -122,7 +122,7 @@ class Browser:
         self.page.wait_for_load_state("networkidle")
 
     def items(self, mark: str) -> list[Json]:
-        """The items of a named mark: their places in pixels, and their text."""
+        """The items of a named mark: their places in pixels, their text and their tooltip."""
         found: list[Json] = self.page.evaluate(ITEMS, mark)
         return found
 
