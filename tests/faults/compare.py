@@ -1,7 +1,8 @@
 """`make faults`: runs every test of a fault on sorce 0.1.0 and on this tree. Each must fail there and pass here.
 
 0.1.0 is checked out and installed beside this tree, and reached through `tests/faults/then.py`. Prints a line for each
-number and a table of the kinds. Words after the command go to pytest, such as a file's path.
+number and a table of the kinds, which says how the tests fail on 0.1.0: a failed assertion proves more than a name that
+0.1.0 does not have. Words after the command go to pytest, such as a file's path.
 
 0.1.0 takes patterns for names, and would change what others have in a shared cluster. So two engines are started for
 this comparison. This tree's tests come first: what 0.1.0 leaves in a cluster may disturb them.
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -26,6 +28,21 @@ from sorce.engine import running_node
 ROOT = Path(__file__).parents[2]
 THEN = "607a098"
 """The commit of 0.1.0."""
+
+LACKS = re.compile(
+    r"(NotImplemented|Attribute|Import|ModuleNotFound|Name)Error"
+    r"|TypeError: .*(unexpected keyword argument|positional arguments? but)"
+)
+"""What a test raises that uses a name or an argument which 0.1.0 does not have."""
+
+FAILURES = {
+    "asserted": "a failed assertion",
+    "raised": "an error of 0.1.0",
+    "lacking": "a name or an option that 0.1.0 lacks",
+    "error": "an error while it is set up",
+    "not collected": "a file that cannot be imported",
+}
+"""How a test fails on 0.1.0, by how much it proves."""
 
 
 def main() -> int:
@@ -59,55 +76,83 @@ def install(tree: Path) -> Path:
     python = tree / ".venv/bin/python"
     uv = [str(Path(sys.executable).with_name("uv")), "--quiet"]
     subprocess.run([*uv, "venv", "--python", sys.executable, str(tree / ".venv")], check=True)
-    pins = ["--constraints", str(ROOT / "constraints.txt"), "pytest-randomly"]
+    # The last two are imported by tests, and 0.1.0 did not need them.
+    pins = ["--constraints", str(ROOT / "constraints.txt"), "pytest-randomly", "prometheus-client", "pycocotools"]
     subprocess.run([*uv, "pip", "install", "--python", str(python), *pins, "--editable", f"{tree}[dev]"], check=True)
     return python
 
 
 def results(python: Path, tree: Path, report: Path, given: dict[str, str], *options: str) -> dict[str, list[str]]:
-    """By number, what became of its tests: passed, failed, error (in what the test sets up), or skipped."""
+    """By number, what became of its tests: passed, skipped, or one of FAILURES."""
     command = [str(python), "-m", "pytest", "-q", "-m", "fault", "--continue-on-collection-errors", "-W", "ignore"]
     command += ["-o", "junit_family=xunit1", f"--junitxml={report}", "--tb=no", "-p", "no:cacheprovider", *options]
-    command += sys.argv[1:]
+    command += sys.argv[1:] or marked()
     environment = {**os.environ, **given, "PYTHONPATH": str(tree)}
     subprocess.run(command, cwd=tree, env=environment, check=False, stdout=sys.stderr)
     found = defaultdict(list)
     for case in ElementTree.parse(report).getroot().iter("testcase"):
-        state = next((each.tag for each in case if each.tag in ("failure", "error", "skipped")), "passed")
+        ended = next((each for each in case if each.tag in ("failure", "error", "skipped")), None)
+        state = (
+            "passed" if ended is None else failure(ended.get("message", "")) if ended.tag == "failure" else ended.tag
+        )
         for each in case.iter("property"):
             if each.get("name") == "fault":
-                found[str(each.get("value"))].append("failed" if state == "failure" else state)
+                found[str(each.get("value"))].append(state)
     return found
+
+
+def marked() -> list[str]:
+    """The files with tests of faults: the others need not be imported."""
+    return [
+        str(each.relative_to(ROOT)) for each in ROOT.glob("tests/**/test_*.py") if "mark.fault(" in each.read_text()
+    ]
+
+
+def failure(message: str) -> str:
+    """What a test's failure proves, from the first line of its message."""
+    line = message.partition("\n")[0]
+    if line.startswith(("assert ", "AssertionError", "Failed: ")):
+        return "asserted"
+    return "lacking" if LACKS.match(line) else "raised"
 
 
 def show(then: dict[str, list[str]], now: dict[str, list[str]]) -> int:
     """Prints a line for each number and the table; 1 where one does not pass here, or passed on 0.1.0."""
     mended = set()
     for number in sorted(now, key=lambda each: [part.zfill(3) for part in each.split(".")]):
-        before, after = then.get(number, ["cannot run"]), now[number]
+        before, after = then.get(number, ["not collected"]), now[number]
         if set(after) == {"passed"} and set(before) != {"passed"}:
             mended.add(number)
         states = "; ".join(f"{where}: {counts(found)}" for where, found in (("0.1.0", before), ("here", after)))
         print(f"{'ok   ' if number in mended else 'WRONG'} {number:<8} {states}")
-    print(table(set(now), mended))
-    missing = len(now.keys() - then.keys())
-    print(f"{len(mended)} of {len(now)} numbers fail on 0.1.0 and pass here; {missing} of them cannot run there.")
+    how = {number: proof(then.get(number, ["not collected"])) for number in now}
+    print(table(mended, how))
+    print(f"{len(mended)} of {len(now)} numbers fail on 0.1.0 and pass here. There they fail by")
+    for state, said in FAILURES.items():
+        print(f"{sum(each == state for each in how.values()):>5} {said}")
     return int(mended != set(now))
+
+
+def proof(states: list[str]) -> str:
+    """Of the tests of a number, the failure on 0.1.0 that proves most."""
+    return next((each for each in FAILURES if each in states), "passed")
 
 
 def counts(states: list[str]) -> str:
     return ", ".join(f"{number} {state}" for state, number in Counter(states).items())
 
 
-def table(numbers: set[str], mended: set[str]) -> str:
-    """A line for each kind: instances that the issue names, and siblings (`kind.s.n`) that were found by looking."""
+def table(mended: set[str], how: dict[str, str]) -> str:
+    """A line for each kind: instances that the issue names, siblings (`kind.s.n`), and how they fail on 0.1.0."""
     lines = [f"{'kind':<5}{'numbered':>9}{'mended':>8}{'siblings':>10}{'mended':>8}"]
-    for kind in sorted({int(number.split(".")[0]) for number in numbers}):
-        each = {number for number in numbers if number.startswith(f"{kind}.")}
+    lines[0] += "".join(f"{state:>15}" for state in FAILURES)
+    for kind in sorted({int(number.split(".")[0]) for number in how}):
+        each = {number for number in how if number.startswith(f"{kind}.")}
         siblings = {number for number in each if ".s." in number}
         named = each - siblings
         shown = (len(named), len(named & mended), len(siblings), len(siblings & mended))
-        lines.append(f"{kind:<5}{shown[0]:>9}{shown[1]:>8}{shown[2]:>10}{shown[3]:>8}")
+        line = f"{kind:<5}{shown[0]:>9}{shown[1]:>8}{shown[2]:>10}{shown[3]:>8}"
+        lines.append(line + "".join(f"{sum(how[number] == state for number in each):>15}" for state in FAILURES))
     return "\n".join(lines)
 
 

@@ -7,6 +7,7 @@ test fails when it uses it.
 from __future__ import annotations
 
 import builtins
+import subprocess
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -76,6 +77,10 @@ NAMES = {
     "ImageProcessor": "Lens",
     "LabelledPicture": "Picture",
     "LabelledQuery": "Query",
+    "MAX_CANDIDATES": "MOST_CANDIDATES",
+    "MAX_CHARACTERS": "MOST_CHARACTERS",
+    "MAX_K": "MOST_K",
+    "MAX_TEXTS": "MOST_TEXTS",
     "ObjEmbedSettings": "Settings",
     "ObjectsSettings": "Settings",
     "PixelBudget": "Room",
@@ -88,6 +93,14 @@ NAMES = {
     "Tokenizer": "Words",
     "translate_errors": "sentences",
 }
+FIELDS = {"max_k": "most_k", "min_similarity": "floor"}
+"""Fields of a request under their old names."""
+
+ABSENT_FIELDS = {"like": (), "start": 0, "exclude_folder": (), "allow_partial": False, "fold": None}
+"""What the test kit reads of a request, and 0.1.0 lacks: as if it were not given."""
+
+IN_A_PROCESS = "import runpy, tests.faults.then; runpy.run_module('{}', run_name='__main__', alter_sys=True)"
+
 OPTIONS = {
     "--max-k": "--most-k",
     "--max-regions": "--most",
@@ -98,18 +111,27 @@ OPTIONS = {
 
 
 class _Old(Loader):
-    """A module of today, filled with what the old one has."""
+    """A module of today: the old one itself, so that a test which replaces a name in it replaces what runs."""
 
     def __init__(self, old: str | None) -> None:
         self._old = old
 
     def exec_module(self, module: ModuleType) -> None:
         module.__path__ = []
-        if self._old is None:
-            return
-        old = import_module(self._old)
-        vars(module).update({name: value for name, value in vars(old).items() if not name.startswith("__")})
-        module.__getattr__ = lambda name: getattr(old, NAMES.get(name, name))  # type: ignore[method-assign]
+        if self._old is not None:
+            sys.modules[module.__name__] = _renamed(import_module(self._old))
+
+
+def _renamed(module: ModuleType) -> ModuleType:
+    """The module, with the names of today beside its own, and with what 0.1.0 lacks."""
+
+    def absent(name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return getattr(module, NAMES[name]) if NAMES.get(name) in vars(module) else _absent(f"{module.__name__}.{name}")
+
+    module.__getattr__ = absent  # type: ignore[method-assign]
+    return module
 
 
 class _Finder(MetaPathFinder):
@@ -140,7 +162,9 @@ class _Absent(type):
     def __add__(cls, _: object) -> Any:
         return cls._used()
 
-    __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __lt__ = __gt__ = __le__ = __ge__ = __add__
+    __or__ = __ror__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __lt__ = __gt__ = __le__ = (
+        __ge__
+    ) = __add__
 
     def _used(cls) -> Any:
         if _Absent.is_running:
@@ -156,19 +180,31 @@ def _absent(name: str) -> Any:
     return _Absent(name, (), {})
 
 
-def _accept_new_options(value: type) -> None:
-    """While tests are collected, a value with an option that 0.1.0 lacks is made without any."""
+def _accept_new_options(value: type, *otherwise: object) -> None:
+    """Fields have their old names. While tests are collected, what 0.1.0 refuses is made from `otherwise` instead."""
     init: Any = value.__init__  # type: ignore[misc]
 
     def tolerant(self: Any, *args: object, **kwargs: object) -> None:
         try:
-            init(self, *args, **kwargs)
-        except TypeError:
+            init(self, *args, **{FIELDS.get(name, name): given for name, given in kwargs.items()})
+        except (TypeError, import_module("sorce.errors").SorceError):
             if _Absent.is_running:
                 raise
-            init(self)
+            init(self, *otherwise)
 
     value.__init__ = tolerant  # type: ignore[misc]
+    for new, old in FIELDS.items():
+        setattr(value, new, property(lambda self, old=old: getattr(self, old)))
+    for name, absent in ABSENT_FIELDS.items():
+        setattr(value, name, absent)
+
+
+def _leave_out_the_hash_of_recipes() -> None:
+    """The test kit writes it into each document. 0.1.0 has none."""
+    import_module("sorce.mappings.recipe").Recipe.hash = ""
+    module = import_module("sorce.mappings.document")
+    document = module.document
+    module.document = lambda photo, regions, at, _hash: document(photo, regions, at)
 
 
 def _let_tests_import_what_is_absent() -> None:
@@ -230,6 +266,31 @@ def _translate_commands() -> None:
     click.testing.CliRunner.invoke = translated  # type: ignore[method-assign]
 
 
+def _take_an_encoder() -> None:
+    """Today's `Index` is given what loads an encoder. That of 0.1.0 has a method for it."""
+    index = import_module("sorce.index").Index
+    init = index.__init__
+
+    def with_encoder(self: Any, client: Any, name: str, model: Any, encoder: Any = None) -> None:
+        init(self, client, name, model)
+        if encoder is not None:
+            self._encoder_of = encoder
+
+    index.__init__ = with_encoder
+
+
+def _translate_processes() -> None:
+    """A process that runs a module of the tests finds the old names, too."""
+    init: Any = subprocess.Popen.__init__
+
+    def translated(self: Any, args: Any, *more: Any, **others: Any) -> None:
+        if isinstance(args, list) and args[1:2] == ["-m"] and args[2].startswith("tests."):
+            args = [args[0], "-c", IN_A_PROCESS.format(args[2]), *args[3:]]
+        init(self, args, *more, **others)
+
+    subprocess.Popen.__init__ = translated  # type: ignore[method-assign]
+
+
 sys.meta_path.insert(0, _Finder())
 for _place in ("sorce.cluster", "sorce.errors", "sorce.ingest.index", "sorce.ingest.decode", "sorce"):
     _module = import_module(_place)
@@ -237,7 +298,12 @@ for _place in ("sorce.cluster", "sorce.errors", "sorce.ingest.index", "sorce.ing
         if hasattr(_module, _name) and not hasattr(_module, _new):
             setattr(_module, _new, getattr(_module, _name))
 import_module("sorce.plugin.service").__path__ = []
+_renamed(import_module("sorce.models.querybank"))
 _translate_commands()
+_translate_processes()
+_take_an_encoder()
 _start_without_haste()
 _let_tests_import_what_is_absent()
+_leave_out_the_hash_of_recipes()
 _accept_new_options(import_module("sorce.mappings.filters").Filter)
+_accept_new_options(import_module("sorce.plugin.search").SearchRequest, ["a text"])

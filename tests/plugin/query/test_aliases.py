@@ -14,6 +14,7 @@ from sorce.cluster import find_index
 from sorce.errors import IndexMissing
 from sorce.index import Index
 from sorce.mappings import Recipe
+from sorce.mappings.index import index_body
 from sorce.plugin import ClientSearch, SearchRequest
 from tests.kit.corpus import PHOTOS, RECIPE, Corpus, Words, assigned
 from tests.kit.fake import FakeModel
@@ -66,6 +67,22 @@ def test_the_filter_of_an_alias_holds_for_a_program(client: OpenSearch, filtered
 
 @pytest.mark.fault("2.s.32")
 def test_the_routing_of_an_alias_holds(client: OpenSearch, corpus: Corpus) -> None:
+    index = f"test-alias-{uuid.uuid4().hex[:8]}"
+    client.indices.create(
+        index=index, body=index_body(RECIPE, {"index.number_of_replicas": 0, "index.number_of_shards": 2})
+    )
+    try:
+        corpus.fill(client, index, RECIPE)
+        client.indices.put_alias(index=index, name=f"{index}-routed", body={"search_routing": "0"})
+        there = client.search(index=index, params={"routing": "0"}, body={"size": PHOTOS, "_source": False})
+        found = ClientSearch(client, f"{index}-routed", encoder).search(EVERYTHING)
+        assert {hit.photo_id for hit in found} == {hit["_id"] for hit in there["hits"]["hits"]}
+        assert 0 < len(found) < PHOTOS
+    finally:
+        client.indices.delete(index=index)
+
+
+def test_a_shard_that_an_alias_leaves_out_is_not_searched(client: OpenSearch, corpus: Corpus) -> None:
     index = f"test-alias-{uuid.uuid4().hex[:8]}"
     corpus.load_half(client, index)
     try:
