@@ -18,8 +18,9 @@ from sorce.models.bfloat16 import computes_bfloat16
 from sorce.models.checkpoint import Checkpoint
 from sorce.models.families import FAMILIES, EncoderFamily, family_of
 from sorce.models.halved import halved
+from sorce.models.hub import pinned
 from sorce.models.image_processor import Features, ImageProcessor, View
-from sorce.models.loading import open_model, pick_device, pinned
+from sorce.models.loading import open_model, pick_device
 from sorce.models.model import TextEncoder
 from sorce.models.normalise import unit_vectors
 from sorce.models.own_code import open_own_code

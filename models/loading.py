@@ -3,25 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 import pickle
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from threading import RLock
 from typing import TYPE_CHECKING, Any
 
 import torch
-from huggingface_hub import resolve_revision
-from huggingface_hub.errors import (
-    HfHubHTTPError,
-    LocalEntryNotFoundError,
-    OfflineModeIsEnabled,
-    RepositoryNotFoundError,
-    RevisionResolutionError,
-)
 from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 from safetensors import SafetensorError
 from transformers import __version__ as transformers_version
@@ -30,6 +20,7 @@ from transformers.utils.hub import cached_file
 
 from sorce.errors import ModelError
 from sorce.models.checkpoint import Checkpoint
+from sorce.models.hub import UNREACHABLE, cache, said_by_hub
 from sorce.models.loading_info import recorded
 from sorce.models.quiet import quiet
 
@@ -41,7 +32,14 @@ REFUSALS = (
     # Weights that are a pickle with code in it: torch refuses them.
     pickle.UnpicklingError,
 )
-UNREACHABLE = (OfflineModeIsEnabled, LocalEntryNotFoundError, RevisionResolutionError, HfHubHTTPError, ConnectionError)
+NAMING_CODE = (
+    "config.json",
+    "modules.json",
+    "preprocessor_config.json",
+    "processor_config.json",
+    "tokenizer_config.json",
+)
+"""The files that may name Python code to run."""
 
 MISSING_PART = "it is missing, damaged, or unknown to this version of transformers; fetch or save the model again"
 
@@ -66,6 +64,7 @@ def pick_device(device: str) -> torch.device:
 
 def open_model(checkpoint: Checkpoint, device: torch.device, dtype: torch.dtype) -> SentenceTransformer:
     """Raises ModelError if the checkpoint is unavailable or damaged, or lacks weights."""
+    refuse_foreign_code(checkpoint)
     with quiet_loading(), _complete(checkpoint):
         # Imported only here: a search by texts needs none of it.
         from sentence_transformers import SentenceTransformer
@@ -84,21 +83,6 @@ def open_model(checkpoint: Checkpoint, device: torch.device, dtype: torch.dtype)
     return opened.eval()
 
 
-def pinned(checkpoint: Checkpoint) -> Checkpoint:
-    """Adds the hub's commit if only a name is known, so that all files come from one version of the repository.
-
-    Offline it is the newest commit in the cache. Raises ModelError if the hub has no such model or is unreachable.
-    """
-    if checkpoint.revision is not None:
-        return checkpoint
-    with quiet_loading():
-        try:
-            commit = resolve_revision(checkpoint.place, cache_dir=os.environ.get("SENTENCE_TRANSFORMERS_HOME"))
-        except (*UNREACHABLE, OSError, ValueError) as error:
-            raise ModelError(f"model '{checkpoint.name}' cannot be loaded: {why(error, checkpoint)}.") from error
-    return replace(checkpoint, revision=str(commit.resolved))
-
-
 def why(error: Exception, checkpoint: Checkpoint) -> str:
     """The cause and the remedy, for the end of an error message."""
     causes = [error]
@@ -109,10 +93,9 @@ def why(error: Exception, checkpoint: Checkpoint) -> str:
             "it brings Python code of its own, which runs with your rights; read that code, and where you trust it, "
             "say --trust-remote-code (in Python trust_remote_code=True)"
         )
-    if any(isinstance(cause, RepositoryNotFoundError) for cause in causes):
-        return "it is neither a folder nor on the hub, or it is private; check the name, or log in with `hf auth login`"
-    if any(isinstance(cause, UNREACHABLE) for cause in causes):
-        return "the hub cannot be reached and it was not fetched before; go online, or give a folder that holds it"
+    answers = [said for cause in causes if (said := said_by_hub(cause)) is not None]
+    if answers:
+        return answers[0]
     own_code = _own_code(checkpoint) if checkpoint.trust_remote_code else None
     # Only the first sentence: the rest is advice for people who call transformers themselves.
     said = " ".join(str(error).split()).split(". ")[0].rstrip(".") or type(error).__name__
@@ -126,13 +109,45 @@ def why(error: Exception, checkpoint: Checkpoint) -> str:
 
 def settings_of(checkpoint: Checkpoint) -> Mapping[str, Any]:
     """The content of config.json; empty if the checkpoint has none at its top, or it cannot be read."""
+    found = _content(checkpoint, "config.json")
+    return found if isinstance(found, dict) else {}
+
+
+def _content(checkpoint: Checkpoint, name: str) -> Any:
+    """A JSON file of the checkpoint; None if there is none that can be read."""
     try:
-        file = _file(checkpoint, "config.json")
-        found = json.loads(Path(file).read_text(encoding="utf-8")) if file else {}
+        file = _file(checkpoint, name)
+        return json.loads(Path(file).read_text(encoding="utf-8")) if file else None
     except (*UNREACHABLE, OSError, ValueError):
         # What is wrong with it is said by what opens the whole checkpoint.
-        return {}
-    return found if isinstance(found, dict) else {}
+        return None
+
+
+def refuse_foreign_code(checkpoint: Checkpoint) -> None:
+    """Raises ModelError if allowed code of the checkpoint lies in another repository, whose version nobody pins."""
+    if not checkpoint.trust_remote_code:
+        return
+    for name in NAMING_CODE:
+        for reference in _references(_content(checkpoint, name)):
+            other, sign, _ = reference.partition("--")
+            if sign and other != checkpoint.model:
+                raise ModelError(
+                    f"model '{checkpoint.name}' runs Python code of another repository ('{other}', by its {name}), "
+                    "whose version is not pinned; save the model and that code in one folder, and give the folder."
+                )
+
+
+def _references(found: Any) -> Iterator[str]:
+    """The classes of own code that settings name, also those of parts: texts below `auto_map`, and `type` of a list."""
+    if isinstance(found, list):
+        yield from (str(each["type"]) for each in found if isinstance(each, dict) and "type" in each)
+    if isinstance(found, dict):
+        for name, value in found.items():
+            if name == "auto_map" and isinstance(value, dict):
+                for each in value.values():
+                    yield from (str(one) for one in (each if isinstance(each, list) else [each]) if one is not None)
+            else:
+                yield from _references(value if isinstance(value, dict) else None)
 
 
 def lacks(checkpoint: Checkpoint, name: str) -> bool:
@@ -146,8 +161,7 @@ def lacks(checkpoint: Checkpoint, name: str) -> bool:
 def _file(checkpoint: Checkpoint, name: str, **options: Any) -> str | None:
     source = {key: value for key, value in where(checkpoint).items() if key != "trust_remote_code"}
     with quiet_loading():
-        cache = os.environ.get("SENTENCE_TRANSFORMERS_HOME")
-        found: str | None = cached_file(checkpoint.place, name, cache_dir=cache, **source, **options)
+        found: str | None = cached_file(checkpoint.place, name, cache_dir=cache(), **source, **options)
     return found
 
 
@@ -187,6 +201,7 @@ def opening(checkpoint: Checkpoint, part: str) -> Iterator[None]:
 
     Raises a ModelError that names the part if it cannot be loaded completely.
     """
+    refuse_foreign_code(checkpoint)
     with quiet_loading(), _complete(checkpoint):
         try:
             yield

@@ -202,8 +202,7 @@ def load_model(
         raise ModelError(
             f"regions method '{regions}' has vectors that are not cut; leave the dimension out, or choose {able}."
         )
-    checkpoint = find(model) if isinstance(model, str) else model
-    checkpoint = replace(checkpoint, trust_remote_code=trust_remote_code)
+    checkpoint = _at_hand(find(model) if isinstance(model, str) else model, trust_remote_code)
     return method.load(checkpoint, Runtime(device, batch_size, dimension), {**method.parameters, **given})
 
 
@@ -239,11 +238,20 @@ def load_encoder(
     cannot be loaded, or differ from the recipe's.
     """
     found = find(model) if isinstance(model, str) else find_again(model, folder)
-    checkpoint = replace(found, trust_remote_code=trust_remote_code)
+    checkpoint = _at_hand(found, trust_remote_code)
     run = Runtime(device, batch_size, texts_only=texts_only)
     if isinstance(model, str):
         return _texts(checkpoint, run)
     return _method(model.regions).load_texts(checkpoint, run, model)
+
+
+def _at_hand(checkpoint: Checkpoint, trust_remote_code: bool) -> Checkpoint:
+    """Raises ModelError if it is not on this machine and the hub does not answer, before torch is imported."""
+    if not checkpoint.is_folder:
+        from sorce.models.hub import at_hand
+
+        checkpoint = at_hand(checkpoint)
+    return replace(checkpoint, trust_remote_code=trust_remote_code)
 
 
 def _method(name: str) -> Method:

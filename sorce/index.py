@@ -37,6 +37,7 @@ from sorce.pictures.remote import StorePhotos, is_remote
 from sorce.pictures.uris import Root, parse_root
 from sorce.plugin.query.asking import ask
 from sorce.plugin.query.locating import SecondStage, look_again, with_enough
+from sorce.plugin.query.remote import remote_texts
 from sorce.plugin.query.search import ClientSearch
 
 Photos = str | Path | Source
@@ -49,13 +50,20 @@ Sought = str | Image | Example | Vector
 class Index:
     """Photos in, hits out. Make one with `open_index`, and use it in any thread. A context manager that closes it."""
 
-    def __init__(self, client: OpenSearch, name: str, model: LoadModel, encoder: LoadEncoder = load_encoder) -> None:
+    def __init__(
+        self,
+        client: OpenSearch,
+        name: str,
+        model: LoadModel,
+        encoder: LoadEncoder = load_encoder,
+        service: str | None = None,
+    ) -> None:
         """`model` returns the model for ingest, and is called when the first photo comes.
 
         `encoder` returns the text encoder for an index's recipe, and is called by the first search of a text or a
-        picture. Raises IndexNameError.
+        picture. `service` is the url of a running service that encodes the texts instead. Raises IndexNameError.
         """
-        self.client, self.name = client, check_index_name(name)
+        self.client, self.name, self._service = client, check_index_name(name), service
         self._load, self._load_encoder = model, encoder
         self._model: Model[Any] | None = None
         self._searching: ClientSearch | None = None
@@ -180,7 +188,9 @@ class Index:
         if not isinstance(named, str):
             return named
         if named == ZOOM:
-            return open_localiser(named, searching.encoder)
+            # A service encodes texts only.
+            here = (lambda: self._load_encoder(searching.found.recipe)) if self._service else searching.encoder
+            return open_localiser(named, here)
         with self._lock:
             # Kept: a detector takes seconds to load.
             if named not in self._localisers:
@@ -194,6 +204,8 @@ class Index:
             return self._searching
 
     def _encoder_of(self, recipe: Recipe) -> TextEncoder:
+        if self._service and self._searching:
+            return remote_texts(self._service, self._searching.found)
         if self._model is not None and self._model.recipe == recipe:
             return self._model
         return self._load_encoder(recipe)
@@ -209,6 +221,7 @@ def open_index(
     device: str = "auto",
     batch_size: int = 64,
     dimension: int | None = None,
+    encoder: str | None = None,
     **parameters: Plain,
 ) -> Index:
     """The index with that name; the first photo creates it if it does not exist.
@@ -221,6 +234,8 @@ def open_index(
     index's own. With it, an index of another model is refused. `device` is auto, cpu, cuda or mps, and `batch_size` the
     number of pictures or texts that the model gets at once. `trust_remote_code` lets the model's own Python code run,
     and `parameters` are those of the regions method. `dimension` cuts the vectors of new photos to that many numbers.
+    `encoder` is the url of a running service (`sorce serve`) that encodes the texts of searches: they load no model
+    then, and a search by a picture is refused. The service's key is that of SORCE_API_KEY.
 
     Raises IndexNameError, ClusterError, UnsupportedVersion.
     """
@@ -229,10 +244,10 @@ def open_index(
     def load() -> Model[Any]:
         return load_model(model or DEFAULT_MODEL, regions, parameters, device, batch_size, trust_remote_code, dimension)
 
-    def encoder(recipe: Recipe) -> TextEncoder:
+    def load_texts(recipe: Recipe) -> TextEncoder:
         return load_encoder(recipe, device, model, trust_remote_code, batch_size)
 
-    index = Index(connect(url, access), name, load, encoder)
+    index = Index(connect(url, access), name, load, load_texts, encoder)
     index._owns_client = index.client is not url
     return index
 

@@ -21,7 +21,8 @@ from sorce.locate.piza.network import PizaNetwork
 from sorce.locate.piza.released import Weights, read_weights, released_config, settings_of, wanted
 from sorce.locate.piza.settings import Variant
 from sorce.models.checkpoint import FOLDER, Checkpoint, find
-from sorce.models.loading import REFUSALS, opening, pick_device, pinned, quiet_loading, where
+from sorce.models.hub import pinned
+from sorce.models.loading import REFUSALS, opening, pick_device, quiet_loading, where
 from sorce.models.objects.loading import config_of, open_tokenizer
 
 FAMILY = "mm-grounding-dino"

@@ -13,7 +13,8 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_OBJECT_DETECTION_MA
 
 from sorce.errors import ModelError
 from sorce.models.checkpoint import FOLDER, Checkpoint, find
-from sorce.models.loading import REFUSALS, opening, pinned, quiet_loading, where
+from sorce.models.hub import pinned
+from sorce.models.loading import REFUSALS, opening, quiet_loading, where
 from sorce.models.objects.settings import USUAL_DETECTOR
 from sorce.models.tokenizer import has_tokenizer
 

@@ -8,7 +8,8 @@ from typing import Any
 from sorce.errors import ModelError
 from sorce.models.checkpoint import Checkpoint
 from sorce.models.encoder import Encoder
-from sorce.models.loading import pick_device, pinned
+from sorce.models.hub import pinned
+from sorce.models.loading import pick_device
 from sorce.models.model import Model, TextEncoder
 from sorce.models.objects.loading import is_owl
 from sorce.models.objects.method import CroppedObjects, OwlObjects

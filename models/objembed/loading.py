@@ -9,7 +9,8 @@ import torch
 
 from sorce.errors import ModelError
 from sorce.models.checkpoint import Checkpoint
-from sorce.models.loading import opening, pinned, where
+from sorce.models.hub import pinned
+from sorce.models.loading import opening, where
 from sorce.models.objects.loading import config_of
 from sorce.models.objembed.network import Network
 from sorce.models.objembed.prompts import IMAGE_TOKEN, PHOTOS, TOKENS

@@ -10,7 +10,8 @@ from transformers import AddedToken, AutoConfig, AutoImageProcessor, AutoModelFo
 
 from sorce.errors import ModelError
 from sorce.models.checkpoint import Checkpoint
-from sorce.models.loading import opening, pinned, where
+from sorce.models.hub import pinned
+from sorce.models.loading import opening, where
 from sorce.models.prompts.families import FAMILIES
 
 LLAVA_IMAGE = "<image>"

@@ -32,6 +32,9 @@ from sorce.plugin.cluster.template import GIVEN_IN_REQUEST, LOCATED, template
 READ_SECONDS = 50
 """How long the cluster waits for the localiser: less than a client waits for the cluster."""
 
+RERANK = "rerank"
+"""The type of the processor that orders the hits, of the plugin neural-search."""
+
 MAX_PHOTOS = 200
 """Maximum number of hits that the localiser is asked about in one call."""
 
@@ -52,6 +55,7 @@ def install_located(client: OpenSearch, there: FoundIndex, endpoint: Endpoint) -
 
     `install` must have run before for the index. A new model is tested before it is used. Raises PluginError.
     """
+    refuse_without_processors(client, there.asked)
     names, ml = Names(there.asked), MlCommons(client)
     trust = AllowList(client, [names.located])
     record = trust.record(endpoint)
@@ -122,7 +126,21 @@ def located_pipeline(encoding: Json, model: str) -> Json:
         "output_map": [{"located": "$.results"}],
     }
     order = {"by_field": {"target_field": "located.score", "keep_previous_score": True}, "ignore_failure": True}
-    return {**encoding, "response_processors": [{"ml_inference": look}, {"rerank": order}]}
+    return {**encoding, "response_processors": [{"ml_inference": look}, {RERANK: order}]}
+
+
+def refuse_without_processors(client: OpenSearch, index: str) -> None:
+    """Raises PluginError, with the missing type of processor, if this OpenSearch cannot run the pipeline.
+
+    It runs it for a search without hits, which needs no more than the right to search.
+    """
+    try:
+        client.search(index=index, body={"size": 0, "search_pipeline": located_pipeline({}, "none")})
+    except exceptions.RequestError as error:
+        raise PluginError(
+            f"this OpenSearch cannot order hits by what a localiser saw ({reason(error)}); it needs 2.18 or newer "
+            "with the plugins ML Commons and neural-search."
+        ) from error
 
 
 def refuse_bad_localiser(client: OpenSearch, model: str) -> None:
@@ -197,15 +215,7 @@ def _put_pipeline(client: OpenSearch, names: Names, record: Record, model: str) 
     encoding = get_pipeline(client, names.search)
     if encoding is None:
         raise PluginError(f"pipeline '{names.search}' is gone; run `sorce plugin install` again.")
-    try:
-        _put(client, names, record, located_pipeline(encoding, model))
-    except exceptions.RequestError as error:
-        if "Invalid processor type" not in reason(error):
-            raise
-        raise PluginError(
-            f"this OpenSearch cannot order hits by what a localiser saw ({reason(error)}); it needs 2.18 or newer "
-            "with the plugins ML Commons and neural-search."
-        ) from error
+    _put(client, names, record, located_pipeline(encoding, model))
 
 
 def _put(client: OpenSearch, names: Names, record: Record, processors: Json) -> None:

@@ -19,7 +19,7 @@ from sorce.plugin.cluster.allow_list import AllowList
 from sorce.plugin.cluster.bar import refuse_other_bar
 from sorce.plugin.cluster.endpoint import PROBES, Endpoint, refuse_disagreement
 from sorce.plugin.cluster.installed import Installed, get_pipeline
-from sorce.plugin.cluster.locate import located_model, refuse_bad_localiser
+from sorce.plugin.cluster.locate import located_model, refuse_bad_localiser, refuse_without_processors
 from sorce.plugin.cluster.ml_commons import NEURAL, SEARCH, Form, Json, MlCommons, call
 from sorce.plugin.cluster.template import LOCATED, template
 from sorce.plugin.query.asking import send
@@ -31,10 +31,14 @@ CLOSE = 1e-4
 
 @dataclass(frozen=True)
 class Step:
-    """One condition that must hold: what it is, and what is wrong with it (None: nothing)."""
+    """One condition: what it is, and what is wrong with it (None: nothing).
+
+    If it is not `needed`, nothing that is installed depends on it.
+    """
 
     name: str
     problem: str | None
+    needed: bool = True
 
     @property
     def works(self) -> bool:
@@ -60,9 +64,12 @@ def status(client: OpenSearch, index: FoundIndex | str, encoder: TextEncoder, ke
         "pipeline of Dashboards' query bar": checks.bar,
         "default pipeline": checks.default,
     }
-    if get_pipeline(client, Names(there.asked).located) is not None:
+    looks_again = get_pipeline(client, Names(there.asked).located) is not None
+    if looks_again:
         steps |= {"localiser": checks.localiser, "template and pipeline that look again": checks.located}
-    return [Step(name, _problem(check)) for name, check in steps.items()]
+    found = [Step(name, _problem(check)) for name, check in steps.items()]
+    able = _problem(lambda: refuse_without_processors(client, there.asked))
+    return [*found, Step("processors that look again (install --locate)", able, looks_again)]
 
 
 def refuse_missing(client: OpenSearch, there: FoundIndex) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 from opensearchpy import OpenSearch
 
 from sorce import options
@@ -99,6 +100,9 @@ def search(asked: SearchRequest, index: str, cluster: Cluster, here: bool, **giv
     exports: Sequence[FileExport] = given["exports"]
     if not roots and any(each.format == "zip" for each in exports):
         raise click.UsageError("a ZIP holds photos; name the folder below which they may be opened with --root.")
+    named = click.get_current_context().get_parameter_source("encoder")
+    if not here and named is ParameterSource.COMMANDLINE:
+        raise click.UsageError("with --server the cluster has the texts encoded; leave --encoder out.")
     if given["localiser"] != ZOOM and not here:
         raise click.UsageError("with --server the cluster's own localiser looks; leave --localiser out.")
     with cluster.client() as client:

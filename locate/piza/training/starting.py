@@ -11,7 +11,7 @@ from sorce.locate.piza.lora import names_in
 from sorce.locate.piza.network import PizaNetwork
 from sorce.locate.piza.settings import PizaSettings
 from sorce.models.checkpoint import find
-from sorce.models.loading import pinned
+from sorce.models.hub import pinned
 from sorce.models.objects.loading import config_of
 
 SMALL = 0.01

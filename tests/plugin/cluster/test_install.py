@@ -8,21 +8,25 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from opensearchpy import OpenSearch
 
+from sorce.cli import sorce as command
 from sorce.cluster import find_index
 from sorce.errors import IndexMissing, PluginError
 from sorce.ingest.alias import switch
 from sorce.mappings.names import Names
 from sorce.plugin import SearchRequest, ServerSearch
 from sorce.plugin.cluster.allow_list import TRUSTED
-from sorce.plugin.cluster.endpoint import Endpoint, parse
+from sorce.plugin.cluster.endpoint import Endpoint, parse, parse_localiser
 from sorce.plugin.cluster.install import install, uninstall
-from sorce.plugin.cluster.installed import DEFAULT_PIPELINE
+from sorce.plugin.cluster.installed import DEFAULT_PIPELINE, get_pipeline
+from sorce.plugin.cluster.locate import install_located
 from sorce.plugin.cluster.ml_commons import MlCommons
 from sorce.plugin.cluster.status import status
 from sorce.plugin.service import app as service
 from tests.kit.corpus import RECIPE, Corpus, Words
+from tests.kit.place import Place
 from tests.kit.serving import serving
 
 ORDINARY = {"query": {"term": {"camera": "Canon"}}, "size": 5, "sort": ["file_name"]}
@@ -237,3 +241,20 @@ def test_the_pattern_allows_the_encoder_and_nothing_else() -> None:
     assert endpoint.url == "http://127.0.0.1:8100/v1/embeddings"
     assert endpoint.pattern == r"^http://127\.0\.0\.1:8100/v1/embeddings$"
     assert parse("https://h:1/api/embed/", "m", None).url == "https://h:1/api/embed"
+
+
+def test_status_names_the_processor_that_this_opensearch_lacks(
+    client: OpenSearch, place: Place, installed: str, encoder_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server's own refusal of a type that it does not have."""
+    monkeypatch.setattr("sorce.plugin.cluster.locate.RERANK", "rerank_by_sight")
+    monkeypatch.setattr("sorce.plugin.cluster.commands.load_encoder", lambda *_: Words())
+    done = CliRunner().invoke(command, ["plugin", "status", "--index", installed], env=dict(place.environment))
+    [*steps, note] = done.stdout.splitlines()
+    assert (done.exit_code, {step[:5] for step in steps}) == (0, {"ok   "}), done.output
+    assert note.startswith("note   processors that look again (install --locate): this OpenSearch cannot")
+    assert "Invalid processor type rerank_by_sight" in note
+    endpoint = parse(encoder_url, RECIPE.model, None)
+    with pytest.raises(PluginError, match="Invalid processor type rerank_by_sight"):
+        install_located(client, find_index(client, installed), parse_localiser("", endpoint))
+    assert get_pipeline(client, Names(installed).located) is None

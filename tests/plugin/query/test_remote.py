@@ -11,12 +11,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from opensearchpy import OpenSearch
 from PIL import Image
 
+from sorce.cli import sorce as command
 from sorce.cluster import find_index
 from sorce.errors import PluginError, QueryError
-from sorce.index import Index
+from sorce.index import Index, open_index
 from sorce.mappings import probe
 from sorce.mappings.index import index_body
 from sorce.mappings.request import SearchRequest
@@ -97,3 +99,31 @@ def test_an_ingest_keeps_the_probe_of_its_model(client: OpenSearch, tmp_path: Pa
 )
 def test_a_probe_that_is_none_is_none(text: object) -> None:
     assert probe.from_text(text, 4) is None
+
+
+def test_a_program_names_the_service_as_the_command_does(place: Place, probed: str, encoder_url: str) -> None:
+    def here(_: object) -> Words:
+        raise AssertionError("a model is loaded")
+
+    with open_index(probed, place.url, access=place.access, encoder=encoder_url) as index:
+        index._load_encoder = here
+        hits = index.search(ASKED)
+        assert hits == Index(index.client, probed, FakeModel, lambda _: Words()).search(ASKED)
+        with pytest.raises(QueryError, match="encodes texts only"):
+            index.search(Image.new("RGB", (9, 9)))
+    with (
+        serving(service.application(service.Served(RECIPE.model, Words("another")))) as other,
+        open_index(probed, place.url, access=place.access, encoder=other) as index,
+        pytest.raises(PluginError, match="encodes texts differently from the index's model"),
+    ):
+        index.search("a red cup")
+
+
+def test_a_service_and_the_cluster_cannot_both_encode(place: Place, probed: str) -> None:
+    asked = ["search", "a red cup", "--server", "--index", probed]
+    done = CliRunner().invoke(command, [*asked, "--encoder", "http://127.0.0.1:9"], env=dict(place.environment))
+    assert (done.exit_code, "leave --encoder out" in done.output) == (2, True)
+    # What the environment says is for searches that the client encodes.
+    other = CliRunner().invoke(command, asked, env={**place.environment, "SORCE_ENCODER": "http://127.0.0.1:9"})
+    assert isinstance(other.exception, PluginError)
+    assert "nothing is installed" in str(other.exception)

@@ -13,19 +13,23 @@ from typing import Any
 import httpx
 import pytest
 from click.testing import CliRunner
-from opensearchpy import OpenSearch
+from opensearchpy import OpenSearch, exceptions
 from roles import owner, put
 
 from sorce.access import Access
-from sorce.cluster import connect
+from sorce.cluster import connect, find_index
 from sorce.engine import Node
 from sorce.ingest import ingest_photos
 from sorce.mappings import Located, LocateRequest
 from sorce.pictures.files import Files, Naming
 from sorce.pictures.source import Source
-from sorce.plugin import ClientSearch, SearchRequest
-from sorce.plugin.cluster.locate import MAX_PHOTOS
+from sorce.plugin import ClientSearch, SearchRequest, ServerSearch
+from sorce.plugin.cluster.endpoint import parse, parse_localiser
+from sorce.plugin.cluster.install import install, uninstall
+from sorce.plugin.cluster.locate import MAX_PHOTOS, install_located
 from sorce.plugin.cluster.role import role
+from sorce.plugin.cluster.status import status
+from sorce.plugin.query.server_locating import ServerStage
 from sorce.plugin.service import app as service
 from sorce.plugin.service import locating
 from sorce.plugin.service.commands import serve
@@ -205,6 +209,31 @@ def test_locate_gives_a_number_for_every_hit_in_order(url: str, folder: Path) ->
     assert [each["box"] for each in (first, second)] == [each["box"] for each in plain]
     assert all(-0.5 < each["score"] - both["score"] <= 0 for each, both in zip((first, second), plain, strict=True))
     assert located(url, []) == {"asked": 0, "results": []}
+
+
+def test_the_role_install_installs_it_and_the_role_search_searches_with_it(
+    secured: Node, searcher: tuple[OpenSearch, str], url: str
+) -> None:
+    client, index = searcher
+    user, password = f"{index}-installs", secrets.token_urlsafe(24)
+    with connect(secured.url, owner(secured)) as administrator:
+        put(administrator, f"roles/{user}", role("install", index))
+        given = {"password": password, "opendistro_security_roles": [user]}
+        put(administrator, f"internalusers/{user}", given)
+    endpoint, there = parse(url, MODEL.recipe.model, "secret"), find_index(client, index)
+    access = Access(secured.environment["OPENSEARCH_CA_FILE"], username=user, password=password)
+    with pytest.raises(exceptions.AuthorizationException):
+        install_located(client, there, parse_localiser("", endpoint))
+    with connect(secured.url, access) as installing:
+        try:
+            install(installing, there, endpoint, MODEL)
+            install_located(installing, there, parse_localiser("", endpoint))
+            steps = status(installing, index, MODEL, "secret")
+            assert [step for step in steps if not step.works] == []
+            hits = ServerSearch(client, index, ServerStage(3)).search(SearchRequest(["red"], size=3, fold=None))
+            assert [hit.seen is None for hit in hits] == [False] * 3
+        finally:
+            uninstall(installing, index)
 
 
 WRONG: dict[str, tuple[Any, int]] = {
