@@ -95,16 +95,8 @@ def search(asked: SearchRequest, index: str, cluster: Cluster, here: bool, **giv
       sorce search "a kite" --size 100 --export coco:kites.json --export zip:kites.zip --root photos
     """
     roots = [] if given["root"] is None else [given["root"]]
-    if given["locate"] and here:
-        refuse_without_roots(roots)
     exports: Sequence[FileExport] = given["exports"]
-    if not roots and any(each.format == "zip" for each in exports):
-        raise click.UsageError("a ZIP holds photos; name the folder below which they may be opened with --root.")
-    named = click.get_current_context().get_parameter_source("encoder")
-    if not here and named is ParameterSource.COMMANDLINE:
-        raise click.UsageError("with --server the cluster has the texts encoded; leave --encoder out.")
-    if given["localiser"] != ZOOM and not here:
-        raise click.UsageError("with --server the cluster's own localiser looks; leave --localiser out.")
+    _refuse_contradictions(here, roots, exports, given)
     with cluster.client() as client:
         found = find_index(client, index)
         searcher = _searcher(client, found, asked, here, given)
@@ -121,6 +113,22 @@ def search(asked: SearchRequest, index: str, cluster: Cluster, here: bool, **giv
         click.echo(sentence, err=True)
     if missing or not_opened(hits):
         click.get_current_context().exit(DONE_WITH_REJECTS)
+
+
+def _refuse_contradictions(
+    here: bool, roots: Sequence[Root], exports: Sequence[FileExport], given: Mapping[str, Any]
+) -> None:
+    """Raises click.UsageError, QueryError."""
+    if given["locate"] and here:
+        refuse_without_roots(roots)
+    if not roots and any(each.format == "zip" for each in exports):
+        raise click.UsageError("a ZIP holds photos; name the folder below which they may be opened with --root.")
+    # What the environment names is for searches that the client encodes.
+    named = click.get_current_context().get_parameter_source("encoder")
+    if not here and named is ParameterSource.COMMANDLINE:
+        raise click.UsageError("with --server the cluster has the texts encoded; leave --encoder out.")
+    if given["localiser"] != ZOOM and not here:
+        raise click.UsageError("with --server the cluster's own localiser looks; leave --localiser out.")
 
 
 def _drawn(hits: Hits, asked: SearchRequest, given: Mapping[str, Any]) -> list[str]:
