@@ -16,7 +16,8 @@ from sorce.mappings import Vector
 from sorce.models.batches import Batches
 from sorce.models.checkpoint import Checkpoint
 from sorce.models.families import EncoderFamily, family_of
-from sorce.models.loading import lacks, opening, pick_device, pinned, settings_of, where
+from sorce.models.hub import pinned
+from sorce.models.loading import lacks, opening, pick_device, settings_of, where
 from sorce.models.model import TextEncoder
 from sorce.models.normalise import unit_vectors
 from sorce.models.tokenizer import Tokenizer, has_tokenizer
