@@ -39,15 +39,15 @@ def not_taken(name: str, why: str) -> Line:
 
 
 def at_least(name: str, figure: float, bar: float, note: str = "") -> Line:
-    return Line(name, figure, f">= {bar:g}", figure >= bar, note)
+    return Line(name, figure, f">= {bar:g}", bool(figure >= bar), note)
 
 
 def at_most(name: str, figure: float, bar: float, note: str = "") -> Line:
-    return Line(name, figure, f"<= {bar:g}", figure <= bar, note)
+    return Line(name, figure, f"<= {bar:g}", bool(figure <= bar), note)
 
 
 def exactly(name: str, figure: float, bar: float, note: str = "") -> Line:
-    return Line(name, figure, f"= {bar:g}", figure == bar, note)
+    return Line(name, figure, f"= {bar:g}", bool(figure == bar), note)
 
 
 def machine() -> dict[str, Any]:

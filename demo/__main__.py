@@ -35,6 +35,8 @@ from training.scenes.bundled import FOLDER, Question, questions
 
 SEED, QUESTIONS = 1, 12
 PICTURES = Path("demo-out")
+SHOWN = "scenes-tiles"
+"""The index of the page."""
 # Clusters of coarser patches than by default: the default takes as long as the rest of the demo.
 METHODS: Mapping[str, dict[str, Plain]] = {"whole": {}, "clusters": {"min_object_size": 0.05}, "tiles": {}}
 
@@ -92,7 +94,7 @@ def look(client: OpenSearch, question: Question) -> None:
     encoder = load_encoder("mini")
     with tempfile.TemporaryDirectory() as cache:
         settings = PageSettings([FOLDER], cache=Path(cache))
-        found = find_index(client, "scenes-tiles")
+        found = find_index(client, SHOWN)
         setup = PageSetup(settings, client, [found], lambda _: encoder, lambda _: client)
         with serving(Served("mini", encoder, page=setup)) as address:
             click.pause(f"\nLook for yourself: {address}/?q={quote_plus(question.text)}\nPress any key to end.")

@@ -1,4 +1,4 @@
-"""Bundled scenes in two indices, encoded by `mini` and served as a page: `scenes`, and `many` for long lists."""
+"""Bundled scenes in three indices, encoded by `mini` and served as a page."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from opensearchpy import OpenSearch
 from PIL import Image
 
 from sorce.cluster import find_index
-from sorce.mappings import Box, Photo, Region, Vector
+from sorce.mappings import Box, Photo, Recipe, Region, Vector
 from sorce.mappings.document import document
 from sorce.mappings.index import attribute_types, index_body
 from sorce.models import load_model
@@ -27,6 +27,7 @@ from sorce.pictures.source import Source, photo_id_of
 from sorce.plugin.service import app as service
 from sorce.plugin.service.page.serving import PageSetup
 from sorce.plugin.service.page.settings import PageSettings
+from tests.kit.localiser import FakeLocaliser
 from tests.kit.serving import serving
 from training.scenes.bundled import FOLDER
 
@@ -39,10 +40,14 @@ WHEN = datetime(2026, 7, 1, tzinfo=UTC)
 
 @dataclass(frozen=True)
 class Gallery:
-    """`scenes` has the six scenes in two folders, one of them again, one enlarged, and one with a Hebrew name."""
+    """`scenes` has the six scenes in two folders, one of them again, one enlarged, and one with a Hebrew name.
+
+    `many` is for long lists. In `rated` the six scenes' boxes have qualities, as a detector's have.
+    """
 
     scenes: str
     many: str
+    rated: str
     root: Path
 
     def photo(self, name: str) -> str:
@@ -64,7 +69,7 @@ class GalleryModel:
 
 def fill_gallery(client: OpenSearch, model: GalleryModel, name: str, above: Path) -> Gallery:
     """Makes both indices, and the root below `above`."""
-    gallery = Gallery(f"{name}-scenes", f"{name}-many", above / "root")
+    gallery = Gallery(f"{name}-scenes", f"{name}-many", f"{name}-rated", above / "root")
     for folder in ("street", "shelf"):
         (gallery.root / folder).mkdir(parents=True)
     files = [gallery.root / ("street" if n < 3 else "shelf") / scene for n, scene in enumerate(SCENES)]
@@ -80,9 +85,12 @@ def fill_gallery(client: OpenSearch, model: GalleryModel, name: str, above: Path
     # Not near-duplicates of their originals: each vector is turned a little.
     found[hebrew] = turned(found[files[1]], 1)
     found[huge] = [replace(region, box=larger(region.box)) for region in turned(found[files[2]], 2)]
-    scenes = [_document(model, file, regions, n) for n, (file, regions) in enumerate(found.items())]
-    _load(client, gallery.scenes, model, scenes)
-    _load(client, gallery.many, model, list(_clones(model, files, found)))
+    scenes = [_document(model.recipe, file, regions, n) for n, (file, regions) in enumerate(found.items())]
+    _load(client, gallery.scenes, model.recipe, scenes)
+    _load(client, gallery.many, model.recipe, list(_clones(model, files, found)))
+    detector = replace(model.recipe, regions="objects")
+    rated = [_document(detector, file, of_quality(found[file], n), n) for n, file in enumerate(files)]
+    _load(client, gallery.rated, detector, rated)
     return gallery
 
 
@@ -90,6 +98,11 @@ def turned(regions: Sequence[Region], seed: int) -> list[Region]:
     """The same boxes with other vectors near theirs."""
     rng = np.random.default_rng(seed)
     return [replace(region, vec=_unit(region.vec + rng.normal(0, 0.04, region.vec.shape))) for region in regions]
+
+
+def of_quality(regions: Sequence[Region], number: int) -> list[Region]:
+    """The same boxes with qualities that differ from photo to photo."""
+    return [replace(region, quality=(1 + number) / 8) for region in regions]
 
 
 def larger(box: Box) -> Box:
@@ -105,11 +118,11 @@ def _clones(model: GalleryModel, files: Sequence[Path], found: dict[Path, list[R
     """Documents of MANY photos, which show the scenes' files."""
     for n in range(MANY):
         file = files[n % len(files)]
-        body = _document(model, file, turned(found[file][:3], n), n)
+        body = _document(model.recipe, file, turned(found[file][:3], n), n)
         yield {**body, "photo_id": f"{n:032x}", "file_name": f"{n}.jpg"}
 
 
-def _document(model: GalleryModel, file: Path, regions: Sequence[Region], number: int) -> dict[str, Any]:
+def _document(recipe: Recipe, file: Path, regions: Sequence[Region], number: int) -> dict[str, Any]:
     with Image.open(file) as opened:
         size = opened.size
     source = Naming().source(file)
@@ -117,12 +130,12 @@ def _document(model: GalleryModel, file: Path, regions: Sequence[Region], number
     attributes = {"shop": "north" if number % 2 else "south", "aisle": number % 7}
     taken = datetime(2026, 1 + number % 6, 15, 12, tzinfo=UTC)
     photo = Photo(source.file(file.read_bytes()), *size, taken, "Canon EOS", attributes, ("drawn",), (48.5, 2.25))
-    return document(photo, regions, WHEN, model.recipe.hash)
+    return document(photo, regions, WHEN, recipe.hash)
 
 
-def _load(client: OpenSearch, index: str, model: GalleryModel, documents: Sequence[dict[str, Any]]) -> None:
+def _load(client: OpenSearch, index: str, recipe: Recipe, documents: Sequence[dict[str, Any]]) -> None:
     attributes = attribute_types({"shop": "", "aisle": 0})
-    body = index_body(model.recipe, {"number_of_replicas": 0}, attributes=attributes)
+    body = index_body(recipe, {"number_of_replicas": 0}, attributes=attributes)
     client.indices.create(index=index, body=body)
     lines = [each for body in documents for each in ({"index": {"_id": body["photo_id"]}}, body)]
     packed = b"".join(orjson.dumps(line, None, orjson.OPT_SERIALIZE_NUMPY) + b"\n" for line in lines)
@@ -134,13 +147,13 @@ def _load(client: OpenSearch, index: str, model: GalleryModel, documents: Sequen
 def served_gallery(
     client: OpenSearch, gallery: Gallery, model: GalleryModel, settings: PageSettings, key: str | None = None
 ) -> Iterator[str]:
-    """The address of the page over both indices."""
+    """The address of the page over all indices. Photos of `scenes` can be looked at again."""
 
     def nobody(_: Any) -> OpenSearch:
         raise AssertionError("the cluster is asked as the service's own user")
 
-    found = [find_index(client, name) for name in (gallery.scenes, gallery.many)]
-    setup = PageSetup(settings, client, found, lambda _: model.encoder, nobody)
+    found = [find_index(client, name) for name in (gallery.scenes, gallery.many, gallery.rated)]
+    setup = PageSetup(settings, client, found, lambda _: model.encoder, nobody, {gallery.scenes: FakeLocaliser()})
     served = service.Served(model.recipe.model, model.encoder, key, page=setup)
     with serving(service.application(served)) as url:
         yield url

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 import uuid
 from base64 import b64encode
 from collections.abc import Callable, Iterator
-from io import BytesIO
+from io import BytesIO, StringIO
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+from zipfile import ZipFile
 
 import httpx
 import pytest
@@ -216,9 +218,39 @@ def test_boxes_per_photo_and_kinds(show: Show) -> None:
     page.wait_for_selector(".condition >> text=whole photo")
     waited(page)
     page.wait_for_function("() => document.querySelector('.tile').querySelectorAll('.box').length === 1")
-    page.locator("#debias").fill("1")
-    page.wait_for_function("() => location.search.includes('debias=1')")
+
+
+def test_less_of_what_matches_any_text(show: Show, url: str) -> None:
+    page = show(f"?q={TEXT}")
     waited(page)
+    assert page.locator("#rank-setting").is_hidden()
+    page.locator("#debias").fill("2")
+    page.wait_for_function("() => location.search.includes('debias=2')")
+    hits = answer(url, debias=2)["hits"]
+    assert waited(page) == [hit["photo_id"] for hit in hits] != [hit["photo_id"] for hit in answer(url)["hits"]]
+
+
+def test_hits_are_ordered_by_the_quality_of_their_boxes_too(show: Show, url: str, gallery: Gallery) -> None:
+    page = show(f"?index={gallery.rated}&q={TEXT}")
+    by_similarity = waited(page)
+    page.locator("#rank").select_option("product")
+    page.wait_for_function("() => location.search.includes('rank=product')")
+    hits = answer(url, index=gallery.rated, rank="product")["hits"]
+    assert waited(page) == [hit["photo_id"] for hit in hits] != by_similarity
+
+
+def test_the_first_hits_are_looked_at_again(show: Show, url: str) -> None:
+    page = show(f"?q={TEXT}")
+    waited(page)
+    page.locator("#locate").select_option("3")
+    page.wait_for_function("() => location.search.includes('locate=3')")
+    hits = answer(url, locate=3)["hits"]
+    assert waited(page) == [hit["photo_id"] for hit in hits]
+    open_first(page)
+    assert page.locator(".box-entry").all_inner_texts()[-1].endswith("seen when looking again")
+    # The index's own box stays beside the tight one.
+    tight, own = rect(page, "#stage .box.dashed .line"), rect(page, "#stage .box:not(.dashed) .line")
+    assert tight["width"] < own["width"]
 
 
 def test_the_slider_acts_at_once_without_a_request(show: Show, url: str) -> None:
@@ -404,6 +436,23 @@ def test_near_duplicates_are_folded_and_unfold(show: Show, gallery: Gallery) -> 
     assert {gallery.photo("street/0000.jpg"), gallery.photo(f"shelf/{AGAIN}")} <= set(unfolded)
     page.get_by_role("button", name="1 near-duplicate").click()
     waited(page, len(folded))
+
+
+def test_near_duplicates_of_an_earlier_page_are_folded(show: Show, url: str) -> None:
+    page = show()
+
+    def one_photo_a_page(route: Any) -> None:
+        asked = json.loads(route.request.post_data)
+        route.continue_(post_data=json.dumps({**asked, "from": asked["from"] // asked["size"], "size": 1}))
+
+    page.route("**/api/search", one_photo_a_page)
+    page.wait_for_selector(".message")
+    page.keyboard.type(TEXT)
+    page.keyboard.press("Enter")
+    hits = answer(url)["hits"]
+    assert waited(page, len(hits)) == [hit["photo_id"] for hit in hits]
+    page.get_by_role("button", name="1 near-duplicate").click()
+    waited(page, len(hits) + 1)
 
 
 def test_hits_are_reached_chosen_and_opened_by_keys(show: Show) -> None:
@@ -677,10 +726,10 @@ def test_a_picture_is_searched_by(show: Show, gallery: Gallery, kind: str) -> No
 # To judge and to carry away
 
 
-def saved(page: Any, act: Callable[[], None]) -> str:
+def saved(page: Any, act: Callable[[], None]) -> bytes:
     with page.expect_download() as download:
         act()
-    return Path(download.value.path()).read_text(encoding="utf-8")
+    return Path(download.value.path()).read_bytes()
 
 
 def test_marks_are_kept_and_exported_as_ground_truth(show: Show) -> None:
@@ -698,7 +747,7 @@ def test_marks_are_kept_and_exported_as_ground_truth(show: Show) -> None:
     page.keyboard.press("Escape")
     page.wait_for_selector(f".tile[data-id='{order[0]}'] .verdict.right")
     page.wait_for_selector(f".tile[data-id='{order[1]}'] .verdict.wrong")
-    lines = saved(page, lambda: page.get_by_role("button", name="Export as ground truth").click()).splitlines()
+    lines = saved(page, lambda: page.get_by_role("button", name="Export as ground truth").click()).decode().splitlines()
     found = [json.loads(line) for line in lines]
     labels = [thing["label"] for line in found for thing in line["objects"]]
     assert (len(found), labels) == (2, [TEXT])
@@ -706,22 +755,45 @@ def test_marks_are_kept_and_exported_as_ground_truth(show: Show) -> None:
     page.wait_for_function("() => document.querySelector('.tile .verdict') === null")
 
 
-def test_selected_hits_are_exported(show: Show) -> None:
+def test_selected_hits_are_exported(show: Show, gallery: Gallery) -> None:
     page = show(f"?q={TEXT}")
     order = waited(page)
     page.locator(".tile .select").nth(1).check(force=True)
     page.locator(".tile a.picture").nth(3).click(modifiers=["Shift"])
     assert page.locator("#selection-count").inner_text() == "3 selected"
 
-    def export(name: str) -> str:
+    def export(name: str) -> bytes:
         page.locator("#selection-export").click()
         page.locator("#export-formats").get_by_text(name, exact=True).click()
         return saved(page, lambda: page.get_by_role("button", name="Save").click())
 
-    as_json = export("JSON")
-    assert [each in as_json for each in order[:5]] == [False, True, True, True, False]
+    hits = json.loads(export("JSON"))["hits"]
+    assert {hit["photo_id"] for hit in hits} == set(order[1:4])
     coco = json.loads(export("COCO"))
     assert len(coco["images"]) == 3
+    rows = list(csv.DictReader(StringIO(export("CSV").decode())))
+    assert {row["photo_id"] for row in rows} == set(order[1:4])
+    names = {row["photo"] for row in rows}
+    with ZipFile(BytesIO(export("YOLO"))) as labels:
+        assert {"data.yaml", "classes.txt"} < set(labels.namelist())
+        [row] = labels.read(f"labels/{Path(rows[0]['photo']).with_suffix('.txt')}").splitlines()
+        assert [0 <= float(share) <= 1 for share in row.split()[1:]] == [True] * 4
+    with ZipFile(BytesIO(export("ZIP"))) as packed:
+        assert {each for each in packed.namelist() if each.startswith("photos/")} == {
+            f"photos/{each}" for each in names
+        }
+        name = rows[0]["photo"]
+        assert packed.read(f"photos/{name}") == (gallery.root / name).read_bytes()
+        assert sum(each.startswith("crops/") for each in packed.namelist()) == 3
+
+
+def test_the_export_says_how_many_hits_are_loaded_and_holds_them_all(show: Show, gallery: Gallery) -> None:
+    page = show(f"?index={gallery.many}&q={TEXT}&fold=off")
+    waited(page)
+    page.locator("#show-export").click()
+    number = int(re.findall(r"The (\d+) hits that are loaded", page.locator("#export-all").inner_text())[0])
+    hits = json.loads(saved(page, lambda: page.get_by_role("button", name="Save").click()))["hits"]
+    assert len(hits) == number >= 50
 
 
 def test_the_search_is_given_as_code(show: Show) -> None:
