@@ -247,10 +247,7 @@ def test_the_first_hits_are_looked_at_again(show: Show, url: str) -> None:
     hits = answer(url, locate=3)["hits"]
     assert waited(page) == [hit["photo_id"] for hit in hits]
     open_first(page)
-    assert page.locator(".box-entry").all_inner_texts()[-1].endswith("seen when looking again")
-    # The index's own box stays beside the tight one.
-    tight, own = rect(page, "#stage .box.dashed .line"), rect(page, "#stage .box:not(.dashed) .line")
-    assert tight["width"] < own["width"]
+    assert "seen when looking again" in page.locator(".box-entry").all_inner_texts()[-1]
 
 
 def test_the_slider_acts_at_once_without_a_request(show: Show, url: str) -> None:
