@@ -164,7 +164,8 @@ def _searcher(
         return remote
     where = given["device"], given["folder"], given["trust_remote_code"]
     # The second stage may use the same encoder, for pictures.
-    texts_only = not given["locate"] and not any(isinstance(each, LikePicture) for each in asked.like)
+    examples = (*asked.like, *asked.not_like)
+    texts_only = not given["locate"] and not any(isinstance(each, LikePicture) for each in examples)
     return ClientSearch(client, found, lambda recipe: load_encoder(recipe, *where, texts_only=texts_only))
 
 

@@ -288,7 +288,7 @@ def test_the_command_searches_by_a_part_of_a_picture(
 def test_the_command_takes_examples_that_count_against_a_photo(
     place: Place, index: str, corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sorce.plugin.query.commands.load_encoder", lambda *_: Words())
+    monkeypatch.setattr("sorce.plugin.query.commands.load_encoder", lambda *_, **_given: Words())
     file = tmp_path / "two.png"
     TWO.save(file)
     unlike = ["--not-like", str(file), "--not-box", "20,0,40,20", "--not-like-region", f"{3:032x}/2"]
@@ -300,17 +300,17 @@ def test_the_command_takes_examples_that_count_against_a_photo(
     assert told["not_like"] == ["two.png 20,0,40,20", f"region {3:032x}/2"]
 
 
-@pytest.mark.parametrize("by_picture", [True, False])
+@pytest.mark.parametrize("options", [["--like", "{file}"], ["a dog", "--not-like", "{file}"], ["a dog"]])
 def test_only_a_picture_needs_the_picture_half_of_the_model(
-    place: Place, index: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, by_picture: bool
+    place: Place, index: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: list[str]
 ) -> None:
     loaded: list[dict[str, bool]] = []
     monkeypatch.setattr("sorce.plugin.query.commands.load_encoder", lambda *_, **given: loaded.append(given) or Words())
-    TWO.save(tmp_path / "two.png")
-    asked = ["--like", str(tmp_path / "two.png")] if by_picture else ["a dog"]
-    done = run(place, *asked, "--url", place.url, "--index", index)
+    file = tmp_path / "two.png"
+    TWO.save(file)
+    done = run(place, *(each.format(file=file) for each in options), "--url", place.url, "--index", index)
     assert done.exit_code == 0, done.output
-    assert loaded == [{"texts_only": not by_picture}]
+    assert loaded == [{"texts_only": "{file}" not in options}]
 
 
 @pytest.mark.parametrize(
