@@ -82,7 +82,7 @@ def model_setups(models: Sequence[str], regions: Sequence[str]) -> list[ModelSet
     metavar="NAME",
     help="Look at each photo again, with zoom, a folder or a name.  [default in locate: zoom]",
 )
-@click.option("--exact", is_flag=True, help="Compare everything in memory, without OpenSearch.")
+@click.option("--exact", is_flag=True, help="Compare all regions in memory, without OpenSearch.")
 @cluster
 @options.device
 @options.trust_remote_code
@@ -119,7 +119,7 @@ def evaluate(
       yolo      a text file per picture (boxes, polygons, poses), and data.yaml: the same
       lines     labels.jsonl, {"image", "objects": [{"label", "box"}]}: the same
       sorec     a JSON list of expressions: Acc50, Acc75, mAcc
-      locate    labels as of coco or yolo; asks where the thing of each name is
+      locate    labels as of coco or yolo; asks where in its photo the object of each class is
 
     The pictures go into a new index, which is removed at the end. Brackets hold the 95 % interval over queries
     (bootstrap). Bad rows of the label file are left out, with a note. The exit code is 3 if pictures were rejected.
@@ -154,7 +154,9 @@ def _localiser(benchmark: str, how: dict[str, Any]) -> Callable[[Model[Any]], Lo
     if name is None:
         return None
     if benchmark not in OF_BOXES:
-        raise click.UsageError(f"--localiser looks again at given photos, in {' and '.join(OF_BOXES)} only.")
+        raise click.UsageError(
+            f"--localiser is only for {' and '.join(OF_BOXES)}, which ask for a box in a given photo; leave it out."
+        )
     opened: dict[str, Localiser] = {}
 
     def localiser(model: Model[Any]) -> Localiser:

@@ -56,7 +56,7 @@ class GroundTruth:
         asked = tuple(queries)
         if not asked:
             why = "; ".join(remark.removesuffix(".") for remark in remarks.sentences())
-            raise GroundTruthError(f"this benchmark has nothing to ask{f': {why}' if why else ''}.")
+            raise GroundTruthError(f"this benchmark has no queries{f': {why}' if why else ''}.")
         return cls({picture.photo_id: picture for picture in pictures}, asked, remarks.sentences())
 
     def share(self, query: LabelledQuery, photo_id: str) -> float | None:

@@ -34,7 +34,7 @@ PHOTOS = 50
 MAP = f"retrieval mAP over the first {PHOTOS} photos"
 
 LOCATED = "located "
-"""Before the name of a metric: of the second stage's boxes. Without it, the metric is of the index's."""
+"""Prefix of a metric of the second stage's boxes. A metric without it is of the index's boxes."""
 
 DRAWN = 3
 """The number of first hits of a query that are kept for drawing."""
@@ -185,7 +185,7 @@ def _ids(hits: Sequence[Hit]) -> list[str]:
 
 
 def _located_result(query: LabelledQuery, hits: Sequence[Hit], overlaps: NDArray[np.float64]) -> QueryResult:
-    """Drawn are the photos whose boxes fit worst. A class without boxes is neither found nor missed."""
+    """The photos whose boxes fit worst are drawn. A class without boxes is neither found nor missed."""
     if not len(overlaps):
         return QueryResult(query, (), (), "no boxes", False, False)
     worst = {photo_id: overlap for overlap, photo_id in zip(overlaps, query.located, strict=True)}
@@ -198,7 +198,7 @@ def _located_result(query: LabelledQuery, hits: Sequence[Hit], overlaps: NDArray
 def _query_result(query: LabelledQuery, hits: Sequence[Hit], relevant: Sequence[str], ranks: Ranks) -> QueryResult:
     best = int(ranks.argmin())
     rank = ranks[best]
-    summary = f"first right one at {rank:.0f}" if np.isfinite(rank) else f"no right one in {len(hits)}"
+    summary = f"first right photo at {rank:.0f}" if np.isfinite(rank) else f"no right photo in {len(hits)}"
     place = int(rank) if np.isfinite(rank) else None
     not_among_hits = [relevant[best]] if rank > DRAWN else []
     return QueryResult(query, hits[:DRAWN], not_among_hits, summary, bool(rank == 1), bool(rank > MAX_K), place)

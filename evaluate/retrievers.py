@@ -33,7 +33,7 @@ BATCH = 1000
 """The number of photos that one request names."""
 
 TOO_MANY = (
-    f"texts with more photos to rank than the {MAX_CANDIDATES:,} of a search, right ones beyond taken as not found"
+    f"texts with more photos to rank than the {MAX_CANDIDATES:,} of a search; right photos beyond count as not found"
 )
 
 

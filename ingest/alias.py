@@ -33,7 +33,7 @@ from sorce.pictures.files import Files
 DEFAULT_PIPELINE = "index.search.default_pipeline"
 
 _NOBODYS = "00000000"
-"""Ends like the name of an alias's index, so the role *alias* allows it, too."""
+"""It ends like the name of an alias's index, so that the role *alias* allows it, too."""
 
 
 @dataclass(frozen=True)
@@ -79,9 +79,9 @@ class Alias:
         for index in self.behind:
             if not same_encoder(index.recipe, recipe) and index.default_pipeline in server_side(self.name):
                 raise SorceError(
-                    f"'{self.name}' cannot move to another encoder while the cluster encodes its searches: bring the "
-                    f"photos in with --index {name}, install for '{name}' and have callers search that, and then "
-                    f"`sorce plugin uninstall --index {self.name}` and run this again."
+                    f"'{self.name}' cannot move to another encoder while the cluster encodes its searches. Ingest with "
+                    f"--index {name}, run `sorce plugin install --index {name}`, and let callers search '{name}'; then "
+                    f"run `sorce plugin uninstall --index {self.name}` and this command again."
                 )
         return name
 
@@ -136,7 +136,7 @@ def _first(client: OpenSearch, alias: str, index: str, retry: Retry) -> None:
     if others:
         body = json.dumps({"actions": [{"remove": {"index": other, "alias": alias}} for other in others]})
         raise SorceError(
-            f"'{alias}' now names '{index}' and '{', '.join(others)}', as another ingest made it at the same moment; "
+            f"'{alias}' now names '{index}' and '{', '.join(others)}': another ingest made it at the same moment; "
             f"run the same command again where the recipe to keep is, or POST /_aliases {body}."
         )
 
@@ -162,7 +162,7 @@ def exchange(client: OpenSearch, alias: str, old: Sequence[str], new: str) -> No
 
 
 def _keep_pipeline(client: OpenSearch, old: FoundIndex, new: TargetIndex, retry: Retry) -> None:
-    """So that the cluster still encodes searches of the alias."""
+    """Gives the new index the default pipeline, so that the cluster still encodes searches of the alias."""
     if old.default_pipeline is None or new.found is None or not same_encoder(old.recipe, new.found.recipe):
         return
     body = {DEFAULT_PIPELINE: old.default_pipeline}

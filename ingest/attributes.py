@@ -44,8 +44,8 @@ class AttributeTable:
 
         A path may have backslashes as separators, if there is no file of the name as written.
 
-        The columns are typed as `--set` types attributes. Raises SorceError for a file that is no such table, with the
-        line.
+        The columns are typed as `--set` types attributes. Raises SorceError for a file that is not such a table,
+        with the line.
         """
         try:
             with file.open(encoding="utf-8-sig", newline="") as stream:
@@ -68,7 +68,7 @@ def _rows(file: Path, lines: Iterator[str]) -> Iterator[tuple[str, Mapping[str, 
     columns = [name.strip() for name in next(csv.reader([head], delimiter=separator), [])]
     place = next((columns.index(name) for name in PATH if name in columns), None)
     if place is None:
-        raise SorceError(f"'{file}' has no column 'path', which says whose attributes a row holds; name it so.")
+        raise SorceError(f"'{file}' has no column 'path', which names the photo of a row; add it.")
     seen = set[str]()
     reader = csv.reader(lines, delimiter=separator)
     for cells in reader:
@@ -76,10 +76,10 @@ def _rows(file: Path, lines: Iterator[str]) -> Iterator[tuple[str, Mapping[str, 
             continue
         where = f"'{file}', line {reader.line_num + 1}"
         if len(cells) != len(columns):
-            raise SorceError(f"{where}: {len(cells)} cells where the first line names {len(columns)}; mend the row.")
+            raise SorceError(f"{where}: {len(cells)} cells, and the first line has {len(columns)}; correct the row.")
         path = _absolute(file, cells[place])
         if path in seen:
-            raise SorceError(f"{where}: '{cells[place]}' has a row already; leave one.")
+            raise SorceError(f"{where}: '{cells[place]}' has a row already; remove one of them.")
         seen.add(path)
         yield path, _attributes(where, columns, cells, place)
 

@@ -21,14 +21,14 @@ from sorce.pictures.source import Source
 MOST = 500
 """Changes that are worked on together."""
 PATIENCE = 0.2
-"""Seconds after which a waiting loop sees whether it should end."""
+"""A waiting loop checks this often, in seconds, whether it should end."""
 ESTABLISHED = 500
-"""Milliseconds after which the watcher of folders reports that it is there, though nothing has changed."""
+"""The watcher of folders returns after this many milliseconds, even if nothing has changed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Touched:
-    """A photo that was written or deleted: only its path or URI counts, as the place itself says what is there now.
+    """A photo that was written or deleted: only its path or URI counts; whether it exists is looked up.
 
     So the order of events does not matter, and an event may come twice. `at` is the time of the event in seconds since
     1970, and `line` how many lines of events have been read with it.
@@ -69,7 +69,7 @@ class Changes:
 
     @property
     def has_ended(self) -> bool:
-        """Whether no more will come; some may wait still."""
+        """Whether no more will come. Some may still wait."""
         return self._ended.is_set()
 
     def end(self, error: SorceError | None = None) -> None:
@@ -105,7 +105,7 @@ def s3_events(lines: Iterator[bytes], changes: Changes) -> None:
                     changes.waiting.put(Touched(name, _time(record), number))
         except (ValueError, LookupError, TypeError, AttributeError) as error:
             raise SorceError(
-                f"line {number} is no event of S3; write one JSON object a line, with its Records as S3 sends them."
+                f"line {number} is not an S3 event; write one JSON object per line, with its Records as S3 sends them."
             ) from error
 
 
@@ -146,7 +146,7 @@ def watched(folders: Sequence[Path], files: Files, stop: Event, there: Event) ->
 
 
 def _photos(path: Path, files: Files) -> Iterator[str]:
-    """The path if it is a photo's; if it is a folder, all photos in it: those made together with it are not told."""
+    """The photo itself; or all photos of a new folder, since the system does not report what was made with it."""
     if is_folder(path):
         found = Files([str(path)], ignore=files.ignore)
         yield from (source.name for source in found if isinstance(source, Source))

@@ -47,7 +47,7 @@ def existing(context: click.Context, option: click.Parameter, paths: Sequence[st
 
 @click.command()
 @click.argument("paths", nargs=-1, metavar="PATH...", callback=existing)
-@click.option("--index", help="Where the photos go; it is made if there is none.")
+@click.option("--index", help="The index of the photos; it is created if it does not exist.")
 @click.option(
     "--alias",
     help="An alias, instead of --index: an index is made for the recipe, and the alias moves to it when complete.",
@@ -62,7 +62,7 @@ def existing(context: click.Context, option: click.Parameter, paths: Sequence[st
 @click.option(
     "--min-object-size", type=float, help="Side of the smallest object, as a share of the photo's longer side."
 )
-@click.option("--max-regions", type=int, help="The most regions per photo, the whole photo included.")
+@click.option("--max-regions", type=int, help="Maximum number of regions per photo, including the whole photo.")
 @click.option(
     "--parameter",
     "parameters",
@@ -91,17 +91,19 @@ def existing(context: click.Context, option: click.Parameter, paths: Sequence[st
     callback=existing,
     help="A CSV or Parquet file with a column uri (or path), and an attribute in each other column; may be repeated.",
 )
-@click.option("--watch", is_flag=True, help="Go on: bring in what comes into the folders, and delete what goes.")
+@click.option(
+    "--watch", is_flag=True, help="Keep running: ingest photos that come into the folders, delete those that go."
+)
 @click.option(
     "--from-events",
     metavar="FILE",
-    help="Bring in and delete what events of S3 name: JSON, one a line, in a file or from standard input (-).",
+    help="Ingest and delete what S3 events name: JSON, one per line, in a file or from standard input (-).",
 )
-@click.option("--checksum", is_flag=True, help="Read each file, also if its size and time of change are as before.")
+@click.option("--checksum", is_flag=True, help="Read each file, even if its size and time of change are the same.")
 @click.option(
-    "--root", type=click.Path(exists=True, file_okay=False), help="Name photos by their path below this folder."
+    "--root", type=click.Path(exists=True, file_okay=False), help="Name photos by their path relative to this folder."
 )
-@click.option("--root-moved", is_flag=True, help="The same photos now lie below another --root.")
+@click.option("--root-moved", is_flag=True, help="The photos of the index now lie below this other --root.")
 @click.option(
     "--ignore",
     multiple=True,
@@ -159,7 +161,7 @@ def existing(context: click.Context, option: click.Parameter, paths: Sequence[st
 )
 @click.option("--prune", is_flag=True, help="Remove photos from the index whose file is gone from the given folders.")
 @click.option(
-    "--prune-anyway", is_flag=True, help="Prune without a question, even if more than a tenth of the photos is gone."
+    "--prune-anyway", is_flag=True, help="Prune without asking, even if more than a tenth of the photos is gone."
 )
 @click.option("--dry-run", is_flag=True, help="Print what would be done, and do nothing.")
 @click.option(
@@ -168,7 +170,7 @@ def existing(context: click.Context, option: click.Parameter, paths: Sequence[st
     metavar="FILE",
     help="Write the rejected files and the reasons here, as JSON lines.",
 )
-@click.option("--no-run-log", is_flag=True, help="Do not write what this run does to the cluster's index sorce-runs-*.")
+@click.option("--no-run-log", is_flag=True, help="Do not log this run in the cluster (index sorce-runs-*).")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @click.option("--quiet", is_flag=True, help="Print errors only.")
 def ingest(**options: Any) -> None:
@@ -178,8 +180,8 @@ def ingest(**options: Any) -> None:
 
     Photos that are there already, unchanged, are skipped; so after an interruption, run the same command again. Their
     size and time of change, or the tag of their store, say whether they are unchanged; --checksum reads them.
-    With --alias, photos are searched by that name: when all are in, it moves from the index of the recipe before, which
-    stays until somebody deletes it, to that of this one.
+    With --alias, photos are searched by that name: when all are in the index of this recipe, the alias moves to it.
+    The index that it named before stays until somebody deletes it.
 
     \b
         sorce ingest --index photos ~/Pictures
@@ -193,9 +195,9 @@ def ingest(**options: Any) -> None:
     """
     request = Request(**options)
     if not request.paths and not request.lists and request.from_events is None:
-        raise click.UsageError("say which photos come in: files, folders, URIs of a store, or --list.")
+        raise click.UsageError("name the photos to ingest: files, folders, URIs of a store, or --list.")
     if (request.index is None) == (request.alias is None):
-        raise click.UsageError("say where the photos go, by either --index or --alias.")
+        raise click.UsageError("name the index of the photos, by either --index or --alias.")
     goes_on = request.watch or request.from_events is not None
     index, report = run_on(request) if goes_on else run(request)
     if not request.quiet or request.as_json:

@@ -30,7 +30,7 @@ STDIN = 0
 
 
 def refuse_others(request: Request) -> None:
-    """Raises click.UsageError for options that do not go with a run that goes on."""
+    """Raises click.UsageError for options that a continuous run does not take."""
     option = "--watch" if request.watch else "--from-events"
     given = {
         "--alias": request.alias is not None,
@@ -42,13 +42,13 @@ def refuse_others(request: Request) -> None:
     }
     wrong = [name for name, is_given in given.items() if is_given]
     if wrong:
-        raise click.UsageError(f"{wrong[0]} does not go with {option}; leave out one of them.")
+        raise click.UsageError(f"{wrong[0]} cannot be used with {option}; leave out one of them.")
     if request.watch and (request.comes_from_a_list or not request.sources().files.folders()):
         raise click.UsageError("--watch watches folders of this machine; name one.")
     if request.watch and request.sources().others:
         raise click.UsageError("--watch watches folders of this machine; for a store there is --from-events.")
     if not request.watch and request.paths:
-        raise click.UsageError("--from-events brings in the photos that the events name; name no others.")
+        raise click.UsageError("--from-events ingests the photos that the events name; name no others.")
 
 
 def run_on(request: Request) -> tuple[str, Report]:
@@ -130,7 +130,7 @@ def holds_photos(folder: Path, files: Files) -> bool:
 
 
 def telling(request: Request, index: str, progress: Progress) -> Callable[[Followed], None]:
-    """Says each state on standard error, and with --json on standard output, too."""
+    """Prints each state on standard error, and with --json on standard output, too."""
 
     def tell(state: Followed) -> None:
         progress.say(str(state))

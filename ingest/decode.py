@@ -77,7 +77,7 @@ class PixelBudget:
 class Wanted:
     """What each photo needs: vectors of this recipe (its hash) and these attributes. `force` encodes again.
 
-    `checksum` reads each file, where else its size and time of change, or its tag, say that it has not changed.
+    With `checksum` each file is read; else an unchanged size and time of change, or an unchanged tag, is enough.
     `by_photo` are attributes of single photos, which come before those of all. `thumbnails` says whether a photo that
     is encoded gets a small picture, too.
     """
@@ -131,9 +131,9 @@ Decoded = Ready[Prepared] | WriteFields | Unchanged | Rejected
 
 
 def settled(file: PhotoFile) -> PhotoFile:
-    """The file without its time of change if that is just now, so that the next run reads it again.
+    """The file; without its time of change if that is just now, so that the next run reads it again.
 
-    It could be changed again at the same time by the clock of its disk, and have the same size. A tag has no such gap.
+    A second change within one step of the disk's clock keeps the time, and maybe the size. A tag shows every change.
     """
     if file.etag is not None or file.modified_at is None or datetime.now(UTC) - file.modified_at > JUST_NOW:
         return file

@@ -1,4 +1,4 @@
-"""Goes on with an ingest: brings in what comes, deletes what goes, and says how far behind it is."""
+"""A continuous ingest: ingests photos that come, deletes those that go, and says how far behind it is."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ from sorce.pictures.source import Source
 from sorce.pictures.stores import PhotoGone
 
 RESCAN = 600.0
-"""Seconds between two looks at all folders: a system may drop events, and tells none from another machine."""
+"""Seconds between two scans of all folders: events may be lost, and changes by other machines cause none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Followed:
     """What was done so far: all changes of the first `lines` of events.
 
-    `waiting` changes wait. The oldest of those that were done last was `behind` seconds old.
+    `waiting` changes wait. In the last batch, the oldest change was `behind` seconds old.
     """
 
     report: Report
@@ -48,7 +48,7 @@ class Followed:
 
 @dataclass(frozen=True)
 class ContinuousRun:
-    """A run that goes on. `rescan` looks at all folders, if there are some; `tell` gets each state."""
+    """A continuous run. `rescan` looks at all folders, if there are some; `tell` gets each state."""
 
     target: TargetIndex
     model: Model[Any]
@@ -89,7 +89,7 @@ class ContinuousRun:
         return replace(report, pruned=self._remove(gone))
 
     def _source(self, name: str) -> Source | Rejected | _Gone:
-        """The place itself says whether the photo is there now."""
+        """Looks up whether the photo is there now."""
         if not is_remote(name):
             path = absolute_path(name)
             source = self.naming.source(path)

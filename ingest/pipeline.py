@@ -56,7 +56,7 @@ class Options:
 
     `by_photo` are attributes of single photos, by absolute path or URI; they come before those of all photos.
     `retry_timeout` is how many seconds to wait for a cluster that accepts nothing. `thumbnails` stores a small picture
-    with each photo that is encoded. `checksum` reads each file, also where its size and time of change are as before.
+    with each photo that is encoded. `checksum` reads each file, even if its size and time of change are the same.
     `types` are the mappings of attributes that sources bring along.
     """
 

@@ -69,7 +69,7 @@ class Watch:
         """The run has begun; `report` gives its totals so far, from any thread."""
 
     def done(self, photos: int) -> None:
-        """So many more photos are written, need no work, or are rejected."""
+        """This many more photos are written, need no work, or are rejected."""
 
     def rejected(self, reject: Rejected) -> None:
         """A file could not become a document."""
@@ -78,11 +78,11 @@ class Watch:
         """What the model does with such photos, if the user should know it. Reported once."""
 
     def waiting(self, reason: str, seconds: float) -> None:
-        """The cluster accepts nothing now; it is asked again for so many seconds. Called in a writer's thread."""
+        """The cluster accepts nothing now; it is asked again for up to so many seconds. Called in a writer's thread."""
 
 
 class Watches(Watch):
-    """Passes everything on to several, which share the first one's `stop`."""
+    """Passes everything on to several watches, which share the first one's `stop`."""
 
     def __init__(self, first: Watch, *others: Watch) -> None:
         super().__init__()

@@ -21,7 +21,7 @@ SECONDS = 300.0
 FIRST_DELAY = 0.5
 LONGEST_DELAY = 30.0
 LOOK_UP = 0.2
-"""A waiting thread checks after so many seconds whether the run has ended."""
+"""A waiting thread checks this often, in seconds, whether the run has ended."""
 
 BUSY = frozenset({408, 429})
 DISK_FULL = "FORBIDDEN/12/"

@@ -105,7 +105,7 @@ def prepared(client: OpenSearch, request: Request, sources: Sources) -> tuple[Pl
 
 
 def agreement(request: Request, sources: Sources) -> Callable[[TargetIndex], None]:
-    """What has an index agree on the root of relative paths. Photos in stores have none."""
+    """Checks the root of relative paths against the index's, and stores it. Photos in stores have none."""
     root = sources.files.naming.root
     if root is None and not sources.are_local:
         return lambda _: None
@@ -160,7 +160,7 @@ def moved(plan: Plan, progress: Progress) -> str:
     if request.limit is not None:
         return f"'{alias.name}' was not switched to '{index}', which --limit keeps incomplete."
     if plan.target.found is None:
-        return f"'{alias.name}' was not made, since no photo could be brought in."
+        return f"'{alias.name}' was not made, because no photo could be ingested."
     retry = Retry(request.retry_timeout, progress)
     old = switch(alias.client, alias.name, index, plan.sources.files if request.prune else None, retry)
     if old is None:
@@ -169,7 +169,7 @@ def moved(plan: Plan, progress: Progress) -> str:
     with translate_errors(address(alias.client)):
         outdated = retry.ask(partial(template_is_outdated, alias.client, alias, index))
     again = f"run `sorce plugin install --index {alias.name}` again."
-    return f"{done} Searches that the cluster encodes still rank by the recipe before: {again}" if outdated else done
+    return f"{done} Searches that the cluster encodes still use the previous recipe: {again}" if outdated else done
 
 
 def told(request: Request, index: str, report: Report) -> str:

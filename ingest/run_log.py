@@ -1,6 +1,6 @@
 """The log of a run in the cluster: who ingests what, how fast, and what was rejected. Dashboards shows it.
 
-The log serves the run, never the other way round: what cannot be written is told once, and the run goes on. Requests
+A problem with the log never stops the run: it is reported once, and the run goes on. Requests
 are not repeated and time out after seconds; the next update brings everything up to date.
 """
 
@@ -174,7 +174,7 @@ class RunLog(Watch):
 
 @contextmanager
 def logged(log: RunLog | None) -> Iterator[None]:
-    """Writes the first state, and the last one if the run fails. Whoever has the report closes the log."""
+    """Writes the first state, and the last one if the run fails. The caller, who has the report, closes the log."""
     if log is None:
         yield
         return

@@ -20,7 +20,7 @@ TOO_ALIKE = 0.5
 """Boxes of a photo that overlap a better one by this IoU or more are not shown."""
 
 _ROUNDED = 1e-3
-"""By rounding, a cosine of float32 unit vectors exceeds 1 by less than this."""
+"""Rounding can bring a cosine of float32 unit vectors above 1, but by less than this."""
 
 _NO_VECTOR = "the vector of one of its regions is missing, or not of unit length"
 

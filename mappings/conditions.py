@@ -60,7 +60,7 @@ class Where:
         kind = known[self.key]
         if self.sign != "=" and kind not in _WORDS:
             raise QueryError(
-                f"attribute {self.key!r} is text, so {self.sign} does not compare it as numbers; write "
+                f"attribute {self.key!r} is text, so {self.sign} cannot compare it; write "
                 f"{self.key}=value, or bring it in as a number with --set {self.key}:int=3."
             )
         if kind in _PARSERS:

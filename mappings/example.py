@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 LEAST_PREFIX = 8
-"""Fewest characters of a photo id that may stand for the whole id."""
+"""A photo id may be shortened to this many characters."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -81,7 +81,7 @@ class LikeRegion:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LikeVector:
-    """A vector of the index's space: numbers of shape (dimension,), of any length but 0. Raises QueryError."""
+    """A vector of the index's space: numbers of shape (dimension,), not all 0. Raises QueryError."""
 
     vector: Vector = field(repr=False)
 

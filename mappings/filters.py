@@ -48,15 +48,15 @@ class Filter:
     since: str | None = option(
         None, "--since", "Only photos taken on or after this day (the camera's clock).", date, metavar="YYYY-MM-DD"
     )
-    until: str | None = option(None, "--until", "Only photos taken on or before it.", date, metavar="YYYY-MM-DD")
+    until: str | None = option(None, "--until", "Only photos taken on or before this day.", date, metavar="YYYY-MM-DD")
     keywords: Sequence[str] = option(
         (), "--keyword", "Only photos with this keyword (IPTC, XMP).", metavar="WORD", repeated=True
     )
     near: str | None = option(
-        None, "--near", "Only photos taken this near to a place: degrees and kilometres.", metavar="LAT,LON,KM"
+        None, "--near", "Only photos taken at most KM kilometres from a place in degrees.", metavar="LAT,LON,KM"
     )
     where: Sequence[str] = option(
-        (), "--where", "Only with this attribute (also KEY>=3, KEY<=3).", metavar="KEY=VALUE", repeated=True
+        (), "--where", "Only photos with this attribute (also KEY>=3, KEY<=3).", metavar="KEY=VALUE", repeated=True
     )
 
     def __post_init__(self) -> None:

@@ -91,7 +91,7 @@ class FoundIndex:
         return probe.from_text(self.meta.get("sorce", {}).get("probe"), self.recipe.dimension)
 
     def by_its_own_name(self) -> FoundIndex:
-        """The same index as if found by its own name: then no alias filter applies."""
+        """The same index, as if looked up by its own name: no alias filter applies."""
         return replace(self, asked=self.name, alias_filter=None, search_routing=None)
 
     @classmethod

@@ -40,7 +40,7 @@ class Match:
 
 
 class Opener(Protocol):
-    """Opens and shows the photo of a hit. The rooms below do not open files, so a search's caller gives one."""
+    """Opens and shows the photo of a hit. This room opens no files, so the caller of a search passes an opener."""
 
     def picture(self, hit: Hit, root: Path | None) -> Image: ...
 
@@ -51,14 +51,14 @@ class Opener(Protocol):
 class Hit:
     """A photo that a search found, and where.
 
-    `matches` holds for each phrase, then for each example, its best regions, best first and at least one. `score` is
-    what ranked the photo. For one phrase it is the similarity. For several it is the sum of their similarities minus
-    half the similarity to each "not". The search may use another ranking (`sorce.mappings.ranking`). `unproved` is set
-    only for ranking by product: a photo that was no candidate might belong before this one. `duplicates` are
+    `matches` has a list for each phrase, then for each example: its best regions, best first, at least one. Photos are
+    ranked by `score`. For one phrase it is the similarity. For several it is the sum of their similarities minus half
+    the similarity to each "not". The search may use another ranking (`sorce.mappings.ranking`). `unproved` is set only
+    for a ranking by product: a photo that was not among the candidates might belong before this one. `duplicates` are
     near-duplicates that rank behind it, best first, if the search folds them.
 
-    With a second stage, `index_rank` is the rank by `score`, from 1, and `seen` is what a localiser saw; it is None for
-    a photo that was not looked at again. The boxes of `matches` stay the index's.
+    With a second stage, `index_rank` is the rank by `score`, counted from 1. `seen` is what the localiser saw; it is
+    None for a photo that the localiser did not look at. The boxes of `matches` always come from the index.
     """
 
     photo_id: str
@@ -112,7 +112,7 @@ class Hit:
 
     def _opener(self) -> Opener:
         if self.opener is None:
-            raise BadPhoto("this hit does not say how its photo is opened; search with an index of sorce.open_index.")
+            raise BadPhoto("this hit cannot open its photo; search with an index from `sorce.open_index`.")
         return self.opener
 
     def as_dict(self) -> dict[str, Any]:

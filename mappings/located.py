@@ -56,7 +56,7 @@ class Located:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What was seen in a photo: an answer for each phrase, and their sum less half of each "not" as the score.
+    """What a localiser saw in a photo: an answer for each phrase. `score` is their sum minus half of each "not".
 
     A photo that could not be opened has no answers, and a reason.
     """
@@ -81,6 +81,6 @@ class Localiser(Protocol):
     def locate(self, requests: Sequence[LocateRequest], boxes: int = 1, min_score: float = 0.0) -> list[Located]:
         """One answer for each request, in order; a batch gives the same as one at a time.
 
-        `boxes` is the maximum number of instances, and `min_score` the least score of each after the first.
+        `boxes` is the maximum number of instances, and `min_score` the minimum score of all but the first.
         """
         ...

@@ -79,7 +79,7 @@ class Stored:
         return file.modified_at is not None and _as_stored(file.modified_at) == self.modified_at
 
     def knows(self, file: PhotoFile) -> bool:
-        """Whether its tag and time of change are stored, as far as they are known."""
+        """Whether the index has the file's tag and time of change, so far as these are known."""
         changed = None if file.modified_at is None else _as_stored(file.modified_at)
         return file.etag in (None, self.etag) and changed in (None, self.modified_at)
 

@@ -21,8 +21,8 @@ _MAX_ALIAS_BYTES = _MAX_BYTES - len("-00112233")
 def check_index_name(name: str) -> str:
     """The name, if it is valid for one index or alias. Raises IndexNameError.
 
-    Checked before the cluster is asked: in place of a name, OpenSearch accepts wildcards, lists (a,b), exclusions (-a),
-    dates (<a-{now/d}>) and `_all`.
+    This is checked before any request: where a name is expected, OpenSearch accepts wildcards, lists (a,b), exclusions
+    (-a), dates (<a-{now/d}>) and `_all`.
     """
     wrong = None
     if not name:

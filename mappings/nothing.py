@@ -48,7 +48,7 @@ def why_nothing(
         return (
             f"no box that the conditions allow has a similarity of {min_similarity:g} or more; lower --min-similarity"
         )
-    return "no photo has a box for each phrase that the conditions allow"
+    return "no photo has a box for each phrase that meets the conditions"
 
 
 def _counts(regions: Mapping[str, Any], name: str) -> list[int]:

@@ -15,7 +15,7 @@ from typing import Any
 from sorce.errors import QueryError
 
 MAX_BYTES = 990
-"""UTF-8 bytes of one condition text: OpenSearch 2.19 accepts no longer prefix, and its memory use grows fast."""
+"""Maximum UTF-8 bytes of a condition: OpenSearch 2.19 accepts no longer prefix, and long ones need much memory."""
 
 OFF = "off"
 _OPTION = "option"
@@ -115,11 +115,11 @@ def refuse_reversed(values: Any, least: str, most: str) -> None:
 
 
 def refuse_half(what: str, text: str) -> None:
-    """Raises QueryError for what cannot be sent as UTF-8."""
+    """Raises QueryError for text that cannot be sent as UTF-8."""
     try:
         text.encode()
     except UnicodeEncodeError as error:
-        raise QueryError(f"{what} holds half a character (a lone surrogate, or bytes that are not UTF-8).") from error
+        raise QueryError(f"{what} is not valid UTF-8 (it holds half a character); write it in UTF-8.") from error
 
 
 def refuse_unless_texts(name: str, values: Sequence[Any]) -> None:

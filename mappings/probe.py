@@ -1,4 +1,4 @@
-"""The probe: one text and its vector, which an index keeps. By it, an encoder is compared with the index's model."""
+"""The probe: one text and its vector, which an index keeps. It serves to compare an encoder with the index's model."""
 
 from __future__ import annotations
 

@@ -133,7 +133,7 @@ def last_candidate(vector: QueryVector, query: Query, version: Version) -> Json:
     return {**found, "query": candidates(vector, query, version)}
 
 
-def unbent(score: float) -> float:
+def to_cosine(score: float) -> float:
     """Converts k-NN's score to the cosine."""
     return score - 1 if score >= 1 else 1 - 1 / score
 

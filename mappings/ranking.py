@@ -5,8 +5,7 @@
                  (ObjEmbed, arXiv 2602.01753), else cos * quality
 
 For each phrase the best of the photo's regions counts. A photo's score is the sum over the phrases, minus half of the
-score of each "not"; with product, a "not" below 0 counts as 0. Whatever ranks, the number shown as similarity is the
-cosine.
+score of each "not"; with product, a "not" below 0 counts as 0. The number shown as similarity is always the cosine.
 """
 
 from __future__ import annotations

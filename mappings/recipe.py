@@ -93,7 +93,7 @@ class Recipe:
             ) from error
         if wrong := found._malformed():
             raise IndexMissing(
-                f"the recipe of index '{index}' is malformed ({wrong}), so what wrote it was not `sorce ingest`; name "
+                f"the recipe of index '{index}' is malformed ({wrong}), so `sorce ingest` did not write it; name "
                 "another index."
             )
         return found
@@ -108,7 +108,7 @@ class Recipe:
         for name, kinds in _VALUES.items():
             given = getattr(self, name)
             if not isinstance(given, Mapping) or not all(isinstance(value, kinds) for value in given.values()):
-                return f"{name} holds other values than it may"
+                return f"{name} holds a value of a wrong type"
         if self.matching and self.matching.keys() != {"scale", "bias"}:
             return "matching is not a scale and a bias"
         return None

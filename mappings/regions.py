@@ -1,4 +1,4 @@
-"""What is asked of an index about regions that are known by their number: their vectors."""
+"""Requests for the vectors of regions that are given by their number."""
 
 from __future__ import annotations
 

@@ -27,15 +27,15 @@ EF_SEARCH = 300
 EF_SEARCH_TO_PROVE = 2000
 
 DUPLICATE = 0.97
-"""The usual cosine of two photos' whole vectors from which one counts as a near-duplicate of the other."""
+"""Default minimum cosine of the whole-photo vectors of two near-duplicates."""
 
 MAX_K = 4000
-"""The number of candidates at which the proof of a ranking by product gives up by default."""
+"""By default, the proof of a ranking by product gives up at this number of candidates."""
 
 
 @dataclass(frozen=True)
 class SearchRequest:
-    """What to look for: phrases and examples that a photo must show, "not" that count against it, and how to search.
+    """What to search for, and how: phrases and examples that a photo must show, and "not" that count against it.
 
     `like` are examples: pictures, regions of the index, or vectors (`sorce.mappings.example`). `not_like` are examples
     that count against a photo, as `nots` are texts. `start` is how many of the first photos are left out, and `size`
@@ -44,8 +44,8 @@ class SearchRequest:
     phrase, and `ef_search` how widely the graph is searched for them; `exact` compares every photo instead. `rank` is
     similarity or product, and `debias` how strongly a region's hubness counts against it (`sorce.mappings.ranking`). A
     ranking by product raises `k` up to `max_k` to prove its order. `allow_partial` accepts an answer that lacks shards,
-    and marks it. `fold` is the cosine of two whole photos from which the one that ranks behind is shown under the
-    other, so fewer than `size` may stand by themselves; None shows each by itself.
+    and marks it. `fold` groups near-duplicates: photos whose whole vectors have at least this cosine are shown under
+    the best of them, so there may be fewer than `size` entries. With None nothing is grouped.
 
     A single text or example is accepted as a list of one. Raises QueryError for an invalid search.
     """
@@ -67,7 +67,7 @@ class SearchRequest:
     boxes: int = option(
         1,
         "--boxes",
-        "At most so many boxes per photo and phrase.",
+        "Maximum number of boxes per photo and phrase.",
         int,
         least=1,
         most=MAX_BOXES,
@@ -95,7 +95,9 @@ class SearchRequest:
         most=MAX_CANDIDATES,
         in_template=True,
     )
-    exact: bool = option(False, "--exact", "Compare every photo instead of asking the graph.", bool, in_template=True)
+    exact: bool = option(
+        False, "--exact", "Compare every photo instead of searching the graph.", bool, in_template=True
+    )
     rank: str = option(
         SIMILARITY,
         "--rank",
@@ -106,7 +108,7 @@ class SearchRequest:
     debias: float = option(
         0.0,
         "--debias",
-        "Take this much of a box's likeness to any text from its similarity, 0 to 2.",
+        "Subtract this share of a box's hubness (its similarity to any text), 0 to 2.",
         float,
         metavar="WEIGHT",
         least=0,
@@ -116,9 +118,7 @@ class SearchRequest:
     max_k: int = option(
         MAX_K, "--max-k", "Candidates at which --rank product stops.", int, least=1, most=MAX_CANDIDATES
     )
-    allow_partial: bool = option(
-        False, "--allow-partial", "Take an answer although shards are missing, and mark it.", bool
-    )
+    allow_partial: bool = option(False, "--allow-partial", "Accept an answer that lacks shards, and mark it.", bool)
 
     fold: float | None = option(
         DUPLICATE,
@@ -155,11 +155,13 @@ class SearchRequest:
         check_options(self)
         if not is_placeholder(self.size) and self.last > MAX_CANDIDATES:
             raise QueryError(
-                f"the last photo asked for is number {self.last}, and only {MAX_CANDIDATES} are in reach; lower start "
+                f"photo number {self.last} is asked for, and a search reaches only {MAX_CANDIDATES}; lower start "
                 "or size, or filter the photos."
             )
         if self.start and self.k is not None and self.k < self.last:
-            raise QueryError(f"k is {self.k}, and photo {self.last} is asked for; raise k, or leave it out.")
+            raise QueryError(
+                f"k is {self.k}, less than the last photo asked for ({self.last}); raise k, or leave it out."
+            )
 
     @property
     def last(self) -> int:

@@ -14,7 +14,7 @@ RUNNING, DONE, STOPPED, FAILED = "running", "done", "stopped", "failed"
 """The states of a run. One that was killed stays `running`."""
 
 STUCK_MINUTES = 5
-"""A running run that was not updated for so long is stuck, or was killed."""
+"""A run in the state `running` that was not updated for this long is stuck, or was killed."""
 
 _KEYWORD = {"type": "keyword", "ignore_above": 8000}
 _DATE, _LONG, _DOUBLE = {"type": "date"}, {"type": "long"}, {"type": "double"}

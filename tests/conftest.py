@@ -11,6 +11,8 @@ from sorce.access import Access
 from sorce.engine import Engine, Node, running, running_node, status
 from tests.kit.place import Place
 
+pytest_plugins = ["tests.kit.indexed"]
+
 
 @pytest.fixture(scope="session")
 def opensearch() -> Iterator[str]:

@@ -49,7 +49,7 @@ class TemplateForm:
 PLAIN = TemplateForm(SETTINGS)
 
 _LOCATE = Option("--locate", "How many of the first hits are looked at again.", int)
-_INSTANCES = Option("--boxes", "At most so many boxes of the localiser per photo and phrase.", int)
+_INSTANCES = Option("--boxes", "Maximum number of the localiser's boxes per photo and phrase.", int)
 _MIN_LOCATED_SCORE = Option("--min-located-score", "Least score of each of these boxes after the first.", float)
 
 LOCATED = TemplateForm(

@@ -15,7 +15,7 @@ from sorce.cluster import version
 from sorce.mappings import Hits, Recipe, Vector
 from sorce.mappings.answer import read_hits
 from sorce.mappings.found import FoundIndex
-from sorce.mappings.query import Json, Query, among, last_candidate, search_body, unbent
+from sorce.mappings.query import Json, Query, among, last_candidate, search_body, to_cosine
 from sorce.mappings.ranking import SIMILARITY, ranking
 from sorce.mappings.regions import read_vectors
 from sorce.mappings.request import SearchRequest
@@ -134,7 +134,7 @@ class ClientSearch(Following):
         """The last candidate's cosine for each phrase."""
         bodies = [last_candidate(vector, query, self._version) for vector in query.phrases]
         found = [self._ask(body, query.request.allow_partial)["hits"]["hits"] for body in bodies]
-        return [unbent(hits[0]["_score"]) if hits else None for hits in found]
+        return [to_cosine(hits[0]["_score"]) if hits else None for hits in found]
 
 
 def bound_to(request: SearchRequest, found: FoundIndex) -> SearchRequest:

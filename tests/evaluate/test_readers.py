@@ -390,7 +390,7 @@ def test_the_published_sorec_files_are_read_whole(tmp_path: Path, name: str, exp
             "",
             "holds no data.yaml or *.yaml or *.yml or classes.txt or *.names; name the label file with",
         ),
-        (lines.read, "labels.jsonl", '{"image": "b.jpg", "objects": []}', "nothing to ask: pictures that are not in"),
+        (lines.read, "labels.jsonl", '{"image": "b.jpg", "objects": []}', "no queries: pictures that are not in"),
     ],
 )
 def test_a_truth_of_another_form_is_one_sentence(

@@ -114,4 +114,4 @@ def test_the_command_prints_both_and_draws(tmp_path: Path, monkeypatch: pytest.M
 def test_a_localiser_in_a_benchmark_without_given_photos_is_wrong_usage(tmp_path: Path) -> None:
     coco(tmp_path)
     result = CliRunner().invoke(command, ["evaluate", "coco", str(tmp_path), "--exact", "--localiser", "zoom"])
-    assert (result.exit_code, "in locate and sorec only" in result.output) == (2, True)
+    assert (result.exit_code, "--localiser is only for locate and sorec" in result.output) == (2, True)

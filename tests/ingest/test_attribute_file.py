@@ -59,7 +59,7 @@ def test_a_path_finds_its_photo_however_it_is_written(tmp_path: Path, written: s
     [
         ("", "has no column 'path'"),
         ("name,shop\na.jpg,x\n", "has no column 'path'"),
-        ("path,shop\na.jpg\n", "line 2: 1 cells where the first line names 2"),
+        ("path,shop\na.jpg\n", "line 2: 1 cells, and the first line has 2"),
         ("path,shop\na.jpg,x\n./a.jpg,y\n", "line 3: './a.jpg' has a row already"),
         ("path,aisle:int\na.jpg,three\n", r"line 2: attribute 'aisle:int=three' is not understood"),
         ("path,a b\na.jpg,x\n", r"line 2: attribute 'a b=x' is not understood"),

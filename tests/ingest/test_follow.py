@@ -197,10 +197,10 @@ def test_the_command_reads_events_and_says_how_far_it_is(
     ("words", "said"),
     [
         (["--from-events", "-", "."], "name no others"),
-        (["--watch", "--prune", "."], "--prune does not go with --watch"),
-        (["--watch", "--limit", "1", "."], "--limit does not go with --watch"),
+        (["--watch", "--prune", "."], "--prune cannot be used with --watch"),
+        (["--watch", "--limit", "1", "."], "--limit cannot be used with --watch"),
         (["--watch", "s3://bucket"], "name one"),
-        (["--watch", "--from-events", "-", "."], "--from-events does not go with --watch"),
+        (["--watch", "--from-events", "-", "."], "--from-events cannot be used with --watch"),
     ],
 )
 def test_options_that_do_not_go_together_are_refused(words: list[str], said: str) -> None:

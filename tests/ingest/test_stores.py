@@ -263,4 +263,4 @@ def test_the_command_takes_stores_lists_and_standard_input(index: TargetIndex, b
 def test_the_command_needs_a_photo() -> None:
     done = CliRunner().invoke(ingest, ["--index", "photos"])
     assert done.exit_code == 2
-    assert "say which photos come in" in done.output
+    assert "name the photos to ingest" in done.output

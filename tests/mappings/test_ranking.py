@@ -8,7 +8,7 @@ import pytest
 
 from sorce.errors import QueryError
 from sorce.mappings import Recipe
-from sorce.mappings.query import Query, Version, search_body, unbent
+from sorce.mappings.query import Query, Version, search_body, to_cosine
 from sorce.mappings.ranking import PLAIN, ranking
 from sorce.mappings.request import SearchRequest
 
@@ -53,8 +53,8 @@ def test_only_methods_with_a_quality_rank_by_product(regions: str) -> None:
 
 
 @pytest.mark.parametrize("cosine", [-1, -0.4, 0, 0.3, 1])
-def test_a_bent_score_is_unbent(cosine: float) -> None:
-    assert unbent(1 + cosine if cosine >= 0 else 1 / (1 - cosine)) == pytest.approx(cosine)
+def test_a_score_of_k_nn_becomes_its_cosine(cosine: float) -> None:
+    assert to_cosine(1 + cosine if cosine >= 0 else 1 / (1 - cosine)) == pytest.approx(cosine)
 
 
 def test_a_recipe_of_an_older_sorce_can_be_read() -> None:

@@ -2,39 +2,24 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterator
 
 import pytest
 from opensearchpy import OpenSearch
 
-from sorce.cluster import connect
 from sorce.plugin.cluster.endpoint import parse
 from sorce.plugin.cluster.install import install, uninstall
 from sorce.plugin.service import app as service
 from tests.kit.corpus import RECIPE, Corpus, Words
-from tests.kit.place import Place
+from tests.kit.indexed import indexed
 from tests.kit.serving import serving
-
-
-@pytest.fixture(scope="session")
-def corpus() -> Corpus:
-    return Corpus()
-
-
-@pytest.fixture(scope="module")
-def client(place: Place) -> Iterator[OpenSearch]:
-    with connect(place.url, place.access) as client:
-        yield client
 
 
 @pytest.fixture(scope="module")
 def index(client: OpenSearch, corpus: Corpus) -> Iterator[str]:
     """The corpus, indexed; nothing installed."""
-    name = f"test-plugin-{uuid.uuid4().hex[:8]}"
-    corpus.load(client, name)
-    yield name
-    client.indices.delete(index=name)
+    with indexed(client, corpus) as name:
+        yield name
 
 
 @pytest.fixture(scope="module")

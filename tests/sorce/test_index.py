@@ -28,29 +28,17 @@ from sorce.plugin.cluster.role import role
 from sorce.plugin.query.table import as_json, table
 from tests.kit.corpus import PHOTOS, RECIPE, REGIONS, Corpus, Words
 from tests.kit.fake import FakeModel
+from tests.kit.indexed import indexed
 from tests.kit.place import Place
-
-
-@pytest.fixture(scope="module")
-def corpus() -> Corpus:
-    return Corpus()
-
-
-@pytest.fixture(scope="module")
-def client(place: Place) -> Iterator[OpenSearch]:
-    with connect(place.url, place.access) as client:
-        yield client
 
 
 @pytest.fixture(scope="module")
 def name(client: OpenSearch, corpus: Corpus) -> Iterator[str]:
     """The corpus, and behind `NAME-north` the photos of one shop."""
-    name = f"test-index-{uuid.uuid4().hex[:8]}"
-    corpus.load(client, name)
     only = {"term": {"attributes.shop": "north"}}
-    client.indices.put_alias(index=name, name=f"{name}-north", body={"filter": only})
-    yield name
-    client.indices.delete(index=name)
+    with indexed(client, corpus) as name:
+        client.indices.put_alias(index=name, name=f"{name}-north", body={"filter": only})
+        yield name
 
 
 @pytest.fixture
@@ -338,7 +326,7 @@ def test_a_hit_shows_its_photo(client: OpenSearch, folder: Path) -> None:
         with pytest.raises(sorce.BadPhoto):
             hit.picture()
         assert "<em>photo" in hit._repr_html_()
-        with pytest.raises(sorce.BadPhoto, match="does not say how its photo is opened"):
+        with pytest.raises(sorce.BadPhoto, match="this hit cannot open its photo"):
             replace(hit, opener=None).picture()
     finally:
         client.indices.delete(index=index)

@@ -15,7 +15,6 @@ from click.testing import CliRunner, Result
 from opensearchpy import OpenSearch, helpers
 
 from sorce.cli import sorce as command
-from sorce.cluster import connect
 from sorce.ingest.encode import Encode
 from sorce.mappings.found import SCHEMA
 from sorce.models import load_encoder
@@ -28,12 +27,6 @@ CLIP = FIXTURE / "clip"
 METHODS = ("tiles", "whole", "clusters")
 
 Run = Callable[..., Result]
-
-
-@pytest.fixture
-def client(place: Place) -> Iterator[OpenSearch]:
-    with connect(place.url, place.access) as client:
-        yield client
 
 
 @pytest.fixture

@@ -90,8 +90,8 @@ def test_a_page_beyond_the_last_photo_says_so(client: OpenSearch, index: str) ->
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ({"start": 9_995, "size": 10}, "only 10000 are in reach"),
-        ({"start": 10, "k": 15}, "k is 15, and photo 20 is asked for"),
+        ({"start": 9_995, "size": 10}, "a search reaches only 10000"),
+        ({"start": 10, "k": 15}, "k is 15, less than the last photo asked for"),
         ({"start": -1}, "out of range"),
         ({"like": "a picture"}, "like holds a str; give LikePicture"),
         ({"like": [LEFT] * 4}, "1 to 4 phrases and examples together"),
