@@ -42,6 +42,7 @@ MEASURES: Mapping[str, str] = {
     "page": "page",
     "peers": "peers",
     "piza": "piza",
+    "ray": "ray_ingest",
 }
 """For each name, the module beside this one whose `measures()` yields its lines."""
 

@@ -11,11 +11,11 @@ import click
 from sorce.errors import SorceError
 from sorce.ingest.attributes import AttributeTable
 from sorce.ingest.continuous import run_on
-from sorce.ingest.pipeline import default_workers
 from sorce.ingest.progress import INTERRUPTED
 from sorce.ingest.request import Request
 from sorce.ingest.retry import SECONDS
 from sorce.ingest.run import run, told
+from sorce.ingest.write import THREADS
 from sorce.mappings import Attribute
 from sorce.mappings.index import parse_attribute
 from sorce.models import DEFAULT_MODEL, DEFAULT_REGIONS, METHODS
@@ -81,7 +81,27 @@ def existing(context: click.Context, option: click.Parameter, paths: Sequence[st
     "--batch-size", type=click.IntRange(1), default=64, show_default=True, help="Regions per step of the model."
 )
 @click.option(
-    "--workers", type=click.IntRange(1), default=default_workers, help="Threads that decode.  [default: one per core]"
+    "--workers",
+    type=click.IntRange(1),
+    help="Threads that decode, or with --ray the processes that decode and encode.  "
+    "[default: a thread per core; with --ray a process per GPU or machine]",
+)
+@click.option("--ray", is_flag=True, help="Work in several processes of this machine, by Ray.")
+@click.option(
+    "--ray-address",
+    metavar="ADDRESS",
+    help="Work on a Ray cluster that this machine is part of: host:port, or auto. It must ask for a token.",
+)
+@click.option(
+    "--num-gpus",
+    type=click.FloatRange(0),
+    metavar="NUMBER",
+    help="With --ray, the GPUs of each worker, such as 1 or 0.5.  [default: 0]",
+)
+@click.option(
+    "--writers",
+    type=click.IntRange(1),
+    help=f"With --ray, the most requests that all workers together send to the cluster at once.  [default: {THREADS}]",
 )
 @click.option(
     "--list",
@@ -188,6 +208,7 @@ def ingest(**options: Any) -> None:
         sorce ingest --index photos --model mini --limit 100 ./photos
         sorce ingest --alias photos --regions clusters ~/Pictures
         sorce ingest --index photos s3://bucket/photos --list more.parquet
+        sorce ingest --index photos --ray --workers 2 ~/Pictures
         sorce ingest --index shelves --root /mnt/photos --set store:int=17 --prune /mnt/photos/17
         find . -name '*.jpg' -newer stamp -print0 | sorce ingest --index photos -
 

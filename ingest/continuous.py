@@ -32,6 +32,7 @@ STDIN = 0
 def refuse_others(request: Request) -> None:
     """Raises click.UsageError for options that a continuous run does not take."""
     option = "--watch" if request.watch else "--from-events"
+    _ = request.team
     given = {
         "--alias": request.alias is not None,
         "--dry-run": request.dry_run,

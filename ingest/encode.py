@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Generic, TypeVar
@@ -92,7 +92,10 @@ class Encode(Generic[Prepared]):
 
 
 def encoded(
-    encode: Encode[Prepared], outcomes: Iterable[Decoded[Prepared]], pace: Pace, watch: Watch
+    encode: Callable[[Sequence[Ready[Prepared]]], Batch],
+    outcomes: Iterable[Decoded[Prepared]],
+    pace: Pace,
+    watch: Watch,
 ) -> Iterator[Batch | WriteFields | Unchanged | Rejected]:
     """Encodes photos in batches; passes other outcomes on at once. Ends when the run is asked to stop."""
     batch: list[Ready[Prepared]] = []

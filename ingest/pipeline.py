@@ -101,13 +101,7 @@ def bring_in(
 ) -> Report:
     """Like `ingest_photos`, with an index already looked up. `before` is the index that an alias moves away from."""
     run = Run(target, model.recipe, options or Options(), watch or Watch())
-    target.prepare(model.recipe, run.types(before))
-    target.probe = lambda: model.embed_texts([probe.TEXT])[0]
-    found = target.found
-    there = None if found is None else found.recipe
-    for note in (note_of(model.recipe), note_on_bank(there) if there else None):
-        if note is not None:
-            run.watch.noted(note)
+    there = run.prepare(model, before)
     encode = Encode(model, querybank(model, there), run.wanted)
     decoder = Decoder(model.prepare, run.wanted, run.options.workers)
     with decoder as decode, threads(run.options.workers) as pool, run.writing(before) as write:
@@ -120,11 +114,7 @@ def bring_in(
             if isinstance(outcome, Batch):
                 for each in outcome.writes:
                     write(each)
-    if target.found is not None:
-        run.retry.ask(target.refresh)
-    report = run.stats.report()
-    log.info("ingested into '%s': %s", target.name, report)
-    return report
+    return run.finish()
 
 
 def rehearse(
@@ -156,6 +146,30 @@ class Run:
         self.stats, self.pace = Stats(watch, options.workers), Pace(options.workers)
         self.retry = Retry(options.retry_timeout, watch)
 
+    def prepare(self, model: Model[Prepared], before: TargetIndex | None) -> Recipe | None:
+        """Adds what the index lacks, and tells the user what to know of the model. Returns the index's recipe."""
+        self.target.prepare(model.recipe, self.types(before))
+        self.target.probe = lambda: model.embed_texts([probe.TEXT])[0]
+        there = None if self.target.found is None else self.target.found.recipe
+        for note in (note_of(model.recipe), note_on_bank(there) if there else None):
+            if note is not None:
+                self.watch.noted(note)
+        return there
+
+    def guard(self, before: TargetIndex | None) -> Guard:
+        """Makes the index if there is none. Raises Interrupted."""
+        self.retry.insist(partial(self.target.make, self.recipe, self.types(before)))
+        assert self.target.found is not None
+        return Guard.of(self.target.found)
+
+    def finish(self) -> Report:
+        """Makes all photos searchable."""
+        if self.target.found is not None:
+            self.retry.ask(self.target.refresh)
+        report = self.stats.report()
+        log.info("ingested into '%s': %s", self.target.name, report)
+        return report
+
     def types(self, before: TargetIndex | None) -> dict[str, object]:
         """The mappings of all attributes that documents of this run may have."""
         there = before.attribute_types() if before else {}
@@ -172,9 +186,7 @@ class Run:
         def write(what: Write) -> None:
             nonlocal writer
             if writer is None:
-                self.retry.insist(partial(self.target.make, self.recipe, self.types(before)))
-                assert self.target.found is not None
-                sender = Sender(self.target.client, Guard.of(self.target.found), self.retry)
+                sender = Sender(self.target.client, self.guard(before), self.retry)
                 writer = Writer(sender, self.stats.add)
             writer.add(what)
 

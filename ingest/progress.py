@@ -7,14 +7,15 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from types import FrameType, TracebackType
 
 from tqdm import tqdm  # type: ignore[import-untyped]
 
 from sorce.errors import SorceError
-from sorce.ingest.report import Watch
+from sorce.ingest.report import Report, Watch
 from sorce.mappings import Rejected
 from sorce.pictures.sandbox import end_all
 from sorce.terminal import printable
@@ -56,6 +57,11 @@ class Progress(Watch):
         if self._rejects is not None:
             self._rejects.close()
 
+    def started(self, report: Callable[[], Report]) -> None:  # noqa: ARG002
+        """The time before counts neither for the speed nor for the time left."""
+        self._started = self._told = time.monotonic()
+        self._bar.reset()
+
     def say(self, sentence: str) -> None:
         if not self._quiet:
             self._bar.write(printable(sentence), file=sys.stderr)
@@ -67,7 +73,8 @@ class Progress(Watch):
         if self._photos and self._bar.disable and now - self._told >= PAUSE:
             self._told = now
             speed = self._done / (now - self._started)
-            self.say(f"{self._done:,} of {self._photos:,} photos, {speed:.1f} photos/s")
+            left = timedelta(seconds=round((self._photos - self._done) / speed))
+            self.say(f"{self._done:,} of {self._photos:,} photos, {speed:.1f} photos/s, about {left} left")
 
     def rejected(self, reject: Rejected) -> None:
         self.say(f"rejected: {reject.path} {reject.reason}")

@@ -15,7 +15,8 @@ class Report:
 
     `others` are the files in the given folders that are no photos, or are ignored. `decode`, `encode` and `write` are
     the seconds that each stage worked: clock time, averaged over its threads. The stage closest to `seconds` is the one
-    that the others wait for. `stopped` says that the run ended early because it was asked to.
+    that the others wait for. `starting` are the seconds before the first photo in which Ray and its workers started;
+    they are not in `seconds`. `stopped` says that the run ended early because it was asked to.
     """
 
     new: int = 0
@@ -29,6 +30,7 @@ class Report:
     decode: float = 0.0
     encode: float = 0.0
     write: float = 0.0
+    starting: float = 0.0
     stopped: bool = False
 
     @property

@@ -6,24 +6,55 @@ import json
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+import click
 
 from sorce.errors import ModelError, SorceError
 from sorce.ingest.attributes import AttributeTable
 from sorce.ingest.index import NewIndex
 from sorce.ingest.lists import PhotoList
-from sorce.ingest.pipeline import Options
+from sorce.ingest.pipeline import Options, default_workers
+from sorce.ingest.ray_session import Team
 from sorce.ingest.sources import NamedPhotos, Sources
+from sorce.ingest.write import THREADS
 from sorce.mappings import Attribute, Recipe
 from sorce.mappings.names import check_alias_name, check_index_name
 from sorce.mappings.recipe import Plain
 from sorce.models import DEFAULT_MODEL, DEFAULT_REGIONS, METHODS, Model, load_model, parse_parameters
-from sorce.models.checkpoint import FOLDER, Checkpoint, find, find_again
+from sorce.models.checkpoint import FOLDER, MINI, Checkpoint, find, find_again
 from sorce.options import Cluster
 from sorce.pictures.files import Files, Naming, absolute, absolute_path, named
 from sorce.pictures.remote import StorePhotos, is_remote
+
+
+@dataclass(frozen=True)
+class Loading:
+    """How to open the model of a run: plain values, which another process can be sent."""
+
+    checkpoint: Checkpoint
+    regions: str
+    parameters: Mapping[str, Plain]
+    device: str
+    batch_size: int
+    trust_remote_code: bool
+    dimension: int | None
+
+    def __call__(self) -> Model[Any]:
+        """Raises ModelError."""
+        # Another machine may have it in another place.
+        checkpoint = find(MINI) if self.checkpoint.model == MINI else self.checkpoint
+        run = self.device, self.batch_size, self.trust_remote_code, self.dimension
+        return load_model(checkpoint, self.regions, self.parameters, *run)
+
+    def elsewhere(self, recipe: Recipe) -> Loading:
+        """For a process in another folder, or on another machine: the same weights as those of the recipe."""
+        found = self.checkpoint
+        if found.is_folder:
+            return replace(self, checkpoint=replace(found, place=absolute(found.place)))
+        return replace(self, checkpoint=replace(found, revision=recipe.revision))
 
 
 @dataclass(frozen=True)
@@ -43,7 +74,11 @@ class Request:
     device: str
     trust_remote_code: bool
     batch_size: int
-    workers: int
+    workers: int | None
+    ray: bool
+    ray_address: str | None
+    num_gpus: float | None
+    writers: int | None
     lists: Sequence[str]
     checksum: bool
     watch: bool
@@ -79,12 +114,24 @@ class Request:
         return Options(
             self.attributes,
             self.force,
-            self.workers,
+            self.workers or default_workers(),
             self.retry_timeout,
             self.table.rows,
             self.thumbnails,
             checksum=self.checksum,
         )
+
+    @property
+    def team(self) -> Team | None:
+        """How Ray is used, if it is. Raises click.UsageError for options that do not go together."""
+        with_ray = self.ray or self.ray_address is not None
+        only = {"--num-gpus": self.num_gpus is not None, "--writers": self.writers is not None}
+        never = {"--dry-run": self.dry_run, "--watch": self.watch, "--from-events": self.from_events is not None}
+        for option in [name for name, given in (never if with_ray else only).items() if given]:
+            raise click.UsageError(f"{option} {'does not go with' if with_ray else 'needs'} --ray.")
+        if (self.ray_address or "").startswith("ray://"):
+            raise click.UsageError("--ray-address is host:port or auto; run this on a machine of the cluster.")
+        return Team(self.ray_address, self.workers, self.num_gpus or 0, self.writers or THREADS) if with_ray else None
 
     @property
     def comes_from_a_list(self) -> bool:
@@ -112,6 +159,10 @@ class Request:
         return NewIndex(settings | {name: value for name, value in counts.items() if value is not None})
 
     def load_model(self, there: Recipe | None) -> Model[Any]:
+        """Raises ModelError."""
+        return self.loading(there)()
+
+    def loading(self, there: Recipe | None) -> Loading:
         """Options not on the command line come from the index, or else are the defaults. Raises ModelError."""
         regions = self.regions or (DEFAULT_REGIONS if there is None else there.regions)
         parameters = self.given_parameters(regions)
@@ -123,7 +174,7 @@ class Request:
         if there is not None and (checkpoint.model, checkpoint.revision) == (there.model, there.revision):
             dimension = dimension or (there.dimension if regions in METHODS and METHODS[regions].cuts else None)
         run = self.device, self.batch_size, self.trust_remote_code, dimension
-        return load_model(checkpoint, regions, parameters, *run)
+        return Loading(checkpoint, regions, parameters, *run)
 
     def checkpoint(self, there: Recipe | None) -> Checkpoint:
         """The exact weights of the index, unless others are named: the weights behind a hub name can change."""

@@ -6,7 +6,7 @@ import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from threading import Event
+from threading import Event, Lock
 from typing import TypeVar
 
 from opensearchpy import exceptions
@@ -35,14 +35,35 @@ class Interrupted(SorceError):
         super().__init__("the run was asked to stop; run the same command again for the rest.")
 
 
+class Quiet:
+    """Until when the cluster is asked nothing, by the clock of this process: all threads of a run share it."""
+
+    def __init__(self) -> None:
+        self._until = 0.0
+        self._changing = Lock()
+
+    @property
+    def left(self) -> float:
+        """Seconds."""
+        return self._until - time.monotonic()
+
+    def extend(self, seconds: float) -> None:
+        with self._changing:
+            self._until = max(self._until, time.monotonic() + seconds)
+
+
 @dataclass(frozen=True)
 class Retry:
-    """How long a run waits for a cluster that accepts or answers nothing. For use from any thread."""
+    """How long a run waits for a cluster that accepts or answers nothing. For use from any thread.
+
+    While one thread waits, the others do: a cluster that is busy must not get the requests of all of them.
+    """
 
     seconds: float = SECONDS
     watch: Watch = field(default_factory=Watch)
     ended: Event = field(default_factory=Event)
     """Set when the run has failed: then nothing waits any longer."""
+    quiet: Quiet = field(default_factory=Quiet)
 
     def ask(self, request: Callable[[], Answer]) -> Answer | None:
         """The answer to a request that is safe to repeat; None if the run ends first. Raises ClusterError."""
@@ -71,13 +92,16 @@ class Retry:
 
     def pause(self, seconds: float) -> bool:
         """False if the run ends meanwhile."""
-        until = time.monotonic() + seconds
-        while not (self.ended.is_set() or self.watch.stop.is_set()):
-            left = until - time.monotonic()
-            if left <= 0:
-                return True
+        self.quiet.extend(seconds)
+        return self.hold()
+
+    def hold(self) -> bool:
+        """Waits as long as any thread does. False if the run ends meanwhile."""
+        while (left := self.quiet.left) > 0:
+            if self.ended.is_set() or self.watch.stop.is_set():
+                return False
             self.watch.stop.wait(min(left, LOOK_UP))
-        return False
+        return True
 
 
 class Backoff:

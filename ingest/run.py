@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from itertools import islice
+from typing import Any
 
 import click
 from opensearchpy import OpenSearch
@@ -16,9 +18,10 @@ from sorce.cluster import address, translate_errors
 from sorce.errors import SorceError
 from sorce.ingest.alias import Alias, as_target, switch, template_is_outdated
 from sorce.ingest.index import TargetIndex
-from sorce.ingest.pipeline import bring_in, rehearse
+from sorce.ingest.pipeline import Run, bring_in, rehearse
 from sorce.ingest.progress import Progress, interruptible
 from sorce.ingest.prune import Gone, count_gone, prune_target, refuse_many
+from sorce.ingest.ray_run import ByRay
 from sorce.ingest.report import Report, Watch, Watches
 from sorce.ingest.request import Request
 from sorce.ingest.retry import Interrupted, Retry
@@ -31,12 +34,16 @@ from sorce.models import Model
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run works on: the index that it writes to, and the alias as it was found, if one moves."""
+    """What a run works on: the index that it writes to, and the alias as it was found, if one moves.
+
+    `by_ray` is how Ray does the work, if it does.
+    """
 
     request: Request
     sources: Sources
     target: TargetIndex
     alias: Alias | None
+    by_ray: ByRay | None = None
 
     @property
     def before(self) -> TargetIndex | None:
@@ -47,7 +54,7 @@ class Plan:
 
 def run(request: Request) -> tuple[str, Report]:
     """The index that the photos went to, and the report. Raises SorceError."""
-    _ = request.name
+    _ = request.name, request.team
     new, sources = request.new_index(), request.sources()
     if request.prune and not sources.files.folders():
         raise click.UsageError("--prune looks for photos that are gone from a folder; name a folder.")
@@ -85,11 +92,11 @@ def prepared(client: OpenSearch, request: Request, sources: Sources) -> tuple[Pl
         there = target.look_up()
         recipe = None if there is None else there.recipe
         agree(target)
-        model = request.load_model(recipe)
+        model, by_ray = opened(request, recipe)
     else:
         for found in alias.behind:
             agree(as_target(client, found))
-        model = request.load_model(alias.recipe)
+        model, by_ray = opened(request, alias.recipe)
         target = TargetIndex(client, alias.target(model.recipe))
         behind = next((found for found in alias.behind if found.name == target.name), None)
         if behind is None:
@@ -101,7 +108,19 @@ def prepared(client: OpenSearch, request: Request, sources: Sources) -> tuple[Pl
         agree(target)
         if request.limit is None and not request.dry_run:
             alias.refuse_without_right(target.name)
-    return Plan(request, sources, target, alias), model
+    return Plan(request, sources, target, alias, by_ray), model
+
+
+def opened(request: Request, there: Recipe | None) -> tuple[Model[Any], ByRay | None]:
+    """The model in this process, and how Ray's workers open theirs. Raises ModelError."""
+    team = request.team
+    if team is None:
+        return request.load_model(there), None
+    loading = request.loading(there)
+    # This process only needs to know the recipe; the GPUs are the workers'.
+    model = replace(loading, device="cpu")()
+    cluster = replace(request.cluster, url=request.cluster.url or os.environ.get("OPENSEARCH_URL"))
+    return model, ByRay(team, cluster, loading.elsewhere(model.recipe))
 
 
 def agreement(request: Request, sources: Sources) -> Callable[[TargetIndex], None]:
@@ -126,6 +145,10 @@ def work(plan: Plan, model: Model[object], progress: Watch) -> Report:
     options = replace(request.options, types=plan.sources.types())
     if request.dry_run:
         report = rehearse(target, model.recipe, sources, options, progress)
+    elif plan.by_ray is not None:
+        run = Run(target, model.recipe, options, progress)
+        run.prepare(model, plan.before)
+        report = plan.by_ray(run, sources, plan.before)
     else:
         report = bring_in(target, model, sources, options, progress, plan.before)
     if not request.prune or report.stopped:

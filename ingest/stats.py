@@ -21,11 +21,14 @@ COUNTED = ("new", "changed", "unchanged", "rejected", "regions")
 
 
 class Stats:
-    """Gets each outcome once, always in the thread that runs the ingest."""
+    """Gets each outcome once, always in the thread that runs the ingest.
 
-    def __init__(self, watch: Watch, workers: int) -> None:
+    `decoders`, `encoders` and `writers` are how many work at once at each stage.
+    """
+
+    def __init__(self, watch: Watch, decoders: int, encoders: int = 1, writers: int = THREADS) -> None:
         self.watch = watch
-        self._workers = workers
+        self._decoders, self._encoders, self._writers = decoders, encoders, writers
         # All names from the start: another thread may read the counts while they grow.
         self._counts = Counter(dict.fromkeys(COUNTED, 0))
         self._noted = False
@@ -42,22 +45,27 @@ class Stats:
                 self.watch.rejected(outcome)
                 self._settled("rejected")
             case Ready():
-                self._decode += outcome.seconds / self._workers
+                self._decode += outcome.seconds / self._decoders
                 self._settled("new" if outcome.version is None else "changed")
             case WriteFields():
                 self._settled(outcome.counted)
             case Batch():
-                self._decode += outcome.decode_seconds / self._workers
-                self._encode += outcome.encode_seconds
+                self._decode += outcome.decode_seconds / self._decoders
+                self._encode += outcome.encode_seconds / self._encoders
                 self._note(outcome.notes)
             case Sent():
-                self._write += outcome.seconds / THREADS
+                self._write += outcome.seconds / self._writers
                 for write in outcome.written:
                     self._counts["regions"] += write.regions
                     self._counts[write.counted] += 1
                 self.watch.done(len(outcome.written))
                 for reject in outcome.rejected:
                     self.add(reject)
+
+    def unchanged(self, photos: int) -> None:
+        """So many more photos need no work."""
+        self._counts["unchanged"] += photos
+        self.watch.done(photos)
 
     def report(self) -> Report:
         return Report(

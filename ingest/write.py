@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from enum import Enum
@@ -96,14 +96,15 @@ class Sender:
         started = time.perf_counter()
         sent = Sent([], [], [], 0.0)
         left, waiting = [_Pending(write, write.lines) for write in writes], Backoff(self.retry)
-        while True:
+        while self.retry.hold():
             answers = list(zip(left, self._ask(left), strict=True))
             left, why = self._sorted(answers, sent)
             if len(left) < len(answers):
                 waiting.progress()
             # Writes with a version conflict are sent again at once, in their other form.
             if not left or (why is not None and not waiting.again(why)):
-                return Sent(sent.written, sent.rejected, sent.left_alone, time.perf_counter() - started)
+                break
+        return Sent(sent.written, sent.rejected, sent.left_alone, time.perf_counter() - started)
 
     def _sorted(self, answers: Sequence[tuple[_Pending, Answer]], sent: Sent) -> tuple[list[_Pending], str | None]:
         """Adds the decided writes to `sent`. Returns those to send again, and why the cluster did not accept them."""
@@ -196,6 +197,18 @@ class Sender:
                 f"index '{self.guard.name}' accepts no photos: {said}; correct that and run the same command again."
             )
         return Answer(Fate.REJECTED, f"was refused by the cluster: {said}")
+
+
+def requests(writes: Iterable[Write], most_bytes: int = MAX_BYTES) -> Iterator[list[Write]]:
+    """The writes in requests of limited bytes."""
+    some: list[Write] = []
+    for write in writes:
+        if some and sum(each.size for each in some) + write.size > most_bytes:
+            yield some
+            some = []
+        some.append(write)
+    if some:
+        yield some
 
 
 class Writer:

@@ -1,0 +1,91 @@
+"""Ray's own processes on this machine, all below one process that ends when the ingest does.
+
+`sorce.ingest.ray_session` starts it as a program: `main` prints Ray's address, and waits for its input to be closed.
+This also happens if the ingest is killed. It is a session of its own, so that Ctrl-C at the terminal only reaches the
+ingest.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+START = """import sys
+sys.path = [folder for folder in sys.path if folder]
+from sorce.ingest.ray_head import main
+main()"""
+"""Not `-m`, which imports from the current folder first."""
+
+LOOPBACK = "127.0.0.1"
+
+STORE = 1 << 30
+"""Bytes for documents on their way from workers to the writer. More than that wait on the disk."""
+
+
+def main() -> None:
+    """Arguments: a folder for Ray's files, and the number of CPUs to offer."""
+    from ray import cluster_utils
+
+    folder, cpus = sys.argv[1:]
+    agent = free_port()
+    announce_early(agent)
+    # Unlike `ray.init`, this leaves out two processes of which an ingest has no use.
+    given = {"no_monitor": True, "include_log_monitor": False, "include_dashboard": False, "num_gpus": None}
+    head: dict[str, Any] = {
+        "node_ip_address": LOOPBACK,
+        "temp_dir": folder,
+        "num_cpus": int(cpus),
+        "object_store_memory": STORE,
+    }
+    head["runtime_env_agent_port"] = agent
+    cluster: Any = cluster_utils.Cluster(initialize_head=True, head_node_args={**head, **given})
+    try:
+        print(json.dumps(cluster.address), flush=True)
+        sys.stdin.read()
+    finally:
+        cluster.shutdown()
+        end_session()
+
+
+def announce_early(agent: int) -> None:
+    """Writes down the ports of Ray's two agents before these have started.
+
+    Ray ends if they have not said their ports within 15 s, which they do not on a busy machine (ray 65983). One has no
+    port without Ray's dashboard, and says so by -1; the other is told its port.
+    """
+    from ray import _raylet
+    from ray._private import ray_constants, services
+
+    start: Any = services.start_ray_process
+    none = (_raylet.METRICS_AGENT_PORT_NAME, _raylet.METRICS_EXPORT_PORT_NAME, _raylet.DASHBOARD_AGENT_LISTEN_PORT_NAME)
+    ports = {**dict.fromkeys(none, -1), _raylet.RUNTIME_ENV_AGENT_PORT_NAME: agent}
+
+    def started(command: list[str], kind: str, *given: Any, **more: Any) -> Any:
+        if kind == ray_constants.PROCESS_TYPE_RAYLET:
+            options = dict(word.removeprefix("--").split("=", 1) for word in command if "=" in word)
+            for name, port in ports.items():
+                _raylet.persist_port(options["session_dir"], options["node_id"], name, port)
+        return start(command, kind, *given, **more)
+
+    services.start_ray_process = started
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind((LOOPBACK, 0))
+        return int(free.getsockname()[1])
+
+
+def end_session(session: int = 0) -> None:
+    """Kills what is left in a session (0: this process's), but for this process. Only Linux lists its processes."""
+    wanted, here = session or os.getpid(), os.getpid()
+    for entry in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if os.getsid(int(entry.name)) == wanted and int(entry.name) != here:
+                os.kill(int(entry.name), signal.SIGKILL)
