@@ -42,8 +42,8 @@ def main() -> None:
         "temp_dir": folder,
         "num_cpus": int(cpus),
         "object_store_memory": STORE,
+        "runtime_env_agent_port": agent,
     }
-    head["runtime_env_agent_port"] = agent
     cluster: Any = cluster_utils.Cluster(initialize_head=True, head_node_args={**head, **given})
     try:
         print(json.dumps(cluster.address), flush=True)

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -27,15 +27,15 @@ from sorce.errors import SorceError
 from sorce.ingest import Options, Watch, ingest_photos
 from sorce.ingest.index import TargetIndex
 from sorce.ingest.pipeline import Run
-from sorce.ingest.ray_run import AT_ONCE, ByRay
+from sorce.ingest.ray_run import ByRay
 from sorce.ingest.ray_session import ONLY_HERE, Team, placed, ray_running, token, token_of_cluster
 from sorce.ingest.report import Report
 from sorce.ingest.retry import Retry
-from sorce.mappings import Region, Rejected
+from sorce.mappings import Rejected
 from sorce.options import Cluster
 from tests.ingest.conftest import Documents, files, stored
-from tests.ingest.test_killed import same
-from tests.kit.fake import FakeModel, Seen
+from tests.ingest.ray_models import Different, Ending
+from tests.kit.fake import FakeModel
 from tests.kit.ray import processes, public_listeners, sessions
 
 ROOT = Path(__file__).parents[2]
@@ -126,21 +126,6 @@ class Heard(Watch):
         self.count += photos
 
 
-class Ending(FakeModel):
-    """Its process is killed while it encodes, once for each file that it finds in a folder."""
-
-    def __init__(self, folder: Path) -> None:
-        super().__init__()
-        self._folder = folder
-
-    def encode(self, prepared: Sequence[Seen]) -> list[list[Region]]:
-        if len(self.photos) > AT_ONCE // 2:
-            for file in self._folder.iterdir():
-                file.unlink(missing_ok=True)
-                os.kill(os.getpid(), signal.SIGKILL)
-        return super().encode(prepared)
-
-
 class KillingWriter(Heard):
     """Kills the process of the writer when the first documents are written."""
 
@@ -199,17 +184,10 @@ def test_a_run_that_is_stopped_has_written_what_it_counts(by_two: ByTwo, index: 
     assert len(stored(index)) == report.new
 
 
-class Different(FakeModel):
-    """Another recipe in a worker than in the test."""
-
-    def __init__(self) -> None:
-        super().__init__("2" if "default_worker" in sys.argv[0] else "1")
-
-
 @pytest.mark.long
 def test_an_error_of_a_worker_is_one_sentence(by_two: ByTwo, index: TargetIndex, hundred: Path) -> None:
     with pytest.raises(SorceError, match=r"makes other vectors .* install the same versions of all packages on all"):
-        by_two(index, hundred, Different)
+        by_two(index, hundred, partial(Different, os.getpid()))
 
 
 def test_ray_listens_on_loopback_only(ray: Any) -> None:
@@ -284,6 +262,8 @@ def test_a_cluster_of_ray_that_is_joined_stores_what_a_local_ingest_does(
     ray: Any, joining: dict[str, str], opensearch: str, client: OpenSearch, index: TargetIndex, hundred: Path
 ) -> None:
     """Of `mini`, by the command; with a reject, an attribute and the exit code for it."""
+    from tests.ingest.test_killed import same
+
     (hundred / "bad.png").write_bytes((hundred / "000.png").read_bytes()[:40])
     words = [*INGEST, "--set", "aisle:int=3", "--url", opensearch, str(hundred)]
     address = ["--ray-address", ray.get_runtime_context().gcs_address, "--workers", "2", "--json"]

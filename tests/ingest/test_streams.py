@@ -138,7 +138,7 @@ def test_progress_is_told_where_there_is_no_terminal(run: Run, draw: Draw, monke
     draw("a.png")
     done = run(draw("b.png").parent)
     assert "2 of 2 photos, " in done.stderr
-    assert "photos/s\n" in done.stderr
+    assert "photos/s, about 0:00:00 left\n" in done.stderr
 
 
 @pytest.mark.fault("7.s.3")
