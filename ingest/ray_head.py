@@ -13,6 +13,7 @@ import signal
 import socket
 import sys
 from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +31,6 @@ STORE = 1 << 30
 
 def main() -> None:
     """Arguments: a folder for Ray's files, and the number of CPUs to offer."""
-    from ray import cluster_utils
-
     folder, cpus = sys.argv[1:]
     agent = free_port()
     announce_early(agent)
@@ -44,7 +43,8 @@ def main() -> None:
         "object_store_memory": STORE,
         "runtime_env_agent_port": agent,
     }
-    cluster: Any = cluster_utils.Cluster(initialize_head=True, head_node_args={**head, **given})
+    cluster_utils: Any = import_module("ray.cluster_utils")
+    cluster = cluster_utils.Cluster(initialize_head=True, head_node_args={**head, **given})
     try:
         print(json.dumps(cluster.address), flush=True)
         sys.stdin.read()
@@ -59,18 +59,18 @@ def announce_early(agent: int) -> None:
     Ray ends if they have not said their ports within 15 s, which they do not on a busy machine (ray 65983). One has no
     port without Ray's dashboard, and says so by -1; the other is told its port.
     """
-    from ray import _raylet
-    from ray._private import ray_constants, services
-
-    start: Any = services.start_ray_process
-    none = (_raylet.METRICS_AGENT_PORT_NAME, _raylet.METRICS_EXPORT_PORT_NAME, _raylet.DASHBOARD_AGENT_LISTEN_PORT_NAME)
-    ports = {**dict.fromkeys(none, -1), _raylet.RUNTIME_ENV_AGENT_PORT_NAME: agent}
+    raylet: Any = import_module("ray._raylet")
+    constants: Any = import_module("ray._private.ray_constants")
+    services: Any = import_module("ray._private.services")
+    start = services.start_ray_process
+    none = (raylet.METRICS_AGENT_PORT_NAME, raylet.METRICS_EXPORT_PORT_NAME, raylet.DASHBOARD_AGENT_LISTEN_PORT_NAME)
+    ports = {**dict.fromkeys(none, -1), raylet.RUNTIME_ENV_AGENT_PORT_NAME: agent}
 
     def started(command: list[str], kind: str, *given: Any, **more: Any) -> Any:
-        if kind == ray_constants.PROCESS_TYPE_RAYLET:
+        if kind == constants.PROCESS_TYPE_RAYLET:
             options = dict(word.removeprefix("--").split("=", 1) for word in command if "=" in word)
             for name, port in ports.items():
-                _raylet.persist_port(options["session_dir"], options["node_id"], name, port)
+                raylet.persist_port(options["session_dir"], options["node_id"], name, port)
         return start(command, kind, *given, **more)
 
     services.start_ray_process = started
