@@ -94,8 +94,10 @@ class ByRay:
         assignment = Assignment(
             self.cluster, self.load, run.recipe, run.target.asked, found, old, run.wanted, cpus, retry
         )
-        # Sent once, however many workers there are. The crew keeps it: a worker that starts again needs it again.
-        shared, lasting = ray.put(assignment), {"max_restarts": -1, "max_task_retries": TRIES}
+        # A table of attributes is sent once, however many workers there are. The crew keeps it: a worker that starts
+        # again needs it again.
+        shared = ray.put(assignment) if run.wanted.by_photo else assignment
+        lasting = {"max_restarts": -1, "max_task_retries": TRIES}
         groups = {"concurrency_groups": {"batches": AHEAD, "talk": 2}}
         hired = ray.remote(**groups)(BatchWorker).options(num_cpus=cpus, num_gpus=self.team.gpus, **lasting)
         groups = {"concurrency_groups": {"batches": self.team.writers, "talk": 2}}
@@ -114,7 +116,7 @@ class ByRay:
 class Crew:
     """Ray's processes for one run. Each worker has `cpus`; the writer sends `writers` requests at once.
 
-    `assignment` is Ray's reference to what the workers must know.
+    `assignment` is what the workers must know, or Ray's reference to it.
     """
 
     workers: Sequence[Any]

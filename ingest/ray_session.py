@@ -36,12 +36,8 @@ PATIENCE = 0.5
 ENDING = 30
 """Seconds for Ray's processes to end in good order; then they are killed."""
 
-QUIET = {
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_task_events_report_interval_ms": "0",
-    "RAY_BACKEND_LOG_LEVEL": "fatal",
-}
-"""Nothing is reported to Ray's makers, no list of past tasks is kept, which would grow, and Ray's log stays unseen."""
+QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_task_events_report_interval_ms": "0"}
+"""Nothing is reported to Ray's makers, and no list of past tasks is kept, which would grow."""
 
 ONLY_HERE = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 """With this and the address 127.0.0.1 all of Ray's listeners are on loopback; the address alone has no effect."""
