@@ -296,12 +296,16 @@ def test_another_token_does_not_join(ray: Any, joining: dict[str, str], opensear
 
 @pytest.mark.long
 @pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
-def test_nothing_of_ray_is_left_after_a_signal(end: signal.Signals, opensearch: str, hundred: Path) -> None:
+def test_nothing_of_ray_is_left_after_a_signal(
+    end: signal.Signals, opensearch: str, hundred: Path, tmp_path: Path
+) -> None:
     """Ctrl-C goes to all processes of the terminal."""
+    for number in range(40):
+        (tmp_path / str(number)).symlink_to(hundred)
     index = f"test-ingest-{uuid.uuid4().hex[:12]}"
     others = set(processes("raylet", "gcs_server", "ray::"))
     with subprocess.Popen(
-        [*INGEST, "--ray", "--workers", "2", "--index", index, "--url", opensearch, str(hundred)],
+        [*INGEST, "--ray", "--workers", "2", "--index", index, "--url", opensearch, str(tmp_path)],
         cwd=ROOT,
         stderr=subprocess.PIPE,
         text=True,
