@@ -13,6 +13,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
@@ -27,6 +28,7 @@ from sorce.ingest.pipeline import Run, default_workers
 from sorce.ingest.ray_parts import Assignment, BatchWorker, ClusterWriter, Done
 from sorce.ingest.ray_session import PATIENCE, Stopped, Team, placed, ray_running
 from sorce.ingest.report import Report
+from sorce.ingest.retry import Interrupted
 from sorce.ingest.sources import once
 from sorce.ingest.stats import Stats
 from sorce.ingest.write import Sent
@@ -186,19 +188,24 @@ class Shift:
     def _encoded(self, worker: Any, documents: Any, done: Done) -> None:
         self._free.append(worker)
         stats = self._run.stats
-        stats.unchanged(done.unchanged)
+        if done.unchanged:
+            stats.unchanged(done.unchanged)
         for reject in done.rejected:
             stats.add(reject)
         for batch in done.batches:
             stats.add(batch)
-        if done.writes:
-            if self._guard is None:
-                self._guard = self._make_index()
+        if done.writes and self._has_index():
             # The documents go from the worker's machine to the writer's, and not through this process.
             sent = self.crew.writer.write.options(concurrency_group="batches").remote(self._guard, documents)
             self._writing += 1
             # Kept until they are written: a writer that is killed is sent them again.
             self._work[sent] = partial(self._written, documents)
+
+    def _has_index(self) -> bool:
+        """Whether there is an index to write to. The first documents make it, unless the run was asked to stop."""
+        with suppress(Interrupted):
+            self._guard = self._guard or self._make_index()
+        return self._guard is not None
 
     def _written(self, _documents: Any, sent: Sent) -> None:
         self._writing -= 1

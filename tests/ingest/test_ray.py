@@ -27,7 +27,7 @@ from sorce.errors import SorceError
 from sorce.ingest import Options, Watch, ingest_photos
 from sorce.ingest.index import TargetIndex
 from sorce.ingest.pipeline import Run
-from sorce.ingest.ray_run import ByRay
+from sorce.ingest.ray_run import AT_ONCE, ByRay
 from sorce.ingest.ray_session import ONLY_HERE, Team, placed, ray_running, token, token_of_cluster
 from sorce.ingest.report import Report
 from sorce.ingest.retry import Retry
@@ -172,16 +172,28 @@ class Stopping(Heard):
 
 
 @pytest.mark.long
-def test_a_run_that_is_stopped_has_written_what_it_counts(by_two: ByTwo, index: TargetIndex, hundred: Path) -> None:
-    for number in range(2 * PHOTOS):
-        (hundred / f"{number:03}.jpg").symlink_to(hundred / "000.png")
-    watch = Stopping()
-    report = by_two(index, hundred, watch=watch)
-    for file in hundred.glob("*.jpg"):
-        file.unlink()
+def test_a_run_that_is_stopped_has_written_what_it_counts(
+    by_two: ByTwo, index: TargetIndex, hundred: Path, tmp_path: Path
+) -> None:
+    for number in range(5):
+        (tmp_path / str(number)).symlink_to(hundred)
+    report = by_two(index, tmp_path, watch=Stopping())
     assert report.stopped
-    assert 0 < report.new < 3 * PHOTOS
+    assert 0 < report.new < 5 * PHOTOS
     assert len(stored(index)) == report.new
+
+
+@pytest.mark.long
+def test_a_run_that_is_stopped_before_its_first_document_makes_no_index(
+    by_two: ByTwo, index: TargetIndex, hundred: Path, tmp_path: Path
+) -> None:
+    """All in one batch, whose rejects count before its documents are written."""
+    (tmp_path / "bad.png").write_bytes(b"no picture")
+    for number in range(AT_ONCE // 2):
+        (tmp_path / f"{number}.png").symlink_to(hundred / f"{number:03}.png")
+    report = by_two(index, tmp_path, watch=Stopping())
+    assert (report.stopped, report.new, report.rejected) == (True, 0, 1)
+    assert index.found is None
 
 
 @pytest.mark.long
