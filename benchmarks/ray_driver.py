@@ -52,9 +52,10 @@ def main() -> None:
     by_ray = ByRay(Team(workers=default_workers()), Cluster(url, False), Constant)
     with ray_running(by_ray.team, default_workers(), Event()) as ray:
         report = by_ray.using(ray, run, Files([folder]), None, started)
-        print(report, file=sys.stderr)
-        assert not report.rejected
-        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024))
+    # Not before: while Ray runs, standard output is Ray's, and is dropped.
+    print(report, file=sys.stderr)
+    assert not report.rejected
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024))
 
 
 if __name__ == "__main__":
