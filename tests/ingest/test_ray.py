@@ -139,6 +139,7 @@ class KillingWriter(Heard):
                 self.killed += 1
 
 
+@pytest.mark.long
 def test_documents_are_those_of_a_local_ingest_though_a_worker_and_the_writer_are_killed(
     by_two: ByTwo, index: TargetIndex, hundred: Path, locally: Documents, tmp_path: Path
 ) -> None:
@@ -202,6 +203,7 @@ def test_an_error_of_a_worker_is_one_sentence(by_two: ByTwo, index: TargetIndex,
         by_two(index, hundred, partial(Different, os.getpid()))
 
 
+@pytest.mark.long
 def test_ray_listens_on_loopback_only(ray: Any) -> None:
     assert ray.is_initialized()
     found = {os.getpid(), *sessions(processes("raylet"))}
