@@ -4,6 +4,8 @@ PYTHON ?= python3
 BIN := $(VENV)/bin
 # The tested versions, for what is installed and for what builds it.
 PINNED := --constraints constraints.txt --build-constraints constraints.txt
+# What is imported is compiled once. Otherwise each of the many processes of the tests compiles all of torch.
+unexport PYTHONDONTWRITEBYTECODE
 INSTALL = $(BIN)/uv pip install --quiet --python $(BIN)/python
 
 .PHONY: demo test test-long test-browser test-bfloat16 test-loaded test-newest screenshots faults measures check wheel constraints docs ready

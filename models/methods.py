@@ -51,6 +51,8 @@ class Method:
     parameters: Mapping[str, Plain] = field(default_factory=dict)
     cuts: bool = False
     """Whether its vectors may be cut: they are all the encoder's own."""
+    settings: Callable[..., object] = dict
+    """What parameters become. Raises ModelError for a value out of range."""
 
 
 def _encoder(checkpoint: Checkpoint, run: Runtime) -> Encoder:
@@ -78,16 +80,13 @@ def _whole(checkpoint: Checkpoint, run: Runtime, parameters: Mapping[str, Any]) 
 def _tiles(checkpoint: Checkpoint, run: Runtime, parameters: Mapping[str, Any]) -> Model[Any]:
     from sorce.models.tiles import Tiles
 
-    # Settings first: values out of range are refused before a model is fetched.
-    settings = tiling.TileSettings(**parameters)
-    return Tiles(_encoder(checkpoint, run), settings)
+    return Tiles(_encoder(checkpoint, run), tiling.TileSettings(**parameters))
 
 
 def _clusters(checkpoint: Checkpoint, run: Runtime, parameters: Mapping[str, Any]) -> Model[Any]:
     from sorce.models.clusters import Clusters
 
-    settings = patches.ClusterSettings(**parameters)
-    return Clusters(_encoder(checkpoint, run), settings)
+    return Clusters(_encoder(checkpoint, run), patches.ClusterSettings(**parameters))
 
 
 def _prompts(checkpoint: Checkpoint, run: Runtime, parameters: Mapping[str, Any]) -> Model[Any]:
@@ -140,6 +139,7 @@ METHODS: Mapping[str, Method] = {
             _texts,
             asdict(tiling.TileSettings()),
             cuts=True,
+            settings=tiling.TileSettings,
         ),
         Method(
             "clusters",
@@ -148,6 +148,7 @@ METHODS: Mapping[str, Method] = {
             _clusters,
             _texts,
             asdict(patches.ClusterSettings()),
+            settings=patches.ClusterSettings,
         ),
         Method(
             "objects",
@@ -156,6 +157,7 @@ METHODS: Mapping[str, Method] = {
             _objects,
             _objects_texts,
             asdict(objects.ObjectsSettings()),
+            settings=objects.ObjectsSettings,
         ),
         Method(
             "objembed",
@@ -164,6 +166,7 @@ METHODS: Mapping[str, Method] = {
             _objembed,
             _objembed_texts,
             asdict(objembed.ObjEmbedSettings()),
+            settings=objembed.ObjEmbedSettings,
         ),
         Method(
             "prompts",
@@ -202,8 +205,11 @@ def load_model(
         raise ModelError(
             f"regions method '{regions}' has vectors that are not cut; leave the dimension out, or choose {able}."
         )
+    given = {**method.parameters, **given}
+    # Values out of range are refused before a model is fetched.
+    method.settings(**given)
     checkpoint = _at_hand(find(model) if isinstance(model, str) else model, trust_remote_code)
-    return method.load(checkpoint, Runtime(device, batch_size, dimension), {**method.parameters, **given})
+    return method.load(checkpoint, Runtime(device, batch_size, dimension), given)
 
 
 def parse_parameters(regions: str, texts: Iterable[str]) -> dict[str, Plain]:

@@ -136,6 +136,11 @@ class DecoderProcess:
     def works(self) -> bool:
         return not self._connection.closed
 
+    @property
+    def waits(self) -> bool:
+        """Whether it waits for a message about a picture that was not taken."""
+        return bool(self._content)
+
     def _start(self) -> None:
         hide_this_process()
         self._connection, theirs = Pipe()
@@ -200,6 +205,7 @@ class DecoderProcess:
             self.close()
             raise _Ended(self._process.returncode) from error
         if isinstance(answer, str):
+            self._content = b""
             raise BadPhoto(answer)
         return answer
 
@@ -263,13 +269,10 @@ class DecoderPool:
         decoder = decoder or DecoderProcess(self._limits)
         try:
             yield decoder
-        except BadPhoto:
-            raise
-        except BaseException:
-            # It still waits for a message, and would use the next picture as that message.
-            decoder.close()
-            raise
         finally:
+            if decoder.waits:
+                # It would use the next picture as the message that it waits for.
+                decoder.close()
             if decoder.works:
                 with self._lock:
                     self._idle.append(decoder)

@@ -56,7 +56,9 @@ def _create(client: OpenSearch, name: str) -> None:
     client.indices.create(index=name, body=index_body(load_model("mini", "tiles").recipe, {"number_of_replicas": 0}))
 
 
-@pytest.mark.parametrize("key", [b"\r", b"\x03"], ids=["Enter", "Ctrl-C"])
+@pytest.mark.parametrize(
+    "key", [pytest.param(b"\r", id="Enter"), pytest.param(b"\x03", id="Ctrl-C", marks=pytest.mark.long)]
+)
 def test_on_a_terminal_the_demo_shows_the_page_until_a_key_is_pressed(
     opensearch: str, index: str, tmp_path: Path, key: bytes
 ) -> None:

@@ -117,7 +117,7 @@ def test_a_large_photo_is_in_memory_once(orientation: int, tmp_path: Path) -> No
         before = most_memory(opener)
         _, strips = opener.strips(512)
         shared = [os.fstat(opener._pixels).st_size for _ in strips]
-        assert once <= most_memory(opener) - before < 1.4 * once
+        assert once <= most_memory(opener) - before < 1.5 * once
     openers.close()
     assert max(shared) <= 3 * 4000 * 512
 
@@ -147,8 +147,9 @@ def test_what_fails_between_two_questions_does_not_mix_up_pictures(openers: Deco
 
     with pytest.raises(ZeroDivisionError):
         failing()
-    with openers.one() as opener:
-        assert opener.pixels(content("PNG", (20, 10))) == 200
+    for width in (20, 30):  # The first of these pictures is never taken.
+        with openers.one() as opener:
+            assert opener.pixels(content("PNG", (width, 10))) == 10 * width
 
 
 def test_a_process_that_cannot_start_is_no_fault_of_a_picture(monkeypatch: pytest.MonkeyPatch) -> None:
