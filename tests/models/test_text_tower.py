@@ -45,17 +45,16 @@ def test_the_vectors_are_those_of_the_whole_encoder_bit_for_bit(family: str, tmp
 
 
 def test_the_text_half_of_mini_needs_no_sentence_transformers() -> None:
+    # One process makes both vectors: with another number of threads, torch adds up in another order.
     code = (
         "import sys; from sorce.models import load_encoder\n"
         "vector = load_encoder('mini', 'cpu', texts_only=True).embed_texts(['a dog'])\n"
-        "sys.stdout.buffer.write(vector.tobytes())\n"
-        "sys.exit(bool({'sentence_transformers', 'peft'} & set(sys.modules)))"
+        "assert not {'sentence_transformers', 'peft'} & set(sys.modules)\n"
+        "whole = load_encoder('mini', 'cpu')\n"
+        "print(type(whole).__name__, (vector == whole.embed_texts(['a dog'])).all(), vector.shape)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
-    assert (done.returncode, done.stderr) == (0, b"")
-    whole = load_encoder("mini", "cpu")
-    assert isinstance(whole, Encoder)
-    np.testing.assert_array_equal(np.frombuffer(done.stdout, np.float32), whole.embed_texts(["a dog"])[0])
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False, text=True)
+    assert (done.returncode, done.stderr, done.stdout) == (0, "", "Encoder True (1, 128)\n")
 
 
 def test_the_picture_half_is_not_made(tmp_path: Path) -> None:
