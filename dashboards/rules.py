@@ -163,7 +163,7 @@ def _vega(each: Json, _: Known) -> Iterator[str]:
         url = data.get("url")
         if isinstance(url, dict) and any(url.get(name) for name in CONTEXT) and "query" in url.get("body", {}):
             yield "a Vega request has both a query and %context%"
-    for expression in _expressions(spec):
+    for expression in expressions(spec):
         for name in FORBIDDEN_IN_VEGA:
             if name in _words(expression):
                 yield f"the Vega expression {expression!r} uses '{name}', which Dashboards refuses"
@@ -191,17 +191,17 @@ def _listed(data: object) -> list[Json]:
     return data if isinstance(data, list) else [data] if isinstance(data, dict) else []
 
 
-def _expressions(spec: object) -> Iterator[str]:
+def expressions(spec: object) -> Iterator[str]:
     """The texts that Vega evaluates."""
     if isinstance(spec, dict):
         for name, value in spec.items():
             if name in ("expr", "update", "signal", "test", "init") and isinstance(value, str):
                 yield value
             elif name != "body":
-                yield from _expressions(value)
+                yield from expressions(value)
     elif isinstance(spec, list):
         for each in spec:
-            yield from _expressions(each)
+            yield from expressions(each)
 
 
 def _words(expression: str) -> set[str]:

@@ -8,29 +8,16 @@ from collections.abc import Callable, Iterator
 import pytest
 from opensearchpy import OpenSearch
 
-from sorce.cluster import connect
 from sorce.dashboards.build import view_of
 from sorce.dashboards.photos import PhotosView
 from sorce.plugin.cluster.endpoint import parse
 from sorce.plugin.cluster.install import install, uninstall
 from sorce.plugin.service import app as service
 from tests.kit.corpus import RECIPE, Corpus, Words
-from tests.kit.place import Place
 from tests.kit.serving import serving
 
 Record = Callable[[str, object], None]
 """Records a figure for `make measures ONLY=dashboards`."""
-
-
-@pytest.fixture(scope="session")
-def corpus() -> Corpus:
-    return Corpus()
-
-
-@pytest.fixture(scope="session")
-def client(place: Place) -> Iterator[OpenSearch]:
-    with connect(place.url, place.access) as client:
-        yield client
 
 
 @pytest.fixture(scope="session")

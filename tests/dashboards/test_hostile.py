@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-import socket
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
-from threading import Event, Thread
+from threading import Event
 from typing import Any
 
 import pytest
@@ -24,7 +22,7 @@ from sorce.dashboards.install import install, uninstall
 from sorce.dashboards.objects import Ids, SavedObject, ndjson
 from sorce.dashboards.photos import PhotosView
 from sorce.dashboards.question import GridSearch, question
-from sorce.dashboards.rules import problems
+from sorce.dashboards.rules import expressions, problems
 from sorce.dashboards.server import Dashboards, checked_url
 from sorce.errors import ClusterError, DashboardsError
 from sorce.mappings.found import FoundIndex
@@ -33,46 +31,12 @@ from sorce.mappings.names import Names
 from sorce.mappings.query import Version
 from tests.kit.corpus import RECIPE, Corpus, Words
 from tests.kit.dashboards import filled
+from tests.kit.listening import replying
 
 Json = dict[str, Any]
 
 SECRET = "s3cret-t0ken"
 HTML = "<!doctype html><title>Sign in</title>"
-
-
-@contextmanager
-def answering(*parts: bytes, then: Event | None = None) -> Iterator[str]:
-    """A server that sends these bytes to whoever connects; with `then`, it says no more until that is set."""
-
-    def answer(connection: socket.socket) -> None:
-        with connection:
-            connection.recv(65536)
-            for part in parts:
-                connection.sendall(part)
-            if then is not None:
-                then.wait(60)
-
-    def serve() -> None:
-        while True:
-            try:
-                connection, _ = listening.accept()
-            except OSError:
-                return
-            threads.append(Thread(target=answer, args=(connection,)))
-            threads[-1].start()
-
-    threads: list[Thread] = []
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        accepting = Thread(target=serve)
-        accepting.start()
-        try:
-            yield f"http://127.0.0.1:{listening.getsockname()[1]}"
-        finally:
-            if then is not None:
-                then.set()
-            listening.shutdown(socket.SHUT_RDWR)
-            for each in (accepting, *threads):
-                each.join(60)
 
 
 def http(status: str, body: str = "", *headers: str, length: int | None = None) -> bytes:
@@ -111,7 +75,7 @@ SERVERS = {
 @pytest.mark.parametrize("name", SERVERS)
 def test_what_is_no_dashboards_is_one_sentence_without_the_secret(name: str) -> None:
     sent, said = SERVERS[name]
-    with answering(sent) as url, Dashboards(url, Access(token=SECRET)) as there:
+    with replying(sent) as url, Dashboards(url, Access(token=SECRET)) as there:
         for act in (lambda: install(there, Ids("photos"), built(view())), lambda: uninstall(there, Ids("photos"))):
             with pytest.raises(DashboardsError) as refused:
                 act()
@@ -122,7 +86,7 @@ def test_what_is_no_dashboards_is_one_sentence_without_the_secret(name: str) -> 
 
 def test_an_object_of_another_form_is_told() -> None:
     with (
-        answering(http("200 OK", '{"attributes": null}')) as url,
+        replying(http("200 OK", '{"attributes": null}')) as url,
         Dashboards(url, Access()) as there,
         pytest.raises(DashboardsError, match="is no OpenSearch Dashboards"),
     ):
@@ -132,7 +96,7 @@ def test_an_object_of_another_form_is_told() -> None:
 def test_a_server_that_says_nothing_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server, "SECONDS", 0.2)
     with (
-        answering(then=Event()) as url,
+        replying(then=Event()) as url,
         Dashboards(url, Access()) as there,
         pytest.raises(DashboardsError, match="said nothing for"),
     ):
@@ -143,7 +107,7 @@ def test_an_answer_that_does_not_end_is_left(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(server, "MAX_BYTES", 2**20)
     endless = http("200 OK", length=2**40), b"x" * 2**20, b"x"
     with (
-        answering(*endless, then=Event()) as url,
+        replying(*endless, then=Event()) as url,
         Dashboards(url, Access()) as there,
         pytest.raises(DashboardsError, match="does not end"),
     ):
@@ -214,7 +178,7 @@ def test_names_of_indices_and_attributes_stay_names(name: str) -> None:
     assert {each.id for each in objects if Ids(name).made(each.id)} == {each.id for each in objects}
     assert not any(Ids("photos").made(each.id) for each in objects)
     for each in objects:
-        for expression in expressions(each):
+        for expression in expressions(specification(each)):
             outside = re.sub(r""""(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'""", "0", expression)
             # What is left is sorce's own code: no quote is open, and no name is in it.
             assert not set(outside) & set("\"'\\`"), expression
@@ -225,21 +189,10 @@ def test_names_of_indices_and_attributes_stay_names(name: str) -> None:
         assert re.findall(r"{{.*?}}", template) in (["{{value}}"], ["{{rawValue}}"]), template
 
 
-def expressions(each: SavedObject) -> Iterator[str]:
-    def walk(found: Any) -> Iterator[str]:
-        if isinstance(found, dict):
-            for key, value in found.items():
-                if key in ("expr", "update", "signal") and isinstance(value, str):
-                    yield value
-                elif key != "body":
-                    yield from walk(value)
-        elif isinstance(found, list):
-            for value in found:
-                yield from walk(value)
-
+def specification(each: SavedObject) -> object:
+    """Vega's, of a panel that has one."""
     spec = json.loads(each.attributes.get("visState", "{}")).get("params", {}).get("spec")
-    if spec is not None:
-        yield from walk(json.loads(spec))
+    return None if spec is None else json.loads(spec)
 
 
 def test_a_thousand_attributes_and_types_that_cannot_be_counted_make_no_broken_panel() -> None:

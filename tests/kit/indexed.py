@@ -19,7 +19,7 @@ def corpus() -> Corpus:
     return Corpus()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def client(place: Place) -> Iterator[OpenSearch]:
     with connect(place.url, place.access) as client:
         yield client

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 from typing import Any, NamedTuple
 
 from sorce.engine.certificates import Pair
@@ -27,27 +27,41 @@ INFO = {"version": {"number": "3.6.0", "distribution": "opensearch"}}
 
 
 @contextmanager
-def hanging_up(first: bytes = b"") -> Iterator[str]:
-    """The address of a server that reads a little, sends this, and disconnects, as a cluster does that shuts down."""
+def replying(*parts: bytes, then: Event | None = None) -> Iterator[str]:
+    """The address of a server that reads a little, sends this to whoever connects, and disconnects.
 
-    def hang_up() -> None:
+    With `then` it stays, and says no more until that is set.
+    """
+
+    def answer(connection: socket.socket) -> None:
+        with connection:
+            connection.recv(65536)
+            for part in parts:
+                connection.sendall(part)
+            if then is not None:
+                then.wait(60)
+
+    def serve() -> None:
         while True:
             try:
                 connection, _ = server.accept()
             except OSError:
                 return
-            with connection:
-                connection.recv(10_000)
-                connection.sendall(first)
+            threads.append(Thread(target=answer, args=(connection,)))
+            threads[-1].start()
 
+    threads: list[Thread] = []
     with socket.create_server(("127.0.0.1", 0)) as server:
-        thread = Thread(target=hang_up)
-        thread.start()
+        accepting = Thread(target=serve)
+        accepting.start()
         try:
-            yield f"127.0.0.1:{server.getsockname()[1]}"
+            yield f"http://127.0.0.1:{server.getsockname()[1]}"
         finally:
+            if then is not None:
+                then.set()
             server.shutdown(socket.SHUT_RDWR)
-            thread.join()
+            for each in (accepting, *threads):
+                each.join(60)
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from sorce.access import Access
 from sorce.cluster import connect, distrusted, translate_errors
 from sorce.engine.certificates import Authority
 from sorce.errors import ClusterError
-from tests.kit.listening import hanging_up, listening
+from tests.kit.listening import listening, replying
 
 
 @pytest.mark.fault("7.6.1")
@@ -113,18 +113,18 @@ def failed(address: str, access: Access | None = None) -> exceptions.ConnectionE
 @pytest.mark.parametrize("first", [b"", ALERT_BY_TLS + b"\x50", ALERT_BY_TLS + b"\x28"])
 def test_a_handshake_that_breaks_off_is_no_question_of_trust(first: bytes) -> None:
     """End of file; the alerts `internal_error` and `handshake_failure`."""
-    with hanging_up(first) as address:
-        error = failed(address)
+    with replying(first) as url:
+        error = failed(url.removeprefix("http://"))
         assert not isinstance(error, exceptions.SSLError) or distrusted(error) is None
         with pytest.raises(ClusterError, match=r"(broke off|no OpenSearch answers)"):
-            connect(f"https://{address}")
+            connect(url.replace("http://", "https://"))
 
 
 @pytest.mark.parametrize("alert", [42, 43, 44, 45, 46, 48, 49, 116])
 def test_alerts_about_the_clients_certificate_are(alert: int) -> None:
     """bad_certificate, unsupported_, _revoked, _expired, _unknown, unknown_ca, access_denied, certificate_required."""
-    with hanging_up(ALERT_BY_TLS + bytes([alert])) as address:
-        error = failed(address)
+    with replying(ALERT_BY_TLS + bytes([alert])) as url:
+        error = failed(url.removeprefix("http://"))
     assert isinstance(error, exceptions.SSLError)
     assert distrusted(error) == "it refuses this client's certificate; check OPENSEARCH_CLIENT_CERT"
 
