@@ -88,13 +88,27 @@ class Telling(Watch):
         return self._said.get()
 
 
-class BatchWorker:
+class Member:
+    """One process of a run. Nothing is opened when it is made: an error would reach the user as Ray's traceback."""
+
+    def __init__(self) -> None:
+        self._watch = Telling()
+
+    def news(self) -> tuple[str, float]:
+        """Waits until the cluster does not answer: the reason, and the seconds for which it is asked again."""
+        return self._watch.next()
+
+    def stop(self) -> None:
+        """Photos that are not encoded yet are left out, and nothing waits any longer for the cluster."""
+        self._watch.stop.set()
+
+
+class BatchWorker(Member):
     """Compares, decodes and encodes batches of photos, two at once: one is decoded while the other is encoded."""
 
     def __init__(self, assignment: Assignment) -> None:
-        # Nothing is opened here: an error would reach the user only as Ray's traceback.
+        super().__init__()
         self._assignment = assignment
-        self._watch = Telling()
         self._opening = Lock()
         self._stages: _Stages | None = None
 
@@ -107,14 +121,6 @@ class BatchWorker:
         stages = self._opened()
         with translate_errors(address(stages.client)):
             return stages(photos)
-
-    def news(self) -> tuple[str, float]:
-        """Waits until the cluster does not answer: the reason, and the seconds for which it is asked again."""
-        return self._watch.next()
-
-    def stop(self) -> None:
-        """Photos that are not encoded yet are left out."""
-        self._watch.stop.set()
 
     def _opened(self) -> _Stages:
         with self._opening:
@@ -173,7 +179,7 @@ def sorted_out(outcomes: Iterable[Batch | WriteFields | Unchanged | Rejected]) -
     return done, writes
 
 
-class ClusterWriter:
+class ClusterWriter(Member):
     """Writes the documents of all workers of a run.
 
     It is one process, with a thread for each request that may be sent at once. So the whole run never sends more, and
@@ -181,8 +187,8 @@ class ClusterWriter:
     """
 
     def __init__(self, cluster: Cluster, retry_timeout: float) -> None:
+        super().__init__()
         self._cluster = cluster
-        self._watch = Telling()
         self._retry = Retry(retry_timeout, self._watch)
         self._connecting = Lock()
         self._client: OpenSearch | None = None
@@ -198,14 +204,6 @@ class ClusterWriter:
             [],
             sum(each.seconds for each in sent),
         )
-
-    def news(self) -> tuple[str, float]:
-        """Like that of a worker."""
-        return self._watch.next()
-
-    def stop(self) -> None:
-        """Does not wait any longer for a cluster that accepts nothing."""
-        self._watch.stop.set()
 
     def _connected(self) -> OpenSearch:
         with self._connecting:

@@ -199,14 +199,15 @@ class Sender:
         return Answer(Fate.REJECTED, f"was refused by the cluster: {said}")
 
 
-def requests(writes: Iterable[Write], most_bytes: int = MAX_BYTES) -> Iterator[list[Write]]:
+def requests(writes: Iterable[Write]) -> Iterator[list[Write]]:
     """The writes in requests of limited bytes."""
-    some: list[Write] = []
+    some, size = list[Write](), 0
     for write in writes:
-        if some and sum(each.size for each in some) + write.size > most_bytes:
+        if some and size + write.size > MAX_BYTES:
             yield some
-            some = []
+            some, size = [], 0
         some.append(write)
+        size += write.size
     if some:
         yield some
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -90,6 +91,12 @@ def folder(draw: Draw, tmp_path: Path) -> Path:
     for number, name in enumerate(["a.jpg", "b.png", "c.JPG", "below/d.jpg", "below/e.webp"]):
         draw(name, (40 * number, 100, 200 - 40 * number))
     return tmp_path / "photos"
+
+
+def old(*paths: Path) -> None:
+    """Changed long ago: the time of a file changed just now is not stored, so that the next run reads it again."""
+    for path in paths:
+        os.utime(path, (1_700_000_000, 1_700_000_000))
 
 
 def files(*paths: Path) -> Files:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import re
 import uuid
@@ -24,7 +23,7 @@ from sorce.ingest.alias import DEFAULT_PIPELINE, switch
 from sorce.ingest.index import TargetIndex
 from sorce.ingest.write import Sender, Sent, Writer
 from sorce.mappings import Rejected
-from tests.ingest.conftest import CountingModel, Documents, files, stored
+from tests.ingest.conftest import CountingModel, Documents, files, old, stored
 from tests.kit.faults import Faults, faulty
 
 PHOTOS = 40
@@ -67,8 +66,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("photos")
     for number in range(PHOTOS):
         Image.new("RGB", (8, 6), (6 * number, 100, 250 - 6 * number)).save(folder / f"{number:02}.png")
-        # The time of a file changed just now is not stored, so that the next run reads it again.
-        os.utime(folder / f"{number:02}.png", (1_700_000_000, 1_700_000_000))
+        old(folder / f"{number:02}.png")
     return folder
 
 

@@ -26,7 +26,7 @@ from sorce.engine import Engine, start, stop
 from sorce.ingest import Options, Watch, ingest_photos, pipeline, prune
 from sorce.ingest.index import TargetIndex
 from sorce.mappings import Region, Rejected
-from tests.ingest.conftest import CountingModel, Documents, Draw, files, stored
+from tests.ingest.conftest import CountingModel, Documents, Draw, files, old, stored
 from tests.ingest.warm import writer
 from tests.kit.close import are_close
 from tests.kit.fake import Seen
@@ -81,8 +81,7 @@ def thousand(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("thousand")
     for number in range(PHOTOS):
         Image.new("RGB", (8, 8), (number % 251, number // 4, 90)).save(folder / f"{number:04}.png")
-        # The time of a file changed just now is not stored, so that the next run reads it again.
-        os.utime(folder / f"{number:04}.png", (1_700_000_000, 1_700_000_000))
+        old(folder / f"{number:04}.png")
     return folder
 
 

@@ -33,7 +33,7 @@ from sorce.ingest.report import Report
 from sorce.ingest.retry import Retry
 from sorce.mappings import Rejected
 from sorce.options import Cluster
-from tests.ingest.conftest import Documents, files, stored
+from tests.ingest.conftest import Documents, files, old, stored
 from tests.ingest.ray_models import Different, Ending
 from tests.kit.fake import FakeModel
 from tests.kit.ray import processes, public_listeners, sessions
@@ -68,8 +68,7 @@ def hundred(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for number in range(PHOTOS):
         file = folder / f"{number:03}.png"
         Image.new("RGB", (8, 6), (2 * number, 90, 200)).save(file)
-        # The time of a file changed just now is not stored, so that the next run reads it again.
-        os.utime(file, (1_700_000_000, 1_700_000_000))
+        old(file)
     return folder
 
 

@@ -28,7 +28,7 @@ from sorce.pictures.files import Files
 from sorce.pictures.remote import StorePhotos
 from sorce.pictures.source import Source, photo_id_of
 from sorce.pictures.stores import filesystem
-from tests.ingest.conftest import CountingModel, Draw, files, stored
+from tests.ingest.conftest import CountingModel, Draw, files, old, stored
 from tests.kit.s3 import environment, s3_client, s3_server
 
 
@@ -50,12 +50,6 @@ def bucket(s3: Any, folder: Path) -> str:
     for file in sorted(folder.rglob("*.*")):
         s3.put_object(Bucket=name, Key=str(file.relative_to(folder)), Body=file.read_bytes())
     return name
-
-
-def old(*paths: Path) -> None:
-    """Changed long ago: a file changed just now is read again."""
-    for path in paths:
-        os.utime(path, (1_700_000_000, 1_700_000_000))
 
 
 class Reads:
