@@ -41,12 +41,10 @@ def cache() -> str:
 
 
 def at_hand(checkpoint: Checkpoint) -> Checkpoint:
-    """The checkpoint with its commit, once it is on this machine or the hub has answered. A folder as it is.
+    """A checkpoint of the hub, with its commit, once it is on this machine or the hub has answered.
 
     The hub's time-out is that of the library: HF_HUB_ETAG_TIMEOUT, 10 seconds. Raises ModelError.
     """
-    if checkpoint.is_folder:
-        return checkpoint
     found = pinned(checkpoint)
     assert found.revision is not None
     place = Path(cache(), repo_folder_name(repo_id=found.place, repo_type="model"), "snapshots", found.revision)

@@ -46,13 +46,13 @@ class Method:
     name: str
     summary: str
     per_photo: int
-    load: Callable[[Checkpoint, Runtime, Mapping[str, Any]], Model[Any]]
+    load: Callable[[Checkpoint, Runtime, Any], Model[Any]]
     load_texts: Callable[[Checkpoint, Runtime, Recipe], TextEncoder]
     parameters: Mapping[str, Plain] = field(default_factory=dict)
     cuts: bool = False
     """Whether its vectors may be cut: they are all the encoder's own."""
-    settings: Callable[..., object] = dict
-    """What parameters become. Raises ModelError for a value out of range."""
+    settings: Callable[..., Any] = dict
+    """Makes of the parameters what `load` takes. Raises ModelError for a value out of range."""
 
 
 def _encoder(checkpoint: Checkpoint, run: Runtime) -> Encoder:
@@ -71,22 +71,22 @@ def _texts(checkpoint: Checkpoint, run: Runtime, recipe: Recipe | None = None) -
     return _encoder(checkpoint, run if recipe is None else replace(run, dimension=recipe.dimension))
 
 
-def _whole(checkpoint: Checkpoint, run: Runtime, parameters: Mapping[str, Any]) -> Model[Any]:
+def _whole(checkpoint: Checkpoint, run: Runtime, _: Mapping[str, Any]) -> Model[Any]:
     from sorce.models.whole import Whole
 
-    return Whole(_encoder(checkpoint, run), **parameters)
+    return Whole(_encoder(checkpoint, run))
 
 
-def _tiles(checkpoint: Checkpoint, run: Runtime, parameters: Mapping[str, Any]) -> Model[Any]:
+def _tiles(checkpoint: Checkpoint, run: Runtime, settings: tiling.TileSettings) -> Model[Any]:
     from sorce.models.tiles import Tiles
 
-    return Tiles(_encoder(checkpoint, run), tiling.TileSettings(**parameters))
+    return Tiles(_encoder(checkpoint, run), settings)
 
 
-def _clusters(checkpoint: Checkpoint, run: Runtime, parameters: Mapping[str, Any]) -> Model[Any]:
+def _clusters(checkpoint: Checkpoint, run: Runtime, settings: patches.ClusterSettings) -> Model[Any]:
     from sorce.models.clusters import Clusters
 
-    return Clusters(_encoder(checkpoint, run), patches.ClusterSettings(**parameters))
+    return Clusters(_encoder(checkpoint, run), settings)
 
 
 def _prompts(checkpoint: Checkpoint, run: Runtime, parameters: Mapping[str, Any]) -> Model[Any]:
@@ -101,10 +101,10 @@ def _prompts_texts(checkpoint: Checkpoint, run: Runtime, recipe: Recipe) -> Text
     return RegionalPrompts(checkpoint, PromptSettings.of(recipe), run.device, run.batch_size)
 
 
-def _objects(checkpoint: Checkpoint, run: Runtime, parameters: Mapping[str, Any]) -> Model[Any]:
+def _objects(checkpoint: Checkpoint, run: Runtime, settings: objects.ObjectsSettings) -> Model[Any]:
     from sorce.models.objects.opening import open_objects
 
-    return open_objects(checkpoint, parameters, run.device, run.batch_size)
+    return open_objects(checkpoint, settings, run.device, run.batch_size)
 
 
 def _objects_texts(checkpoint: Checkpoint, run: Runtime, recipe: Recipe) -> TextEncoder:
@@ -113,10 +113,10 @@ def _objects_texts(checkpoint: Checkpoint, run: Runtime, recipe: Recipe) -> Text
     return open_texts(checkpoint, str(recipe.parameters["vectors"]), run.device, run.batch_size)
 
 
-def _objembed(checkpoint: Checkpoint, run: Runtime, parameters: Mapping[str, Any]) -> Model[Any]:
+def _objembed(checkpoint: Checkpoint, run: Runtime, settings: objembed.ObjEmbedSettings) -> Model[Any]:
     from sorce.models.objembed.method import open_regions
 
-    return open_regions(checkpoint, objembed.ObjEmbedSettings(**parameters), run.device, run.batch_size)
+    return open_regions(checkpoint, settings, run.device, run.batch_size)
 
 
 def _objembed_texts(checkpoint: Checkpoint, run: Runtime, recipe: Recipe) -> TextEncoder:
@@ -205,11 +205,10 @@ def load_model(
         raise ModelError(
             f"regions method '{regions}' has vectors that are not cut; leave the dimension out, or choose {able}."
         )
-    given = {**method.parameters, **given}
     # Values out of range are refused before a model is fetched.
-    method.settings(**given)
+    settings = method.settings(**{**method.parameters, **given})
     checkpoint = _at_hand(find(model) if isinstance(model, str) else model, trust_remote_code)
-    return method.load(checkpoint, Runtime(device, batch_size, dimension), given)
+    return method.load(checkpoint, Runtime(device, batch_size, dimension), settings)
 
 
 def parse_parameters(regions: str, texts: Iterable[str]) -> dict[str, Plain]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from sorce.errors import ModelError
@@ -19,13 +18,12 @@ from sorce.models.objects.settings import ObjectsSettings
 
 
 def open_objects(
-    checkpoint: Checkpoint, parameters: Mapping[str, Any], device: str = "auto", batch_size: int = BATCH_SIZE
+    checkpoint: Checkpoint, settings: ObjectsSettings, device: str = "auto", batch_size: int = BATCH_SIZE
 ) -> Model[Any]:
-    """`checkpoint` is the encoder's, or with vectors=owl the OWLv2's. `parameters` are those of ObjectsSettings.
+    """`checkpoint` is the encoder's, or with vectors=owl the OWLv2's.
 
     Raises ModelError if a network is unavailable, of another family, or does not fit the settings.
     """
-    settings = ObjectsSettings(**parameters)
     checkpoint = pinned(checkpoint)
     if settings.vectors == "owl":
         owl = Owl(checkpoint, pick_device(device))

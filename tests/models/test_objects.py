@@ -27,12 +27,13 @@ def folders(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def by_owl(folders):
-    return open_objects(find(folders["owl"]), {"vectors": "owl", "max_regions": 12}, "cpu")
+    return open_objects(find(folders["owl"]), ObjectsSettings(vectors="owl", max_regions=12), "cpu")
 
 
 @pytest.fixture(scope="module")
 def cropped(folders):
-    return open_objects(find(folders["clip"]), {"detector": folders["owl"], "max_regions": 12, "margin": 0.5}, "cpu")
+    settings = ObjectsSettings(detector=folders["owl"], max_regions=12, margin=0.5)
+    return open_objects(find(folders["clip"]), settings, "cpu")
 
 
 def photo(width, height):
@@ -161,14 +162,14 @@ def test_a_photo_without_an_object_is_the_whole_photo(folders):
         {"detector": folders["detr"], "min_quality": 1.0},
         {"detector": folders["detr"], "max_regions": 1},
     ):
-        model = open_objects(find(folders["clip"]), parameters, "cpu")
+        model = open_objects(find(folders["clip"]), ObjectsSettings(**parameters), "cpu")
         [[region]] = model.embed_photos([photo(90, 60)])
         assert region.kind == "whole"
         assert region.box == Box(0, 0, 90, 60)
 
 
 def test_a_closed_set_proposes_and_the_encoder_embeds(folders):
-    model = open_objects(find(folders["clip"]), {"detector": folders["detr"]}, "cpu")
+    model = open_objects(find(folders["clip"]), ObjectsSettings(detector=folders["detr"]), "cpu")
     [regions] = model.embed_photos([photo(90, 60)])
     assert len(regions) > 1
     assert model.recipe.backend == "pillow-bicubic+torchvision"
@@ -226,13 +227,13 @@ def test_settings_that_make_no_sense_are_refused(parameters, said):
 
 def test_another_family_is_refused(folders):
     with pytest.raises(ModelError, match=r"is a detr, and vectors=owl needs an OWLv2; choose one such as google/owlv2"):
-        open_objects(find(folders["detr"]), {"vectors": "owl"}, "cpu")
+        open_objects(find(folders["detr"]), ObjectsSettings(vectors="owl"), "cpu")
     with pytest.raises(
         ModelError, match=r"is an OWLv2, which does not encode crops; choose vectors=owl, or name it as"
     ):
-        open_objects(find(folders["owl"]), {}, "cpu")
+        open_objects(find(folders["owl"]), ObjectsSettings(), "cpu")
     with pytest.raises(ModelError, match="which cannot find objects"):
-        open_objects(find(folders["clip"]), {"detector": folders["clip"]}, "cpu")
+        open_objects(find(folders["clip"]), ObjectsSettings(detector=folders["clip"]), "cpu")
 
 
 def test_an_owl_without_a_tokenizer_proposes_but_gives_no_vectors(folders, tmp_path):
@@ -240,8 +241,8 @@ def test_an_owl_without_a_tokenizer_proposes_but_gives_no_vectors(folders, tmp_p
     for name in ("tokenizer.json", "tokenizer_config.json", "vocab.json", "merges.txt"):
         (folder / name).unlink(missing_ok=True)
     with pytest.raises(ModelError, match="tokenizer"):
-        open_objects(find(str(folder)), {"vectors": "owl"}, "cpu")
-    model = open_objects(find(folders["clip"]), {"detector": str(folder), "max_regions": 3}, "cpu")
+        open_objects(find(str(folder)), ObjectsSettings(vectors="owl"), "cpu")
+    model = open_objects(find(folders["clip"]), ObjectsSettings(detector=str(folder), max_regions=3), "cpu")
     assert len(model.embed_photos([photo(40, 40)])[0]) == 3
 
 
