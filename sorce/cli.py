@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import sys
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from errno import EIO, ENOSPC, EPIPE
+from functools import wraps
 from importlib import import_module
 from io import TextIOWrapper
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import click
 
@@ -131,18 +133,27 @@ def _complete(command: click.Command, prefix: str) -> None:
         click.Option(
             ["-v", "--verbose", VERBOSE],
             count=True,
-            expose_value=False,
-            is_eager=True,
-            callback=_log,
             help="Say on standard error what is done; -vv says more.",
         )
     )
+    if command.callback is not None:
+        command.callback = _logged(command.callback)
 
 
-def _log(context: click.Context, option: click.Parameter, times: int) -> None:  # noqa: ARG001
-    from sorce.logs import LEVELS, terminal_log
+def _logged(callback: Callable[..., Any]) -> Callable[..., Any]:
+    """The callback of a command, which shows the log at the terminal only while it runs.
 
-    context.with_resource(terminal_log(level=LEVELS[min(times, len(LEVELS) - 1)]))
+    Not as a resource of click's context: click leaves that open when the command's options are wrong.
+    """
+
+    @wraps(callback)
+    def run(*values: Any, **options: Any) -> Any:
+        from sorce.logs import LEVELS, terminal_log
+
+        with terminal_log(level=LEVELS[min(options.pop(VERBOSE), len(LEVELS) - 1)]):
+            return callback(*values, **options)
+
+    return run
 
 
 def main() -> NoReturn:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import subprocess
@@ -9,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from sorce import cli
 from sorce.cli import COMMANDS
@@ -73,6 +75,13 @@ def test_sorce_ingest_is_sorce_ingest() -> None:
     assert sorce("--help", name="ingest").stdout == sorce("ingest", "--help").stdout.replace(
         "sorce ingest [OPTIONS]", "sorce-ingest [OPTIONS]"
     )
+
+
+def test_wrong_usage_leaves_no_log_at_the_terminal() -> None:
+    before = list(logging.getLogger("sorce").handlers)
+    result = CliRunner().invoke(cli.sorce, ["search", "--size", "x"])
+    # The result is held: it would keep what click left open.
+    assert (result.exit_code, logging.getLogger("sorce").handlers) == (2, before)
 
 
 @pytest.mark.parametrize("form", [[], ["--json"]])
