@@ -117,12 +117,9 @@ class FoundIndex:
     @classmethod
     def _one(cls, asked: str, name: str, body: Mapping[str, Any]) -> FoundIndex:
         meta, settings = body["mappings"].get("_meta", {}), body["settings"]
+        # Before the recipe is read: that of a newer schema may have another form.
+        schema = _schema_of(meta, asked)
         recipe, ours = Recipe.from_meta(meta, asked), meta["sorce"]
-        schema = ours.get("schema", 1)
-        if not isinstance(schema, int) or schema > SCHEMA:
-            raise IndexMissing(
-                f"index '{asked}' has schema {schema!r}, and this sorce knows schemas up to {SCHEMA}; upgrade sorce."
-            )
         aliases = body.get("aliases", {})
         alias = aliases.get(asked, {}) if asked != name else {}
         root = ours.get("root")
@@ -140,6 +137,22 @@ class FoundIndex:
             aliases=aliases,
             meta=meta,
         )
+
+
+def _schema_of(meta: Mapping[str, Any], asked: str) -> int:
+    """The number of an index's schema. Raises IndexMissing for one that this sorce does not know."""
+    ours = meta.get("sorce")
+    schema = ours.get("schema", 1) if isinstance(ours, Mapping) else 1
+    if type(schema) is not int or schema < 1:
+        raise IndexMissing(
+            f"the schema of index '{asked}' is malformed ({schema!r}), so `sorce ingest` did not write it; name another "
+            "index."
+        )
+    if schema > SCHEMA:
+        raise IndexMissing(
+            f"index '{asked}' has schema {schema}, and this sorce knows schemas up to {SCHEMA}; upgrade sorce."
+        )
+    return schema
 
 
 def _together(asked: str, each: Sequence[FoundIndex]) -> FoundIndex:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 import subprocess
+import tomllib
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -97,3 +98,15 @@ def test_each_number_of_a_fault_has_a_test_and_each_test_a_number() -> None:
 def test_constraints_are_names_and_versions() -> None:
     for line in (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()[1:]:
         assert re.fullmatch(r'[a-z0-9-]+==[\w.+!]+( ; python_version == "3\.\d+")?', line)
+
+
+def test_every_library_has_a_tested_version() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    named = [*project["dependencies"], *(each for extra in project["optional-dependencies"].values() for each in extra)]
+    libraries = {re.split(r"[\[<>=]", each)[0].lower() for each in named} - {"sorce"}
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()[1:]
+    assert libraries - {line.partition("==")[0] for line in lines} == set()
+
+
+def test_the_readme_names_the_command_that_brings_the_versions_up_to_date() -> None:
+    assert "`make constraints`" in (ROOT / "README.md").read_text(encoding="utf-8")

@@ -150,3 +150,31 @@ def test_an_alias_moves_from_it_and_attributes_move_along(
     moved = documents(client, report["index"])
     assert {each["attributes"]["source"] for each in moved.values()} == {"archive"}
     assert {each["attributes"]["aisle"] for each in moved.values()} == {3}
+
+
+@pytest.fixture
+def newer(client: OpenSearch) -> Iterator[str]:
+    """An index that a later sorce could have made: its recipe has a field that this one does not know."""
+    name = f"test-schema3-{uuid.uuid4().hex[:8]}"
+    body = json.loads((FIXTURE / "whole.json").read_text())["body"]
+    ours = body["mappings"]["_meta"]["sorce"]
+    ours |= {"schema": SCHEMA + 1, "recipe": {**ours["recipe"], "precision": "int4"}}
+    client.indices.create(index=name, body=body)
+    yield name
+    client.indices.delete(index=name)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["search", "a red square", "--index"],
+        ["ingest", str(FIXTURE / "photos"), "--index"],
+        ["ingest", str(FIXTURE / "photos"), "--dry-run", "--index"],
+        ["plugin", "status", "--index"],
+        ["index", "info"],
+    ],
+    ids=["search", "ingest", "rehearsal", "plugin", "info"],
+)
+def test_a_newer_schema_is_refused(run: Run, newer: str, words: list[str]) -> None:
+    wanted = f"index '{newer}' has schema {SCHEMA + 1}, and this sorce knows schemas up to {SCHEMA}; upgrade sorce."
+    assert str(run(*words, newer).exception) == wanted
