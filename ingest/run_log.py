@@ -1,7 +1,8 @@
 """The log of a run in the cluster: who ingests what, how fast, and what was rejected. Dashboards shows it.
 
-A problem with the log never stops the run: it is reported once, and the run goes on. Requests
-are not repeated and time out after seconds; the next update brings everything up to date.
+A problem with the log never stops the run: it is reported once, and the run goes on. Requests are not repeated and time
+out after seconds; the next update brings everything up to date. The log's own thread sends them, the first ones when
+photos are written: the start of a run does not wait for its log.
 """
 
 from __future__ import annotations
@@ -67,7 +68,7 @@ class RunFacts:
 
 
 class RunLog(Watch):
-    """Receives the progress of one run, and writes it to the cluster at the start, every 30 seconds and at the end.
+    """Receives the progress of one run. It goes to the cluster with the first photos, every 30 seconds and at the end.
 
     `tell` gets a sentence, once, if the log cannot be written.
     """
@@ -79,12 +80,19 @@ class RunLog(Watch):
         self._waiting: list[Json] = []
         self._reasons: Counter[str] = Counter()
         self._not_logged = 0
-        self._lock, self._ended, self._told = Lock(), Event(), False
+        self._lock, self._told = Lock(), False
+        self._begun, self._ended = Event(), Event()
         self._made: set[str] = set()
         self._thread = Thread(target=self._keep_up, name="run log", daemon=True)
 
     def started(self, report: Callable[[], Report]) -> None:
         self._report = report
+
+    def done(self, photos: int) -> None:  # noqa: ARG002
+        if not self._begun.is_set():
+            report = self._report()
+            if report.new or report.changed:
+                self._begun.set()
 
     def rejected(self, reject: Rejected) -> None:
         why = category(reject.reason)
@@ -98,18 +106,20 @@ class RunLog(Watch):
                 self._not_logged += 1
 
     def open(self) -> None:
-        self._write(RUNNING, None)
         self._thread.start()
 
     def close(self, state: str, report: Report | None = None, error: str | None = None) -> None:
         """Writes the last state; without a report, the counts so far."""
         self._ended.set()
+        self._begun.set()
         self._thread.join()
         self._write(state, report, {"ended_at": datetime.now(UTC).isoformat()} | ({"error": error} if error else {}))
 
     def _keep_up(self) -> None:
-        while not self._ended.wait(EVERY):
+        self._begun.wait(EVERY)
+        while not self._ended.is_set():
             self._write(RUNNING, None)
+            self._ended.wait(EVERY)
 
     def _write(self, state: str, report: Report | None, more: Json | None = None) -> None:
         try:
@@ -174,7 +184,7 @@ class RunLog(Watch):
 
 @contextmanager
 def logged(log: RunLog | None) -> Iterator[None]:
-    """Writes the first state, and the last one if the run fails. The caller, who has the report, closes the log."""
+    """Keeps the log, and writes its last state if the run fails. The caller, who has the report, closes the log."""
     if log is None:
         yield
         return

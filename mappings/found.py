@@ -145,8 +145,8 @@ def _schema_of(meta: Mapping[str, Any], asked: str) -> int:
     schema = ours.get("schema", 1) if isinstance(ours, Mapping) else 1
     if type(schema) is not int or schema < 1:
         raise IndexMissing(
-            f"the schema of index '{asked}' is malformed ({schema!r}), so `sorce ingest` did not write it; name another "
-            "index."
+            f"the schema of index '{asked}' is malformed ({schema!r}), so `sorce ingest` did not write it; name "
+            "another index."
         )
     if schema > SCHEMA:
         raise IndexMissing(

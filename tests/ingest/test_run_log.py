@@ -102,6 +102,43 @@ def test_a_log_that_cannot_be_written_changes_no_result(
     assert written(client, RUNS, index.name) == []
 
 
+def test_the_command_asks_four_times_before_it_writes_and_logs_the_run_then(
+    run: Run, folder: Path, index: TargetIndex, model: CountingModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The version of the cluster, what there is to know of the index, a refresh, and what it holds of the photos."""
+    index.make(model.recipe)
+    asked: list[str] = []
+    connection = type(index.client.transport.get_connection())
+    perform = connection.perform_request
+
+    def noted(self: object, method: str, url: str, *given: object, **more: object) -> object:
+        asked.append(f"{method} {url}")
+        return perform(self, method, url, *given, **more)
+
+    monkeypatch.setattr(connection, "perform_request", noted)
+    (folder / "a.jpg").write_bytes(b"no picture")
+    assert run(folder).exit_code == 3
+    first = next(place for place, each in enumerate(asked) if each.endswith(f"/{index.name}/_bulk"))
+    assert len(asked[:first]) == 4, asked[:first]
+    assert any(f"/{RUNS}-" in each for each in asked[first:])
+
+
+def test_a_run_is_in_the_log_as_soon_as_photos_are_written(client: OpenSearch, index: TargetIndex) -> None:
+    log = RunLog(client, facts(index.name), pytest.fail)
+    report = Report(rejected=1)
+    log.started(lambda: report)
+    with logged(log):
+        log.done(1)
+        assert not log._begun.is_set()
+        report = Report(new=1, rejected=1)
+        log.done(1)
+        assert log._begun.is_set()
+        while not (found := written(client, RUNS, index.name)):
+            assert log._thread.is_alive()
+        assert (found[0]["state"], found[0]["new"]) == ("running", 1)
+        log.close("done", report)
+
+
 def test_a_run_that_fails_says_so_in_its_log(client: OpenSearch, index: TargetIndex) -> None:
     log = RunLog(client, facts(index.name), pytest.fail)
     with pytest.raises(ValueError, match="broken"), logged(log):
@@ -123,7 +160,6 @@ def test_it_is_updated_while_the_run_goes_on(
     log = RunLog(client, facts(index.name), pytest.fail)
     log.started(counts)
     with logged(log):
-        # At the start, and by the log's own thread.
         assert all(twice.acquire(timeout=60) for _ in range(3))
         assert written(client, RUNS, index.name)[0]["state"] == "running"
     log.close("stopped", Report(new=3, seconds=1.0, stopped=True))

@@ -15,8 +15,9 @@ from click.testing import CliRunner, Result
 from opensearchpy import OpenSearch, helpers
 
 from sorce.cli import sorce as command
+from sorce.errors import IndexMissing
 from sorce.ingest.encode import Encode
-from sorce.mappings.found import SCHEMA
+from sorce.mappings.found import SCHEMA, FoundIndex
 from sorce.models import load_encoder
 from sorce.plugin.service.app import Served, application
 from tests.kit.place import Place
@@ -178,3 +179,11 @@ def newer(client: OpenSearch) -> Iterator[str]:
 def test_a_newer_schema_is_refused(run: Run, newer: str, words: list[str]) -> None:
     wanted = f"index '{newer}' has schema {SCHEMA + 1}, and this sorce knows schemas up to {SCHEMA}; upgrade sorce."
     assert str(run(*words, newer).exception) == wanted
+
+
+@pytest.mark.parametrize("schema", [0, -1, True, "2", 2.0, None])
+def test_a_malformed_schema_is_refused(schema: object) -> None:
+    body = json.loads((FIXTURE / "whole.json").read_text())["body"]
+    body["mappings"]["_meta"]["sorce"]["schema"] = schema
+    with pytest.raises(IndexMissing, match="the schema of index 'photos' is malformed"):
+        FoundIndex.of("photos", {"photos": {"mappings": body["mappings"], "settings": {"index.uuid": "x"}}})
