@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sorce.errors import QueryError
+from sorce.mappings.limits import MAX_REGION_ID
 from sorce.mappings.values import Box, Vector
 
 if TYPE_CHECKING:
@@ -63,8 +64,9 @@ class LikeRegion:
         """Raises QueryError."""
         if not isinstance(self.photo_id, str) or len(self.photo_id) < LEAST_PREFIX:
             raise QueryError(f"photo id {self.photo_id!r} is too short; give at least {LEAST_PREFIX} characters.")
-        if isinstance(self.region_id, bool) or not isinstance(self.region_id, int) or self.region_id < 0:
-            raise QueryError(f"region {self.region_id!r} is not the number of a region; give 0 or more.")
+        number = self.region_id
+        if isinstance(number, bool) or not isinstance(number, int) or not 0 <= number <= MAX_REGION_ID:
+            raise QueryError(f"region {number!r} is not the number of a region; give 0 to {MAX_REGION_ID}.")
 
     @classmethod
     def parse(cls, text: str) -> LikeRegion:

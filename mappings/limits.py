@@ -3,6 +3,9 @@
 MAX_NESTED = 10_000
 """Maximum number of regions per photo, the whole photo included (`index.mapping.nested_objects.limit`)."""
 
+MAX_REGION_ID = 32_767
+"""Largest number of a region: the field is a `short`."""
+
 MAX_CANDIDATES = 10_000
 """Largest `k` of a k-NN query. It is also the maximum number of hits per request (`index.max_result_window`)."""
 

@@ -49,6 +49,7 @@ class SearchBody(BaseModel):
     phrases: list[str] = []
     nots: list[str] = []
     like: list[LikeBody] = []
+    not_like: list[LikeBody] = []
     filter: dict[str, Any] = {}
     boxes: Annotated[int, Field(ge=1, le=MAX_BOXES)] = 1
     min_similarity: float | None = None
@@ -66,6 +67,7 @@ class SearchBody(BaseModel):
             self.phrases,
             self.nots,
             [example(each) for each in self.like],
+            [example(each) for each in self.not_like],
             start=self.start,
             size=self.size,
             boxes=self.boxes,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import FastAPI, Query, Request, Response
@@ -13,7 +14,7 @@ from sorce.plugin.service.page.photos import PhotoPlace
 from sorce.plugin.service.page.pictures import JPEG, FileVersion, WantedPicture
 from sorce.plugin.service.page.pyramid import TILE, Levels, Tile
 from sorce.plugin.service.page.serving import Page
-from sorce.plugin.service.page.workers import Once
+from sorce.plugin.service.page.workers import Once, unless_gone
 from sorce.plugin.service.requests import Refused
 
 THUMB, CROP, VIEW = (64, 512), (64, 1024), (256, 2048)
@@ -26,7 +27,11 @@ Sought = Annotated[str, Query(max_length=64)]
 
 
 class PictureGiver:
-    """Answers with a picture: from the disk or newly made, once for all who ask for it meanwhile."""
+    """Answers with a picture: from the disk or newly made, once for all who ask for it meanwhile.
+
+    A browser leaves when its user scrolls on or searches again. What nobody waits for any more is not made: it would
+    hold back what the user sees now.
+    """
 
     def __init__(self, page: Page) -> None:
         self._page = page
@@ -39,7 +44,7 @@ class PictureGiver:
         if headers["ETag"] in request.headers.get("If-None-Match", ""):
             return Response(status_code=304, headers=headers)
         if content is None:
-            content = await self._made(file, key, wanted)
+            content = await unless_gone(request, self._made(file, key, wanted))
         form = JPEG if isinstance(wanted, Tile) else wanted.format
         return Response(content, headers=headers, media_type=f"image/{form.lower()}")
 
@@ -58,9 +63,12 @@ class PictureGiver:
         pictures, drawing = self._page.pictures, self._page.drawing
         if isinstance(wanted, Tile):
             # All tiles of a photo are cut together, and one thread is enough for it.
-            await self._making.get(file.key("levels"), lambda: drawing.run(lambda: pictures.tile(file, wanted)))
+            levels = file.key("levels")
+            is_wanted = partial(self._making.is_wanted, levels)
+            await self._making.get(levels, lambda: drawing.run(lambda: pictures.tile(file, wanted), is_wanted))
             return await drawing.run(lambda: pictures.tile(file, wanted))
-        return await self._making.get(key, lambda: drawing.run(lambda: pictures.made(file, wanted)))
+        is_wanted = partial(self._making.is_wanted, key)
+        return await self._making.get(key, lambda: drawing.run(lambda: pictures.made(file, wanted), is_wanted))
 
     def _cache_control(self, request: Request) -> str:
         # As a caller of the cluster, each request is asked for again: rights may have changed.

@@ -35,6 +35,8 @@ COUNTED_SECONDS = 30
 BASIC = {"WWW-Authenticate": 'Basic realm="OpenSearch", charset="UTF-8"'}
 NO_ANSWER = "the cluster does not answer; ask again later. The service's log says why."
 
+NO_INDEX = "index_not_found_exception"
+
 Connect = Callable[[Access], OpenSearch]
 """Connects to the cluster as another user."""
 
@@ -151,6 +153,8 @@ def asking(is_own: bool) -> Iterator[None]:
             ) from error
         if not is_own and cause == 403:
             raise Refused(403, "this user may not search this index.") from error
+        if cause == 404 and isinstance(error, exceptions.NotFoundError) and error.error == NO_INDEX:
+            raise Refused(404, f"the index is no longer there ({reason(error)}); choose another one.") from error
         if cause == 400 and isinstance(error, exceptions.TransportError):
             raise Refused(422, f"the cluster refuses this search: {reason(error)}.") from error
         log.error("the cluster was asked in vain: %s", error)

@@ -1,17 +1,25 @@
-"""Threads for work that blocks, and a limit on how much of it may wait."""
+"""Threads for work that blocks, a limit on how much of it may wait, and an end to what nobody waits for any more."""
 
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from threading import Condition
 from types import TracebackType
 from typing import Any, TypeVar
 
+from starlette.requests import Request
+
 from sorce.plugin.service.requests import Refused
 
 Result = TypeVar("Result")
+
+
+class Unwanted(Exception):
+    """Nobody waited for the work when a thread was free for it."""
 
 
 class Workers:
@@ -21,13 +29,22 @@ class Workers:
         self._name, self._free = name, waiting
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix=name)
 
-    async def run(self, work: Callable[[], Result]) -> Result:
-        """Raises Refused if too much waits already, and what the work raises."""
+    async def run(self, work: Callable[[], Result], is_wanted: Callable[[], bool] = lambda: True) -> Result:
+        """`is_wanted` is asked when a thread is free. Raises Unwanted, and what the work raises.
+
+        Raises Refused if too much waits already.
+        """
         if self._free <= 0:
             raise Refused(503, f"too many {self._name} wait already; ask again in a second.")
+
+        def begin() -> Result:
+            if not is_wanted():
+                raise Unwanted
+            return work()
+
         self._free -= 1
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+            return await asyncio.get_running_loop().run_in_executor(self._threads, begin)
         finally:
             self._free += 1
 
@@ -41,22 +58,56 @@ class Once:
 
     def __init__(self) -> None:
         self._running: dict[str, asyncio.Task[Any]] = {}
+        self._waiting: Counter[str] = Counter()
+
+    def is_wanted(self, key: str) -> bool:
+        """Whether somebody waits for it. For use from any thread."""
+        return self._waiting[key] > 0
 
     async def get(self, key: str, work: Callable[[], Coroutine[Any, Any, Result]]) -> Result:
-        """Raises what the work raises."""
+        """Work that raises Unwanted is done again for those who came after that. Raises what else the work raises."""
+        self._waiting[key] += 1
+        try:
+            while True:
+                with suppress(Unwanted):
+                    # Shielded: a caller that leaves must not end the work for the others.
+                    result: Result = await asyncio.shield(self._task(key, work))
+                    return result
+        finally:
+            self._waiting[key] -= 1
+            if not self._waiting[key]:
+                del self._waiting[key]
+
+    def _task(self, key: str, work: Callable[[], Coroutine[Any, Any, Any]]) -> asyncio.Task[Any]:
         task = self._running.get(key)
         if task is None:
             task = self._running[key] = asyncio.create_task(work())
             task.add_done_callback(lambda done: self._done(key, done))
-        # Shielded: a caller that leaves must not end the work for the others.
-        result: Result = await asyncio.shield(task)
-        return result
+        return task
 
     def _done(self, key: str, task: asyncio.Task[Any]) -> None:
         del self._running[key]
         if not task.cancelled():
             # Retrieved, because all callers may be gone and asyncio would log an unread exception.
             task.exception()
+
+
+async def unless_gone(request: Request, work: Coroutine[Any, Any, Result]) -> Result:
+    """The result of the work, which is cancelled if the client leaves before. Raises Refused, and what it raises."""
+    making, gone = asyncio.ensure_future(work), asyncio.ensure_future(_left(request))
+    try:
+        await asyncio.wait([making, gone], return_when=asyncio.FIRST_COMPLETED)
+        if not making.done():
+            raise Refused(400, "the client went away.")
+        return making.result()
+    finally:
+        making.cancel()
+        gone.cancel()
+
+
+async def _left(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
 
 
 class Room:

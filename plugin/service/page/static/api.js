@@ -1,5 +1,7 @@
 // Requests to the server. Addresses are relative, so that the page works under any base path.
 
+import { t } from "./text.js";
+
 const TRIES = 4;
 const MAX_WAIT_S = 30;
 
@@ -16,13 +18,13 @@ export class ApiError extends Error {
 export async function ask(path, { body, signal, busy } = {}) {
   const sent = body === undefined ? {} : { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) };
   const answer = await send(path, { ...sent, signal }, busy);
-  return answer.status === 204 ? null : answer.json();
+  return answer.status === 204 ? null : read(answer);
 }
 
 /** The bytes of a picture to the server, and its JSON answer. */
 export async function upload(path, file) {
   const answer = await send(path, { method: "POST", headers: { "Content-Type": file.type }, body: file });
-  return answer.json();
+  return read(answer);
 }
 
 /** A file that the server makes, saved by the browser: its name, and how many photos it lacks. */
@@ -43,7 +45,7 @@ export async function download(path, body) {
 
 async function send(path, options, busy = () => {}) {
   for (let tried = 1; ; tried += 1) {
-    const answer = await fetch(path, { credentials: "same-origin", ...options });
+    const answer = await fetch(path, { credentials: "same-origin", ...options }).catch(unanswered);
     if (answer.ok) return answer;
     const wait = Number(answer.headers.get("Retry-After"));
     if (answer.status !== 503 || !wait || tried === TRIES) throw await refusal(answer);
@@ -51,6 +53,14 @@ async function send(path, options, busy = () => {}) {
     await pause(Math.min(wait, MAX_WAIT_S) * 1000, options.signal);
   }
 }
+
+// The browser's own words, such as "Failed to fetch", say too little. An aborted request is no failure.
+function unanswered(error) {
+  throw error.name === "AbortError" ? error : new ApiError(0, t("error.network"), null);
+}
+
+// Something between the page and the server, such as a proxy that asks for a login, may answer in its place.
+const read = (answer) => answer.json().catch(unanswered);
 
 async function refusal(answer) {
   const requestId = answer.headers.get("X-Request-Id");

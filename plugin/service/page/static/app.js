@@ -23,7 +23,7 @@ export class App {
   state = EMPTY;
   session = null;
   indices = [];
-  marks = new Marks();
+  marks = new Marks(() => this.#marked());
   selection = new Selection();
 
   constructor() {
@@ -77,7 +77,7 @@ export class App {
   /** A new search by the user: a step in the history. Another index has other fields and other photos. */
   change(partial) {
     const other = partial.index !== undefined && partial.index !== this.state.index;
-    const reset = other ? { filter: {}, like: [], rank: EMPTY.rank, debias: 0 } : {};
+    const reset = other ? { filter: {}, like: [], notLike: [], rank: EMPTY.rank, debias: 0 } : {};
     const state = { ...this.state, ...this.terms.values, photo: null, ...reset, ...partial };
     history.pushState(null, "", writeState(state));
     // At once, and not when the hits are there.
@@ -139,7 +139,7 @@ export class App {
     if (index !== this.state.index) this.marks.open(index);
     this.state = state;
     this.#controls();
-    if (this.results.isOf(state)) this.list.show();
+    if (this.results.isOf(state)) this.list.back();
     else {
       this.clearSelection();
       await this.list.search();
@@ -212,11 +212,10 @@ export class App {
       get index() {
         return app.state.index;
       },
-      search: (like) => {
-        // An example is a new question: the texts of the one before would only blur it.
-        app.change({ phrases: [], nots: [], like: [like] });
-        scrollTo({ top: 0 });
+      get asked() {
+        return app.terms.values;
       },
+      change: (partial) => app.change(partial),
     };
   }
 

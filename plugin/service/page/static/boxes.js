@@ -4,7 +4,7 @@ import { h, set } from "./dom.js";
 import { areaOf, letterOf, shownBoxes } from "./hits.js";
 import { drawn, shade } from "./overlay.js";
 import { badge } from "./tile.js";
-import { decimal, percent, t } from "./text.js";
+import { decimal, kindOf, percent, t } from "./text.js";
 
 export class Boxes {
   #photo;
@@ -59,7 +59,7 @@ export class Boxes {
 
   #entry(box, number) {
     const value = box.score ?? box.match.similarity;
-    const about = box.score === undefined ? t(`kind.${box.match.kind}`) : t("box.located");
+    const about = box.score === undefined ? kindOf(box.match.kind) : t("box.located");
     const share = percent(areaOf(box.match.box, this.#photo));
     const button = h(
       "button",

@@ -2,7 +2,7 @@
 
 import { h } from "./dom.js";
 import { apart, whereOf, withValue, withWhere } from "./conditions.js";
-import { percent, t } from "./text.js";
+import { kindOf, percent, t } from "./text.js";
 
 const LISTED = 50; // values that the server gives at most; there may be more
 const ATTRIBUTE = "attributes.";
@@ -87,7 +87,7 @@ function kinds(field, chosen, put) {
     box.addEventListener("change", () => {
       put(box.checked ? [...chosen, value] : chosen.filter((each) => each !== value));
     });
-    return h("label", { class: "check" }, box, ` ${t(`kind.${value}`)} `, counted(count));
+    return h("label", { class: "check" }, box, ` ${kindOf(value)} `, counted(count));
   });
   return group(t("field.kinds"), boxes);
 }
@@ -154,7 +154,7 @@ function counted(count) {
 
 function wordsOf(name, value) {
   if (name === "where") return value;
-  if (name === "kinds") return t(`kind.${value}`);
+  if (name === "kinds") return kindOf(value);
   return t(`condition.${name}`, { value: name.endsWith("_area") ? percent(value) : value });
 }
 

@@ -45,11 +45,17 @@ export class Grid {
     this.#hits = hits;
     this.#complete = complete;
     if (anew) {
+      this.stop();
       this.#tiles.clear();
       this.#active = null;
     }
     if (this.positionOf(this.#active) < 0) this.#active = hits[0]?.id ?? null;
     this.#layout();
+  }
+
+  /** Asks for no more pictures of these hits: others are wanted soon, and a browser asks for few at a time. */
+  stop() {
+    for (const tile of this.#tiles.values()) tile.stop();
   }
 
   /** Draws the tiles again, with the boxes, marks and selection of now. */
@@ -138,6 +144,7 @@ export class Grid {
 
   #paint() {
     if (this.#rows.length === 0) {
+      this.stop();
       this.#element.replaceChildren();
       this.#tiles.clear();
       return;
@@ -189,7 +196,11 @@ export class Grid {
   }
 
   #forget() {
-    for (const [id, tile] of this.#tiles) if (!tile.element.isConnected) this.#tiles.delete(id);
+    for (const [id, tile] of this.#tiles) {
+      if (tile.element.isConnected) continue;
+      tile.stop();
+      this.#tiles.delete(id);
+    }
   }
 }
 

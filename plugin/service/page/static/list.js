@@ -35,6 +35,7 @@ export class HitList {
       return;
     }
     report.busy(true);
+    this.grid.stop();
     try {
       if (!(await this.results.search(state))) return;
       this.show(true);
@@ -43,6 +44,12 @@ export class HitList {
       report.showError(error);
     }
     report.busy(false);
+  }
+
+  /** Shows the hits of before, also where a search for others runs. */
+  back() {
+    if (this.results.keep()) report.busy(false);
+    this.show();
   }
 
   /** Shows the hits that reach the slider, or the nearest one. `anew` starts at the top. */

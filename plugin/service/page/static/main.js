@@ -94,6 +94,7 @@ function act({ where, act: name }, event) {
     right: () => app.judgeHit(hit, true),
     wrong: () => app.judgeHit(hit, false),
     like: () => app.examples.hit(hit),
+    unlike: () => app.examples.hit(hit, { not: true }),
   };
   return acts[name]();
 }

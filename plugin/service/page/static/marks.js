@@ -8,11 +8,19 @@ export class Marks {
   #index = null;
   #marks = new Map();
 
+  /** `changed()` is called when another tab has written marks, which are then read. */
+  constructor(changed) {
+    addEventListener("storage", ({ key }) => {
+      if (key !== null && key !== PREFIX + this.#index) return;
+      this.open(this.#index);
+      changed();
+    });
+  }
+
   /** Reads the marks of an index. */
   open(index) {
     this.#index = index;
-    this.#marks = new Map();
-    for (const mark of stored(index)) this.#marks.set(keyOf(mark.photo_id, mark.region_id, mark.phrase), mark);
+    this.#marks = new Map(stored(index).map((mark) => [keyOf(mark.photo_id, mark.region_id, mark.phrase), mark]));
   }
 
   get size() {

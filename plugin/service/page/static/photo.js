@@ -13,6 +13,7 @@ import { decimal, t } from "./text.js";
 // The longer side of the largest picture of /view. A larger photo comes in tiles.
 const LARGEST_VIEW = 2048;
 const PAN_SHARE = 0.15;
+const WHOLE = 0; // the region that is the whole photo
 
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
 
@@ -67,7 +68,10 @@ export class PhotoDialog {
       }
       await shown;
     } catch (error) {
-      if (number === this.#number) this.#page.say(error.message, true);
+      if (number !== this.#number) return;
+      // Of a photo that nothing is known of, there is nothing to see.
+      if (!known) this.close();
+      this.#page.say(error.message, true);
     }
   }
 
@@ -96,7 +100,11 @@ export class PhotoDialog {
       panel: () => this.#togglePanel(),
       draw: () => this.#toggleDrawing(),
       "search-drawn": () => this.#searchDrawn(),
+      "exclude-drawn": () => this.#searchDrawn({ not: true }),
       like: () => this.#like(),
+      unlike: () => this.#like({ not: true }),
+      "like-photo": () => this.#page.examples.region(this.#hit, WHOLE),
+      "unlike-photo": () => this.#page.examples.region(this.#hit, WHOLE, { not: true }),
       right: () => this.#judge(true),
       wrong: () => this.#judge(false),
       copy: () => this.#details && this.#page.copy(pathOf(this.#details)),
@@ -162,8 +170,7 @@ export class PhotoDialog {
     const chosen = this.#boxes?.chosen ?? null;
     const verdict = chosen === null ? null : this.#verdict(chosen);
     const canMark = chosen !== null && chosen.match.region !== null && this.#page.phraseOf(chosen.list) !== null;
-    this.#button("like").disabled = chosen === null;
-    this.#button("to-box").disabled = chosen === null;
+    for (const name of ["like", "unlike", "to-box"]) this.#button(name).disabled = chosen === null;
     for (const [name, right] of Object.entries({ right: true, wrong: false })) {
       this.#button(name).disabled = !canMark;
       set(this.#button(name), { "aria-pressed": String(verdict === right) });
@@ -183,11 +190,11 @@ export class PhotoDialog {
     this.#page.judge(this.#hit, chosen.match, phrase, right);
   }
 
-  #like() {
+  #like(how) {
     const chosen = this.#boxes?.chosen;
     if (!chosen) return;
-    if (chosen.match.region === null) this.#page.examples.box(this.#hit, chosen.match.box);
-    else this.#page.examples.region(this.#hit, chosen.match.region);
+    if (chosen.match.region === null) this.#page.examples.box(this.#hit, chosen.match.box, how);
+    else this.#page.examples.region(this.#hit, chosen.match.region, how);
   }
 
   #toBox() {
@@ -219,19 +226,20 @@ export class PhotoDialog {
     if (this.#drawing !== null) {
       this.#endDrawing();
     } else if (this.#view !== null) {
-      this.#drawing = new Drawing(this.#hit, this.#view.svg, (box) => {
-        this.#button("search-drawn").disabled = box === null;
-      });
+      const drawn = (box) => {
+        for (const name of ["search-drawn", "exclude-drawn"]) this.#button(name).disabled = box === null;
+      };
+      this.#drawing = new Drawing(this.#hit, this.#view.svg, drawn);
+      drawn(null);
       byId("photo-draw").hidden = false;
-      this.#button("search-drawn").disabled = true;
       set(this.#button("draw"), { "aria-pressed": "true" });
       this.#stage.focus();
     }
   }
 
-  #searchDrawn() {
+  #searchDrawn(how) {
     const box = this.#drawing?.box;
-    if (box) this.#page.examples.box(this.#hit, box);
+    if (box) this.#page.examples.box(this.#hit, box, how);
   }
 
   #endDrawing() {

@@ -40,7 +40,7 @@ export function showError(error) {
   byId("status").textContent = "";
   byId("notes").replaceChildren();
   const id = error.requestId ? t("error.id", { id: error.requestId }) : null;
-  message(h("h2", {}, t("error.title")), h("p", { role: "alert" }, error.message ?? t("error.network")), id ? h("p", { class: "note" }, id) : null);
+  message(h("h2", {}, t("error.title")), h("p", { role: "alert" }, error.message), id ? h("p", { class: "note" }, id) : null);
 }
 
 export function showNoMessage() {

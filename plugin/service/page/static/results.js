@@ -43,6 +43,13 @@ export class Results {
     this.#barren = 0;
   }
 
+  /** Ends a new search that runs, as the hits of before are wanted again. True if there was one. */
+  keep() {
+    const { isRunning } = this.#searches;
+    if (isRunning) this.#searches.stop();
+    return isRunning;
+  }
+
   /** A new search. False if a newer one was started meanwhile. */
   async search(state) {
     this.#unfolded.clear();

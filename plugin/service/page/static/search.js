@@ -8,16 +8,25 @@ export class Searches {
   #number = 0;
   #controller = null;
   #paging = false;
+  #running = 0;
 
   constructor(busy) {
     this.busy = busy;
   }
 
+  /** Whether the first page of a search has not come yet. */
+  get isRunning() {
+    return this.#running === this.#number;
+  }
+
   /** The first page of hits; null if a newer search was started meanwhile. */
   async run(state) {
     const { number, signal } = this.#next();
+    this.#running = number;
     const request = requestOf(state);
-    const answer = await this.#ask(number, request, signal);
+    const answer = await this.#ask(number, request, signal).finally(() => {
+      if (this.#running === number) this.#running = 0;
+    });
     if (answer === null) return null;
     const { hits, more, nearest, ...facts } = answer;
     return { state, hits: hits.map(compact), next: request.size, more, nearest: nearest ? compact(nearest) : null, facts };

@@ -14,6 +14,7 @@ const BARS = 40;
 export class Settings {
   #change;
   #top = 1;
+  #locates = false;
 
   /** `change(partial)` is called for what needs a new search, `least(value)` at once while the slider moves. */
   constructor({ change, least }) {
@@ -34,24 +35,27 @@ export class Settings {
   offer(indices, session) {
     byId("index").replaceChildren(...indices.map(({ name }) => h("option", { value: name }, name)));
     byId("index-setting").hidden = indices.length < 2;
-    byId("locate-setting").hidden = !session.locate;
-    const located = LOCATED.map((count) => h("option", { value: count }, count === 0 ? t("settings.off") : t("settings.first", { n: count })));
-    byId("locate").replaceChildren(...located);
+    this.#locates = session.locate;
   }
 
-  /** Shows the state; `index` is the entry of /api/indices. */
+  /**
+   * Shows the state; `index` is the entry of /api/indices. What the address asks for has a control, also where the
+   * index or the server cannot do it and says so: the user takes it away there.
+   */
   show(state, index) {
     byId("index").value = state.index;
     byId("about-index").textContent = index ? t("index.about", index) : "";
     byId("index-note").textContent = index?.note ?? "";
     byId("boxes").value = state.boxes;
-    const ranks = index?.ranks ?? ["similarity"];
+    const ranks = [...new Set([...(index?.ranks ?? ["similarity"]), state.rank])];
     byId("rank-setting").hidden = ranks.length < 2;
     byId("rank").replaceChildren(...ranks.map((rank) => h("option", { value: rank }, t(`rank.${rank}`))));
     byId("rank").value = state.rank;
-    byId("debias-setting").hidden = !index?.debias;
+    byId("debias-setting").hidden = !index?.debias && state.debias === 0;
     byId("debias").value = state.debias;
     this.#showDebias(state.debias);
+    byId("locate-setting").hidden = !this.#locates && state.locate === 0;
+    byId("locate").replaceChildren(...[...new Set([...LOCATED, state.locate])].sort((one, other) => one - other).map(located));
     byId("locate").value = state.locate;
     byId("fold").checked = state.fold;
     this.showLeast(state.min);
@@ -102,6 +106,10 @@ export class Settings {
     language.value = currentLanguage();
     language.addEventListener("change", () => chooseLanguage(language.value));
   }
+}
+
+function located(count) {
+  return h("option", { value: count }, count === 0 ? t("settings.off") : t("settings.first", { n: count }));
 }
 
 function wholeOf(input) {

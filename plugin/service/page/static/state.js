@@ -26,6 +26,7 @@ export const EMPTY = Object.freeze({
   phrases: [],
   nots: [],
   like: [],
+  notLike: [],
   filter: {},
   boxes: 1,
   min: null,
@@ -44,6 +45,7 @@ export function readState(query) {
     phrases: texts(given.getAll("q")).slice(0, MAX_PHRASES),
     nots: texts(given.getAll("not")).slice(0, MAX_NOTS),
     like: given.getAll("like").filter(parseLike).slice(0, MAX_PHRASES),
+    notLike: given.getAll("not_like").filter(parseLike).slice(0, MAX_NOTS),
     filter: readFilter(given),
     boxes: Math.round(number(given.get("boxes"), 1, 100) ?? 1),
     min: number(given.get("min"), -1, 1),
@@ -62,6 +64,7 @@ export function writeState(state) {
   for (const text of state.phrases) query.append("q", text);
   for (const text of state.nots) query.append("not", text);
   for (const text of state.like) query.append("like", text);
+  for (const text of state.notLike) query.append("not_like", text);
   for (const [name, value] of Object.entries(state.filter)) {
     for (const each of [value].flat()) query.append(FILTERS[name][0], each);
   }
@@ -85,6 +88,7 @@ export function requestOf(state, from = 0) {
     phrases: state.phrases,
     nots: state.nots,
     like: state.like.map(parseLike),
+    not_like: state.notLike.map(parseLike),
     filter: state.filter,
     boxes: state.boxes,
     min_similarity: null,
@@ -97,9 +101,12 @@ export function requestOf(state, from = 0) {
   };
 }
 
+// r:PHOTO:REGION, b:PHOTO:BOX, u:UPLOAD or u:UPLOAD:BOX; an id may hold colons.
+const LIKE = /^([rbu]):(.+?)(?::([^:]*))?$/s;
+
 /** An example as a request holds it; null for a text that is none. */
 export function parseLike(text) {
-  const [kind, id, rest] = text.split(":");
+  const [, kind, id, rest] = LIKE.exec(text) ?? [];
   const box = rest?.split(",").map(Number);
   const isBox = box?.length === 4 && box.every(Number.isFinite);
   if (kind === "r" && id && /^\d+$/.test(rest)) return { photo_id: id, region_id: Number(rest) };

@@ -11,7 +11,7 @@ export class Terms {
   #addNot;
   #removed;
   #previewOf;
-  #like = [];
+  #examples = { like: [], "not-like": [] };
 
   /** `removed()` is called when a filled field or an example is taken away; `previewOf(like)` gives an address. */
   constructor({ root, add, addNot, removed, previewOf }) {
@@ -28,20 +28,21 @@ export class Terms {
   /** The phrases, "not" and examples as they stand in the fields. */
   get values() {
     const texts = (kind) => this.#fields(kind).map(textOf).filter((text) => text !== "");
-    return { phrases: texts("phrase"), nots: texts("not"), like: [...this.#like] };
+    const { like, "not-like": notLike } = this.#examples;
+    return { phrases: texts("phrase"), nots: texts("not"), like: [...like], notLike: [...notLike] };
   }
 
-  show({ phrases, nots, like }) {
-    this.#like = [...like];
+  show({ phrases, nots, like, notLike }) {
+    this.#examples = { like: [...like], "not-like": [...notLike] };
     // Fields that show the right text stay, so that the one with the focus keeps it.
     const fields = [...(phrases.length > 0 || like.length > 0 ? phrases : [""]).map((text) => ["phrase", text]), ...nots.map((text) => ["not", text])];
     const now = this.#fields("phrase").concat(this.#fields("not")).map((field) => [field.dataset.kind, textOf(field)]);
-    if (JSON.stringify(now) !== JSON.stringify(fields) || this.#root.querySelector(".like") || like.length > 0) {
+    if (JSON.stringify(now) !== JSON.stringify(fields) || this.#root.querySelector(".like") || like.length + notLike.length > 0) {
       const made = fields.map(([kind, text]) => this.#field(kind, text));
-      const examples = like.map((text) => this.#example(text));
+      const examples = like.map((text) => this.#example("like", text));
       const split = made.findIndex((field) => field.dataset.kind === "not");
       made.splice(split < 0 ? made.length : split, 0, ...examples);
-      this.#root.replaceChildren(...made);
+      this.#root.replaceChildren(...made, ...notLike.map((text) => this.#example("not-like", text)));
     }
     this.#letters();
   }
@@ -68,14 +69,14 @@ export class Terms {
     return field;
   }
 
-  #example(text) {
+  #example(kind, text) {
     const address = this.#previewOf(text);
-    const name = t(parseLike(text).upload ? "term.upload" : "term.like");
+    const name = t(kind === "like" && parseLike(text).upload ? "term.upload" : `term.${kind}`);
     const picture = address === null ? icon("picture") : h("img", { src: address, alt: "" });
-    const chip = h("span", { class: "term like", "data-kind": "like" }, h("b", { class: "letter", "aria-hidden": "true" }), picture, h("span", { class: "about" }, name));
+    const chip = h("span", { class: kind === "like" ? "term like" : "term like not", "data-kind": kind }, h("b", { class: "letter", "aria-hidden": "true" }), picture, h("span", { class: "about" }, name));
     chip.append(
       this.#remover(() => {
-        this.#like = this.#like.filter((each) => each !== text);
+        this.#examples[kind] = this.#examples[kind].filter((each) => each !== text);
         chip.remove();
         this.#removed();
       }),
@@ -108,9 +109,10 @@ export class Terms {
       set(field, { "data-list": number });
       field.querySelector(".letter").textContent = several.length > 1 ? LETTERS[number] : "";
     });
-    for (const field of this.#fields("not")) field.querySelector(".letter").textContent = "−";
+    const against = [...this.#fields("not"), ...this.#fields("not-like")];
+    for (const field of against) field.querySelector(".letter").textContent = "−";
     this.#add.disabled = several.length >= MAX_PHRASES;
-    this.#addNot.disabled = this.#fields("not").length >= MAX_NOTS;
+    this.#addNot.disabled = against.length >= MAX_NOTS;
     for (const field of this.#fields("phrase")) {
       field.querySelector(".remove").hidden = several.length === 1 && textOf(field) === "";
     }

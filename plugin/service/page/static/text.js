@@ -46,6 +46,11 @@ export function translate(root) {
   }
 }
 
+/** The words for a kind of box; a kind that only an address or a document knows is shown as it is written there. */
+export function kindOf(kind) {
+  return `kind.${kind}` in texts ? t(`kind.${kind}`) : kind;
+}
+
 /** A similarity or a score, with two digits, or three where it is small, as with encoders of the SigLIP family. */
 export function decimal(value) {
   const digits = Math.abs(value) < 0.1 && value !== 0 ? 3 : 2;

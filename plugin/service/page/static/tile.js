@@ -64,6 +64,12 @@ export class Tile {
     if (image.getAttribute("src") !== address) image.src = address;
   }
 
+  /** Ends the requests for its pictures that have not come yet. `resize` asks for the thumbnail again. */
+  stop() {
+    clearTimeout(this.#timer);
+    for (const image of this.picture.querySelectorAll("img")) if (!image.complete) image.removeAttribute("src");
+  }
+
   /** Draws again what the slider, a mark or the selection changes. */
   refresh() {
     const hit = this.#hit;

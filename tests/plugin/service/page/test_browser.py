@@ -20,7 +20,7 @@ from opensearchpy import OpenSearch
 from PIL import Image
 
 from sorce.plugin.service.page.settings import PageSettings
-from tests.kit.album import SCRIPT, Album
+from tests.kit.album import SCRIPT, Album, fill, served_page
 from tests.kit.chromium import AXE, browser_marks, chromium
 from tests.kit.gallery import AGAIN, HEBREW, HUGE, Gallery, GalleryModel, fill_gallery, served_gallery
 
@@ -333,6 +333,41 @@ def test_a_late_answer_never_replaces_a_newer_one(show: Show, url: str) -> None:
     assert ids(page) == newer
 
 
+def test_a_search_that_was_left_by_going_back_is_not_shown(show: Show, url: str) -> None:
+    page = show(f"?q={TEXT}")
+    before = waited(page)
+    held: list[Any] = []
+    page.route("**/api/search", lambda route: held.append(route))
+    page.locator(".term input").fill("robot")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#progress", state="visible")
+    page.go_back()
+    page.wait_for_selector("#progress", state="hidden")
+    held[0].fulfill(json={**answer(url, phrases=["robot"]), "hits": []})
+    page.evaluate("new Promise(done => requestAnimationFrame(() => setTimeout(done)))")
+    assert ids(page) == before
+    assert page.locator(".term input").input_value() == TEXT
+
+
+def test_pictures_of_hits_that_are_no_longer_wanted_are_not_waited_for(show: Show) -> None:
+    page = show(expected=("ERR_FAILED",))
+    held: list[Any] = []
+    page.route("**/thumb/**", lambda route: held.append(route))
+    page.locator(".term input").fill(TEXT)
+    page.keyboard.press("Enter")
+    waited(page)
+    page.wait_for_function("() => [...document.querySelectorAll('img.thumb')].every(each => each.src)")
+    page.route("**/api/search", lambda route: held.append(route))
+    page.locator(".term input").fill("robot")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#progress", state="visible")
+    assert page.locator("img.thumb[src]").count() == 0
+    page.unroute_all()
+    # Wanted again, they are asked for again.
+    page.go_back()
+    page.wait_for_selector(".picture.loaded")
+
+
 def test_a_busy_server_is_asked_again(show: Show) -> None:
     page = show(expected=("503",))
     tries: list[int] = []
@@ -365,6 +400,106 @@ def test_another_index_is_chosen(show: Show, gallery: Gallery) -> None:
     page.wait_for_selector("text=1,100 photos, 3,300 regions;")
     assert query_of(page)["index"] == [gallery.many]
     assert "folder" not in query_of(page)
+
+
+# What nobody should send
+
+
+def test_an_address_of_nonsense_is_read_as_far_as_it_makes_sense(show: Show, url: str) -> None:
+    nonsense = "boxes=1e999&min=-&rank=zz&debias=NaN&locate=x&fold=maybe&like=x:y&not_like=r:a:b&min_area=big&other=1"
+    page = show(f"?q={TEXT}&{nonsense}")
+    assert waited(page) == [hit["photo_id"] for hit in answer(url)["hits"]]
+    assert query_of(page)["boxes"] == ["1e999"]
+    page.locator("#fold").uncheck()
+    page.wait_for_function("() => location.search.includes('fold=off')")
+    assert query_of(page).keys() == {"index", "q", "fold"}
+
+
+@pytest.mark.parametrize(
+    ("asked", "sentence"),
+    [
+        ("since=never", "never"),
+        ("near=nowhere", "nowhere"),
+        ("min_area=7", "7"),
+        ("kind=zebra", "zebra"),
+        ("where=colour", "colour"),
+        ("rank=product", "quality"),
+        ("like=r:zzzzzzzz:99999999999999999999", "is not the number of a region"),
+        ("like=u:gone", "send it again"),
+        ("q=" + 2_500 * "long", "too long"),
+        ("q=a&q=b&q=c&like=r:zzzzzzzz:1&like=r:zzzzzzzz:2", "1 to 4"),
+    ],
+)
+def test_what_the_server_refuses_of_an_address_is_a_sentence_and_can_be_taken_back(
+    show: Show, url: str, asked: str, sentence: str
+) -> None:
+    # The small picture of an example that is not there is refused, too.
+    page = show(f"?q={TEXT}&{asked}", expected=("422", "404"))
+    page.wait_for_selector(f"[role=alert] >> text={sentence}")
+    if asked == "rank=product":
+        page.locator("#rank").select_option("similarity")
+    elif asked.startswith(("q=", "like=")):
+        for _ in range(len(query_of(page).get("like", [])) + len(query_of(page)["q"]) - 1):
+            page.locator(".term .remove").last.click()
+    else:
+        page.locator(".condition").click()
+    assert waited(page) == [hit["photo_id"] for hit in answer(url)["hits"]]
+
+
+def test_a_photo_that_is_not_there_closes_with_a_sentence(show: Show) -> None:
+    page = show(f"?q={TEXT}&photo=../../etc/passwd", expected=("404",))
+    page.wait_for_selector(".toast.error >> text=finds no photo")
+    page.wait_for_selector("#photo:not([open])", state="attached")
+    waited(page)
+    assert "photo" not in query_of(page)
+
+
+def test_without_a_network_paging_says_so_and_goes_on_later(show: Show, gallery: Gallery) -> None:
+    page = show(f"?index={gallery.many}&q={TEXT}&fold=off", expected=("ERR_INTERNET_DISCONNECTED",))
+    waited(page)
+    page.wait_for_load_state("networkidle")
+    before = loaded(page)
+    page.context.set_offline(True)
+    page.evaluate("scrollTo(0, document.documentElement.scrollHeight)")
+    page.wait_for_selector(".toast.error >> text=The server does not answer.")
+    page.wait_for_selector("#more", state="visible")
+    assert loaded(page) == before
+    page.context.set_offline(False)
+    page.locator("#more").click()
+    page.wait_for_function("n => document.querySelector('#status b').textContent !== n", arg=said(before))
+    assert loaded(page) > before
+
+
+def test_two_tabs_keep_each_other_s_marks(show: Show) -> None:
+    page = show(f"?q={TEXT}")
+    order = waited(page)
+    other = page.context.new_page()
+    other.goto(page.url)
+    waited(other)
+    for tab, place in ((page, 0), (other, 1)):
+        tab.bring_to_front()
+        tab.locator(".tile a.picture").nth(place).focus()
+        tab.keyboard.press("r")
+        for each in (page, other):
+            each.wait_for_selector(f".tile[data-id='{order[place]}'] .verdict.right")
+    assert page.locator("#marks-count").inner_text().startswith("2 boxes")
+
+
+def test_an_index_that_is_deleted_meanwhile(show: Show, cluster: OpenSearch, cache: Path, tmp_path: Path) -> None:
+    album = fill(cluster, f"test-deleted-{uuid.uuid4().hex[:8]}", tmp_path)
+    with served_page(cluster, album, PageSettings([album.root], cache=cache)) as client:
+        page = show("?q=red&fold=off", at=str(client.base_url).rstrip("/"), expected=("404", "422"))
+        waited(page)
+        cluster.indices.delete(index=album.index)
+        page.locator(".tile a.picture").first.click()
+        page.wait_for_selector(f"#photo .toast.error >> text={album.index}")
+        page.keyboard.press("Escape")
+        page.locator(".term input").fill("blue")
+        page.keyboard.press("Enter")
+        page.wait_for_selector(f"[role=alert] >> text={album.index}")
+        page.reload()
+        page.wait_for_selector(f"[role=alert] >> text={album.index}")
+        page.context.close()
 
 
 # The grid
@@ -652,13 +787,81 @@ def test_more_like_a_box(show: Show, url: str) -> None:
     hit = answer(url, filter={"folder": "street"}, boxes=2)["hits"][0]
     region = hit["matches"][0][1]["region_id"]
     page.locator(".box-entry").nth(1).click()
-    page.get_by_role("button", name="More like this").click()
+    page.get_by_role("button", name="More like this", exact=True).click()
     page.wait_for_function("() => location.search.includes('like=r')")
     like = [{"photo_id": hit["photo_id"], "region_id": region}]
     expected = answer(url, phrases=[], like=like, boxes=2, filter={"folder": "street"})["hits"]
     assert waited(page) == [each["photo_id"] for each in expected]
     assert page.locator(".term.like img").is_visible()
     assert expected[0]["photo_id"] == hit["photo_id"]
+
+
+def test_a_box_and_a_photo_count_against_the_hits(show: Show, url: str) -> None:
+    page = show(f"?q={TEXT}")
+    before = waited(page)
+    open_first(page)
+    # The key for the chosen box, and the button for the whole photo.
+    page.keyboard.press("n")
+    page.wait_for_function("() => location.search.includes('not_like=r')")
+    hit = answer(url)["hits"][0]
+    unlike = [
+        {"photo_id": hit["photo_id"], "region_id": hit["region_id"]},
+        {"photo_id": hit["photo_id"], "region_id": 0},
+    ]
+    assert waited(page) == [each["photo_id"] for each in answer(url, not_like=unlike[:1])["hits"]] != before
+    page.locator(f"a.picture[data-id='{hit['photo_id']}']").click()
+    page.get_by_role("button", name="But not like this photo").click()
+    page.wait_for_function("() => new URLSearchParams(location.search).getAll('not_like').length === 2")
+    hits = answer(url, not_like=unlike)["hits"]
+    assert waited(page) == [each["photo_id"] for each in hits]
+    wanted = [f"r:{hit['photo_id']}:{each['region_id']}" for each in unlike]
+    assert query_of(page) == {"index": [hits[0]["index"]], "q": [TEXT], "not_like": wanted}
+    chips = page.locator(".term.not.like")
+    assert chips.locator(".letter").all_inner_texts() == ["\N{MINUS SIGN}"] * 2
+    assert chips.locator(".about").all_inner_texts() == ["but not like this"] * 2
+    assert chips.locator("img").count() == 2
+    # No more than two.
+    assert page.get_by_role("button", name="Add something that the photo must not show").is_disabled()
+    page.locator(".tile a.picture").nth(1).focus()
+    page.keyboard.press("n")
+    page.wait_for_selector(".toast.error >> text=at most 2 things")
+    # One step back is the photo that it was said of, in the search before.
+    page.go_back()
+    page.wait_for_selector("#photo[open]")
+    page.keyboard.press("Escape")
+    page.wait_for_function("() => !location.search.includes('photo=')")
+    assert query_of(page)["not_like"] == wanted[:1]
+    page.reload()
+    waited(page)
+    chips.get_by_role("button", name="Remove").click()
+    page.wait_for_function("() => !location.search.includes('not_like')")
+    assert waited(page) == before
+
+
+def test_a_drawn_box_counts_against_the_hits(show: Show, url: str) -> None:
+    page = show(f"?q={TEXT}&folder=street")
+    open_first(page)
+    page.keyboard.press("d")
+    page.keyboard.press("ArrowRight")
+    page.locator("#photo-draw").get_by_role("button", name="But not like this").click()
+    page.wait_for_function("() => location.search.includes('not_like=b')")
+    photo_id, sides = query_of(page)["not_like"][0].split(":")[1:]
+    unlike = [{"photo_id": photo_id, "box": [float(each) for each in sides.split(",")]}]
+    hits = answer(url, not_like=unlike, filter={"folder": "street"})["hits"]
+    assert waited(page) == [hit["photo_id"] for hit in hits]
+    badges = page.locator(".tile .badge").all_inner_texts()
+    assert [float(each) for each in badges] == pytest.approx([hit["similarity"] for hit in hits], abs=0.006)
+    assert query_of(page)["q"] == [TEXT]
+
+
+def test_nothing_is_excluded_before_something_is_searched_for(show: Show, gallery: Gallery) -> None:
+    page = show(f"?photo={gallery.photo('street/0000.jpg')}")
+    page.wait_for_selector("#photo-details >> text=Canon EOS")
+    page.get_by_role("button", name="But not like this photo").click()
+    page.wait_for_selector("#photo .toast >> text=First search for something")
+    page.get_by_role("button", name="More like this photo").click()
+    page.wait_for_function("() => location.search.includes('like=r')")
+    assert waited(page)[0] == gallery.photo("street/0000.jpg")
 
 
 def test_a_drawn_box_is_searched_by(show: Show) -> None:
@@ -823,8 +1026,10 @@ def violations(page: Any) -> list[str]:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing_serious(show: Show, scheme: str) -> None:
-    page = show(f"?q={TEXT}&q=robot&not=snowman&where=shop%3Dnorth", color_scheme=scheme, reduced_motion="reduce")
+def test_axe_finds_nothing_serious(show: Show, gallery: Gallery, scheme: str) -> None:
+    unlike = f"r:{gallery.photo('street/0000.jpg')}:0"
+    query = f"?q={TEXT}&q=robot&not=snowman&not_like={unlike}&where=shop%3Dnorth"
+    page = show(query, color_scheme=scheme, reduced_motion="reduce")
     waited(page)
     page.locator(".tile .select").first.check(force=True)
     found: dict[str, list[str]] = {"grid": violations(page)}

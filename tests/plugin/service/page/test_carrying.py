@@ -109,6 +109,17 @@ def test_a_search_is_code_that_names_no_path(page: httpx.Client, album: Album) -
     assert (refused.status_code, "--show-paths" in refused.text) == (422, True)
 
 
+def test_a_search_against_an_example_is_code_but_for_the_template(page: httpx.Client, album: Album) -> None:
+    photo = album.photo("kitchen/1.png")
+    asked = {"phrases": ["red"], "not_like": [{"photo_id": photo, "region_id": 2}]}
+    code = page.post("/api/code", json={"request": asked}).json()
+    assert f"--not-like-region {photo}/2" in code["command"]
+    assert f"not_like=[sorce.LikeRegion('{photo}', 2)]" in code["python"]
+    # The vector of the region, as the search by the page sends it.
+    assert code["curl"].count('"query_value"') == 2
+    assert code["template"] == "# the cluster encodes texts only; search by an example with --client.\n"
+
+
 def test_what_cannot_be_exported_is_refused(
     page: httpx.Client, cluster: OpenSearch, album: Album, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -216,6 +216,19 @@ def test_a_search_by_a_region_a_box_and_a_picture_finds_the_photo(page: httpx.Cl
         assert hit["similarity"] == pytest.approx(1, abs=1e-3)
 
 
+def test_a_region_and_a_box_count_against_photos(page: httpx.Client, cluster: OpenSearch, album: Album) -> None:
+    photo = album.photo("kitchen/1.png")
+    unlike = [{"photo_id": photo, "region_id": 2}, {"photo_id": photo, "box": [32, 0, 64, 32]}]
+    request = SearchRequest(["red"], not_like=LikeRegion(photo, 2), size=17, fold=None)
+    right = {hit.photo_id: hit.score for hit in ClientSearch(cluster, album.index, lambda _: MODEL).search(request)}
+    for each in unlike:
+        found = search(page, size=17, not_like=[each])
+        assert {hit["photo_id"]: hit["score"] for hit in found["hits"]} == pytest.approx(right, abs=1e-3)
+        assert found["labels"] == ["red"]
+    assert ids(found["hits"]) != ids(search(page, size=17)["hits"])
+    assert refusal(page, nots=["blue"], not_like=unlike)[0] == 422
+
+
 def test_hits_are_looked_at_again(page: httpx.Client) -> None:
     found = search(page, locate=3, size=3, filter={"folder": "kitchen"})
     scores = [hit["seen"]["score"] for hit in found["hits"]]
@@ -230,6 +243,10 @@ def test_what_cannot_be_searched_is_refused_in_a_sentence(page: httpx.Client, al
     assert refusal(page, size=10_000)[0] == 422
     assert refusal(page, shown=["x"] * 10_001) == (413, "shown: send at most 10,000 at a time.")
     assert refusal(page, nonsense=1)[0] == 422
+    # More than OpenSearch, and more than JSON's writer, takes for a number.
+    for number in (2**15, 10**30):
+        status, sentence = refusal(page, like=[{"photo_id": album.photo("kitchen/0.png"), "region_id": number}])
+        assert (status, f"region {number} is not" in sentence) == (422, True)
     assert refusal(page, like=[{"upload": "gone"}], phrases=[]) == (
         422,
         "the picture to search by is no longer here; send it again.",

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import os
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
+from queue import SimpleQueue
 from threading import Event
 
+import httpx
 import pytest
 from opensearchpy import OpenSearch
 
 from sorce.plugin.service.page import serving
+from sorce.plugin.service.page.pictures import PhotoPictures
 from sorce.plugin.service.page.settings import PageSettings
 from sorce.plugin.service.page.workers import Once, Room, Workers
 from sorce.plugin.service.requests import Refused
@@ -63,6 +69,57 @@ def test_the_same_work_is_done_once_for_all_who_ask() -> None:
         return [*await asyncio.gather(*asked), await once.get("a", work)]
 
     assert asyncio.run(several()) == [1, 1, 2]
+
+
+def test_work_that_nobody_waits_for_any_more_is_not_begun() -> None:
+    go, calls = Event(), list[int]()
+
+    async def several() -> list[int]:
+        workers, once = Workers("tests", 1, 9), Once()
+
+        def ask(number: int) -> asyncio.Task[None]:
+            is_wanted = partial(once.is_wanted, str(number))
+            work = partial(workers.run, partial(calls.append, number), is_wanted)
+            return asyncio.create_task(once.get(str(number), work))
+
+        busy = asyncio.create_task(workers.run(go.wait))
+        left, kept = ask(1), [ask(2), ask(3), ask(3)]
+        await asyncio.sleep(0)
+        for leaving in (left, kept.pop()):
+            leaving.cancel()
+        await asyncio.wait([left])
+        go.set()
+        await asyncio.gather(busy, *kept)
+        begun = list(calls)
+        # Who comes later gets it all the same.
+        await ask(1)
+        workers.close()
+        return begun
+
+    assert asyncio.run(several()) == [2, 3]
+    assert calls == [2, 3, 1]
+
+
+def test_a_picture_is_not_made_for_a_browser_that_left(
+    cluster: OpenSearch, album: Album, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go, begun = Event(), SimpleQueue[int]()
+    monkeypatch.setattr(PhotoPictures, "made", lambda _, __, wanted: begun.put(wanted.side) or (go.wait() and b"made"))
+    with served_page(cluster, album, PageSettings([album.root], cache=tmp_path)) as page, ThreadPoolExecutor() as users:
+        address = f"/thumb/{album.photo('kitchen/1.png')}?w="
+        threads = max(2, min(4, os.cpu_count() or 2))
+        sizes = [64 * (1 + n) for n in range(threads)]
+        busy = [users.submit(page.get, f"{address}{size}") for size in sizes]
+        assert sorted(begun.get() for _ in busy) == sizes
+        with pytest.raises(httpx.ReadTimeout):
+            page.get(f"{address}448", timeout=0.2)
+        counted = 'sorce_requests_total{code="400",route="/thumb/{photo_id:path}"} 1.0'
+        while counted not in page.get("/metrics").text:
+            pass
+        go.set()
+        assert [each.result().content for each in busy] == [b"made"] * threads
+        assert page.get(f"{address}512").content == b"made"
+    assert (begun.get(), begun.empty()) == (512, True)
 
 
 def test_more_than_there_is_room_for_is_taken_alone() -> None:
