@@ -103,6 +103,8 @@ async def unless_gone(request: Request, work: Coroutine[Any, Any, Result]) -> Re
     finally:
         making.cancel()
         gone.cancel()
+        # Until it has noticed: work that waits for a thread must not begin after the answer.
+        await asyncio.wait([making, gone])
 
 
 async def _left(request: Request) -> None:
