@@ -33,6 +33,9 @@ class Peer(ABC):
     """The package that must be installed."""
 
     says_region: bool
+    lacks: str
+    """What it cannot answer."""
+
     efforts: Sequence[Any]
     is_grid = False
     """Whether a later effort may be faster than an earlier one. If so, all are tried."""
@@ -47,6 +50,13 @@ class Peer(ABC):
     @abstractmethod
     def search(self, vector: Vector, effort: Any) -> list[int]:
         """The SIZE best photos."""
+
+    def version(self) -> str:
+        """Which release it is, if that limits what it can do."""
+        return ""
+
+    def close(self) -> None:  # noqa: B027  (most stores start nothing)
+        """Stops what `fill` started."""
 
     def size(self) -> int:
         """Bytes on disk."""
@@ -95,6 +105,7 @@ class Lance(Peer):
 
 class LanceMultivector(Lance):
     name, says_region = "LanceDB multivector", False
+    lacks = "which region it was"
     column, asked = "regions", SIZE
 
     def columns(self, photos: int) -> dict[str, NDArray[np.intp]]:
@@ -108,6 +119,7 @@ class LanceMultivector(Lance):
 
 class LanceRows(Lance):
     name, says_region = "LanceDB rows, grouped", True
+    lacks = "the best photos: it returns regions, which the caller groups"
     column, asked = "vec", CANDIDATES
 
     def columns(self, photos: int) -> dict[str, NDArray[np.intp]]:
@@ -115,28 +127,9 @@ class LanceRows(Lance):
         return {"photo": numbers // REGIONS, "region": numbers % REGIONS}
 
 
-class Qdrant(Peer):
-    name, needs, says_region = "Qdrant local", "qdrant_client", False
-    efforts = (0,)
-    """A store without an index: it compares with all vectors."""
-
-    def fill(self, vectors: Vector) -> None:
-        from qdrant_client import QdrantClient, models
-
-        self._client = QdrantClient(path=str(self.folder))
-        several = models.MultiVectorConfig(comparator=models.MultiVectorComparator.MAX_SIM)
-        space = models.VectorParams(size=vectors.shape[2], distance=models.Distance.DOT, multivector_config=several)
-        self._client.create_collection("photos", vectors_config=space)
-        points = (models.PointStruct(id=photo, vector=regions.tolist()) for photo, regions in enumerate(vectors))
-        self._client.upload_points("photos", points)
-
-    def search(self, vector: Vector, effort: int) -> list[int]:  # noqa: ARG002
-        found = self._client.query_points("photos", query=[vector.tolist()], limit=SIZE, with_payload=False)
-        return [int(point.id) for point in found.points]
-
-
 class Milvus(Peer):
     name, needs, says_region = "Milvus Lite", "milvus_lite", True
+    lacks = "the sum of the best regions for several phrases"
     efforts = EFFORTS
 
     def fill(self, vectors: Vector) -> None:
@@ -179,6 +172,7 @@ class Milvus(Peer):
 
 class Faiss(Peer):
     name, needs, says_region = "FAISS HNSW in process, grouped", "faiss", True
+    lacks = "anything but regions by number: it is a library without fields, and its graph takes nothing out"
     efforts = EFFORTS
 
     def fill(self, vectors: Vector) -> None:
@@ -198,6 +192,3 @@ class Faiss(Peer):
 def grouped(photos: Iterable[int]) -> list[int]:
     """The first SIZE different photos."""
     return list(dict.fromkeys(photos))[:SIZE]
-
-
-PEERS: Sequence[type[Peer]] = (Faiss, LanceMultivector, LanceRows, Milvus, Qdrant)

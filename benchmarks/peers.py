@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 from corpus import QUERIES, SIZE, WIDE, Corpus, Indexed, Shape, indexed, text
 from figures import Line, at_least, at_most, not_taken
-from peer_stores import EFFORTS, PEERS, LanceMultivector, Milvus, Peer
+from peer_rows import Chroma, PgVector, Qdrant
+from peer_stores import EFFORTS, Faiss, LanceMultivector, LanceRows, Milvus, Peer
 from timing import Ask, latencies
 
 from sorce.mappings import Vector
@@ -31,15 +33,18 @@ SLOW = 0.2
 FEW = 50
 """Queries for a slow store."""
 
-MERGED = "sorce, merged"
-BARS = {LanceMultivector.name: 0.5, Milvus.name: 0.1}
+PEERS: Sequence[type[Peer]] = (Faiss, LanceMultivector, LanceRows, Milvus, PgVector, Chroma, Qdrant)
+
+AS_LEFT, MERGED = "sorce", "sorce, merged"
+BARS = {(MERGED, LanceMultivector.name): 0.5, (MERGED, Milvus.name): 0.1}
+BARS |= {(ours, peer.name): 1.0 for ours in (AS_LEFT, MERGED) for peer in (PgVector, Chroma, Qdrant)}
 """The greatest time allowed for sorce, as a multiple of the store's time."""
 
 
 class Sorce(Peer):
     """sorce, measured by the same rule as the others, over the other measures' index or a copy of it."""
 
-    needs, says_region = "sorce", True
+    needs, says_region, lacks = "sorce", True, ""
     efforts = EFFORTS
 
     def __init__(self, folder: Path, name: str, index: Indexed) -> None:
@@ -70,7 +75,7 @@ def of(shape: Shape) -> Iterator[Line]:
         # The other stores build their graph or partitions when all vectors are in. A merge is the equivalent here.
         merged = Sorce(Path(folder), MERGED, index.merged())
         efforts: dict[Peer, Any] = {}
-        for each in (Sorce(Path(folder), "sorce", index), merged):
+        for each in (Sorce(Path(folder), AS_LEFT, index), merged):
             efforts[each], found = least(each, corpus)
             if found < RECALL:
                 raise RuntimeError(f"{each.name} finds {found:.3f} of the true photos at most: nothing can be compared")
@@ -88,8 +93,7 @@ def of(shape: Shape) -> Iterator[Line]:
 
 
 def against(shape: Shape, efforts: Mapping[Peer, Any], kind: Callable[[Path], Peer], corpus: Corpus) -> Iterator[Line]:
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        peer = kind(Path(folder))
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder, closing(kind(Path(folder))) as peer:
         started = time.monotonic()
         peer.fill(corpus.vectors)
         seconds = time.monotonic() - started
@@ -108,15 +112,14 @@ def against(shape: Shape, efforts: Mapping[Peer, Any], kind: Callable[[Path], Pe
             ratio, note = taken[each.name].over(taken["peer"])
             name = f"peers, {shape}: {each.name} / {peer.name} (p50)"
             note = f"{note}; {each.name} {taken[each.name].p50:.1f} ms"
-            if each.name == MERGED and peer.name in BARS:
-                yield at_most(name, ratio, BARS[peer.name], note)
-            else:
-                yield Line(name, ratio, note=note)
+            bar = BARS.get((each.name, peer.name))
+            yield Line(name, ratio, note=note) if bar is None else at_most(name, ratio, bar, note)
 
 
 def facts(shape: Shape, peer: Peer, seconds: float, said: str) -> Iterator[Line]:
     region = "says which region" if peer.says_region else "does not say which region"
-    yield Line(f"peers, {shape}: {peer.name}, ingest photos/s", shape.photos / seconds, note=f"{region}; {said}")
+    note = "; ".join(filter(None, [peer.version(), region, peer.lacks and f"cannot answer: {peer.lacks}", said]))
+    yield Line(f"peers, {shape}: {peer.name}, ingest photos/s", shape.photos / seconds, note=note)
     yield Line(f"peers, {shape}: {peer.name}, kB a photo", peer.size() / shape.photos / 1000)
 
 

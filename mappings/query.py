@@ -68,8 +68,9 @@ class Query:
             return asked.k
         return default_k(asked.last, len(self.phrases) + len(self.nots), by_cosine=self.ranking.is_plain)
 
-    def with_candidates(self, k: int) -> Query:
-        return replace(self, request=replace(self.request, k=k))
+    def part(self, clause: Json, k: int) -> Query:
+        """The query for `k` candidates, of those regions alone that also pass this clause."""
+        return replace(self, clauses=[*self.clauses, clause], request=replace(self.request, k=k))
 
 
 def default_k(size: int, texts: int, *, by_cosine: bool) -> int:
@@ -126,10 +127,9 @@ def among(body: Json, photo_ids: Sequence[str]) -> Json:
     return {**body, "query": {"bool": {**asked, "filter": [*asked["filter"], only]}}}
 
 
-def last_candidate(vector: QueryVector, query: Query, version: Version) -> Json:
-    """The search whose only hit is the k-th candidate for one phrase, scored by k-NN; no hit if there are fewer."""
-    k = query.candidates
-    found = {"from": k - 1, "size": 1, "track_total_hits": False, "_source": False}
+def proposals(vector: QueryVector, query: Query, version: Version) -> Json:
+    """The search for the `k` candidates for one phrase, by the score of k-NN, without their fields."""
+    found = {"size": query.candidates, "track_total_hits": False, "_source": False}
     return {**found, "query": candidates(vector, query, version)}
 
 

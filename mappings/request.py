@@ -24,13 +24,13 @@ MAX_CHARACTERS = 2000
 CANDIDATES_OTHERWISE = 10  # times the photos asked for
 CANDIDATES_OF_SEVERAL = 1000
 EF_SEARCH = 300
-EF_SEARCH_TO_PROVE = 2000
+EF_SEARCH_TO_PROVE = 1000
 
 DUPLICATE = 0.97
 """Default minimum cosine of the whole-photo vectors of two near-duplicates."""
 
 MAX_K = 4000
-"""By default, the proof of a ranking by product gives up at this number of candidates."""
+"""By default, the proof of a ranking by product gives up at this number of candidates of a band of quality."""
 
 
 @dataclass(frozen=True)
@@ -43,8 +43,9 @@ class SearchRequest:
     and `min_similarity` the minimum similarity of a box. `k` is how many candidate photos each shard proposes per
     phrase, and `ef_search` how widely the graph is searched for them; `exact` compares every photo instead. `rank` is
     similarity or product, and `debias` how strongly a region's hubness counts against it (`sorce.mappings.ranking`). A
-    ranking by product raises `k` up to `max_k` to prove its order. `allow_partial` accepts an answer that lacks shards,
-    and marks it. `fold` groups near-duplicates: photos whose whole vectors have at least this cosine are shown under
+    ranking by product asks for `k` photos of each band of quality, and for up to `max_k` to prove its order.
+    `allow_partial` accepts an answer that lacks shards, and marks it. `fold` groups near-duplicates: photos whose whole
+    vectors have at least this cosine are shown under
     the best of them, so there may be fewer than `size` entries. With None nothing is grouped.
 
     A single text or example is accepted as a list of one. Raises QueryError for an invalid search.
@@ -116,7 +117,12 @@ class SearchRequest:
         in_template=True,
     )
     max_k: int = option(
-        MAX_K, "--max-k", "Candidates at which --rank product stops.", int, least=1, most=MAX_CANDIDATES
+        MAX_K,
+        "--max-k",
+        "Candidates of a band of quality at which --rank product stops.",
+        int,
+        least=1,
+        most=MAX_CANDIDATES,
     )
     allow_partial: bool = option(False, "--allow-partial", "Accept an answer that lacks shards, and mark it.", bool)
 

@@ -1,50 +1,102 @@
-"""Proves, for ranking by product, that no photo outside the candidates belongs among the first.
+"""Finds the first photos by product with the graph, and proves that no other photo belongs among them.
 
-Candidates are found by cosine. In any other photo, no region is nearer to a phrase than the last candidate, and no
-quality is above 1. So its score is at most what the last candidate's cosine would give with quality 1, summed over the
-phrases. The search asks for more candidates until the last photo shown scores at least that much.
+The graph orders by cosine, and a product also depends on the quality. So the regions are divided into bands of similar
+quality, and the graph is searched for candidates in each band. In a photo that is no candidate, no region of a band is
+nearer to the phrase than the band's last candidate, or of more quality than the band's best. The product of both is
+what such a region can score at most. Summed over the phrases, it bounds the score of the photo. A band is asked for
+more candidates until no other photo can score as much as the last photo shown.
 
-The proof trusts the graph, so it also misses what the graph misses. Therefore the graph is searched more widely for it
-by default (`EF_SEARCH_TO_PROVE`). A full scan misses nothing, and needs no proof.
+The proof trusts the graph, so it also misses what the graph misses. A full scan misses nothing, and needs no proof.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from math import inf
 
 from sorce.mappings import Hits
-from sorce.mappings.query import Query
+from sorce.mappings.query import Json, Query
 
-Last = Callable[[Query], Sequence[float | None]]
-"""The cosine of the last candidate for each phrase; None if there are fewer candidates than requested."""
+EDGES = (1.0, 0.9375, 0.84375, 0.71875, 0.5, 0.0)
+"""The qualities between the bands, which float32 holds exactly. They are dense where a product can be great."""
+
+QUALITY = "regions.quality"
 
 
-def proven(query: Query, most: int, ask: Callable[[Query], Hits], last: Last) -> Hits:
-    """The hits, with twice as many candidates each time, from the query's own number to at most `most`.
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A photo, and the cosine of its region that is nearest to a phrase."""
+
+    photo_id: str
+    cosine: float
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The regions of one band of quality, above `least` and up to `most`, as they are compared with one phrase."""
+
+    phrase: int
+    least: float
+    most: float
+
+    @property
+    def clause(self) -> Json:
+        """No region is outside of all bands: the lowest also has those without a quality, the highest any above 1."""
+        if not self.least:
+            return {"bool": {"must_not": [{"range": {QUALITY: {"gt": self.most}}}]}}
+        return {"range": {QUALITY: {"gt": self.least, **({"lte": self.most} if self.most < 1 else {})}}}
+
+    def bound(self, cosine: float, query: Query) -> float:
+        """What a region of the part can score at most if its cosine is no greater; -inf if it cannot be a hit."""
+        least = query.request.min_similarity
+        if least is not None and cosine < least:
+            return -inf
+        return self.most * query.ranking.bound(cosine)
+
+
+Propose = Callable[[Query, int], Sequence[Candidate]]
+"""The candidates of a query for the phrase with this number, nearest first."""
+
+
+def proven(query: Query, most: int, propose: Propose, compare: Callable[[Sequence[str]], Hits]) -> Hits:
+    """The hits, from at most `most` candidates of each band and phrase. `compare` ranks photos by their exact scores.
 
     If that is not enough, the hits whose place is not proved are marked `unproved`.
     """
-    size = query.request.size
-    k = max(query.candidates, query.request.last)
+    asked = query.request
+    parts = [Part(phrase, low, high) for phrase in range(len(query.phrases)) for high, low in pairwise(EDGES)]
+    bounds, photo_ids = dict.fromkeys(parts, inf), dict[str, None]()
+    k = max(asked.last, asked.k or 2 * asked.last)
+    wanted: Iterable[Part] = parts
     while True:
-        asked = query.with_candidates(k)
-        hits, bound = ask(asked), outside(asked, last(asked))
-        is_full = len(hits) + len(hits.left_out) == size
-        all_proved = bound == -inf or (is_full and bool(hits) and hits[-1].score >= bound)
-        if all_proved or k >= most:
-            return replace(hits, found=tuple(replace(hit, unproved=hit.score < bound) for hit in hits))
-        k = min(2 * k, most)
+        for part in wanted:
+            found = propose(query.part(part.clause, k), part.phrase)
+            photo_ids.update(dict.fromkeys(each.photo_id for each in found))
+            bounds[part] = part.bound(found[-1].cosine, query) if len(found) == k else -inf
+        hits = compare(list(photo_ids))
+        is_full = len(hits) + len(hits.left_out) == asked.size and bool(hits)
+        least = hits[-1].score if is_full else -inf
+        wanted = too_high(bounds, least)
+        if not wanted or k >= most:
+            outside = sum(highest(bounds).values())
+            return replace(hits, found=tuple(replace(hit, unproved=hit.score < outside) for hit in hits))
+        k = min(4 * k, most)
 
 
-def outside(query: Query, cosines: Sequence[float | None]) -> float:
-    """The highest possible score of a photo that is no candidate; -inf if it cannot be a hit at all."""
-    asked = query.request.min_similarity
-    min_similarity = -inf if asked is None else asked
-    bound = 0.0
-    for cosine in cosines:
-        if cosine is None or cosine < min_similarity:
-            return -inf
-        bound += query.ranking.bound(cosine)
-    return bound
+def highest(bounds: Mapping[Part, float]) -> dict[int, float]:
+    """The bound of a phrase: the highest of its bands. -inf if each photo with such a region is a candidate."""
+    found: dict[int, float] = {}
+    for part, most in bounds.items():
+        found[part.phrase] = max(most, found.get(part.phrase, -inf))
+    return found
+
+
+def too_high(bounds: Mapping[Part, float], score: float) -> list[Part]:
+    """The parts whose regions, with the best of the other phrases, might bring a photo above this score."""
+    of_phrases = highest(bounds)
+    total = sum(of_phrases.values())
+    if total == -inf:
+        return []
+    return [part for part, most in bounds.items() if most > score - total + of_phrases[part.phrase]]

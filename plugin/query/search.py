@@ -15,7 +15,7 @@ from sorce.cluster import version
 from sorce.mappings import Hits, Recipe, Vector
 from sorce.mappings.answer import read_hits
 from sorce.mappings.found import FoundIndex
-from sorce.mappings.query import Json, Query, among, last_candidate, search_body, to_cosine
+from sorce.mappings.query import Json, Query, among, proposals, search_body, to_cosine
 from sorce.mappings.ranking import SIMILARITY, ranking
 from sorce.mappings.regions import read_vectors
 from sorce.mappings.request import SearchRequest
@@ -24,15 +24,14 @@ from sorce.models.model import TextEncoder
 from sorce.plugin.query.examples import vectors_of
 from sorce.plugin.query.folding import folded
 from sorce.plugin.query.following import Following
-from sorce.plugin.query.proof import proven
+from sorce.plugin.query.proof import Candidate, proven
 
 log = logging.getLogger("sorce.search")
 
-SCANNED = 1_000_000
+SCANNED = 100_000
 """Up to this many regions, a ranking by product compares all of them by default, without the graph.
 
-That misses nothing, and takes less time than to prove the graph's candidates (a fifteenth at 150,000 regions:
-`benchmarks/product.py`).
+That misses nothing, and takes about as long as several searches of the graph.
 """
 
 
@@ -72,23 +71,30 @@ class ClientSearch(Following):
         return read_hits(self._ask(body, request.allow_partial), query)
 
     def body(self, request: SearchRequest) -> Json:
-        """The plain request that this search sends first, with all vectors. Raises QueryError."""
-        return search_body(self._chosen(self._query(request)), self._version)
+        """One plain request for what this search finds, with all vectors. Raises QueryError.
+
+        By product it is a scan: the search itself may send several requests to the graph, which find the same.
+        """
+        query = self._query(request)
+        if query.ranking.rank == SIMILARITY:
+            return search_body(query, self._version)
+        return search_body(scan(query), self._version)
 
     def _hits(self, request: SearchRequest) -> Hits:
         query = self._chosen(self._query(request))
         wholes: dict[str, Vector | None] = {}
 
-        def ask_for(query: Query) -> Hits:
-            answer = self._ask(search_body(query, self._version), request.allow_partial)
+        def ask_for(body: Json) -> Hits:
+            answer = self._ask(body, request.allow_partial)
             if request.fold is not None:
                 wholes.update(read_vectors(answer))
             return read_hits(answer, query)
 
         if query.ranking.rank == SIMILARITY or query.request.exact:
-            hits = ask_for(query)
+            hits = ask_for(search_body(query, self._version))
         else:
-            hits = proven(query, request.max_k, ask_for, self._last)
+            body = search_body(scan(query), self._version)
+            hits = proven(query, request.max_k, self._propose, lambda photo_ids: ask_for(among(body, photo_ids)))
         return hits if request.fold is None else folded(hits, wholes, request.fold)
 
     def _chosen(self, query: Query) -> Query:
@@ -97,7 +103,7 @@ class ClientSearch(Following):
         is_free = query.ranking.rank != SIMILARITY and asked.k is None and asked.ef_search is None
         if asked.exact or not is_free or self._regions() > SCANNED:
             return query
-        return replace(query, request=replace(asked, exact=True))
+        return scan(query)
 
     def _query(self, request: SearchRequest) -> Query:
         # Checked before the texts are encoded, so that an invalid request costs nothing.
@@ -130,11 +136,16 @@ class ClientSearch(Following):
             self._counted = (self.found, int(answer["aggregations"]["regions"]["doc_count"]))
         return self._counted[1]
 
-    def _last(self, query: Query) -> list[float | None]:
-        """The last candidate's cosine for each phrase."""
-        bodies = [last_candidate(vector, query, self._version) for vector in query.phrases]
-        found = [self._ask(body, query.request.allow_partial)["hits"]["hits"] for body in bodies]
-        return [to_cosine(hits[0]["_score"]) if hits else None for hits in found]
+    def _propose(self, query: Query, phrase: int) -> list[Candidate]:
+        """The candidates for one phrase, nearest first."""
+        body = proposals(query.phrases[phrase], query, self._version)
+        hits = self._ask(body, query.request.allow_partial)["hits"]["hits"]
+        return [Candidate(str(hit["_id"]), to_cosine(hit["_score"])) for hit in hits]
+
+
+def scan(query: Query) -> Query:
+    """The query without the graph: every photo is compared."""
+    return replace(query, request=replace(query.request, exact=True))
 
 
 def bound_to(request: SearchRequest, found: FoundIndex) -> SearchRequest:

@@ -38,7 +38,7 @@ def corpus() -> Corpus:
 class Broad(peers.Peer):
     """Finds as many of the true photos as its effort says."""
 
-    name, needs, says_region, efforts = "broad", "sorce", False, (2, 5, 9, 10)
+    name, needs, says_region, lacks, efforts = "broad", "sorce", False, "", (2, 5, 9, 10)
 
     def __init__(self, folder: Path, corpus: Corpus) -> None:
         super().__init__(folder)
@@ -101,7 +101,7 @@ def test_a_peer_that_never_finds_enough_is_not_compared(
     corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Broad, "efforts", (2, 9))
-    monkeypatch.setitem(peers.BARS, Broad.name, 0.5)
+    monkeypatch.setitem(peers.BARS, (Broad.name, Broad.name), 0.5)
     ours = Broad(tmp_path, corpus)
 
     def kind(folder: Path) -> Broad:
