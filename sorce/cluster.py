@@ -12,7 +12,8 @@ from typing import Any
 from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
 
-from opensearchpy import OpenSearch, exceptions
+import orjson
+from opensearchpy import JSONSerializer, OpenSearch, exceptions
 from opensearchpy.helpers.errors import ScanError
 from urllib3.exceptions import InsecureRequestWarning
 
@@ -47,6 +48,16 @@ NO_RIGHT = "the cluster does not say which right is missing"
 WHO_ASKS = "OPENSEARCH_USERNAME and OPENSEARCH_PASSWORD_FILE (or OPENSEARCH_TOKEN, or OPENSEARCH_CLIENT_CERT)"
 
 
+class QuickJson(JSONSerializer):
+    """Reads JSON five times faster than Python's own reader, which is asked where the JSON is not strict."""
+
+    def loads(self, s: str) -> Any:
+        try:
+            return orjson.loads(s)
+        except orjson.JSONDecodeError:
+            return super().loads(s)
+
+
 Hosts = str | Sequence[str] | OpenSearch | None
 """Where a cluster is: a url, the urls of several of its nodes, or a client; None is OPENSEARCH_URL or this machine."""
 
@@ -76,7 +87,8 @@ def _client(cluster: str | Sequence[str] | None, access: Access) -> OpenSearch:
     *_, arguments = [access.arguments(url) for url in urls]
     if access.insecure:
         _warn(", ".join(urls))
-    return OpenSearch(urls, timeout=TIMEOUT_SECONDS, max_retries=3, pool_maxsize=16, **arguments)
+    json = QuickJson()
+    return OpenSearch(urls, timeout=TIMEOUT_SECONDS, max_retries=3, pool_maxsize=16, serializer=json, **arguments)
 
 
 def _plain(url: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import traceback
 from pathlib import Path
@@ -12,7 +13,7 @@ from opensearchpy.helpers.errors import ScanError
 
 from sorce import cluster
 from sorce.access import Access
-from sorce.cluster import connect, distrusted, translate_errors
+from sorce.cluster import QuickJson, connect, distrusted, translate_errors
 from sorce.engine.certificates import Authority
 from sorce.errors import ClusterError
 from tests.kit.listening import listening, replying
@@ -134,3 +135,13 @@ def test_a_certificate_that_nobody_vouches_for_is(tmp_path: Path) -> None:
         error = failed(url.removeprefix("https://"), Access())
     assert isinstance(error, exceptions.SSLError)
     assert "nobody known here signed its certificate" in str(distrusted(error))
+
+
+@pytest.mark.parametrize("text", ['{"a": 0.1}', '{"a": NaN}', '"\\ud800"', "18446744073709551615"])
+def test_json_is_read_as_python_reads_it(text: str) -> None:
+    assert repr(QuickJson().loads(text)) == repr(json.loads(text))
+
+
+def test_what_is_no_json_is_refused_as_the_client_refuses_it() -> None:
+    with pytest.raises(exceptions.SerializationError):
+        QuickJson().loads("<html>")
