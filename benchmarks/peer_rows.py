@@ -90,16 +90,16 @@ class Chroma(Peer):
 
     name, needs, says_region = "Chroma", "chromadb", True
     lacks = "the best photos: it returns regions, which the caller groups"
-    efforts = EFFORTS
+    efforts = (100,)
+    """Its default. A filled collection takes another one, but goes on searching with the first."""
 
     def fill(self, vectors: Vector) -> None:
         import chromadb
         from chromadb.config import Settings
 
         client: Any = chromadb.PersistentClient(str(self.folder), settings=Settings(anonymized_telemetry=False))
-        graph = {"space": "ip", "ef_construction": 128, "max_neighbors": 16, "ef_search": max(EFFORTS)}
+        graph = {"space": "ip", "ef_construction": 128, "max_neighbors": 16, "ef_search": self.efforts[0]}
         self._regions: Any = client.create_collection("regions", configuration={"hnsw": graph}, embedding_function=None)
-        self._effort = 0
         flat, most = vectors.reshape(-1, vectors.shape[2]), client.get_max_batch_size()
         for first in range(0, len(flat), most):
             some = range(first, min(first + most, len(flat)))
@@ -108,10 +108,7 @@ class Chroma(Peer):
                 ids=[str(number) for number in some], embeddings=flat[some.start : some.stop], metadatas=boxes
             )
 
-    def search(self, vector: Vector, effort: int) -> list[int]:
-        if effort != self._effort:
-            self._regions.modify(configuration={"hnsw": {"ef_search": effort}})
-            self._effort = effort
+    def search(self, vector: Vector, effort: int) -> list[int]:  # noqa: ARG002
         found = self._regions.query(query_embeddings=vector[None], n_results=CANDIDATES, include=["metadatas"])
         return grouped(row["photo"] for row in found["metadatas"][0])
 
