@@ -19,11 +19,14 @@ from sorce.errors import MissingTool
 
 SEEN = ("noto", "fxemoji", "fluent-emoji", "fluent-emoji-flat", "twemoji", "emojione")
 UNSEEN = ("openmoji",)
+MORE = ("noto-v1", "streamline-emojis", "emojione-monotone", "fluent-emoji-high-contrast", "icon-park", "ph", "tabler")
+"""Styles for training only: no scene shows them. So a change here changes no scene."""
+UNCOLOURED = ("emojione-monotone", "fluent-emoji-high-contrast", "ph", "tabler")
+"""Those of them that have only black strokes or silhouettes. The training colours them."""
 SIDE = 128
 CLOSE_UP = 400
 
 _HERE = Path(__file__).parent
-_SOURCES = (_HERE / "icons" / "package.json", _HERE / "concepts.json", _HERE / "icons" / "render.mjs")
 _OPAQUE = 8  # Pixels with less alpha (of 255) are the drawing's soft glow and are trimmed away.
 
 
@@ -64,14 +67,36 @@ def concepts() -> tuple[Concept, ...]:
     )
 
 
+@dataclass(frozen=True)
+class _Set:
+    """Drawings that are made at once. `list` is a JSON file with the name and the icons of each concept."""
+
+    package: Path
+    list: Path
+    styles: tuple[str, ...]
+    large: bool  # also with a longer side of 400 px
+
+    @property
+    def sources(self) -> tuple[Path, ...]:
+        return self.package, self.list, _HERE / "icons" / "render.mjs"
+
+    def icons(self) -> dict[str, Mapping[str, Sequence[str]]]:
+        """Concept -> style -> keys of its drawings."""
+        return {row["name"]: row["icons"] for row in json.loads(self.list.read_text(encoding="utf-8"))}
+
+
+_SCENES = _Set(_HERE / "icons" / "package.json", _HERE / "concepts.json", SEEN + UNSEEN, large=True)
+_TRAINING = _Set(_HERE / "more" / "package.json", _HERE / "more" / "icons.json", MORE, large=False)
+
+
 def load(styles: Sequence[str] = SEEN) -> dict[str, tuple[Sprite, ...]]:
     """The sprites of each concept in these styles. The first call draws them into the cache (1 to 2 minutes).
 
     Raises MissingTool where they must be drawn and Node is not installed.
     """
-    folder = _built()
     sprites: dict[str, list[Sprite]] = {concept.name: [] for concept in concepts()}
     for style in styles:
+        folder = _built(_TRAINING if style in MORE else _SCENES)
         with np.load(folder / f"{style}.npz", allow_pickle=False) as stored:
             names, shapes, pixels = stored["concepts"], stored["shapes"], stored["pixels"]
         ends = np.cumsum(shapes[:, 0] * shapes[:, 1] * 4)
@@ -83,12 +108,20 @@ def load(styles: Sequence[str] = SEEN) -> dict[str, tuple[Sprite, ...]]:
 
 
 def close_ups(style: str) -> dict[str, tuple[Path, ...]]:
-    """The same drawings with a longer side of 400 px, for large things. Each has its own file: few are ever opened."""
-    folder = _built() / style
+    """The same drawings with a longer side of 400 px, for large things. Each has its own file: few are ever opened.
+
+    Only for styles that scenes show.
+    """
+    folder = _built(_SCENES) / style
     return {
         concept.name: tuple(file for key in concept.icons.get(style, ()) if (file := folder / f"{key}.png").exists())
         for concept in concepts()
     }
+
+
+def more_icons() -> dict[str, Mapping[str, Sequence[str]]]:
+    """Concept -> style of `MORE` -> keys of its drawings."""
+    return _TRAINING.icons()
 
 
 def cache_folder() -> Path:
@@ -97,21 +130,30 @@ def cache_folder() -> Path:
 
 
 def fingerprint() -> str:
-    """12 hex digits that change whenever the sprites change."""
+    """12 hex digits that change whenever the sprites of the scenes change."""
+    return _fingerprint(_SCENES)
+
+
+def training_fingerprint() -> str:
+    """12 hex digits that change whenever the sprites of `MORE` change."""
+    return _fingerprint(_TRAINING)
+
+
+def _fingerprint(those: _Set) -> str:
     digest = hashlib.sha256()
-    for source in _SOURCES:
+    for source in those.sources:
         digest.update(source.read_bytes())
     return digest.hexdigest()[:12]
 
 
-def _built() -> Path:
-    folder = cache_folder() / f"sprites-{fingerprint()}"
+def _built(those: _Set) -> Path:
+    folder = cache_folder() / f"sprites-{_fingerprint(those)}"
     if not folder.exists():
-        _build(folder)
+        _build(those, folder)
     return folder
 
 
-def _build(folder: Path) -> None:
+def _build(those: _Set, folder: Path) -> None:
     for tool in ("node", "npm"):
         if shutil.which(tool) is None:
             raise MissingTool(
@@ -121,9 +163,9 @@ def _build(folder: Path) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix="sprites-") as scratch:
         drawn, packed = Path(scratch, "drawn"), Path(scratch, "packed")
-        _draw(Path(scratch), drawn)
-        for style in SEEN + UNSEEN:
-            _pack(style, drawn / style, packed)
+        _draw(those, Path(scratch), drawn)
+        for style in those.styles:
+            _pack(those, style, drawn / style, packed)
         try:
             packed.rename(folder)
         except OSError:
@@ -132,28 +174,29 @@ def _build(folder: Path) -> None:
                 raise
 
 
-def _draw(scratch: Path, drawn: Path) -> None:
-    for source in _SOURCES:
+def _draw(those: _Set, scratch: Path, drawn: Path) -> None:
+    for source in those.sources:
         shutil.copy(source, scratch)
     quiet = ("--no-audit", "--no-fund", "--no-package-lock", "--loglevel=error")
-    for command in (["npm", "install", *quiet], ["node", "render.mjs", "concepts.json", str(drawn)]):
+    for command in (["npm", "install", *quiet], ["node", "render.mjs", those.list.name, str(drawn)]):
         done = subprocess.run(command, cwd=scratch, capture_output=True, text=True, check=False)
         if done.returncode != 0:
             last = (done.stderr.strip() or "no message").splitlines()[-1]
             raise MissingTool(f"'{' '.join(command[:2])}' failed, mend this and run again: {last}")
 
 
-def _pack(style: str, drawn: Path, packed: Path) -> None:
+def _pack(those: _Set, style: str, drawn: Path, packed: Path) -> None:
     """Puts small sprites into one file: opening thousands of files takes ten times as long."""
     names: list[str] = []
     arrays: list[NDArray[np.uint8]] = []
     (packed / style).mkdir(parents=True)
-    for concept in concepts():
-        for key in concept.icons.get(style, ()):
+    for concept, icons in those.icons().items():
+        for key in icons.get(style, ()):
             if (drawn / f"{key}.png").exists():
                 drawing = _trimmed(drawn / f"{key}.png")
-                _fitted(drawing, CLOSE_UP).save(packed / style / f"{key}.png", compress_level=1)
-                names.append(concept.name)
+                if those.large:
+                    _fitted(drawing, CLOSE_UP).save(packed / style / f"{key}.png", compress_level=1)
+                names.append(concept)
                 arrays.append(np.asarray(_fitted(drawing, SIDE)))
     shapes = np.array([rgba.shape[:2] for rgba in arrays])
     pixels = np.concatenate([rgba.ravel() for rgba in arrays])

@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.mini.backdrops import backdrop
-from training.mini.bank import Concept, Sprite
+from training.mini.bank import MORE, UNCOLOURED, Concept, Sprite
 from training.mini.clip import GRID, PIXELS
 from training.mini.colours import COLOURS, own_colour, painted
+from training.mini.restyled import coloured, restyled
 
 Pixels = NDArray[np.uint8]
 
@@ -21,6 +22,9 @@ PER_CANVAS = 8  # tiles cut from one canvas: they share its things, so they are 
 SLOTS = 8  # things recorded per tile, largest first
 NOTHING, UNSURE = -1, -2
 _MARGIN = 10  # room around a drawing for its shadow
+_PATCHES = 0.34  # the share of patches that the patch losses use: more take time, and teach little more
+_OTHER_STYLES = 0.25  # how often a thing is drawn in one of the styles of `MORE`
+_RESTYLED = 0.3  # how often a drawing is changed to another style
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,7 @@ class _Stamp:
 
     sizes: tuple[Pixels, Pixels, Pixels]
     colour: int
+    uncoloured: bool
 
 
 @dataclass(frozen=True)
@@ -58,16 +63,17 @@ class Renderer:
 
     def __init__(self, concepts: Sequence[Concept], sprites: Mapping[str, Sequence[Sprite]]) -> None:
         # Draws the style before the drawing: a style with five drawings of a dog counts no more than one with one.
-        self._stamps: list[list[list[_Stamp]]] = []
+        self._stamps: list[tuple[list[list[_Stamp]], list[list[_Stamp]]]] = []
         for concept in concepts:
             styles: dict[str, list[_Stamp]] = {}
             for sprite in sprites[concept.name]:
                 styles.setdefault(sprite.style, []).append(_stamp(sprite))
-            self._stamps.append(list(styles.values()))
-        self._known = [index for index, styles in enumerate(self._stamps) if styles]
+            usual = [drawn for style, drawn in styles.items() if style not in MORE]
+            self._stamps.append((usual, [drawn for style, drawn in styles.items() if style in MORE]))
+        self._known = np.array([index for index, (usual, _) in enumerate(self._stamps) if usual])
         themes = sorted({theme for concept in concepts for theme in concept.themes})
-        self._themes = [[index for index in self._known if theme in concepts[index].themes] for theme in themes]
-        self._themes = [members for members in self._themes if len(members) >= 5]
+        members = [[index for index in self._known if theme in concepts[index].themes] for theme in themes]
+        self._themes = [np.array(some) for some in members if len(some) >= 5]
         self._behind = np.zeros((0, 0, 3), np.uint8)
 
     def tiles(self, count: int, ease: float, rng: np.random.Generator) -> Tiles:
@@ -76,13 +82,15 @@ class Renderer:
         while len(rows) < count:
             rows += self._canvas(ease, rng)
         rows = [rows[index] for index in rng.permutation(len(rows))[:count]]
+        patch = np.stack([row.patch for row in rows])
+        patch[rng.random(patch.shape) > _PATCHES] = UNSURE
         return Tiles(
             np.stack([row.pixels for row in rows]),
             np.stack([row.concept for row in rows]),
             np.stack([row.colour for row in rows]),
             np.stack([row.area for row in rows]),
             np.stack([row.visible for row in rows]),
-            np.stack([row.patch for row in rows]),
+            patch,
         )
 
     def _canvas(self, ease: float, rng: np.random.Generator) -> list[_Row]:
@@ -95,7 +103,7 @@ class Renderer:
         large = rng.random(len(sides)) < 0.1 * (1 - ease)
         sides[large] *= rng.uniform(1.3, 2.2)
         for side in sorted(sides, reverse=True):  # large things stand behind small ones
-            concept = int(rng.choice(pool))
+            concept = int(pool[rng.integers(len(pool))])
             x, y = rng.uniform(0, WIDTH), rng.uniform(0, HEIGHT)
             things.append(self.place(pixels, owner, len(things), concept, (x, y, side), rng))
         if rng.random() < 0.5:
@@ -124,15 +132,21 @@ class Renderer:
         rng: np.random.Generator,
     ) -> _Thing:
         """Draws one thing into `pixels`, and `number` into `owner`. `where`: centre x, y and longer side in px."""
-        styles = self._stamps[concept]
+        usual, more = self._stamps[concept]
+        styles = more if more and rng.random() < _OTHER_STYLES else usual
         drawings = styles[rng.integers(len(styles))]
         stamp = drawings[rng.integers(len(drawings))]
         x, y, side = where
         source = stamp.sizes[0 if side > 80 else 1 if side > 40 else 2]
         colour = stamp.colour
-        if rng.random() < 0.25:
+        if stamp.uncoloured:
+            source, colour = coloured(source, rng)
+        elif rng.random() < 0.25:
             colour = int(rng.integers(len(COLOURS)))
             source = painted(source, colour, rng)
+        if not stamp.uncoloured and rng.random() < _RESTYLED:
+            source, same = restyled(source, rng)
+            colour = colour if same else -1
         drawn = _turned(source, side, rng)
         solid = drawn[..., 3] > 127
         _blend(pixels, owner, drawn, number, (round(x), round(y)), rng)
@@ -157,7 +171,8 @@ def _stamp(sprite: Sprite) -> _Stamp:
     half, quarter = (
         cv2.resize(full, (max(1, width // by), max(1, height // by)), interpolation=cv2.INTER_AREA) for by in (2, 4)
     )
-    return _Stamp((full, np.asarray(half, np.uint8), np.asarray(quarter, np.uint8)), own_colour(sprite.rgba))
+    sizes = (full, np.asarray(half, np.uint8), np.asarray(quarter, np.uint8))
+    return _Stamp(sizes, own_colour(sprite.rgba), sprite.style in UNCOLOURED)
 
 
 def _turned(source: Pixels, side: float, rng: np.random.Generator) -> Pixels:
@@ -204,10 +219,10 @@ def _blend(
 
 
 def _frame(thing: _Thing, ease: float, rng: np.random.Generator) -> tuple[float, float, float]:
-    """Left, top and side of a tile. The thing has 0.22 to 0.9 of its side, and is off its centre by up to 0.3."""
-    share = np.exp(rng.uniform(np.log(0.22 + 0.4 * ease), np.log(0.9)))
+    """Left, top and side of a tile. The thing has 0.24 to 1.05 of its side, and is off its centre by up to 0.36."""
+    share = np.exp(rng.uniform(np.log(0.24 + 0.4 * ease), np.log(1.05 - 0.15 * ease)))
     side = float(np.clip(thing.side / share, 80, HEIGHT))
-    reach = (0.3 - 0.2 * ease) * side
+    reach = (0.36 - 0.26 * ease) * side
     left = thing.x - side / 2 + rng.uniform(-reach, reach)
     top = thing.y - side / 2 + rng.uniform(-reach, reach)
     return float(np.clip(left, 0, WIDTH - side)), float(np.clip(top, 0, HEIGHT - side)), side
@@ -228,9 +243,9 @@ def _cut(
     ids = owner[np.ix_(top + at.astype(int), left + at.astype(int))]
     if rng.random() < 0.5:
         piece, ids = piece[:, ::-1], ids[:, ::-1]
-    counts = np.zeros((GRID * GRID, len(things) + 1), np.int64)
     cells = ids.reshape(GRID, 4, GRID, 4).swapaxes(1, 2).reshape(GRID * GRID, 16)
-    np.add.at(counts, (np.arange(GRID * GRID)[:, None], cells.astype(int) + 1), 1)
+    places = np.arange(GRID * GRID)[:, None] * (len(things) + 1) + cells + 1
+    counts = np.bincount(places.ravel(), minlength=GRID * GRID * (len(things) + 1)).reshape(GRID * GRID, -1)
     return _labelled(_spoiled(np.ascontiguousarray(piece), rng), counts, things, side)
 
 

@@ -43,17 +43,38 @@ class Table(nn.Module):
         return cosines + self.bias[name] if name in self.bias else cosines
 
 
-def losses(table: Table, tiles: Tiles, whole: Tensor, patches: Tensor) -> dict[str, Tensor]:
+class Recent:
+    """The vectors of the last tiles, and what these showed: more tiles to tell apart, at no cost for the tower.
+
+    Cross-batch memory (arXiv 1912.06798, section 3.3): the tower changes slowly, so vectors of past batches still hold.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._kept: tuple[Tensor, Tensor, Tensor] | None = None
+
+    def joined(self, vectors: Tensor, shown: Tensor, ignored: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The batch's tiles, then the kept ones. The batch is kept for the next calls, without its gradient."""
+        now = (vectors, shown, ignored)
+        every = now if self._kept is None else tuple(map(torch.cat, zip(now, self._kept, strict=True)))
+        self._kept = tuple(part[: self._most].detach() for part in every)  # type: ignore[assignment]
+        return every  # type: ignore[return-value]
+
+
+def losses(table: Table, tiles: Tiles, whole: Tensor, patches: Tensor, recent: Recent | None = None) -> dict[str, Tensor]:
     """Each loss by name. `whole` (B, D) and `patches` (B, P, D) are unit vectors.
 
-    A row loss asks which concepts a tile shows. A column loss asks which tiles of the batch show a concept, as a search
-    does. A pair loss (SigLIP, arXiv 2303.15343, eq. 1) asks whether this tile shows this concept: it makes tiles of
-    different batches comparable. Without columns and pairs, a tile's cosines are right only up to a constant per tile.
+    A row loss asks which concepts a tile shows. A column loss asks which tiles show a concept, of the batch and of
+    `recent`, as a search does. A pair loss (SigLIP, arXiv 2303.15343, eq. 1) asks whether this tile shows this concept:
+    it makes tiles of different batches comparable. Without columns and pairs, a tile's cosines are right only up to a
+    constant per tile.
     """
     shown, ignored = _targets(tiles, len(table.concept))
+    every = (whole, shown > 0, ignored)
+    vectors, there, unsure = recent.joined(*every) if recent else every
     found = {
         "row": _soft_rows(table.logits("row", whole), shown),
-        "column": _soft_rows(table.logits("column", whole).masked_fill(ignored, -1e4).T, (shown > 0).float().T),
+        "column": _soft_rows(table.logits("column", vectors).masked_fill(unsure, -1e4).T, there.float().T),
         "pair": _pairs(table.logits("pair", whole), shown > 0, ignored),
         "tint": _tints(table, tiles, whole),
     }

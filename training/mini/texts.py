@@ -125,12 +125,12 @@ def recorded(saved: dict[str, Any], texts: dict[str, float]) -> dict[str, Any]:
     return {
         "picture_tower": {
             **plan,
-            "tiles": saved["step"] * plan["batch"] * plan["processes"],
+            "tiles": saved["step"] * plan["batch"],
             "wall_seconds": round(saved["wall"]),
             "cpu_seconds": round(saved["cpu"] * plan["processes"]),
         },
         "text_tower": texts,
-        "sprites": bank.fingerprint(),
+        "sprites": f"{bank.fingerprint()} {bank.training_fingerprint()}",
         "concepts": len(bank.concepts()),
         "python": platform.python_version(),
         "torch": torch.__version__,
@@ -152,7 +152,7 @@ def _processor() -> str:
 @click.option("--out", default=_PACKAGE, type=click.Path(path_type=Path), help="[default: the package]")
 def main(steps: int, seed: int, state: Path | None, out: Path) -> None:
     """Train the text tower on the table of stage 1 and write the checkpoint."""
-    saved = torch.load(state or bank.cache_folder() / "mini-training" / "state-0.pt", weights_only=True)
+    saved = torch.load(state or bank.cache_folder() / "mini-training" / "state.pt", weights_only=True)
     table = load_table(saved["table"])
     phrases = Phrases(bank.concepts())
     words = tokenizer(phrases)
