@@ -1,3 +1,4 @@
+import json
 import shutil
 import subprocess
 import sys
@@ -43,6 +44,29 @@ def test_every_concept_is_drawn_in_three_seen_styles():
 def test_concepts_know_their_themes_and_size():
     assert all(concept.themes for concept in bank.concepts())
     assert {concept.size for concept in bank.concepts()} == {"small", "medium", "large", "huge"}
+
+
+def test_other_styles_are_drawings_of_the_same_concepts():
+    icons = bank.more_icons()
+    assert set(icons) <= {concept.name for concept in bank.concepts()}
+    assert {style for found in icons.values() for style in found} == set(bank.MORE)
+    keys = Counter((style, key) for found in icons.values() for style in found for key in found[style])
+    assert [key for key, times in keys.items() if times > 1] == []
+
+
+def test_no_scene_shows_the_other_styles_and_no_training_the_unseen_one():
+    assert set(bank.UNCOLOURED) < set(bank.MORE)
+    assert not set(bank.MORE) & {style for concept in bank.concepts() for style in concept.icons}
+    assert not set(bank.UNSEEN) & {*bank.SEEN, *bank.MORE}
+
+
+def test_each_other_style_is_a_package_with_its_licence_in_the_list():
+    folder = ROOT / "training/mini/more"
+    packages = json.loads((folder / "package.json").read_text())["dependencies"]
+    assert {f"@iconify-json/{style}" for style in bank.MORE} == {name for name in packages if "iconify" in name}
+    rows = [line for line in (folder / "README.md").read_text().splitlines() if "@iconify-json" in line]
+    assert sorted(row.split("|")[1].strip() for row in rows) == sorted(bank.MORE)
+    assert [row for row in rows if row.split("|")[4].strip() not in ("Apache-2.0", "MIT", "CC-BY-4.0")] == []
 
 
 @needs_node

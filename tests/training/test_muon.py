@@ -1,3 +1,5 @@
+from copy import deepcopy
+
 import torch
 from torch import nn
 
@@ -35,7 +37,7 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_stopped():
     whole = StackedMuon(first, lr=0.02, weight_decay=0.05)
     after_steps(whole, first, 2)
     resumed = StackedMuon(second, lr=0.02, weight_decay=0.05)
-    resumed.load_state_dict(whole.state_dict())
+    resumed.load_state_dict(deepcopy(whole.state_dict()))
     with torch.no_grad():
         for mine, other in zip(second, first, strict=True):
             mine.copy_(other)

@@ -61,7 +61,9 @@ class Recent:
         return every  # type: ignore[return-value]
 
 
-def losses(table: Table, tiles: Tiles, whole: Tensor, patches: Tensor, recent: Recent | None = None) -> dict[str, Tensor]:
+def losses(
+    table: Table, tiles: Tiles, whole: Tensor, patches: Tensor, recent: Recent | None = None
+) -> dict[str, Tensor]:
     """Each loss by name. `whole` (B, D) and `patches` (B, P, D) are unit vectors.
 
     A row loss asks which concepts a tile shows. A column loss asks which tiles show a concept, of the batch and of

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
@@ -20,12 +19,14 @@ class StackedMuon(torch.optim.Optimizer):
     a fraction of the time of its products one by one. The momenta of a stack are kept under its first matrix.
     """
 
-    def __init__(self, matrices: Iterable[nn.Parameter], lr: float, weight_decay: float, momentum: float = 0.95) -> None:
+    def __init__(
+        self, matrices: Iterable[nn.Parameter], lr: float, weight_decay: float, momentum: float = 0.95
+    ) -> None:
         super().__init__(list(matrices), {"lr": lr, "weight_decay": weight_decay, "momentum": momentum})
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], Any] | None = None) -> None:  # type: ignore[override]
-        """Takes a step. Every matrix must have a gradient; `closure` is not used."""
+    def step(self) -> None:  # type: ignore[override]
+        """Takes a step. Every matrix must have a gradient."""
         for group in self.param_groups:
             stacks: dict[tuple[int, int], list[nn.Parameter]] = {}
             for matrix in group["params"]:

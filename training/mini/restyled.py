@@ -1,4 +1,4 @@
-"""Other drawing styles, made from the drawings at hand: outlines, flat colours, other hues, inked and one-colour drawings.
+"""Other drawing styles, made from the drawings at hand: outlines, flat colours, other hues, ink, one colour.
 
 All pictures are uint8 (h, w, 4), RGB with premultiplied alpha.
 """
@@ -79,11 +79,12 @@ def coloured(strokes: Pixels, rng: np.random.Generator) -> tuple[Pixels, int]:
     alpha = strokes[..., 3]
     whole = np.maximum(alpha, _filled(alpha))
     colour = int(rng.integers(len(COLOURS)))
-    fill = np.array(SHADES[COLOURS[colour]][1], np.float32) + rng.uniform(-14, 14, 3)
+    fill = (np.array(SHADES[COLOURS[colour]][1]) + rng.uniform(-14, 14, 3)).astype(np.float32)
     ink = _ink(rng).astype(np.float32)
     covered = (alpha > _SOLID).sum() / max(1, (whole > _SOLID).sum())
     if covered > 0.75:  # a silhouette: it has the colour itself, and its few gaps are the other one
-        fill, ink = (fill * 0.4 + 150 if rng.random() < 0.7 else ink), fill
+        gaps = fill * 0.4 + 150 if rng.random() < 0.7 else ink
+        fill, ink = gaps.astype(np.float32), fill.astype(np.float32)
     share = alpha[..., None] / 255.0
     result = np.empty((*alpha.shape, 4), np.uint8)
     result[..., :3] = (ink * share + fill * (1 - share)).clip(0, 255) * (whole[..., None] / 255.0)

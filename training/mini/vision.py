@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear, normalize
 from transformers import CLIPVisionModel
-from transformers.models.clip.modeling_clip import CLIPAttention
+from transformers.models.clip.modeling_clip import CLIPAttention, CLIPEncoderLayer
 
 from training.mini.clip import DIMENSION, GRID, MEAN, PATCH, STD, WIDTH, vision_config
 
@@ -31,6 +31,7 @@ class Vision(nn.Module):
         tokens = torch.cat([first, patches.float()], 1) + model.embeddings.position_embedding.weight
         tokens = model.pre_layrnorm(tokens)
         for layer in model.encoder.layers:
+            assert isinstance(layer, CLIPEncoderLayer)
             tokens = tokens + _attended(layer.self_attn, layer.layer_norm1(tokens))
             tokens = tokens + layer.mlp(layer.layer_norm2(tokens))
         vectors = normalize(self.visual_projection(model.post_layernorm(tokens)).float(), dim=2)
