@@ -8,6 +8,7 @@ that the measure works, and gives no figures.
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -22,6 +23,7 @@ import urllib3
 from corpus import cluster, refuse_rejects
 from figures import Line, at_most, not_taken
 from finds import scenes
+from opensearchpy import OpenSearch
 from page_server import PageBench, PageServer, memory_while
 from PIL import Image
 from timing import latencies
@@ -117,7 +119,9 @@ def served(folder: Path) -> Iterator[PageBench]:
     pictures = those.pictures[:SCENES]
     model = load_model("mini", "tiles")
     client, root = cluster(), folder / "photos"
-    client.indices.create(index=INDEX, body=index_body(model.recipe, {"index.number_of_replicas": 0}))
+    # No refreshes while it is written: each would make a small segment with graphs of its own, merged soon after.
+    settings = {"index.number_of_replicas": 0, "index.refresh_interval": "-1"}
+    client.indices.create(index=INDEX, body=index_body(model.recipe, settings))
     regions = [model.embed_photos([open_picture(picture)])[0] for picture in pictures]
     files = named(pictures, root)
     large = root / "huge.jpg"
@@ -129,12 +133,19 @@ def served(folder: Path) -> Iterator[PageBench]:
         whole = Region(regions[0][0].box, regions[0][0].vec, "whole")
         writer.add(written(large, [whole], model.recipe.hash, HUGE))
     client.indices.refresh(index=INDEX, params={"request_timeout": 600})
+    settle(client)
     command = ["--index", INDEX, "--page", "--root", str(root), "--cache", str(folder / "cache")]
     with PageServer(command, {"OPENSEARCH_URL": address(client)}) as server:
         install(client, INDEX, parse(server.url, model.recipe.model, None), model)
         counted = sum(len(regions[number % len(regions)]) for number in range(len(files)))
         ids = tuple(source_of(file).photo_id for file in files)
         yield PageBench(server.url, server.pid, those.queries, ids, source_of(large).photo_id, large, counted)
+
+
+def settle(client: OpenSearch) -> None:
+    """Waits until no merge runs: a merge would slow some searches and not others."""
+    while client.indices.stats(index=INDEX, metric="merge")["_all"]["primaries"]["merges"]["current"]:
+        time.sleep(0.5)
 
 
 def named(pictures: Sequence[Path], root: Path) -> list[Path]:
