@@ -1,8 +1,11 @@
 """The panel with photos: a grid of thumbnails with the boxes that answer the question, drawn by Vega.
 
 The places of boxes come from the hits, so they are where the search found them, whatever the size of the thumbnail.
-Without `vis_type_vega.enableExternalUrls` Dashboards loads no picture, and without a word: so each cell says below the
-picture what is missing, and the boxes are drawn in any case.
+
+Whether pictures show depends on settings of Dashboards, so each cell says below its picture what may be missing. Boxes
+are drawn in any case, and that takes care. On a canvas, one picture that cannot be loaded ends the drawing with an
+error: so the panel is an SVG. Without `vis_type_vega.enableExternalUrls` the first picture ends the drawing of an SVG,
+too: so boxes and captions come before the pictures, and the boxes again after them.
 """
 
 from __future__ import annotations
@@ -10,6 +13,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
+from sorce.dashboards.csp import origin
 from sorce.dashboards.question import GridSearch, question
 from sorce.dashboards.vega import GREY, RED, SCHEMA, Json, add_filter, field, formula, searched, shown, signal, value
 
@@ -22,8 +26,13 @@ CAPTION = 20
 GAP = 8
 
 VEGA_SETTING = "vis_type_vega.enableExternalUrls: true"
-MISSING = ["no picture: opensearch_dashboards.yml lacks", VEGA_SETTING, "(see `sorce dashboards status`)"]
+IMAGE_SETTING = "csp.allowedImgSources"
+"""The settings without which Dashboards, or the browser, loads no pictures of the page."""
+
+LACKS = "no picture: opensearch_dashboards.yml lacks"
+HELP = "(see `sorce dashboards status`)"
 NO_PICTURES = ["no pictures: run `sorce dashboards install`", "with --page URL"]
+NO_THUMBNAIL = ["this photo has no thumbnail: run", "`sorce ingest --thumbnails --force` on it"]
 
 MALFORMED = " (its document is malformed)"
 
@@ -61,18 +70,33 @@ class Thumbnails:
         """Whether the search must return the field."""
         return self.page is None and self.stored
 
+    @property
+    def sentence(self) -> str:
+        """What a cell without a picture says, as Vega's expression for its lines."""
+        if self.page is not None:
+            return json.dumps([LACKS, f"{VEGA_SETTING} or", image_setting(self.page), HELP])
+        if self.stored:
+            return f"datum.thumb ? {json.dumps([LACKS, VEGA_SETTING, HELP])} : {json.dumps(NO_THUMBNAIL)}"
+        return json.dumps(NO_PICTURES)
+
+
+def image_setting(page: str) -> str:
+    """The line of opensearch_dashboards.yml that lets a browser show pictures of this page."""
+    return f'{IMAGE_SETTING}: ["{origin(page)}"]'
+
 
 def photo_grid(grid: GridSearch, thumbnails: Thumbnails) -> Json:
     body = question(grid)
     if thumbnails.in_answer:
         body["_source"] = ["thumbnail"]
-    marks = [_sentence(MISSING if thumbnails.expression else NO_PICTURES), _photos(), _boxes(), _names()]
+    marks = [_sentence(thumbnails), _photos(), _boxes("box"), _names()]
     if thumbnails.expression:
-        marks.insert(1, _pictures())
-    click = [{"type": "click", "markname": name} for name in ("photo", "box")]
+        marks += [_pictures(), _boxes("boxabove")]
+    click = [{"type": "click", "markname": name} for name in ("photo", "box", "boxabove")]
     clicked = add_filter("{match_phrase: {photo_id: datum.photo}}", grid.index)
     return {
         "$schema": SCHEMA,
+        "config": {"kibana": {"renderer": "svg"}},
         "autosize": "none",
         "padding": 0,
         "width": COLUMNS * CELL,
@@ -83,7 +107,7 @@ def photo_grid(grid: GridSearch, thumbnails: Thumbnails) -> Json:
             _slider(),
             {"name": "clicked", "on": [{"events": click, "update": clicked}]},
         ],
-        "data": [_hits(grid, body, thumbnails), _regions()],
+        "data": [_hits(grid, body, thumbnails), _with_pictures(), _regions()],
         "marks": marks,
     }
 
@@ -118,6 +142,10 @@ def _hits(grid: GridSearch, body: Json, thumbnails: Thumbnails) -> Json:
     }
 
 
+def _with_pictures() -> Json:
+    return {"name": "pictured", "source": "hits", "transform": [{"type": "filter", "expr": "datum.thumb"}]}
+
+
 def _first(name: str, otherwise: str) -> str:
     """An expression for a field's value. Anybody may have written a document: one without the field fails no panel."""
     return f"(datum.fields && datum.fields.{name} ? datum.fields.{name}[0] : {otherwise})"
@@ -146,12 +174,12 @@ def _regions() -> Json:
 _CELL = {"x": field("x"), "y": field("y"), "width": field("w"), "height": field("h")}
 
 
-def _sentence(lines: list[str]) -> Json:
+def _sentence(thumbnails: Thumbnails) -> Json:
     """Drawn first: a picture that loads covers it."""
     drawn = {
         "x": signal("datum.x + datum.w / 2"),
         "y": signal("datum.y + datum.h / 2"),
-        "text": value(lines),
+        "text": signal(thumbnails.sentence),
         "align": value("center"),
         "baseline": value("middle"),
         "fontSize": value(9),
@@ -167,7 +195,7 @@ def _pictures() -> Json:
         "type": "image",
         "name": "picture",
         "interactive": False,
-        "from": {"data": "hits"},
+        "from": {"data": "pictured"},
         "encode": {"update": drawn},
     }
 
@@ -183,7 +211,7 @@ def _photos() -> Json:
     return {"type": "rect", "name": "photo", "from": {"data": "hits"}, "encode": {"update": drawn}}
 
 
-def _boxes() -> Json:
+def _boxes(name: str) -> Json:
     """The best box is thicker."""
     drawn = {
         "x": field("x1"),
@@ -196,7 +224,7 @@ def _boxes() -> Json:
         "cursor": value("pointer"),
         "tooltip": signal("{similarity: format(datum.similarity, '.3f'), photo: datum.name}"),
     }
-    return {"type": "rect", "name": "box", "from": {"data": "boxes"}, "encode": {"update": drawn}}
+    return {"type": "rect", "name": name, "from": {"data": "boxes"}, "encode": {"update": drawn}}
 
 
 def _names() -> Json:

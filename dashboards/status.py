@@ -5,8 +5,8 @@ from __future__ import annotations
 from opensearchpy import OpenSearch, exceptions
 
 from sorce.dashboards.build import built
-from sorce.dashboards.csp import allows_pictures, origin
-from sorce.dashboards.grid import VEGA_SETTING
+from sorce.dashboards.csp import allows_pictures
+from sorce.dashboards.grid import VEGA_SETTING, image_setting
 from sorce.dashboards.install import wrong_objects
 from sorce.dashboards.photos import PhotosView
 from sorce.dashboards.server import Dashboards
@@ -45,8 +45,8 @@ def _pictures(dashboards: Dashboards, view: PhotosView) -> str | None:
         return "there are none: give --page, the address of sorce's page, or bring the photos in with --thumbnails."
     start, missing = dashboards.start_page(), []
     if view.page is not None and not allows_pictures(start.policy, dashboards.url, view.page):
-        missing.append(f'csp.allowedImgSources: ["{origin(view.page)}"]')
+        missing.append(image_setting(view.page))
     if start.external_urls is False:
         missing.append(VEGA_SETTING)
     lines = " and ".join(f"'{line}'" for line in missing)
-    return f"none is shown until {FILE} has {lines} and Dashboards is restarted." if missing else None
+    return f"the grid shows none until {FILE} has {lines} and Dashboards is restarted." if missing else None

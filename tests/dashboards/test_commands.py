@@ -71,7 +71,8 @@ def test_install_status_and_uninstall(index: str, client: OpenSearch) -> None:
         assert said["run log"] is None
         assert "run `sorce plugin install" in said["pipeline of the query bar"]
         assert said["pictures"] == (
-            "none is shown until opensearch_dashboards.yml has 'csp.allowedImgSources: [\"https://photos.example\"]' "
+            "the grid shows none until opensearch_dashboards.yml has "
+            "'csp.allowedImgSources: [\"https://photos.example\"]' "
             "and 'vis_type_vega.enableExternalUrls: true' and Dashboards is restarted."
         )
         there.policy, there.external_urls = None, True

@@ -18,6 +18,7 @@ import pytest
 CHROMIUM = "/usr/bin/chromium"
 FROM_NPM = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "sorce-browser/node_modules"
 VEGA = FROM_NPM / "vega/build/vega.min.js"
+INTERPRETER = FROM_NPM / "vega-interpreter/build/vega-interpreter.min.js"
 AXE = FROM_NPM / "axe-core/axe.min.js"
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 

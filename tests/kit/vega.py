@@ -1,8 +1,9 @@
 """Renders a panel's Vega specification in Chromium as Dashboards does: its loader, its filters, its content policy.
 
-Needs the package `playwright`, Debian's `chromium` and `vega` from npm: `.ci/browser` installs them. Written from
-`vega_base_view.js`: answers take the place of searches, and `sanitize` refuses every address unless
-`vis_type_vega.enableExternalUrls` is set.
+Needs the package `playwright`, Debian's `chromium`, and from npm `vega` and the interpreter of expressions that
+Dashboards uses: `.ci/browser` installs them. Written from `vega_base_view.js` and `vega_parser.ts`: answers take the
+place of searches, and `sanitize` throws for every address unless `vis_type_vega.enableExternalUrls` is set. It throws
+at once, not as a refused promise: so what is drawn after the first picture is not drawn at all.
 """
 
 from __future__ import annotations
@@ -19,15 +20,19 @@ from typing import Any
 from opensearchpy import OpenSearch
 from PIL import Image
 
-from tests.kit.chromium import VEGA
+from tests.kit.chromium import INTERPRETER, VEGA
 from tests.kit.dashboards import filled
 
 Json = dict[str, Any]
 
-PAGE = "<!doctype html><meta charset=utf-8><body style='margin:0'><script src=/vega.js></script><div id=v>"
+PAGE = (
+    "<!doctype html><meta charset=utf-8><body style='margin:0'><script src=/vega.js></script>"
+    "<script src=/interpreter.js></script><div id=v>"
+)
 
 RENDER = """async ([spec, external]) => {
   window.filters = [];
+  window.told = [];
   if (!window.known) {
     vega.expressionFunction('opensearchDashboardsAddFilter', (clause, index) => {
       window.filters.push([clause, index]);
@@ -35,14 +40,24 @@ RENDER = """async ([spec, external]) => {
     window.known = true;
   }
   const loader = vega.loader(), sanitize = loader.sanitize.bind(loader);
-  loader.sanitize = async (uri, options) => {
+  loader.sanitize = (uri, options) => {
     if (!external) { throw new Error('External URLs are not enabled'); }
     return sanitize(uri, options);
   };
   if (window.view) { window.view.finalize(); }
-  const view = new vega.View(vega.parse(spec), {loader, renderer: 'canvas', container: '#v', hover: true});
+  const renderer = spec.config?.kibana?.renderer === 'svg' ? 'svg' : 'canvas';
+  delete spec.config?.kibana;
+  const expr = vega.expressionInterpreter;
+  if (!expr) { throw new Error('no interpreter'); }
+  const options = {loader, renderer, container: '#v', hover: true, expr};
+  const view = new vega.View(vega.parse(spec, null, {ast: true}), options);
+  view.error = (...said) => window.told.push(said.join(' '));
   window.view = view;
   await view.runAsync();
+  // What is drawn now are addresses: wait for the pictures, and for the frame that shows them.
+  const pictures = [...document.querySelectorAll('#v svg image')].map(each => each.href.baseVal).filter(Boolean);
+  await Promise.allSettled(pictures.map(src => Object.assign(new Image(), {src}).decode()));
+  await new Promise(shown => requestAnimationFrame(() => requestAnimationFrame(shown)));
 }"""
 
 ITEMS = """name => {
@@ -59,12 +74,16 @@ ITEMS = """name => {
 
 @dataclass
 class Pictures:
-    """A server of pictures on another origin, as the page's `/thumb/{photo_id}?w=`: all of one colour."""
+    """A server of pictures on another origin, as the page's `/thumb/{photo_id}?w=`: all of one colour.
+
+    That of the photo `missing` is none.
+    """
 
     url: str
     cors: bool = True
     colour: tuple[int, int, int] = (20, 160, 60)
     asked: int = 0
+    missing: str | None = None
 
 
 @contextmanager
@@ -100,6 +119,8 @@ def serving_pictures() -> Iterator[Pictures]:
     def answer(path: str) -> tuple[str, Json, bytes]:
         assert path.startswith("/thumb/"), path
         there.asked += 1
+        if there.missing is not None and there.missing in path:
+            return "application/json", {}, b"{}"
         file = BytesIO()
         Image.new("RGB", (200, 160), there.colour).save(file, "PNG")
         return "image/png", {"Access-Control-Allow-Origin": "*"} if there.cors else {}, file.getvalue()
@@ -126,8 +147,13 @@ class Browser:
         found: list[Json] = self.page.evaluate(ITEMS, mark)
         return found
 
+    def told(self) -> list[str]:
+        """What Dashboards would show as errors beside the panel."""
+        found: list[str] = self.page.evaluate("window.told")
+        return found
+
     def picture(self) -> Image.Image:
-        shot: bytes = self.page.locator("#v canvas").screenshot()
+        shot: bytes = self.page.locator("#v canvas, #v svg").screenshot()
         return Image.open(BytesIO(shot)).convert("RGB")
 
 
@@ -138,6 +164,8 @@ def browser(started: Any, policy: str | None = None) -> Iterator[Browser]:
     def answer(path: str) -> tuple[str, Json, bytes]:
         if path == "/vega.js":
             return "text/javascript", {}, VEGA.read_bytes()
+        if path == "/interpreter.js":
+            return "text/javascript", {}, INTERPRETER.read_bytes()
         return "text/html", {} if policy is None else {"Content-Security-Policy": policy}, PAGE.encode()
 
     with answering(answer) as url:

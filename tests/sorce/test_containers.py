@@ -67,13 +67,11 @@ def test_the_service_has_the_page_and_dashboards_may_show_its_thumbnails(monkeyp
     assert COMPOSE["services"]["install"]["environment"] == COMPOSE["services"]["encoder"]["environment"]
 
 
-def test_dashboards_gets_the_settings_that_its_version_knows() -> None:
-    content = COMPOSE["configs"]["dashboards"]["content"]
-    settings = yaml.safe_load(content)
+def test_dashboards_gets_both_settings_for_pictures() -> None:
+    settings = yaml.safe_load(COMPOSE["configs"]["dashboards"]["content"])
+    [page] = COMPOSE["services"]["encoder"]["ports"]
     assert settings["vis_type_vega.enableExternalUrls"] is True
-    # Named for newer versions; 3.6 would not start with it.
-    assert "csp.allowedImgSources" not in settings
-    assert "csp.allowedImgSources" in content
+    assert settings["csp.allowedImgSources"] == [f"http://localhost:{page.rpartition(':')[2]}"]
 
 
 def test_compose_accepts_the_file() -> None:
