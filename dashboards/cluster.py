@@ -69,8 +69,7 @@ def remove_log(client: OpenSearch, user: str) -> None:
             with suppress(exceptions.NotFoundError):
                 client.indices.delete_index_template(name=kind)
     if not left:
-        with suppress(exceptions.TransportError):
-            client.transport.perform_request("DELETE", f"/_plugins/_ism/policies/{POLICY}")
+        _delete_policy(client)
 
 
 def has_log(client: OpenSearch, user: str) -> bool:
@@ -83,6 +82,15 @@ def _users(client: OpenSearch) -> list[str]:
     except exceptions.NotFoundError:
         return []
     return list(found[0]["index_template"].get("_meta", {}).get(USERS, []))
+
+
+def _delete_policy(client: OpenSearch) -> None:
+    try:
+        client.transport.perform_request("DELETE", f"/_plugins/_ism/policies/{POLICY}")
+    except exceptions.NotFoundError:
+        return
+    except exceptions.TransportError as error:
+        _without_ism(error)
 
 
 def _put_policy(client: OpenSearch) -> str | None:

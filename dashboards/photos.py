@@ -228,6 +228,7 @@ def _help(view: PhotosView) -> PanelForm:
         ' a text with them is taken (`"a cup (red)"`), but the quotes are part of what is looked for, and change it.',
         "Filters, the controls and the time range hold for all panels. A click on a photo or a bar adds a filter.",
     ]
+    lines.append(f"The photos were brought in by `{str(view.found.recipe).replace('`', '')}`.")
     if not view.grid.is_exact:
         lines.append("This index is large: the graph proposes photos, so a strict filter may cost some.")
     if view.page is not None:

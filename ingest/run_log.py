@@ -37,7 +37,7 @@ MAX_WAITING = 10_000
 """Rejects that wait to be sent; more are counted, and not logged one by one."""
 
 MAX_REASONS = 20
-_VARYING = re.compile(r"'[^']*'|\"[^\"]*\"|\d[\d.,]*")
+_VARYING = re.compile(r"'[^']*'|\"[^\"]*\"|(?<![\w-])\d[\d.,]*")
 
 
 @dataclass(frozen=True)

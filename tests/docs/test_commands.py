@@ -100,10 +100,15 @@ def test_no_command_hides_in_a_block_that_is_not_run() -> None:
                 json.loads(block.text)
 
 
+def flags(parameter: click.Parameter) -> list[str]:
+    """Its names, also those that switch it off."""
+    return [*parameter.opts, *parameter.secondary_opts]
+
+
 def test_each_command_named_in_a_sentence_exists() -> None:
     for page in pages():
         for named in re.findall(r"`sorce((?: [\w./:=-]+)*)`", page.without_blocks().replace("\n", " ")):
             words = named.split()
             asked = found([word for word in words if not word.startswith("-")])
-            options = {option for each in asked.get_params(click.Context(asked)) for option in each.opts}
+            options = {option for each in asked.get_params(click.Context(asked)) for option in flags(each)}
             assert {word for word in words if word.startswith("--")} <= options, f"{page.name}: sorce{named}"

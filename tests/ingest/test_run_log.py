@@ -190,6 +190,7 @@ def test_the_fields_have_their_types_without_a_template(client: OpenSearch, run:
 def test_a_watch_without_a_log_needs_nothing() -> None:
     Watch().started(Report)
     assert category("is 'a.jpg' of 3,000 bytes") == category("is 'b.jpg' of 12 bytes")
+    assert category("has a name that is not UTF-8") == "has a name that is not UTF-8"
 
 
 def test_thumbnails_are_stored_when_asked_for(run: Run, folder: Path, index: TargetIndex) -> None:

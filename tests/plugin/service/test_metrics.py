@@ -6,13 +6,16 @@ import logging
 import re
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import httpx
 import pytest
+import yaml
 from prometheus_client.parser import text_string_to_metric_families
 from starlette.testclient import TestClient
 
 from sorce.plugin.service import app as service
+from sorce.plugin.service.commands import serve
 from tests.kit.corpus import RECIPE, Words
 from tests.kit.serving import serving
 
@@ -108,3 +111,22 @@ def test_a_failing_model_is_counted_and_its_answer_has_an_id() -> None:
         told = caller.get("/metrics").text
     assert sample(told, "sorce_requests_total", route="/v1/embeddings", code="500") == 1
     assert (answer.status_code, answer.headers["X-Request-ID"]) == (500, "mine")
+
+
+def test_the_example_for_prometheus_reads_the_metrics_with_a_key() -> None:
+    [job] = yaml.safe_load((Path(__file__).parents[3] / "dashboards/prometheus.yml").read_text(encoding="utf-8"))[
+        "scrape_configs"
+    ]
+    # The keys of a `scrape_config` in the documentation of Prometheus.
+    assert job.keys() <= {"job_name", "metrics_path", "scrape_interval", "authorization", "static_configs"}
+    assert job["authorization"].keys() == {"credentials_file"}
+    [port] = [each.default for each in serve.params if each.name == "port"]
+    assert [each.rpartition(":")[2] for each in job["static_configs"][0]["targets"]] == [str(port)]
+    app = service.application(service.Served(RECIPE.model, Words(), "secret"))
+    with TestClient(app) as client:
+        # A key in a file is sent as a bearer token.
+        codes = [
+            client.get(job["metrics_path"], headers=each).status_code
+            for each in ({"Authorization": "Bearer secret"}, {})
+        ]
+    assert codes == [200, 401]
