@@ -32,6 +32,20 @@ def test_the_linter_would_find_something(tmp_path: Path) -> None:
     assert {"DL3006", "DL3003", "DL3025"} <= set(done.stdout.split())
 
 
+def compose_problems(file: Path) -> str:
+    """What the schema of the Compose specification refuses, by the copy that check-jsonschema brings."""
+    command = [Path(sys.executable).with_name("check-jsonschema"), "--builtin-schema", "vendor.compose-spec", file]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return "" if done.returncode == 0 else done.stdout + done.stderr
+
+
+def test_the_compose_file_keeps_the_specification(tmp_path: Path) -> None:
+    assert compose_problems(ROOT / "compose.yaml") == ""
+    broken = tmp_path / "compose.yaml"
+    broken.write_text((ROOT / "compose.yaml").read_text(encoding="utf-8").replace("healthcheck:", "health:"))
+    assert "'health' was unexpected" in compose_problems(broken)
+
+
 def test_the_image_holds_every_room_and_runs_as_nobody_special() -> None:
     lines = DOCKERFILE.splitlines()
     copied = {line.split()[1] for line in lines if line.startswith("COPY") and len(line.split()) == 3}
