@@ -90,7 +90,7 @@ def bare_network(encoder: Encoder, folder: Path) -> Alone:
 
     def on(views: Sequence[View]) -> Callable[[], None]:
         batches = [
-            encoder.lens.features(views[first : first + BATCH])["pixel_values"].to(dtype)
+            encoder.image_processor.features(views[first : first + BATCH])["pixel_values"].to(dtype)
             for first in range(0, len(views), BATCH)
         ]
 

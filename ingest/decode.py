@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from threading import Condition
 from typing import Generic, TypeVar
 
 import orjson
@@ -19,6 +17,7 @@ from sorce.ingest.compare import Job
 from sorce.mappings import Attribute, Photo, PhotoFile, Picture, Rejected
 from sorce.mappings.lookup import DocumentState, Stored, as_stored
 from sorce.mappings.update import change
+from sorce.pictures.budget import PixelBudget
 from sorce.pictures.limits import MAX_PIXELS, DecodeLimits
 from sorce.pictures.sandbox import DecoderPool
 from sorce.pictures.source import Source
@@ -51,26 +50,6 @@ class Ready(Generic[Prepared]):
     prepared: Prepared
     version: DocumentState | None
     seconds: float
-
-
-class PixelBudget:
-    """Limits how many pixels are in memory at once. A photo waits for its share before it is decoded."""
-
-    def __init__(self, pixels: int) -> None:
-        self._free = pixels
-        self._changed = Condition()
-
-    @contextmanager
-    def holding(self, pixels: int) -> Iterator[None]:
-        with self._changed:
-            self._changed.wait_for(lambda: self._free >= pixels)
-            self._free -= pixels
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._free += pixels
-                self._changed.notify_all()
 
 
 @dataclass(frozen=True)
@@ -155,7 +134,7 @@ class Decoder(Generic[Prepared]):
     ) -> None:
         self._prepare = prepare
         self._wanted = wanted
-        self._room = PixelBudget(max(MAX_PIXELS, workers * PIXELS_OF_A_WORKER))
+        self._budget = PixelBudget(max(MAX_PIXELS, workers * PIXELS_OF_A_WORKER))
         self._openers = DecoderPool(limits or DecodeLimits())
 
     def __enter__(self) -> Decoder[Prepared]:
@@ -185,7 +164,7 @@ class Decoder(Generic[Prepared]):
         before = job.stored or job.inherited
         given = self._wanted.attributes_of(job.source)
         attributes = given if before is None else before.with_attributes(given)
-        with self._openers.one() as opener, self._room.holding(opener.pixels(content)):
+        with self._openers.one() as opener, self._budget.holding(opener.pixels(content)):
             started = time.perf_counter()
             picture = opener.picture(job.source.name)
             photo = Photo(

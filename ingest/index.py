@@ -23,6 +23,9 @@ from sorce.models.querybank import banked
 PAGE = MAX_CANDIDATES
 """Photos listed per request: the most that OpenSearch allows."""
 
+FIRST_PRIORITY = 1_000_000_000
+"""No template of a cluster should come before the one that tries a new index."""
+
 Types = Mapping[str, object]
 """The mapping of each attribute, by its name."""
 
@@ -101,6 +104,26 @@ class TargetIndex:
             return found
         self.client.indices.put_mapping(index=found.name, body=addition)
         return upgraded(found, addition, self.new.root)
+
+    def try_new(self, recipe: Recipe, types: Types) -> None:
+        """Raises ClusterError if the cluster would not create the index with these settings and attributes.
+
+        So nobody learns this from the first photo, which may take minutes to encode. A user without the right to ask
+        does learn it then. Nothing is created.
+        """
+        if self.found is not None or not (self.new.settings or types):
+            return
+        body = index_body(banked(recipe), self.new.settings, self.new.root, dict(types))
+        template = {"index_patterns": [self.asked], "priority": FIRST_PRIORITY, "template": body}
+        try:
+            self.client.indices.simulate_template(body=template)
+        except exceptions.RequestError as error:
+            raise ClusterError(
+                f"index '{self.asked}' cannot be made: {_innermost(error)}; correct its settings (--setting, "
+                "--settings-file, --shards, --replicas) or the attributes."
+            ) from error
+        except (exceptions.AuthorizationException, exceptions.NotFoundError):
+            pass
 
     def make(self, recipe: Recipe, types: Types | None = None) -> None:
         """Creates the index if there is none. Raises RecipeMismatch if one with another recipe exists."""
@@ -181,6 +204,18 @@ class TargetIndex:
     def refresh(self) -> None:
         """Makes all writes searchable. Does nothing if there is no index."""
         self.client.indices.refresh(index=self.names, params={"ignore_unavailable": "true"})
+
+
+def _innermost(error: exceptions.TransportError) -> str:
+    """The server's last cause: the outer ones only say that something is invalid."""
+    found: Any = error.info
+    try:
+        found = found["error"]
+        while "caused_by" in found:
+            found = found["caused_by"]
+        return str(found["reason"]).rstrip(".;")
+    except (KeyError, TypeError):
+        return reason(error)
 
 
 def types_of(attributes: Mapping[str, Attribute]) -> Types:

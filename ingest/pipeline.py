@@ -127,6 +127,7 @@ def rehearse(
     """What `bring_in` would do: it decodes, but encodes and writes nothing."""
     run = Run(target, recipe, options or Options(), watch or Watch())
     target.refuse_other(recipe)
+    run.retry.ask(partial(target.try_new, recipe, run.types(None)))
     decoder = Decoder(only_decode, run.wanted, run.options.workers)
     with decoder as decode, threads(run.options.workers) as pool:
         jobs = compared(Compare(target), until(run.watch, once(sources)), run.retry)
@@ -149,6 +150,7 @@ class Run:
     def prepare(self, model: Model[Prepared], before: TargetIndex | None) -> Recipe | None:
         """Adds what the index lacks, and tells the user what to know of the model. Returns the index's recipe."""
         self.target.prepare(model.recipe, self.types(before))
+        self.retry.ask(partial(self.target.try_new, model.recipe, self.types(before)))
         self.target.probe = lambda: model.embed_texts([probe.TEXT])[0]
         there = None if self.target.found is None else self.target.found.recipe
         for note in (note_of(model.recipe), note_on_bank(there) if there else None):

@@ -74,7 +74,7 @@ class Done:
 
 
 class Telling(Watch):
-    """Keeps what the user should hear until it is asked for."""
+    """Stores messages for the user until the driver asks for them."""
 
     def __init__(self) -> None:
         super().__init__()

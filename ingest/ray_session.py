@@ -83,7 +83,7 @@ def ray_running(team: Team, cpus: int, stop: Event) -> Iterator[Any]:
             try:
                 ray.init(address=address, log_to_driver=False, logging_level=logging.CRITICAL)
             except SystemExit as error:
-                # What Ray makes of SIGTERM meanwhile.
+                # Ray turns a SIGTERM that comes now into this.
                 stop.set()
                 raise Stopped from error
             except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:

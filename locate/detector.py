@@ -13,7 +13,7 @@ from torch import Tensor
 
 from sorce.errors import ModelError
 from sorce.locate.families import FAMILIES, DetectorFamily
-from sorce.locate.places import inside
+from sorce.locate.geometry import inside
 from sorce.mappings import Box, Instance, Located, LocateRequest
 from sorce.models.checkpoint import Checkpoint
 from sorce.models.loading import opening, where

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from sorce.errors import ModelError
-from sorce.locate.places import distinct, inside, moved
+from sorce.locate.geometry import distinct, inside, moved
 from sorce.locate.scores import Likeness
 from sorce.mappings import Box, Instance, Located, LocateRequest, Vector
 from sorce.models.encoder import Encoder

@@ -76,8 +76,8 @@ class Clusters(Model[PatchGrid]):
         return vectors
 
     def _embed(self, views: Sequence[View]) -> Tensor:
-        run, lens = self._encoder.batches.run, self._encoder.lens
-        return torch.cat(run(lambda batch: self._dense(lens.features(batch)["pixel_values"]), views))
+        run, processor = self._encoder.batches.run, self._encoder.image_processor
+        return torch.cat(run(lambda batch: self._dense(processor.features(batch)["pixel_values"]), views))
 
     def _clusters(self, seen: PatchGrid) -> list[Region]:
         features = self.features(seen)

@@ -43,9 +43,9 @@ def open_network(checkpoint: Checkpoint, family: EncoderFamily, device: torch.de
 class Encoder(TextEncoder):
     """A dual encoder. All its methods may be called from any thread.
 
-    `model` is what sentence-transformers loaded. `lens` and `batches` let a regions method run another network over
-    the views. `input_size` is the side in pixels of the square that the network sees. `dimension` is the vectors'
-    length. `checkpoint` always has its revision, even if the given one had none.
+    `model` is what sentence-transformers loaded. With `image_processor` and `batches`, a regions method can run another
+    network over the views. `input_size` is the side in pixels of the square that the network sees. `dimension` is the
+    vectors' length. `checkpoint` always has its revision, even if the given one had none.
     """
 
     def __init__(
@@ -69,9 +69,10 @@ class Encoder(TextEncoder):
         self._half_on_cpu = half and computes_bfloat16(self.model.device)
         self._halved = halved(self.model) if self._half_on_cpu else None
         self._refuse_half_an_encoder()
-        self._words, self.lens = Tokenizer(self.model, self.family), ImageProcessor(self.model, self.family)
+        self._tokenizer = Tokenizer(self.model, self.family)
+        self.image_processor = ImageProcessor(self.model, self.family)
         self.batches = Batches(self.model.device, batch_size)
-        self.input_size = self.lens.input_size
+        self.input_size = self.image_processor.input_size
         self._cut: int | None = None
         self.dimension = self._shared_dimension()
         if dimension is not None and dimension != self.dimension:
@@ -85,14 +86,14 @@ class Encoder(TextEncoder):
             revision=str(self.checkpoint.revision),
             regions=regions,
             dimension=self.dimension,
-            backend=self.lens.backend,
+            backend=self.image_processor.backend,
             parameters=parameters,
-            prompts={"query": self._words.prompt} if self._words.prompt else {},
+            prompts={"query": self._tokenizer.prompt} if self._tokenizer.prompt else {},
         )
 
     def embed_texts(self, texts: Sequence[str]) -> Vector:
         """Unit vectors, float32 of shape (len(texts), dimension). Texts too long for the model are cut."""
-        return self._unit(self.batches.run(lambda batch: self._forward(self._words.features(batch)), texts))
+        return self._unit(self.batches.run(lambda batch: self._forward(self._tokenizer.features(batch)), texts))
 
     def embed_views(self, views: Sequence[View]) -> Vector:
         """Unit vectors, float32 of shape (len(views), dimension)."""
@@ -103,15 +104,15 @@ class Encoder(TextEncoder):
 
     def view(self, photo: Image.Image, box: Box) -> View:
         """The network's view of a box of an upright RGB photo."""
-        return self.lens.view(photo, box)
+        return self.image_processor.view(photo, box)
 
     def scaled(self, photo: Image.Image, width: int, height: int) -> View:
         """An upright RGB photo scaled to this size, to cut views from."""
-        return self.lens.scaled(photo, width, height)
+        return self.image_processor.scaled(photo, width, height)
 
     @torch.inference_mode()
     def _see(self, views: Sequence[View]) -> Tensor:
-        features = self.lens.features(views)
+        features = self.image_processor.features(views)
         if self._halved is not None:
             pixels = {name: value for name, value in features.items() if isinstance(value, Tensor)}
             vectors: Tensor = self._halved.get_image_features(**pixels).pooler_output

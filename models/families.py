@@ -1,6 +1,6 @@
 """The families of encoders that sorce knows by name: what their files do not say. A new family is one entry.
 
-The rules for texts are those of the families' own papers and cards: by other rules a vector is another one.
+The rules for texts are those of the families' own papers and cards: with other rules the vectors would differ.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ class EncoderFamily:
     tokens are padding if `masked`. `half` is the number format on a GPU. `dimensions` are the lengths that a vector may
     be cut to, since the network was trained for them (Matryoshka, arXiv 2205.13147). `auto_class` is the class of
     transformers that opens the family's own code; None if transformers itself has the family. `nested` says that the
-    family's processor takes a plain list of pictures for one input with several pictures. `apart` says that texts and
-    pictures have a network each, so that texts can be encoded without the other.
+    family's processor takes a plain list of pictures for one input with several pictures. `separate` says that texts
+    and pictures have a network each, so that texts can be encoded without the other one.
     """
 
     name: str
@@ -36,7 +36,7 @@ class EncoderFamily:
     dimensions: Container[int] = ()
     auto_class: str | None = None
     nested: bool = False
-    apart: bool = False
+    separate: bool = False
 
     def number_format(self, device: torch.device, half: bool = True) -> torch.dtype:
         """That of the weights on this device."""
@@ -45,12 +45,12 @@ class EncoderFamily:
 
 
 FAMILIES: Mapping[str, EncoderFamily] = {
-    "clip": EncoderFamily("CLIP", "4.6", apart=True),
-    "metaclip_2": EncoderFamily("MetaCLIP 2", "4.56", apart=True),
-    "siglip": EncoderFamily("SigLIP", "4.37", tokens=64, lower=True, masked=False, apart=True),
-    "siglip2": EncoderFamily("SigLIP 2 NaFlex", "4.49", tokens=64, lower=True, masked=False, apart=True),
-    "tipsv2": EncoderFamily("TIPSv2", "5.14", tokens=64, lower=True, apart=True),
-    # In float16 its vectors are no numbers.
+    "clip": EncoderFamily("CLIP", "4.6", separate=True),
+    "metaclip_2": EncoderFamily("MetaCLIP 2", "4.56", separate=True),
+    "siglip": EncoderFamily("SigLIP", "4.37", tokens=64, lower=True, masked=False, separate=True),
+    "siglip2": EncoderFamily("SigLIP 2 NaFlex", "4.49", tokens=64, lower=True, masked=False, separate=True),
+    "tipsv2": EncoderFamily("TIPSv2", "5.14", tokens=64, lower=True, separate=True),
+    # In float16 its vectors are not-a-number.
     "embedding_gemma2": EncoderFamily(
         "EmbeddingGemma 2", "5.19", half="bfloat16", dimensions=(512, 256, 128), nested=True
     ),

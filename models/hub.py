@@ -1,4 +1,4 @@
-"""Asks the hub for a model, before torch is imported: who has no network learns it within seconds."""
+"""Asks the hub for a model before torch is imported, so that a user without a network is told within seconds."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ UNREACHABLE = (OfflineModeIsEnabled, LocalEntryNotFoundError, RevisionResolution
 
 
 class _Hub(HfApi):
-    """By itself the library waits without an end for a hub that is silent."""
+    """Sets a time limit: without one, the library waits forever for a hub that does not answer."""
 
     def repo_info(self, *args: Any, timeout: float | None = None, **more: Any) -> Any:
         return super().repo_info(*args, timeout=timeout or constants.HF_HUB_ETAG_TIMEOUT, **more)

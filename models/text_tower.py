@@ -54,7 +54,7 @@ def open_text_tower(checkpoint: Checkpoint, device: str, batch_size: int) -> Tex
     """
     found, on = pinned(checkpoint), pick_device(device)
     family = family_of(found)
-    if not family.apart or "auto_map" in settings_of(found) or not all(lacks(found, name) for name in SAYS_MORE):
+    if not family.separate or "auto_map" in settings_of(found) or not all(lacks(found, name) for name in SAYS_MORE):
         return None
     place, options = found.place, where(found)
     with opening(found, "text half"):

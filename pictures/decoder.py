@@ -1,10 +1,10 @@
 """The process that decodes pictures. `sorce.pictures.sandbox` starts it and talks with it.
 
-Each picture takes two messages and two answers. First the bytes of the file, answered by its width and height. Then,
-when the other side has room for that many pixels, how many rows it takes at a time: nothing stands for all. The first
-rows are then in the shared memory, and the answer is the size of the upright photo, its date, camera, keywords and
-location. Each further message, whatever it is, puts the next rows there, with the same answer. An answer that is a text
-is the reason why there is no picture.
+Each picture takes two messages and two answers. The first message is the bytes of the file; its answer is width and
+height. The other side sends the second message when it has memory for that many pixels: the number of rows that it
+takes at a time, or nothing for all rows. The decoder writes the first rows into the shared memory. Its answer is the
+size of the upright photo, its date, camera, keywords and location. Each further message asks for the next rows, and
+gets the same answer. If an answer is a text, there is no picture, and the text is the reason.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def decode(connection: Connection, shared: int, content: bytes) -> None:
     """Raises BadPhoto, and MemoryError at the limit."""
     with opened(io.BytesIO(content)) as image:
         _answer(connection, image.size)
-        # Sent when the other side has room for so many pixels.
+        # Sent when the other side has memory for so many pixels.
         wanted = connection.recv_bytes()
         photo = decoded(image)
         width, height = photo.size

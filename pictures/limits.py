@@ -18,18 +18,18 @@ MAX_TEXT = 1 << 26
 class DecodeLimits:
     """What one picture may use in the decoder process: seconds of CPU time, and bytes of memory.
 
-    A decoder that uses no CPU time is stopped after `patience` times as many seconds by the clock: the machine may be
-    busy, or asleep for a while.
+    A decoder that uses no CPU time is stopped after `clock_factor` times as many seconds by the clock: the machine may
+    be busy, or asleep for a while.
     """
 
     seconds: int = 120
     memory: int = 2 << 30
-    patience: float = 10
+    clock_factor: float = 10
 
     @property
     def clock(self) -> float:
         """Seconds by the clock."""
-        return self.patience * self.seconds
+        return self.clock_factor * self.seconds
 
     @property
     def too_slow(self) -> str:

@@ -74,7 +74,7 @@ NEWLINE = "\n"
 VERBOSE = "verbose"
 
 
-class Rooms(click.Group):
+class LazyCommands(click.Group):
     """Imports a command only when it is needed."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
@@ -102,7 +102,7 @@ class Rooms(click.Group):
             )
 
 
-@click.group(cls=Rooms, context_settings={"help_option_names": HELP})
+@click.group(cls=LazyCommands, context_settings={"help_option_names": HELP})
 @click.version_option(package_name="sorce")
 def sorce() -> None:
     """Find small objects in cluttered photos from a text, with OpenSearch.

@@ -15,7 +15,7 @@ from sorce.models.encoder import Encoder
 from sorce.models.image_processor import REDUCING_GAP, View
 from sorce.models.model import Model
 from sorce.models.normalise import refuse_nan
-from sorce.models.objects.owl import Owl, OwlWords
+from sorce.models.objects.owl import Owl, OwlTextEncoder
 from sorce.models.objects.proposals import Found, Proposals, Proposer, inside, picked, refuse_nonsense, taken
 from sorce.models.objects.settings import ObjectsSettings
 from sorce.models.objects.windows import Look
@@ -86,8 +86,8 @@ class OwlObjects(Model[Look]):
     image. The pooled embedding of OWLv2's original CLIP is in another space, and has no trained projection.
     """
 
-    def __init__(self, owl: Owl, words: OwlWords, settings: ObjectsSettings) -> None:
-        self._owl, self._words, self._limits = owl, words, settings.limits
+    def __init__(self, owl: Owl, texts: OwlTextEncoder, settings: ObjectsSettings) -> None:
+        self._owl, self._texts, self._limits = owl, texts, settings.limits
         self.recipe = Recipe(
             model=owl.checkpoint.model,
             revision=str(owl.checkpoint.revision),
@@ -100,7 +100,7 @@ class OwlObjects(Model[Look]):
         )
 
     def embed_texts(self, texts: Sequence[str]) -> Vector:
-        return self._words.embed_texts(texts)
+        return self._texts.embed_texts(texts)
 
     def prepare(self, picture: Picture) -> Look:
         return self._owl.look(picture.image)

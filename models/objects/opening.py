@@ -12,7 +12,7 @@ from sorce.models.loading import pick_device
 from sorce.models.model import Model, TextEncoder
 from sorce.models.objects.loading import is_owl
 from sorce.models.objects.method import CroppedObjects, OwlObjects
-from sorce.models.objects.owl import BATCH_SIZE, Owl, OwlWords
+from sorce.models.objects.owl import BATCH_SIZE, Owl, OwlTextEncoder
 from sorce.models.objects.proposers import open_proposer
 from sorce.models.objects.settings import ObjectsSettings
 
@@ -27,7 +27,7 @@ def open_objects(
     checkpoint = pinned(checkpoint)
     if settings.vectors == "owl":
         owl = Owl(checkpoint, pick_device(device))
-        return OwlObjects(owl, OwlWords(owl, batch_size), settings)
+        return OwlObjects(owl, OwlTextEncoder(owl, batch_size), settings)
     if is_owl(checkpoint):
         raise ModelError(
             f"model '{checkpoint.name}' is an OWLv2, which does not encode crops; choose vectors=owl, "
@@ -44,5 +44,5 @@ def open_texts(checkpoint: Checkpoint, vectors: str, device: str = "auto", batch
     Raises ModelError if the network is unavailable, or of another family.
     """
     if vectors == "owl":
-        return OwlWords(Owl(pinned(checkpoint), pick_device(device)), batch_size)
+        return OwlTextEncoder(Owl(pinned(checkpoint), pick_device(device)), batch_size)
     return Encoder(checkpoint, device, batch_size)

@@ -100,7 +100,7 @@ class Owl(Detector):
         return torch.cat([self._boxes(patches, grid), unit.flatten(0, 1)], 1)
 
 
-class OwlWords(TextEncoder):
+class OwlTextEncoder(TextEncoder):
     """OWLv2's own text tower. It reads 16 tokens, about a dozen words; longer texts are cut."""
 
     def __init__(self, owl: Owl, batch_size: int = BATCH_SIZE) -> None:

@@ -5,17 +5,19 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from opensearchpy import OpenSearch
 
 from sorce.cluster import connect
-from sorce.errors import IndexMissing, IndexNameError, SorceError
+from sorce.errors import ClusterError, IndexMissing, IndexNameError, SorceError
 from sorce.ingest import Options, Report, ingest_photos
 from sorce.ingest.alias import switch
 from sorce.ingest.guard import IndexReplaced
-from sorce.ingest.index import TargetIndex
-from sorce.mappings import Region
+from sorce.ingest.index import NewIndex, TargetIndex
+from sorce.ingest.pipeline import bring_in, rehearse
+from sorce.mappings import Attribute, Region
 from tests.ingest.conftest import CountingModel, files, stored
 from tests.kit.fake import Seen
 from tests.kit.place import Place
@@ -213,3 +215,31 @@ def test_an_ingest_into_an_index_that_exists_asks_four_times_before_it_writes(
         run(asking, there.name, CountingModel(), folder)
     before = asked[: next(place for place, each in enumerate(asked) if each.endswith("/_bulk"))]
     assert len(before) == 4, before
+
+
+@pytest.mark.parametrize(
+    ("settings", "attributes", "said"),
+    [
+        ({"index.number_of_shards": "many"}, {}, r"\[many\] for setting \[index.number_of_shards\]"),
+        ({"index.no_such_setting": 1}, {}, r"unknown setting \[index.no_such_setting\]"),
+        ({"index.mapping.total_fields.limit": 30}, {"aisle": 1}, r"Limit of total fields \[30\]"),
+        ({}, {f"number{count}": count for count in range(600)}, r"Limit of total fields \[1000\]"),
+    ],
+    ids=["value", "name", "limit", "attributes"],
+)
+@pytest.mark.parametrize("work", [bring_in, rehearse])
+def test_what_no_index_can_be_made_of_is_refused_before_a_photo_is_read(
+    index: TargetIndex,
+    model: CountingModel,
+    folder: Path,
+    work: Any,
+    settings: dict[str, object],
+    attributes: dict[str, Attribute],
+    said: str,
+) -> None:
+    target = TargetIndex(index.client, index.name, NewIndex(settings))
+    given = model if work is bring_in else model.recipe
+    with pytest.raises(ClusterError, match=f"index '{index.name}' cannot be made: .*{said}"):
+        work(target, given, files(folder), Options(attributes))
+    assert model.prepared == 0
+    assert not index.client.indices.exists(index=index.name)

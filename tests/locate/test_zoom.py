@@ -17,7 +17,7 @@ from sorce.mappings import Box, Localiser, LocateRequest, Picture, Vector
 from sorce.models import load_encoder, load_model
 from sorce.models.encoder import Encoder
 from sorce.models.image_processor import View
-from sorce.models.objects.owl import OwlWords
+from sorce.models.objects.owl import OwlTextEncoder
 from tests.kit import tiny
 
 NEAR = 1e-3
@@ -126,7 +126,7 @@ def test_the_model_of_an_index_holds_its_encoder() -> None:
 
 
 def test_a_model_without_crops_of_its_own_is_refused() -> None:
-    words = OwlWords.__new__(OwlWords)
+    words = OwlTextEncoder.__new__(OwlTextEncoder)
     with pytest.raises(ModelError, match="zoom needs a dual encoder"):
         dual_encoder(words)
 

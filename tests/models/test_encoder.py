@@ -193,7 +193,7 @@ def test_half_precision_is_the_network_with_its_weights_in_bfloat16(family, chec
     halved = Encoder(find(str(checkpoints[family])), "cpu")
     views = [halved.view(photo, Box(left, 0, left + 40, 40)) for left in range(20)]
     network = AutoModel.from_pretrained(checkpoints[family], dtype=torch.bfloat16).eval()
-    pixels = {name: value for name, value in halved.lens.features(views).items() if name != "modality"}
+    pixels = {name: value for name, value in halved.image_processor.features(views).items() if name != "modality"}
     with torch.inference_mode():
         expected = unit(network.get_image_features(**pixels).pooler_output.float().numpy())
     np.testing.assert_allclose(halved.embed_views(views), expected, atol=1e-6)

@@ -32,7 +32,7 @@ def openers() -> Iterator[DecoderPool]:
 
 
 def test_a_picture_that_hangs_without_work_is_given_up_by_the_clock() -> None:
-    openers = DecoderPool(DecodeLimits(seconds=1, patience=0.1))
+    openers = DecoderPool(DecodeLimits(seconds=1, clock_factor=0.1))
     with openers.one() as opener:
         process = opener._process
         process.send_signal(signal.SIGSTOP)

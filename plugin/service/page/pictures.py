@@ -20,6 +20,7 @@ from PIL import Image
 
 from sorce.errors import BadPhoto
 from sorce.mappings import Hit
+from sorce.pictures.budget import PixelBudget
 from sorce.pictures.files import read
 from sorce.pictures.remote import is_remote
 from sorce.pictures.sandbox import DecoderPool, DecoderProcess
@@ -28,7 +29,6 @@ from sorce.plugin.query.packing import OpenedPhoto
 from sorce.plugin.service.page.cache import DiskCache
 from sorce.plugin.service.page.photos import PhotoPlace
 from sorce.plugin.service.page.pyramid import TILE, Levels, Tile, cut
-from sorce.plugin.service.page.workers import Room
 from sorce.plugin.service.requests import Refused
 
 LARGE = 24_000_000
@@ -79,8 +79,8 @@ class _TileGone(Exception):
 class PhotoPictures:
     """Pictures of photos below the roots. For use from any thread."""
 
-    def __init__(self, roots: Sequence[Root], cache: DiskCache, decoders: DecoderPool, room: Room) -> None:
-        self._roots, self._cache, self._decoders, self._room = roots, cache, decoders, room
+    def __init__(self, roots: Sequence[Root], cache: DiskCache, decoders: DecoderPool, budget: PixelBudget) -> None:
+        self._roots, self._cache, self._decoders, self._budget = roots, cache, decoders, budget
 
     def file(self, place: PhotoPlace) -> FileVersion:
         """Raises Refused if it is not below the roots, or not there."""
@@ -129,7 +129,7 @@ class PhotoPictures:
     def opened_photo(self, hit: Hit) -> OpenedPhoto:
         """The photo of a hit with its file's bytes. Raises BadPhoto."""
         content = content_below(hit.uri, self._roots)
-        with self._decoders.one() as decoder, self._room.take(decoder.pixels(content)):
+        with self._decoders.one() as decoder, self._budget.holding(decoder.pixels(content)):
             return OpenedPhoto(content, decoder.picture(hit.uri))
 
     def _made(self, file: FileVersion, wanted: WantedPicture) -> Image.Image:
@@ -159,7 +159,7 @@ class PhotoPictures:
             with self._decoders.one() as decoder:
                 pixels = decoder.pixels(content)
                 del content
-                with self._room.take(pixels):
+                with self._budget.holding(pixels):
                     return work(decoder, pixels)
         except BadPhoto as error:
             raise Refused(422, f"the photo {error}.") from error

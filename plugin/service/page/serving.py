@@ -19,6 +19,7 @@ from sorce.mappings.found import FoundIndex
 from sorce.mappings.query import Json
 from sorce.mappings.request import SearchRequest
 from sorce.models.model import TextEncoder
+from sorce.pictures.budget import PixelBudget
 from sorce.pictures.limits import DecodeLimits
 from sorce.pictures.sandbox import DecoderPool
 from sorce.plugin.service.batching import Batcher
@@ -32,7 +33,7 @@ from sorce.plugin.service.page.settings import PageSettings
 from sorce.plugin.service.page.uploads import Uploads
 from sorce.plugin.service.page.users import ClusterUser, ClusterUsers, Connect, asking
 from sorce.plugin.service.page.wholes import WholeVectors
-from sorce.plugin.service.page.workers import Room, Workers
+from sorce.plugin.service.page.workers import Workers
 
 Result = TypeVar("Result")
 
@@ -43,7 +44,7 @@ SEARCHING, MAX_SEARCHES = 16, 256
 MAX_PICTURES = 512
 """How many pictures may wait to be made."""
 WARMING = "a photo"
-LIMITS = DecodeLimits(seconds=30, patience=3)
+LIMITS = DecodeLimits(seconds=30, clock_factor=3)
 """People wait for these pictures, unlike in an ingest."""
 
 
@@ -77,10 +78,10 @@ class Page:
         self._decoders = DecoderPool(LIMITS)
         self._asking = Workers("searches", SEARCHING, MAX_SEARCHES)
         self.drawing = Workers("pictures", max(2, min(4, os.cpu_count() or 2)), MAX_PICTURES)
-        room = Room(MAX_DECODED)
+        budget = PixelBudget(MAX_DECODED)
         cache = DiskCache(self.settings.cache, self.settings.cache_megabytes << 20)
-        self.pictures = PhotoPictures(self.settings.roots, cache, self._decoders, room)
-        self.uploads = Uploads(self._decoders, room)
+        self.pictures = PhotoPictures(self.settings.roots, cache, self._decoders, budget)
+        self.uploads = Uploads(self._decoders, budget)
         self.search = PageSearch(
             self.settings, self.folders, self.places, self.pictures, self.uploads, WholeVectors(), setup.localisers
         )

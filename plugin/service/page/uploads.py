@@ -10,8 +10,8 @@ from threading import Lock
 from sorce.errors import BadPhoto, QueryError
 from sorce.mappings import Box
 from sorce.mappings.example import LikePicture
+from sorce.pictures.budget import PixelBudget
 from sorce.pictures.sandbox import DecoderPool
-from sorce.plugin.service.page.workers import Room
 from sorce.plugin.service.requests import Refused
 
 MAX_UPLOAD = 20 * 1024 * 1024
@@ -23,8 +23,8 @@ KEPT_SECONDS = 3600
 class Uploads:
     """Pictures as they came, by a number that nobody can guess; decoded in a separate process."""
 
-    def __init__(self, decoders: DecoderPool, room: Room) -> None:
-        self._decoders, self._room = decoders, room
+    def __init__(self, decoders: DecoderPool, budget: PixelBudget) -> None:
+        self._decoders, self._budget = decoders, budget
         self._kept: OrderedDict[str, tuple[float, bytes]] = OrderedDict()
         self._lock = Lock()
 
@@ -49,7 +49,7 @@ class Uploads:
 
     def _opened(self, content: bytes) -> LikePicture:
         try:
-            with self._decoders.one() as decoder, self._room.take(decoder.pixels(content)):
+            with self._decoders.one() as decoder, self._budget.holding(decoder.pixels(content)):
                 return LikePicture(decoder.picture().image, None, "picture")
         except BadPhoto as error:
             raise Refused(422, f"the picture {error}.") from error

@@ -7,8 +7,6 @@ from collections import Counter
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from threading import Condition
-from types import TracebackType
 from typing import Any, TypeVar
 
 from starlette.requests import Request
@@ -110,33 +108,3 @@ async def unless_gone(request: Request, work: Coroutine[Any, Any, Result]) -> Re
 async def _left(request: Request) -> None:
     while (await request.receive())["type"] != "http.disconnect":
         pass
-
-
-class Room:
-    """Room for a number of units, such as pixels in memory. More than that is taken alone. For use from any thread."""
-
-    def __init__(self, units: int) -> None:
-        self._units = self._free = units
-        self._changed = Condition()
-
-    def take(self, units: int) -> Taken:
-        """A context that has the room meanwhile; it waits until there is enough."""
-        return Taken(self, min(units, self._units))
-
-    def add(self, units: int) -> None:
-        """Waits for room if `units` is negative."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._free + units >= 0)
-            self._free += units
-            self._changed.notify_all()
-
-
-class Taken:
-    def __init__(self, room: Room, units: int) -> None:
-        self._room, self._units = room, units
-
-    def __enter__(self) -> None:
-        self._room.add(-self._units)
-
-    def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
-        self._room.add(self._units)

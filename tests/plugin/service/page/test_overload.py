@@ -17,7 +17,7 @@ from opensearchpy import OpenSearch
 from sorce.plugin.service.page import serving
 from sorce.plugin.service.page.pictures import PhotoPictures
 from sorce.plugin.service.page.settings import PageSettings
-from sorce.plugin.service.page.workers import Once, Room, Workers
+from sorce.plugin.service.page.workers import Once, Workers
 from sorce.plugin.service.requests import Refused
 from tests.kit.album import Album, served_page
 
@@ -120,13 +120,3 @@ def test_a_picture_is_not_made_for_a_browser_that_left(
         assert [each.result().content for each in busy] == [b"made"] * threads
         assert page.get(f"{address}512").content == b"made"
     assert (begun.get(), begun.empty()) == (512, True)
-
-
-def test_more_than_there_is_room_for_is_taken_alone() -> None:
-    room = Room(10)
-    with room.take(6), room.take(4):
-        pass
-    with room.take(1000):
-        pass
-    with room.take(10):
-        pass

@@ -12,6 +12,7 @@ import pytest
 from opensearchpy import OpenSearch
 from PIL import Image
 
+from sorce.pictures.budget import PixelBudget
 from sorce.pictures.limits import DecodeLimits
 from sorce.pictures.sandbox import DecoderPool
 from sorce.plugin.service.page import pictures
@@ -20,7 +21,6 @@ from sorce.plugin.service.page.photos import PhotoPlace
 from sorce.plugin.service.page.pictures import JPEG, PhotoPictures, WantedPicture
 from sorce.plugin.service.page.pyramid import Levels, Tile
 from sorce.plugin.service.page.settings import PageSettings
-from sorce.plugin.service.page.workers import Room
 from tests.kit.album import HOSTILE, Album, served_page
 
 
@@ -121,7 +121,7 @@ def test_without_a_root_no_picture_is_shown(cluster: OpenSearch, album: Album, c
 def alone(tmp_path: Path) -> PhotoPictures:
     """The pictures of a folder, without a service."""
     cache = DiskCache(tmp_path / "cache", 1 << 30)
-    return PhotoPictures([tmp_path], cache, DecoderPool(DecodeLimits()), Room(10_000))
+    return PhotoPictures([tmp_path], cache, DecoderPool(DecodeLimits()), PixelBudget(10_000))
 
 
 def test_a_large_photo_is_cut_once_and_all_else_is_made_of_its_tiles(
