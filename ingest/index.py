@@ -120,7 +120,7 @@ class TargetIndex:
         except exceptions.RequestError as error:
             raise ClusterError(
                 f"index '{self.asked}' cannot be made: {_innermost(error)}; correct its settings (--setting, "
-                "--settings-file, --shards, --replicas) or the attributes."
+                "--settings, --shards, --replicas) or the attributes."
             ) from error
         except (exceptions.AuthorizationException, exceptions.NotFoundError):
             pass
@@ -141,7 +141,17 @@ class TargetIndex:
                 raise IndexMissing(
                     f"index '{self.asked}' was deleted just after it was made; run the same command again."
                 )
+            self._refuse_rival_root()
         self.prepare(recipe, types or {})
+
+    def _refuse_rival_root(self) -> None:
+        """Raises ClusterError if another ingest made the index at the same moment, for photos below another root."""
+        assert self.found is not None
+        if self.found.root != self.new.root:
+            raise ClusterError(
+                f"another ingest made index '{self.asked}' at the same moment with another root (its root: "
+                f"{self.found.root}; here: {self.new.root}); name another index, or the same --root."
+            )
 
     def attribute_types(self) -> dict[str, object]:
         """The mapping of each attribute that the index has."""

@@ -17,7 +17,7 @@ from opensearchpy import OpenSearch
 from sorce.cluster import address, translate_errors
 from sorce.errors import SorceError
 from sorce.ingest.alias import Alias, as_target, switch, template_is_outdated
-from sorce.ingest.index import TargetIndex
+from sorce.ingest.index import NewIndex, TargetIndex
 from sorce.ingest.pipeline import Run, bring_in, rehearse
 from sorce.ingest.progress import Progress, interruptible
 from sorce.ingest.prune import Gone, count_gone, prune_target, refuse_many
@@ -68,8 +68,9 @@ def run(request: Request) -> tuple[str, Report]:
         plan.target.new = replace(new, root=plan.target.new.root)
     expected = photos if request.limit is None else min(photos, request.limit)
     with Progress(expected, request.rejects, request.quiet) as progress, interruptible(progress):
-        if request.table.note is not None:
-            progress.noted(request.table.note)
+        for note in (request.table.note, note_on_settings(plan, new)):
+            if note is not None:
+                progress.noted(note)
         log = run_log(plan, model.recipe, expected, progress)
         with logged(log), translate_errors(address(client)):
             report = work(plan, model, progress if log is None else Watches(progress, log))
@@ -109,6 +110,13 @@ def prepared(client: OpenSearch, request: Request, sources: Sources) -> tuple[Pl
         if request.limit is None and not request.dry_run:
             alias.refuse_without_right(target.name)
     return Plan(request, sources, target, alias, by_ray), model
+
+
+def note_on_settings(plan: Plan, new: NewIndex) -> str | None:
+    """A sentence about settings that have no effect, since the index exists."""
+    if plan.target.found is None or not new.settings:
+        return None
+    return f"index '{plan.target.name}' exists and keeps its settings: those given here are for a new index."
 
 
 def opened(request: Request, there: Recipe | None) -> tuple[Model[Any], ByRay | None]:

@@ -101,8 +101,8 @@ class Hit:
     def picture(self, root: Path | None = None) -> Image:
         """The photo as a person sees it: RGB, upright. It is opened on this machine, in a separate process.
 
-        `root` is the folder that relative paths start from, else that of the index; no file outside it is opened. Only
-        for hits of `Index.search`. Raises BadPhoto.
+        `root` is the folder that relative paths start from, and no file outside it is opened; by default it is the
+        search's own. What the index says of its root never counts. Only for hits of `Index.search`. Raises BadPhoto.
         """
         return self._opener().picture(self, root)
 

@@ -7,7 +7,6 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from html import escape
 from io import BytesIO
-from pathlib import Path
 
 from PIL.Image import Image
 
@@ -22,8 +21,8 @@ WIDTH = 640
 """Longest side of a photo in a notebook, in pixels."""
 
 
-def openable(hit: Hit, root: str | None) -> Hit:
-    """The hit with its opener. `root` is the index's: the folder that relative paths start from."""
+def openable(hit: Hit, root: Root | None) -> Hit:
+    """The hit with its opener. `root` is the user's, never the index's: it decides which files are opened."""
     opener = PhotoOpener(root)
     return replace(hit, opener=opener, duplicates=tuple(replace(each, opener=opener) for each in hit.duplicates))
 
@@ -32,12 +31,12 @@ def openable(hit: Hit, root: str | None) -> Hit:
 class PhotoOpener:
     """Opens photos of an index in a separate process, with limits: anyone who may write to it names the files."""
 
-    root: str | None
+    root: Root | None
 
     def picture(self, hit: Hit, root: Root | None) -> Image:
         """Raises BadPhoto."""
         try:
-            content = content_of(hit.uri, root or self._root_of(hit))
+            content = content_of(hit.uri, root or self.root)
             with closing(DecoderPool(DecodeLimits())) as decoders:
                 return decoders.picture(content, hit.uri).image
         except BadPhoto as error:
@@ -56,10 +55,6 @@ class PhotoOpener:
         region = f"{hit.photo_id}/{hit.best.region_id}" if hit.matches else hit.photo_id
         words = f"{hit.file_name}: score {hit.score:.4f}, similarity {hit.similarity:.4f}, region {region}"
         return f'<figure style="display:inline-block">{shown}<figcaption>{escape(words)}</figcaption></figure>'
-
-    def _root_of(self, hit: Hit) -> Path | None:
-        # An absolute path belongs to no root.
-        return None if self.root is None or hit.uri.startswith("file:") else Path(self.root)
 
 
 def _jpeg(image: Image) -> str:

@@ -125,20 +125,23 @@ class Index:
         photos (10), and `start` how many of the first to leave out: they replace those of a request.
 
         With `locate`, that many of the first hits are looked at again by a localiser (`sorce.locate.open_localiser`),
-        and ordered by what is seen (`Hit.seen`); `size` of them are returned. Only photos below `root`, a folder or a
-        prefix of a store, are opened.
+        and ordered by what is seen (`Hit.seen`); `size` of them are returned.
+
+        Only photos below `root`, a folder or a prefix of a store, are opened, also by `Hit.picture`. Relative paths
+        start from it. Without it, nothing is located, and a hit's relative path starts from the current folder.
 
         Raises IndexMissing, QueryError, ModelError, ClusterError.
         """
         given = {name: value for name, value in (("size", size), ("start", start)) if value is not None}
         asked = replace(request_of(what), **given)  # type: ignore[arg-type]
+        below = None if root is None else _root(root)
         with translate_errors(address(self.client)):
             searching = self._searcher()
             hits = searching.search(with_enough(asked, locate))
         if locate:
-            stage = SecondStage(self._localiser(localiser, searching), locate, [] if root is None else [_root(root)])
+            stage = SecondStage(self._localiser(localiser, searching), locate, [] if below is None else [below])
             hits = look_again(hits, asked, stage)
-        return replace(hits, found=tuple(openable(hit, searching.found.shared_root) for hit in hits))
+        return replace(hits, found=tuple(openable(hit, below) for hit in hits))
 
     def get(self, photo_id: str, *, vectors: bool = False) -> StoredPhoto | None:
         """The photo as the index holds it, as of the last refresh; None if it holds none of this id.

@@ -66,6 +66,14 @@ def test_rejects_are_shown_and_written_and_the_exit_code_is_3(run: Run, folder: 
     assert [json.loads(line) for line in lines] == [{"path": f"{folder}/bad.jpg", "reason": "is empty"}]
 
 
+def test_settings_for_an_index_that_exists_are_said_to_have_no_effect(
+    run: Run, folder: Path, index: TargetIndex
+) -> None:
+    wanted = f"note: index '{index.name}' exists and keeps its settings: those given here are for a new index.\n"
+    assert wanted not in run(folder, "--shards", 2).stderr
+    assert wanted in run(folder, "--shards", 3).stderr
+
+
 def test_json_is_one_object_on_stdout(run: Run, folder: Path) -> None:
     (folder / "bad.jpg").touch()
     facts = json.loads(run(folder, "--json").stdout)

@@ -9,9 +9,9 @@ import pytest
 from opensearchpy import OpenSearch
 
 from sorce.cluster import find_index
-from sorce.errors import SorceError
+from sorce.errors import ClusterError, SorceError
 from sorce.ingest import Files, Naming, Source, ingest_photos
-from sorce.ingest.index import TargetIndex
+from sorce.ingest.index import NewIndex, TargetIndex
 from sorce.ingest.pipeline import bring_in
 from sorce.ingest.prune import Gone, prune
 from sorce.ingest.report import Report, Watch
@@ -169,3 +169,15 @@ def test_photos_of_another_kind_of_source_are_not_pruned(
     ingest_photos(client, index.name, model, [photo])
     assert prune(client, index.name, Files([str(folder)], Naming(folder)), confirm=anyway) == 0
     assert len(stored(index)) == 6
+
+
+@pytest.mark.parametrize("root", [None, "/other"])
+def test_two_runs_that_make_an_index_at_the_same_moment_have_one_root(
+    client: OpenSearch, index: TargetIndex, model: CountingModel, root: str | None
+) -> None:
+    first, second = (TargetIndex(client, index.name, NewIndex(root=each)) for each in ("/photos", root))
+    first.make(model.recipe)
+    with pytest.raises(ClusterError, match=f"another ingest made index '{index.name}' at the same moment"):
+        second.make(model.recipe)
+    assert find_index(client, index.name).root == "/photos"
+    TargetIndex(client, index.name, NewIndex(root="/photos")).make(model.recipe)

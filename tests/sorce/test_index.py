@@ -312,7 +312,8 @@ def test_a_hit_shows_its_photo(client: OpenSearch, folder: Path) -> None:
     photos = sorce.Index(client, index, FakeModel, lambda _: FakeModel())
     try:
         photos.ingest(folder, root=folder)
-        hits = photos.search(Image.new("RGB", (9, 9), "red"))
+        red = Image.new("RGB", (9, 9), "red")
+        hits = photos.search(red, root=folder)
         [hit] = hits
         assert hit.box.as_tuple() == (0, 0, 40, 20)
         assert hit.similarity == pytest.approx(1, abs=1e-5)
@@ -322,6 +323,11 @@ def test_a_hit_shows_its_photo(client: OpenSearch, folder: Path) -> None:
         assert "data:image/jpeg;base64," in shown
         assert "&lt;b&gt;.png" in shown
         assert "<b>" not in shown
+        # The index knows its root, which never decides what is opened.
+        [unrooted] = photos.search(red)
+        with pytest.raises(sorce.BadPhoto, match="cannot be read"):
+            unrooted.picture()
+        assert unrooted.picture(folder).size == (80, 40)
         (folder / "<b>.png").unlink()
         with pytest.raises(sorce.BadPhoto):
             hit.picture()
