@@ -78,7 +78,7 @@ def dashboards() -> None:
 @time_option
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Write it here.")
 def build_(index: str, cluster: Cluster, page: str | None, time_field: str, out: Path | None) -> None:
-    """Write the saved objects as NDJSON, for who imports them by hand.
+    """Write the saved objects as NDJSON, to be imported by hand.
 
     \b
     Example:
@@ -112,8 +112,8 @@ def install_(
 ) -> None:
     """Put the saved objects into Dashboards; run again, it replaces them by those of today.
 
-    Also makes the index templates of the run log, and a policy that lets its indices age (90 days). The query bar needs
-    what `sorce plugin install` makes.
+    Also makes the index templates of the run log, and a policy that deletes its indices after 90 days. The query bar
+    needs what `sorce plugin install` makes.
 
     \b
     Examples:

@@ -1,4 +1,4 @@
-"""The rules for saved objects that a hand wrote: what an import refuses, and what it takes and then cannot show.
+"""Rules for saved objects: what an import refuses, and what it accepts but Dashboards then cannot show.
 
 Gathered from the source of OpenSearch Dashboards 2.19 to 3.8 (`create_saved_objects.ts`, the types' mappings, the
 parser of Vega's requests) and its issues. Dashboards itself checks little: a broken `visState` is found only when it is

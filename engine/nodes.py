@@ -64,7 +64,7 @@ def cluster(engine: Engine, nodes: int) -> list[Engine]:
 
 
 def refuse_cluster(engine: Engine) -> None:
-    """Raises EngineError if the engine has several nodes, for who would start the first one alone."""
+    """Raises EngineError if the engine has several nodes: the first one must not start alone."""
     if (nodes := len(nodes_of(engine))) > 1:
         raise EngineError(f"this engine has {nodes} nodes: add --nodes {nodes}, or give another --name")
 

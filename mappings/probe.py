@@ -7,6 +7,7 @@ import binascii
 
 import numpy as np
 
+from sorce.mappings.unit import unit_rows
 from sorce.mappings.values import Vector
 
 TEXT = "a small RED umbrella, half hidden"
@@ -21,8 +22,7 @@ def to_text(vector: Vector) -> str:
 def from_text(text: object, dimension: int) -> Vector | None:
     """The unit vector, float32 of shape (dimension,); None if an index holds none, or anything else."""
     try:
-        found = np.frombuffer(base64.b64decode(str(text), validate=True), "<f2").astype(np.float32)
+        found = unit_rows(np.frombuffer(base64.b64decode(str(text), validate=True), "<f2"))
     except (binascii.Error, ValueError):
         return None
-    length = float(np.linalg.norm(found))
-    return found / length if found.shape == (dimension,) and np.isfinite(found).all() and length > 0 else None
+    return found if found.shape == (dimension,) else None

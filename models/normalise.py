@@ -1,4 +1,4 @@
-"""Scales vectors to length 1. Every vector that sorce stores or compares passes through here."""
+"""Scales vectors to length 1. Every vector of a network passes through here."""
 
 from __future__ import annotations
 

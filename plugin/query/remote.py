@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from sorce.errors import PluginError, QueryError
 from sorce.mappings import Vector, probe
 from sorce.mappings.found import FoundIndex
+from sorce.mappings.unit import unit_rows
 from sorce.models.model import TextEncoder
 from sorce.plugin.cluster.endpoint import Endpoint, key_from_environment, parse, refuse_other_vectors
 
@@ -24,9 +23,10 @@ class RemoteTexts(TextEncoder):
         self._endpoint = endpoint
 
     def embed_texts(self, texts: Sequence[str]) -> Vector:
-        found = self._endpoint.embed_texts(texts)
-        unit: Vector = found / np.linalg.norm(found, axis=1, keepdims=True)
-        return unit
+        try:
+            return unit_rows(self._endpoint.embed_texts(texts))
+        except ValueError as error:
+            raise PluginError(f"the service of --encoder cannot be used: {error}; see its log.") from error
 
     def embed_images(self, images: Sequence[Image]) -> Vector:  # noqa: ARG002
         raise QueryError("the service of --encoder encodes texts only; search by a picture without --encoder.")

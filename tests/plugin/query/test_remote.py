@@ -22,6 +22,7 @@ from sorce.index import Index, open_index
 from sorce.mappings import probe
 from sorce.mappings.index import index_body
 from sorce.mappings.request import SearchRequest
+from sorce.plugin.cluster.endpoint import Endpoint, parse
 from sorce.plugin.query.remote import RemoteTexts, remote_texts
 from sorce.plugin.query.search import ClientSearch
 from sorce.plugin.service import app as service
@@ -68,6 +69,13 @@ def test_a_picture_is_refused_with_a_sentence() -> None:
     remote = RemoteTexts.__new__(RemoteTexts)
     with pytest.raises(QueryError, match="encodes texts only"):
         remote.embed_images([Image.new("RGB", (8, 8))])
+
+
+@pytest.mark.parametrize("number", [0.0, np.nan, np.inf])
+def test_a_service_that_gives_no_unit_vectors_is_refused(monkeypatch: pytest.MonkeyPatch, number: float) -> None:
+    monkeypatch.setattr(Endpoint, "embed_texts", lambda _, texts: np.full((len(texts), 3), number, np.float32))
+    with pytest.raises(PluginError, match="cannot be used: a vector is zero or not finite; see its log"):
+        RemoteTexts(parse("http://127.0.0.1:1", "model", None)).embed_texts(["a kite"])
 
 
 @pytest.mark.parametrize("by_option", [True, False])
