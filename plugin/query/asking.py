@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from copy import copy
 from typing import Any
 
 import orjson
-from opensearchpy import OpenSearch, exceptions
+from opensearchpy import OpenSearch, Transport, exceptions
 
 from sorce.cluster import reason
 from sorce.errors import ClusterError
@@ -15,6 +16,9 @@ from sorce.mappings.query import Json
 TRIES = 3
 """How often a search is sent that a shard does not answer: a node may have stopped between the search's two phases
 ("No search context found"), while another node has a copy of its shards."""
+
+UNAVAILABLE = 503
+"""Also the answer of a node that has just started, and does not know the cluster yet."""
 
 _REMEDY = "try again when they are back, or take what there is with --allow-partial (allow_partial=True)"
 
@@ -29,18 +33,30 @@ def ask(client: OpenSearch, index: str, body: Json, allow_partial: bool) -> Any:
 def send(client: OpenSearch, index: str, way: str, body: Any, params: Json, allow_partial: bool) -> Any:
     """Like `ask`, by `_search` or `_search/template`. The index name is sent as given: an alias keeps its filter."""
     params = {**params, "allow_partial_search_results": "true" if allow_partial else "false"}
+    transport = _transport(client)
     for left in reversed(range(TRIES)):
         try:
-            answer = client.transport.perform_request("POST", f"/{index}/{way}", params=params, body=body)
+            answer = transport.perform_request("POST", f"/{index}/{way}", params=params, body=body)
             break
         except exceptions.TransportError as error:
-            if not _shards_are_missing(error):
+            shards_are_missing = _shards_are_missing(error)
+            if not shards_are_missing and (not left or error.status_code != UNAVAILABLE):
                 raise
             if not left:
                 raise ClusterError(f"the answer of '{index}' is not complete: {_cause(error)}; {_REMEDY}.") from error
     if not allow_partial and (missing := shortfall(answer)) is not None:
         raise ClusterError(f"the answer of '{index}' is not complete: {missing}; {_REMEDY}.")
     return answer
+
+
+def _transport(client: OpenSearch) -> Transport:
+    """The client's transport, but a node that answers 503 does not count as dead: it does so while a shard is missing.
+
+    Otherwise all nodes would soon count as dead, and a search would be sent to one that is.
+    """
+    found = copy(client.transport)
+    found.retry_on_status = tuple(status for status in found.retry_on_status if status != UNAVAILABLE)
+    return found
 
 
 def _shards_are_missing(error: exceptions.TransportError) -> bool:
