@@ -11,7 +11,7 @@ from typing import Any
 from sorce.errors import BadPhoto
 from sorce.ingest.actions import Deletion
 from sorce.ingest.changes import Changes, Touched
-from sorce.ingest.guard import Guard
+from sorce.ingest.guard import Guard, IndexReplaced
 from sorce.ingest.index import TargetIndex
 from sorce.ingest.pipeline import Options, bring_in
 from sorce.ingest.report import Report, Watch
@@ -63,18 +63,36 @@ class ContinuousRun:
         """Until the changes end, or the run is asked to stop. Raises SorceError; what is written stays."""
         total, lines, looked = Report(), 0, time.monotonic()
         if self.rescan is not None:
-            total = added(total, self.rescan())
+            total = added(total, self._through(self.rescan))
             self.tell(Followed(total, lines, changes.waiting.qsize(), 0.0))
         while not self.watch.stop.is_set() and (touched := changes.take()) is not None:
             if touched:
-                total = added(total, self._work(touched))
+                total = added(total, self._through(partial(self._work, touched)))
                 if self.watch.stop.is_set():
                     break
                 lines = touched[-1].line
                 self.tell(Followed(total, lines, changes.waiting.qsize(), time.time() - touched[0].at))
             elif self.rescan is not None and time.monotonic() - looked > self.every:
-                total, looked = added(total, self.rescan()), time.monotonic()
+                total, looked = added(total, self._through(self.rescan)), time.monotonic()
         return replace(total, stopped=self.watch.stop.is_set())
+
+    def _through(self, work: Callable[[], Report]) -> Report:
+        """Does the work; again if the alias was rolled over meanwhile. What was written before counts as unchanged.
+
+        Raises IndexReplaced if the name stands for something else now.
+        """
+        try:
+            return work()
+        except IndexReplaced:
+            if not self._was_rolled_over():
+                raise
+            self.watch.noted(f"'{self.target.asked}' was rolled over; new photos go to '{self.target.name}'.")
+        return self._through(work)
+
+    def _was_rolled_over(self) -> bool:
+        """Whether the alias writes to another index now, and still has the one before. The target is then new, too."""
+        before, now = self.target.found, self.target.look_up()
+        return before is not None and now is not None and before.uuid in {each.uuid for each in now.others}
 
     def _work(self, touched: Sequence[Touched]) -> Report:
         there: list[Source | Rejected] = []

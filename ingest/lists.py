@@ -103,10 +103,10 @@ class PhotoList:
                     yield str(values[place][1]), self._attributes(given)
 
     def _parquet_types(self) -> Types:
-        import pyarrow as pa
-
         with self._open() as stream:
             schema = self._parquet(stream).schema_arrow
+        import pyarrow as pa
+
         place, types = self._place(schema.names), {}
         for number, column in enumerate(schema):
             kinds = pa.types

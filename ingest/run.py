@@ -57,7 +57,10 @@ def run(request: Request) -> tuple[str, Report]:
     _ = request.name, request.team
     new, sources = request.new_index(), request.sources()
     if request.prune and not sources.files.folders():
-        raise click.UsageError("--prune looks for photos that are gone from a folder; name a folder.")
+        raise click.UsageError(
+            "--prune looks for photos that are gone from folders of this machine; name one. "
+            "For S3 there is --from-events."
+        )
     photos, others = sources.count()
     if not photos and not request.comes_from_a_list:
         named = ", ".join((*request.paths, *request.lists))
@@ -71,6 +74,8 @@ def run(request: Request) -> tuple[str, Report]:
         for note in (request.table.note, note_on_settings(plan, new)):
             if note is not None:
                 progress.noted(note)
+        if request.prune and sources.others:
+            progress.noted("--prune looks at folders of this machine only; photos of stores and lists stay.")
         log = run_log(plan, model.recipe, expected, progress)
         with logged(log), translate_errors(address(client)):
             report = work(plan, model, progress if log is None else Watches(progress, log))

@@ -21,8 +21,8 @@ SCHEMES = {"s3": "s3", "s3a": "s3", "gs": "gs", "gcs": "gs", "az": "az", "abfs":
 SCHEMES |= {scheme: scheme for scheme in WEB}
 """The schemes of stores, each with the one that photos are named by."""
 
-PACKAGES = {"s3": "sorce[cloud]", "gs": "gcsfs", "az": "adlfs", "http": "sorce[cloud]", "https": "sorce[cloud]"}
-"""What to install for each scheme."""
+EXTRAS = {"s3": "cloud", "gs": "gcs", "az": "azure", "http": "cloud", "https": "cloud"}
+"""The extra of sorce to install for each scheme."""
 
 SIGNATURES = re.compile(r"(X-Amz-.*|X-Goog-.*|Signature|Expires|sig|se|sp|sv|sr|st)")
 """Parameters of a signed address (S3, Google, CloudFront, Azure): they change, and the photo stays the same."""
@@ -98,15 +98,16 @@ def store_prefix(text: str) -> StorePrefix:
 @cache
 def filesystem(scheme: str) -> Any:
     """The fsspec file system of a scheme; endpoint and keys come from the environment. Raises SorceError."""
-    import fsspec
-
     # A listing that is remembered would hide what others have written since.
     quiet = {} if scheme in WEB else {"use_listings_cache": False}
     try:
+        import fsspec
+
         return fsspec.filesystem(scheme, skip_instance_cache=True, **quiet)
     except ImportError as error:
-        package = PACKAGES[scheme]
-        raise SorceError(f"photos of {scheme}:// need a package: pip install '{package}'.") from error
+        raise SorceError(
+            f"{scheme}:// needs packages that are not installed: pip install 'sorce[{EXTRAS[scheme]}]'."
+        ) from error
 
 
 @contextmanager

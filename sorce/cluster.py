@@ -167,20 +167,14 @@ def look_up(client: OpenSearch, name: str) -> FoundIndex | None:
     Called once per command; the result is passed on. Raises IndexNameError, and IndexMissing if it is not one sorce
     index, or an alias with one write index and with indices of one recipe.
     """
-    check_index_name(name)
-    try:
-        answer = client.indices.get(index=name, params={"flat_settings": "true"})
-    except exceptions.NotFoundError:
-        return None
-    return FoundIndex.of(name, answer)
+    answer = description(client, name)
+    return FoundIndex.of(name, answer) if answer else None
 
 
 def look_up_all(client: OpenSearch, name: str) -> list[FoundIndex]:
     """Like `look_up`, for an alias that may name several indices by mistake: then each comes by itself."""
-    check_index_name(name)
-    try:
-        answer = client.indices.get(index=name, params={"flat_settings": "true"})
-    except exceptions.NotFoundError:
+    answer = description(client, name)
+    if not answer:
         return []
     try:
         return [FoundIndex.of(name, answer)]
@@ -193,7 +187,24 @@ def find_index(client: OpenSearch, name: str) -> FoundIndex:
     """Like `look_up`. Raises IndexMissing if there is none."""
     found = look_up(client, name)
     if found is None:
-        raise IndexMissing(f"there is no index '{name}'; make it with `sorce ingest --index {name} PHOTOS`.")
+        raise missing(name)
+    return found
+
+
+def missing(name: str) -> IndexMissing:
+    return IndexMissing(f"there is no index '{name}'; make it with `sorce ingest --index {name} PHOTOS`.")
+
+
+def description(client: OpenSearch, name: str) -> dict[str, Any]:
+    """Mapping, settings and aliases of an index, or of each index of an alias, by its name; empty if there is none.
+
+    Raises IndexNameError.
+    """
+    check_index_name(name)
+    try:
+        found: dict[str, Any] = client.indices.get(index=name, params={"flat_settings": "true"})
+    except exceptions.NotFoundError:
+        return {}
     return found
 
 

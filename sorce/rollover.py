@@ -6,6 +6,7 @@ from typing import Any
 
 from opensearchpy import OpenSearch
 
+from sorce.cluster import description, missing
 from sorce.errors import IndexMissing
 from sorce.mappings.found import FoundIndex
 
@@ -16,12 +17,16 @@ OF_ONE_INDEX = ("blocks", "creation_date", "provided_name", "resize", "uuid", "v
 """The settings that belong to one index, by the beginnings of their names."""
 
 
-def rollover_template(client: OpenSearch, found: FoundIndex) -> dict[str, Any]:
+def rollover_template(client: OpenSearch, alias: str) -> dict[str, Any]:
     """The body of `PUT _index_template/...` for the next indices of an alias: mapping and settings of its write index.
 
     `_rollover` counts in six digits: photos-000002 follows photos-000001. Raises IndexMissing for an index itself, or
-    for an alias that `_rollover` would move away from its index.
+    for an alias that `_rollover` would move away from its index; also if there is none of that name.
     """
+    answer = description(client, alias)
+    if not answer:
+        raise missing(alias)
+    found = FoundIndex.of(alias, answer)
     if not found.is_alias:
         raise IndexMissing(f"'{found.name}' is an index; name the alias that rolls over.")
     if not found.is_write_index:
@@ -29,7 +34,7 @@ def rollover_template(client: OpenSearch, found: FoundIndex) -> dict[str, Any]:
             f"'{found.name}' is not marked as the write index of '{found.asked}', so a rollover would hide its photos; "
             f'add it again with "is_write_index": true (POST /_aliases).'
         )
-    [body] = client.indices.get(index=found.name, params={"flat_settings": "true"}).values()
+    body = answer[found.name]
     settings = {
         name: value
         for name, value in body["settings"].items()

@@ -117,7 +117,7 @@ def test_prune_is_counted(run: Run, folder: Path) -> None:
 def test_prune_without_a_folder_is_wrong_usage(run: Run, folder: Path) -> None:
     done = run(folder / "a.jpg", "--prune")
     assert done.exit_code == 2
-    assert "--prune looks for photos that are gone from a folder; name a folder." in done.stderr
+    assert "--prune looks for photos that are gone from folders of this machine; name one." in done.stderr
 
 
 def test_a_path_that_is_not_there_is_wrong_usage(run: Run, folder: Path, asked: list[Any]) -> None:

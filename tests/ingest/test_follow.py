@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Thread
@@ -13,6 +15,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from opensearchpy import exceptions
 
 from sorce.errors import SorceError
 from sorce.ingest import Options, Watch
@@ -191,6 +194,42 @@ def test_the_command_reads_events_and_says_how_far_it_is(
     states = [json.loads(line) for line in done.stdout.splitlines()]
     assert (states[0]["lines"], states[0]["new"], states[0]["waiting"]) == (1, 1, 0)
     assert "1 new, 0 changed, 0 removed, 0 rejected; 0 changes wait" in done.stderr
+
+
+@pytest.mark.usefixtures("surroundings")
+def test_a_folder_is_watched_until_sigterm(index: TargetIndex, draw: Draw, tmp_path: Path) -> None:
+    draw("a.jpg")
+
+    def work() -> None:
+        try:
+            wait_for(index, 1)
+            draw("later.jpg", (1, 2, 3))
+            wait_for(index, 2)
+        finally:
+            # Otherwise the run has ended, and the signal would end the tests.
+            if callable(signal.getsignal(signal.SIGTERM)):
+                os.kill(os.getpid(), signal.SIGTERM)
+
+    thread = Thread(target=work)
+    thread.start()
+    words = ["--index", index.name, "--model", "mini", "--regions", "whole", "--json", "--watch"]
+    done = CliRunner().invoke(ingest, [*words, str(tmp_path / "photos")])
+    thread.join()
+    assert done.exit_code == 130, done.output
+    assert [json.loads(line)["new"] for line in done.stdout.splitlines()][-1] == 2
+    assert "stopped early; run the same command again for the rest." in done.stderr
+
+
+def wait_for(index: TargetIndex, photos: int) -> None:
+    """Waits until the index has so many photos."""
+    deadline = time.monotonic() + 240
+    while time.monotonic() < deadline:
+        # A new index answers 503 until its shards are ready.
+        with suppress(exceptions.TransportError):
+            if index.client.count(index=index.name)["count"] >= photos:
+                return
+        time.sleep(0.05)
+    raise AssertionError("waited in vain")
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,12 +17,15 @@ from sorce.cli import sorce as command
 from sorce.cluster import find_index, look_up_all
 from sorce.errors import ClusterError, IndexMissing
 from sorce.index import Index
-from sorce.ingest import Options, Report, ingest_photos, prune
+from sorce.ingest import Options, Report, Watch, ingest_photos, prune
 from sorce.ingest.alias import Alias, switch
+from sorce.ingest.changes import Changes, Touched
+from sorce.ingest.follow import ContinuousRun, Followed
 from sorce.ingest.guard import IndexReplaced
 from sorce.ingest.index import TargetIndex
 from sorce.mappings.filters import Filter
 from sorce.mappings.request import SearchRequest
+from sorce.pictures.files import Naming
 from sorce.pictures.source import photo_id_of
 from sorce.rollover import rollover_template
 from tests.ingest.conftest import CountingModel, Draw, files, stored
@@ -244,13 +248,70 @@ def _without_root(client: OpenSearch, index: str) -> dict[str, dict[str, object]
     return {"sorce": {name: value for name, value in meta["sorce"].items() if name != "root"}}
 
 
+class Noting(Watch):
+    def __init__(self) -> None:
+        super().__init__()
+        self.notes: list[str] = []
+
+    def noted(self, note: str) -> None:
+        self.notes.append(note)
+
+
+def test_a_run_that_goes_on_follows_a_rollover(
+    client: OpenSearch, alias: str, roll: Roll, draw: Draw, folder: Path
+) -> None:
+    changes, watch, told = Changes(), Noting(), list[Followed]()
+
+    def tell(state: Followed) -> None:
+        told.append(state)
+        if len(told) == 1:
+            roll()
+            touch(changes, draw("new.png", (1, 2, 3)), draw("a.jpg", (9, 9, 9)))
+            (folder / "b.png").unlink()
+            touch(changes, folder / "b.png")
+            changes.end()
+
+    target = TargetIndex(client, alias)
+    target.look_up()
+    touch(changes, folder / "a.jpg", folder / "b.png")
+    run = ContinuousRun(target, CountingModel(), Naming(), Options(workers=1), watch, tell)
+    report = run.run(changes)
+    # `a.jpg` was written in the step that the rollover ended, so that it is unchanged when the step is done again.
+    assert (report.new, report.unchanged, report.pruned, report.rejected) == (3, 1, 1, 0)
+    assert (held(client, alias, 1), held(client, alias, 2)) == ({"a.jpg"}, {"new.png"})
+    assert watch.notes == [f"'{alias}' was rolled over; new photos go to '{alias}-000002'."]
+
+
+def test_a_run_that_goes_on_does_not_follow_an_alias_that_left_its_index(
+    client: OpenSearch, alias: str, draw: Draw
+) -> None:
+    target, changes = TargetIndex(client, alias), Changes()
+    target.look_up()
+    TargetIndex(client, f"{alias}-other").make(CountingModel().recipe)
+    actions = [
+        {"remove": {"index": f"{alias}-000001", "alias": alias}},
+        {"add": {"index": f"{alias}-other", "alias": alias, "is_write_index": True}},
+    ]
+    client.indices.update_aliases(body={"actions": actions})
+    touch(changes, draw("a.jpg"))
+    run = ContinuousRun(target, CountingModel(), Naming(), Options(workers=1), Watch(), lambda _: None)
+    with pytest.raises(IndexReplaced, match="was deleted, made again or moved"):
+        run.run(changes)
+    assert not stored(TargetIndex(client, f"{alias}-other"))
+
+
+def touch(changes: Changes, *photos: Path) -> None:
+    for photo in photos:
+        changes.waiting.put(Touched(str(photo), time.time()))
+
+
 @ONE_LINE
 def test_a_template_is_made_only_where_a_rollover_hides_no_photo(client: OpenSearch, alias: str) -> None:
     with pytest.raises(IndexMissing, match="is an index; name the alias that rolls over"):
-        rollover_template(client, find_index(client, f"{alias}-000001"))
+        rollover_template(client, f"{alias}-000001")
     client.indices.put_alias(index=f"{alias}-000001", name=alias, body={"is_write_index": False})
     with pytest.raises(IndexMissing, match="a rollover would hide its photos"):
-        rollover_template(client, find_index(client, alias))
+        rollover_template(client, alias)
 
 
 def test_the_next_index_has_the_same_mapping_and_settings(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -197,6 +198,16 @@ def test_a_parquet_list_is_read_from_the_store(
     assert (report.new, report.rejected) == (1, 2)
     [document] = stored(index).values()
     assert document["attributes"] == {"shop": "north", "share": 0.5, "on": "2026-01-31T00:00:00.000Z"}
+
+
+def test_a_parquet_list_without_its_package_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "list.parquet").touch()
+    for name in ("pyarrow", "pyarrow.parquet"):
+        monkeypatch.setitem(sys.modules, name, None)
+    photos = PhotoList(str(tmp_path / "list.parquet"))
+    for read in (photos.types, lambda: list(photos)):
+        with pytest.raises(SorceError, match=r"^a list in Parquet needs a package: pip install 'sorce\[cloud\]'\.$"):
+            read()
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import sys
 import tarfile
 from collections.abc import Iterator
 from functools import partial
@@ -290,3 +291,16 @@ def test_no_uri_leaves_its_prefix(uri: str) -> None:
 def test_a_root_that_is_no_folder_is_refused() -> None:
     with pytest.raises(SorceError, match="is no folder"):
         parse_root("/no/such/folder")
+
+
+@pytest.mark.parametrize(
+    ("scheme", "absent", "extra"),
+    [("s3", "fsspec", "cloud"), ("https", "fsspec", "cloud"), ("gs", "gcsfs", "gcs"), ("az", "adlfs", "azure")],
+)
+def test_a_missing_package_of_a_store_is_a_sentence(
+    scheme: str, absent: str, extra: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, absent, None)
+    with pytest.raises(SorceError) as told:
+        filesystem.__wrapped__(scheme)
+    assert str(told.value) == f"{scheme}:// needs packages that are not installed: pip install 'sorce[{extra}]'."
