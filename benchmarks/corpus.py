@@ -23,7 +23,7 @@ from sorce.ingest.guard import Guard
 from sorce.ingest.write import Sender, Sent, Writer
 from sorce.mappings import Box, Photo, PhotoFile, Recipe, Region, Vector
 from sorce.mappings.document import document
-from sorce.mappings.index import index_body
+from sorce.mappings.index import FLOAT32, index_body
 from sorce.models.model import TextEncoder
 from sorce.plugin import ClientSearch, SearchRequest
 from sorce.plugin.cluster.endpoint import PROBES
@@ -184,11 +184,12 @@ def cluster() -> OpenSearch:
 class Indexed:
     """The first photos of a corpus, indexed with sorce's default settings. `seconds` is the time of writing."""
 
-    def __init__(self, shape: Shape, photos: int) -> None:
+    def __init__(self, shape: Shape, photos: int, compression: str = FLOAT32) -> None:
         self.corpus, self.photos, self.client = corpus_of(shape), photos, cluster()
-        self.name = f"corpus-{shape.photos}-{shape.dimension}-{photos}"
+        self.name = f"corpus-{shape.photos}-{shape.dimension}-{photos}-{compression}"
         recipe = Recipe("synthetic", "1", "tiles", shape.dimension, "numpy")
-        self.client.indices.create(index=self.name, body=index_body(recipe, {"index.number_of_replicas": 0}))
+        body = index_body(recipe, {"index.number_of_replicas": 0}, compression=compression)
+        self.client.indices.create(index=self.name, body=body)
         started = time.monotonic()
         with Writer(Sender(self.client, Guard.of(find_index(self.client, self.name))), refuse_rejects) as writer:
             for number in range(photos):
@@ -249,6 +250,6 @@ def refuse_rejects(sent: Sent) -> None:
 
 
 @cache
-def indexed(shape: Shape, photos: int) -> Indexed:
+def indexed(shape: Shape, photos: int, compression: str = FLOAT32) -> Indexed:
     """The index, made once per run."""
-    return Indexed(shape, photos)
+    return Indexed(shape, photos, compression)

@@ -43,6 +43,8 @@ MEASURES: Mapping[str, str] = {
     "peers": "peers",
     "piza": "piza",
     "ray": "ray_ingest",
+    "nodes": "nodes",
+    "int8": "int8",
 }
 """For each name, the module beside this one whose `measures()` yields its lines."""
 

@@ -244,7 +244,7 @@ def template_is_outdated(client: OpenSearch, alias: Alias, index: str) -> bool:
     [now] = look_up_all(client, index)
     if now.default_pipeline not in server_side(alias.name):
         return False
-    return any(in_template(found.recipe) != in_template(now.recipe) for found in alias.behind)
+    return any(in_template(found) != in_template(now) for found in alias.behind)
 
 
 def server_side(alias: str) -> tuple[str, str]:
@@ -253,6 +253,7 @@ def server_side(alias: str) -> tuple[str, str]:
     return names.default, names.old_default
 
 
-def in_template(recipe: Recipe) -> tuple[object, ...]:
-    """The parts of a recipe that `sorce.plugin.cluster.template` uses."""
-    return (recipe.matching, recipe.has_quality, bool(recipe.bank))
+def in_template(found: FoundIndex) -> tuple[object, ...]:
+    """What `sorce.plugin.cluster.template` uses of an index."""
+    recipe = found.recipe
+    return (recipe.matching, recipe.has_quality, bool(recipe.bank), found.is_compressed)

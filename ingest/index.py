@@ -14,7 +14,15 @@ from sorce.errors import ClusterError, IndexMissing
 from sorce.ingest.retry import Retry
 from sorce.mappings import Attribute, Recipe, Vector, probe, refuse_mismatch
 from sorce.mappings.found import FoundIndex
-from sorce.mappings.index import attribute_types, index_body, refuse_unstorable, types_mapping, upgrade, upgraded
+from sorce.mappings.index import (
+    FLOAT32,
+    attribute_types,
+    index_body,
+    refuse_unstorable,
+    types_mapping,
+    upgrade,
+    upgraded,
+)
 from sorce.mappings.limits import MAX_CANDIDATES
 from sorce.mappings.lookup import DocumentState, Json, Stored, by_ids, chosen, uri_of, uris_below
 from sorce.mappings.selection import Selection
@@ -41,10 +49,13 @@ class Listed:
 
 @dataclass(frozen=True)
 class NewIndex:
-    """What a new index gets besides its recipe: index settings, and the root of relative paths."""
+    """What a new index gets besides its recipe: index settings, the root of relative paths, and how the graph holds
+    vectors (`sorce.mappings.index.COMPRESSIONS`).
+    """
 
     settings: Mapping[str, Any] = field(default_factory=dict)
     root: str | None = None
+    compression: str = FLOAT32
 
 
 class TargetIndex:
@@ -128,7 +139,8 @@ class TargetIndex:
     def make(self, recipe: Recipe, types: Types | None = None) -> None:
         """Creates the index if there is none. Raises RecipeMismatch if one with another recipe exists."""
         if self.found is None:
-            body = index_body(banked(recipe), self.new.settings, self.new.root, dict(types or {}))
+            new = self.new
+            body = index_body(banked(recipe), new.settings, new.root, dict(types or {}), new.compression)
             if self.probe is not None:
                 body["mappings"]["_meta"]["sorce"]["probe"] = probe.to_text(self.probe())
             try:

@@ -91,6 +91,7 @@ class Request:
     table: AttributeTable
     shards: int | None
     replicas: int | None
+    compression: str
     settings: Sequence[tuple[str, str]]
     settings_file: str | None
     retry_timeout: float
@@ -156,7 +157,8 @@ class Request:
         settings: dict[str, Any] = {} if self.settings_file is None else settings_of(Path(self.settings_file))
         settings |= {full_name(name): value for name, value in self.settings}
         counts = {"index.number_of_shards": self.shards, "index.number_of_replicas": self.replicas}
-        return NewIndex(settings | {name: value for name, value in counts.items() if value is not None})
+        settings |= {name: value for name, value in counts.items() if value is not None}
+        return NewIndex(settings, compression=self.compression)
 
     def load_model(self, there: Recipe | None) -> Model[Any]:
         """Raises ModelError."""

@@ -86,6 +86,17 @@ class FoundIndex:
         return [{"bool": {"should": [_within(each) for each in self.every], "minimum_should_match": 1}}]
 
     @property
+    def compression(self) -> str:
+        """How the graph of the index for new photos holds vectors (`sorce.mappings.index.COMPRESSIONS`)."""
+        vector = self.properties.get("regions", {}).get("properties", {}).get("vec", {})
+        return str(vector.get("compression_level", "1x"))
+
+    @property
+    def is_compressed(self) -> bool:
+        """Whether the graph of any of its indices compares vectors roughly."""
+        return any(each.compression != "1x" for each in self.every)
+
+    @property
     def probe(self) -> Vector | None:
         """The vector of `sorce.mappings.probe.TEXT` by the index's model; None in an index of an older sorce."""
         return probe.from_text(self.meta.get("sorce", {}).get("probe"), self.recipe.dimension)

@@ -36,6 +36,9 @@ PHOTO_OF_SCHEMA_2 = {
 REGION_OF_SCHEMA_2 = {"taken_on": DATE, "keywords": KEYWORD, "location": GEO_POINT}
 """The region fields that schema 1 does not have."""
 
+FLOAT32, INT8 = COMPRESSIONS = ("1x", "4x")
+"""How the graph holds vectors: each number as it is, or in a byte. The stored vectors stay as they are."""
+
 PARSERS: dict[str | None, Callable[[str], Attribute]] = {
     None: str,
     "int": int,
@@ -49,11 +52,13 @@ def index_body(
     settings: Mapping[str, Any] | None = None,
     root: str | None = None,
     attributes: Mapping[str, object] | None = None,
+    compression: str = FLOAT32,
 ) -> Json:
     """Settings and mapping of a new index.
 
     `settings` adds to or overrides the index's settings. `root` is the absolute folder that relative paths start from.
-    `attributes` are the mappings of the attributes in the first documents (see `attribute_type`).
+    `attributes` are the mappings of the attributes in the first documents (see `attribute_type`). `compression` is one
+    of COMPRESSIONS.
     """
     typed = {"properties": dict(attributes or {})}
     photo = {
@@ -70,7 +75,7 @@ def index_body(
         "ingested_at": DATE,
         "attributes": typed,
         **PHOTO_OF_SCHEMA_2,
-        "regions": {"type": "nested", "properties": region_fields(recipe.dimension, typed)},
+        "regions": {"type": "nested", "properties": region_fields(recipe.dimension, typed, compression)},
     }
     meta = index_meta({"sorce": {"recipe": recipe.to_meta()}}, root)
     return {
@@ -79,10 +84,10 @@ def index_body(
     }
 
 
-def region_fields(dimension: int, attributes: Json) -> Json:
+def region_fields(dimension: int, attributes: Json, compression: str) -> Json:
     """The mapping of a region's fields."""
     return {
-        "vec": vector_mapping(dimension),
+        "vec": vector_mapping(dimension, compression),
         "id": {"type": "short"},
         "kind": KEYWORD,
         "x1": FLOAT,
@@ -102,13 +107,13 @@ def region_fields(dimension: int, attributes: Json) -> Json:
     }
 
 
-def vector_mapping(dimension: int) -> Json:
+def vector_mapping(dimension: int, compression: str) -> Json:
     """Engine, space and compression are explicit: OpenSearch's defaults for them have changed and will change again."""
     return {
         "type": "knn_vector",
         "dimension": dimension,
         "space_type": "innerproduct",
-        "compression_level": "1x",
+        "compression_level": compression,
         "method": {"name": "hnsw", "engine": "lucene", "parameters": {"m": 16, "ef_construction": 128}},
     }
 

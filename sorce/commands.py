@@ -64,6 +64,7 @@ def info(name: str, cluster: Cluster, as_json: bool) -> None:
         "regions": f"{found.regions:,}",
         "size": _size(found.bytes),
         "recipe": str(found.recipe),
+        "vectors": "4x: a byte per number in the graph" if found.compression == "4x" else "1x: float32",
         "root": found.root or "none: absolute paths",
         "schema": str(found.schema),
         "attributes": ", ".join(f"{key} ({kind})" for key, kind in sorted(found.attributes.items())) or "none",
@@ -86,7 +87,7 @@ def template(name: str, cluster: Cluster) -> None:
         localhost:9200/_index_template/photos
     """
     with cluster.client() as client:
-        click.echo(json.dumps(rollover_template(client, find_index(client, name))))
+        click.echo(json.dumps(rollover_template(client, name)))
 
 
 @index.command("delete")

@@ -26,7 +26,7 @@ class IndexInfo:
 
     If an alias with several indices was named, `name` is its write index, `others` are the other ones, and the counts
     are those of all together. `attributes` maps each user attribute to its type in OpenSearch. `root` is the folder
-    that relative paths start from, if there is one.
+    that relative paths start from, if there is one. `compression` is how the graph holds vectors: `1x` or `4x`.
     """
 
     name: str
@@ -40,6 +40,7 @@ class IndexInfo:
     bytes: int | None
     attributes: Mapping[str, str]
     others: tuple[str, ...] = ()
+    compression: str = "1x"
 
     def as_dict(self) -> dict[str, Any]:
         """As JSON."""
@@ -55,6 +56,7 @@ class IndexInfo:
             "bytes": self.bytes,
             "attributes": dict(self.attributes),
             "others": list(self.others),
+            "compression": self.compression,
         }
 
 
@@ -106,6 +108,7 @@ def described(client: OpenSearch, found: FoundIndex) -> IndexInfo:
         bytes=_bytes(client, found.names),
         attributes=attributes_of(regions_of(found)),
         others=tuple(found.names[1:]),
+        compression=found.compression,
     )
 
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 
 import click
 
+from sorce.mappings.index import COMPRESSIONS, FLOAT32
 from sorce.models.catalogue import KNOWN
 from sorce.models.methods import DEFAULT_MODEL, DEFAULT_REGIONS, METHODS
 from sorce.options import as_json
@@ -19,6 +20,12 @@ RATES: Mapping[tuple[str, str], float] = {("mini", "tiles"): 2.8, (DEFAULT_MODEL
 """Photos per second that were measured on two cores, for a model and a regions method with its default parameters."""
 
 GB = 1e9
+
+ALL_IN_CACHE = "All vectors and graphs fit into the cache of the nodes; with less memory, searches wait for the disk."
+ROUGH_IN_CACHE = (
+    "All graphs with their compressed vectors fit into the cache of the nodes; the vectors of the photos that a search "
+    "compares exactly, 100 by default, are read from the disk, which should be an SSD."
+)
 
 
 def count(_context: click.Context, _option: click.Parameter, text: str) -> int:
@@ -44,6 +51,13 @@ def count(_context: click.Context, _option: click.Parameter, text: str) -> int:
 @click.option(
     "--node-memory", type=click.FloatRange(4), default=64.0, show_default=True, metavar="GB", help="Memory of a node."
 )
+@click.option(
+    "--compression",
+    type=click.Choice(COMPRESSIONS),
+    default=FLOAT32,
+    show_default=True,
+    help="How the graph holds vectors, as in `sorce ingest`.",
+)
 @click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="How many processes ingest.")
 @click.option(
     "--rate",
@@ -59,6 +73,7 @@ def plan(
     dimension: int | None,
     replicas: int,
     node_memory: float,
+    compression: str,
     workers: int,
     rate: float | None,
     as_json: bool,
@@ -71,14 +86,18 @@ def plan(
         sorce plan --photos 10M
         sorce plan --photos 250k --model mini --regions clusters --rate 12 --workers 4
         sorce plan --photos 1M --model ./my-clip --dimension 512 --replicas 0
+        sorce plan --photos 100M --compression 4x
     """
     stored = max_regions or METHODS[regions].per_photo
     numbers = dimension or known_dimension(model, regions)
     known = RATES.get((model, regions)) if max_regions is None else None
-    planned = Planned(photos, stored, numbers, replicas, node_memory * GB, workers, rate or known)
+    planned = Planned(
+        photos, stored, numbers, replicas, node_memory * GB, workers, rate or known, compression != FLOAT32
+    )
     found, assumed = needs(planned), assumptions(planned, regions, measured_rate=rate is None)
     if as_json:
         asked = {"photos": photos, "model": model, "regions_method": regions, "regions_per_photo": stored}
+        asked["compression"] = compression
         click.echo(json.dumps({**asked, "dimension": numbers, **found.as_dict(), "assumptions": assumed}))
         return
     for word, value in table(planned, found):
@@ -127,7 +146,7 @@ def assumptions(plan: Planned, regions: str, *, measured_rate: bool) -> list[str
         "The bytes of a region and a photo were measured on at most 40,000 photos, and grow in proportion.",
         f"A shard has at most {size(SHARD)}.",
         f"The heap is half of a node's memory, and at most {size(MAX_HEAP)}.",
-        "All vectors and graphs fit into the cache of the nodes; with less memory, searches wait for the disk.",
+        ROUGH_IN_CACHE if plan.is_compressed else ALL_IN_CACHE,
         f"A disk is filled to {FREE:.0%} at most.",
     ]
     if plan.replicas:

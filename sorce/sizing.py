@@ -8,6 +8,8 @@ from typing import Any
 
 NUMBER = 4
 """Bytes of a number of a vector (float32)."""
+CORRECTION = 4
+"""Bytes of a compressed vector in the graph, beside one for each number."""
 GRAPH = 50
 """Bytes of a region in the graph (m 16), as measured: 35 to 62."""
 FIELDS = 80
@@ -35,7 +37,8 @@ SMALLEST, SMALLEST_MS, DOUBLING_MS = 5_000, 7.5, 0.3
 class Planned:
     """What is to be stored: photos, regions of each, numbers of each vector. And on what: replicas, bytes of a node.
 
-    `rate` is how many photos per second one worker brings in; None if it is not known.
+    `rate` is how many photos per second one worker brings in; None if it is not known. `is_compressed` says that the
+    graph holds a byte per number (`sorce ingest --compression 4x`).
     """
 
     photos: int
@@ -45,6 +48,7 @@ class Planned:
     node_memory: float = 64e9
     workers: int = 1
     rate: float | None = None
+    is_compressed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,14 +77,15 @@ class Needs:
         return asdict(self)
 
 
-def index_bytes(photos: int, regions: int, dimension: int) -> int:
-    """The bytes of an index on the disk, without replicas."""
-    return photos * (regions * (NUMBER * dimension + GRAPH + FIELDS) + PHOTO)
+def index_bytes(photos: int, regions: int, dimension: int, *, is_compressed: bool = False) -> int:
+    """The bytes of an index on the disk, without replicas. A compressed one has each vector as float32, too."""
+    more = dimension + CORRECTION if is_compressed else 0
+    return photos * (regions * (NUMBER * dimension + more + GRAPH + FIELDS) + PHOTO)
 
 
-def cached_bytes(photos: int, regions: int, dimension: int) -> int:
-    """The bytes of vectors and graphs. If they are in memory, a search does not wait for the disk."""
-    return photos * regions * (NUMBER * dimension + GRAPH)
+def cached_bytes(photos: int, regions: int, dimension: int, *, is_compressed: bool = False) -> int:
+    """The bytes of graphs, and of the vectors in them. If they are in memory, the graph's search needs no disk."""
+    return photos * regions * ((dimension + CORRECTION if is_compressed else NUMBER * dimension) + GRAPH)
 
 
 def search_ms(photos: float) -> float:
@@ -92,15 +97,15 @@ def needs(plan: Planned) -> Needs:
     """What the planned index needs."""
     shape = plan.photos, plan.regions, plan.dimension
     copies = 1 + plan.replicas
-    index = index_bytes(*shape)
-    cached = copies * cached_bytes(*shape)
+    index = index_bytes(*shape, is_compressed=plan.is_compressed)
+    cached = copies * cached_bytes(*shape, is_compressed=plan.is_compressed)
     heap = min(MAX_HEAP, plan.node_memory / 2)
     cache = plan.node_memory - heap - SYSTEM
     least = 1 if copies == 1 else max(QUORUM, copies)
     nodes = max(least, math.ceil(cached / cache))
     shards = max(1, math.ceil(index / SHARD))
     disk = copies * index
-    measured = plan.regions <= MEASURED_REGIONS and plan.dimension <= MEASURED_DIMENSION
+    measured = plan.regions <= MEASURED_REGIONS and plan.dimension <= MEASURED_DIMENSION and not plan.is_compressed
     return Needs(
         regions=plan.photos * plan.regions,
         vector_bytes=plan.photos * plan.regions * NUMBER * plan.dimension,

@@ -50,7 +50,7 @@ def install(client: OpenSearch, index: FoundIndex | str, endpoint: Endpoint, enc
     search, neural = making.model(SEARCH), making.model(NEURAL)
     client.search_pipeline.put(id=names.search, body=pipeline(search))
     put_bar(client, names, search)
-    source = template(version(client), there.recipe)
+    source = template(version(client), there.recipe, is_compressed=there.is_compressed)
     client.put_script(id=names.search, body={"script": {"lang": "mustache", "source": source}})
     _put_default(client, names, record, neural)
     for each in there.names:

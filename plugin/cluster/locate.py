@@ -207,7 +207,7 @@ def _new(ml: MlCommons, names: Names, endpoint: Endpoint) -> str:
 
 
 def _put_template(client: OpenSearch, there: FoundIndex) -> None:
-    source = template(version(client), there.recipe, LOCATED)
+    source = template(version(client), there.recipe, LOCATED, is_compressed=there.is_compressed)
     client.put_script(id=Names(there.asked).located, body={"script": {"lang": "mustache", "source": source}})
 
 

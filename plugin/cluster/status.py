@@ -21,7 +21,7 @@ from sorce.plugin.cluster.endpoint import PROBES, Endpoint, refuse_disagreement
 from sorce.plugin.cluster.installed import Installed, get_pipeline
 from sorce.plugin.cluster.locate import located_model, refuse_bad_localiser, refuse_without_processors
 from sorce.plugin.cluster.ml_commons import NEURAL, SEARCH, Form, Json, MlCommons, call
-from sorce.plugin.cluster.template import LOCATED, template
+from sorce.plugin.cluster.template import LOCATED, PLAIN, TemplateForm, template
 from sorce.plugin.query.asking import send
 from sorce.plugin.query.search import ClientSearch
 from sorce.plugin.query.server import ServerSearch
@@ -126,7 +126,7 @@ class _Checks:
         """The cluster's answer must equal that of the client with the local model."""
         name = self._names.search
         stored = self._client.get_script(id=name, params={"filter_path": "script.source"}, ignore=404)
-        if stored and stored["script"]["source"] != template(version(self._client), self._there.recipe):
+        if stored and stored["script"]["source"] != self._template(PLAIN):
             raise PluginError(f"template '{name}' was made by another sorce, or for another OpenSearch; {self._mend}.")
         request = SearchRequest([PROBES[0]], [PROBES[1]], size=3, fold=None)
         there = ServerSearch(self._client, self._names.index).search(request)
@@ -153,6 +153,10 @@ class _Checks:
         query = {"nested": {"path": "regions", "score_mode": "max", "query": neural}}
         self._client.search(index=self._names.index, body={"size": 1, "_source": False, "query": query})
 
+    def _template(self, form: TemplateForm) -> str:
+        there = self._there
+        return template(version(self._client), there.recipe, form, is_compressed=there.is_compressed)
+
     def localiser(self) -> None:
         model = located_model(self._client, self._names)
         if model is None:
@@ -164,7 +168,7 @@ class _Checks:
         """The localiser must look at the first hits of a search, and open at least one of them."""
         name, index = self._names.located, self._names.index
         stored = self._client.get_script(id=name, params={"filter_path": "script.source"}, ignore=404)
-        if not stored or stored["script"]["source"] != template(version(self._client), self._there.recipe, LOCATED):
+        if not stored or stored["script"]["source"] != self._template(LOCATED):
             raise PluginError(
                 f"template '{name}' was made by another sorce, or for another OpenSearch; {self._mend_located}."
             )

@@ -82,11 +82,14 @@ def pipeline(model_id: str) -> Json:
     return {"request_processors": [{"ml_inference": encode}]}
 
 
-def template(version: Version, recipe: Recipe, form: TemplateForm = PLAIN) -> str:
-    """The mustache source of the stored template for an index of that recipe."""
+def template(version: Version, recipe: Recipe, form: TemplateForm = PLAIN, *, is_compressed: bool = False) -> str:
+    """The mustache source of the stored template for an index of that recipe.
+
+    `is_compressed` says that the graph's own scores are rough (`FoundIndex.is_compressed`).
+    """
     # Like `default_k`, within mustache's limits: ten times the size is the size with a zero appended.
     size, several = _value("size", "10"), str(CANDIDATES_OF_SEVERAL)
-    one = _either("rank", f"{size}0", _either("debias", f"{size}0", size))
+    one = f"{size}0" if is_compressed else _either("rank", f"{size}0", _either("debias", f"{size}0", size))
     writer = _Writer(form.also)
     request = SearchRequest(
         PHRASES,

@@ -100,3 +100,8 @@ def too_high(bounds: Mapping[Part, float], score: float) -> list[Part]:
     if total == -inf:
         return []
     return [part for part, most in bounds.items() if most > score - total + of_phrases[part.phrase]]
+
+
+def unproven(hits: Hits) -> Hits:
+    """The hits, none of whose places is proved."""
+    return replace(hits, found=tuple(replace(hit, unproved=True) for hit in hits))

@@ -15,7 +15,7 @@ from sorce.cluster import version
 from sorce.mappings import Hits, Recipe, Vector
 from sorce.mappings.answer import read_hits
 from sorce.mappings.found import FoundIndex
-from sorce.mappings.query import Json, Query, among, proposals, search_body, to_cosine
+from sorce.mappings.query import Json, Query, among, default_k, proposals, search_body, to_cosine
 from sorce.mappings.ranking import SIMILARITY, ranking
 from sorce.mappings.regions import read_vectors
 from sorce.mappings.request import SearchRequest
@@ -24,7 +24,7 @@ from sorce.models.model import TextEncoder
 from sorce.plugin.query.examples import vectors_of
 from sorce.plugin.query.folding import folded
 from sorce.plugin.query.following import Following
-from sorce.plugin.query.proof import Candidate, proven
+from sorce.plugin.query.proof import Candidate, proven, unproven
 
 log = logging.getLogger("sorce.search")
 
@@ -93,6 +93,9 @@ class ClientSearch(Following):
 
         if query.ranking.rank == SIMILARITY or query.request.exact:
             hits = ask_for(search_body(query, self._version))
+        elif self.found.is_compressed:
+            # The graph's own scores are rough there, so they prove nothing.
+            hits = unproven(ask_for(search_body(query, self._version)))
         else:
             body = search_body(scan(query), self._version)
             hits = proven(query, request.max_k, self._propose, lambda photo_ids: ask_for(among(body, photo_ids)))
@@ -150,8 +153,15 @@ def scan(query: Query) -> Query:
 
 
 def bound_to(request: SearchRequest, found: FoundIndex) -> SearchRequest:
-    """Adapts a request to the index: through an alias with a filter, every photo that passes the filter is compared.
+    """Adapts a request to the index.
 
-    The graph would propose photos of the whole index, and the filter could then remove any number of them.
+    Through an alias with a filter, every photo that passes the filter is compared. The graph would propose photos of
+    the whole index, and the filter could then remove any number of them. A compressed graph orders by rough scores, so
+    it proposes more photos than are asked for.
     """
-    return replace(request, exact=True) if found.has_filter else request
+    if found.has_filter:
+        return replace(request, exact=True)
+    by_one_cosine = request.is_plain and len(request.labels) + len(request.nots) + len(request.not_like) == 1
+    if found.is_compressed and by_one_cosine and request.k is None:
+        return replace(request, k=default_k(request.last, 1, by_cosine=False))
+    return request

@@ -148,10 +148,14 @@ def test_settings_reach_a_new_index(
     file = tmp_path / "settings.json"
     file.write_text('{"settings": {"index": {"refresh_interval": "7s", "number_of_replicas": 2}}}')
     options = ["--shards", 3, "--replicas", 0, "--setting", "codec=best_compression", "--settings", file]
+    options += ["--compression", "4x"]
     assert run(draw("a.png"), *options).exit_code == 0
     made = client.indices.get_settings(index=index.name, params={"flat_settings": "true"})[index.name]["settings"]
     names = ("number_of_shards", "number_of_replicas", "codec", "refresh_interval")
     assert [made[f"index.{name}"] for name in names] == ["3", "0", "best_compression", "7s"]
+    found = index.look_up()
+    assert found is not None
+    assert found.compression == "4x"
 
 
 def test_a_setting_that_is_not_understood_is_wrong_usage(run: Run, draw: Draw) -> None:

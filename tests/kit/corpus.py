@@ -18,7 +18,7 @@ from sorce.mappings.answer import apart
 from sorce.mappings.document import document
 from sorce.mappings.example import Example, LikePicture, LikeRegion
 from sorce.mappings.hits import Match
-from sorce.mappings.index import attributes_mapping, index_body
+from sorce.mappings.index import FLOAT32, attributes_mapping, index_body
 from sorce.mappings.request import SearchRequest, boxes_to_fetch
 from sorce.models.model import TextEncoder
 
@@ -89,8 +89,9 @@ class Corpus:
             hubness=float(self.hubness[i, r]),
         )
 
-    def load(self, client: OpenSearch, index: str, recipe: Recipe = RECIPE) -> None:
-        client.indices.create(index=index, body=index_body(recipe, {"index.number_of_replicas": 0}))
+    def load(self, client: OpenSearch, index: str, recipe: Recipe = RECIPE, compression: str = FLOAT32) -> None:
+        body = index_body(recipe, {"index.number_of_replicas": 0}, compression=compression)
+        client.indices.create(index=index, body=body)
         self.fill(client, index, recipe)
 
     def load_half(self, client: OpenSearch, index: str) -> None:

@@ -115,3 +115,12 @@ def test_a_number_that_is_not_understood_is_refused(wrong: str) -> None:
     done = planned("--photos", wrong)
     assert done.exit_code == 2
     assert f"'{wrong}' is not a number of photos" in done.output
+
+
+def test_a_compressed_graph_needs_less_memory_and_more_disk() -> None:
+    plain, small = (as_json("--photos", "10M", "--compression", each) for each in ("1x", "4x"))
+    assert small["compression"] == "4x"
+    assert small["cached_bytes"] < 0.3 * plain["cached_bytes"]
+    assert 1.2 * plain["index_bytes"] < small["index_bytes"] < 1.3 * plain["index_bytes"]
+    assert small["nodes"] < plain["nodes"]
+    assert any("which should be an SSD" in each for each in small["assumptions"])
