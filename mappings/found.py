@@ -89,7 +89,8 @@ class FoundIndex:
     def compression(self) -> str:
         """How the graph of the index for new photos holds vectors (`sorce.mappings.index.COMPRESSIONS`)."""
         vector = self.properties.get("regions", {}).get("properties", {}).get("vec", {})
-        return str(vector.get("compression_level", "1x"))
+        is_quantised = "encoder" in vector.get("method", {}).get("parameters", {})
+        return "4x" if is_quantised else str(vector.get("compression_level", "1x"))
 
     @property
     def is_compressed(self) -> bool:

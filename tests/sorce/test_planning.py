@@ -118,6 +118,9 @@ def test_a_number_that_is_not_understood_is_refused(wrong: str) -> None:
 
 
 def test_a_compressed_graph_needs_less_memory_and_more_disk() -> None:
+    # As measured, in kB of a photo.
+    assert index_bytes(1, 17, 256, is_compressed=True) / 1000 == pytest.approx(23.27, rel=0.05)
+    assert cached_bytes(1, 17, 256, is_compressed=True) / 1000 == pytest.approx(5.269, rel=0.05)
     plain, small = (as_json("--photos", "10M", "--compression", each) for each in ("1x", "4x"))
     assert small["compression"] == "4x"
     assert small["cached_bytes"] < 0.3 * plain["cached_bytes"]
