@@ -74,8 +74,6 @@ def run(request: Request) -> tuple[str, Report]:
         for note in (request.table.note, note_on_settings(plan, new)):
             if note is not None:
                 progress.noted(note)
-        if request.prune and sources.others:
-            progress.noted("--prune looks at folders of this machine only; photos of stores and lists stay.")
         log = run_log(plan, model.recipe, expected, progress)
         with logged(log), translate_errors(address(client)):
             report = work(plan, model, progress if log is None else Watches(progress, log))
@@ -166,6 +164,8 @@ def work(plan: Plan, model: Model[object], progress: Watch) -> Report:
         report = bring_in(target, model, sources, options, progress, plan.before)
     if not request.prune or report.stopped:
         return report
+    if plan.sources.others:
+        progress.noted("--prune looks at folders of this machine only; photos of stores and lists stay.")
     retry = Retry(request.retry_timeout, progress)
     if request.dry_run:
         pruned = count_gone(target, plan.sources.files, retry)
