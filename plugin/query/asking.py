@@ -33,14 +33,14 @@ def ask(client: OpenSearch, index: str, body: Json, allow_partial: bool) -> Any:
 def send(client: OpenSearch, index: str, way: str, body: Any, params: Json, allow_partial: bool) -> Any:
     """Like `ask`, by `_search` or `_search/template`. The index name is sent as given: an alias keeps its filter."""
     params = {**params, "allow_partial_search_results": "true" if allow_partial else "false"}
-    transport = _transport(client)
+    transport = transport_of(client)
     for left in reversed(range(TRIES)):
         try:
             answer = transport.perform_request("POST", f"/{index}/{way}", params=params, body=body)
             break
         except exceptions.TransportError as error:
-            shards_are_missing = _shards_are_missing(error)
-            if not shards_are_missing and (not left or error.status_code != UNAVAILABLE):
+            lacks_shards = _shards_are_missing(error)
+            if not lacks_shards and (not left or error.status_code != UNAVAILABLE):
                 raise
             if not left:
                 raise ClusterError(f"the answer of '{index}' is not complete: {_cause(error)}; {_REMEDY}.") from error
@@ -49,7 +49,7 @@ def send(client: OpenSearch, index: str, way: str, body: Any, params: Json, allo
     return answer
 
 
-def _transport(client: OpenSearch) -> Transport:
+def transport_of(client: OpenSearch) -> Transport:
     """The client's transport, but a node that answers 503 does not count as dead: it does so while a shard is missing.
 
     Otherwise all nodes would soon count as dead, and a search would be sent to one that is.

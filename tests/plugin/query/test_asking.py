@@ -9,7 +9,7 @@ from opensearchpy import OpenSearch, exceptions
 
 from sorce.errors import ClusterError
 from sorce.plugin import ClientSearch, SearchRequest
-from sorce.plugin.query.asking import TRIES
+from sorce.plugin.query.asking import TRIES, UNAVAILABLE, transport_of
 from tests.kit.corpus import Corpus, Words
 from tests.plugin.query.test_search import check
 
@@ -38,3 +38,25 @@ def test_a_search_broken_by_a_node_that_stops_is_sent_again(
         with pytest.raises(ClusterError, match=r"is not complete: No search context found for id \[1421\]; try again"):
             searcher.search(asked)
     assert len(sent) == TRIES
+
+
+def test_a_node_that_does_not_know_the_cluster_yet_is_no_reason_to_give_up(
+    client: OpenSearch, index: str, corpus: Corpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, perform, sent = SearchRequest(["a kite"]), client.transport.perform_request, list[str]()
+    searcher = ClientSearch(client, index, lambda _: Words())
+
+    def starting(method: str, url: str, **more: Any) -> Any:
+        sent.append(url)
+        if len(sent) == 1:
+            raise exceptions.TransportError(503, "cluster_block_exception", {})
+        return perform(method, url, **more)
+
+    monkeypatch.setattr(client.transport, "perform_request", starting)
+    check(searcher.search(asked), corpus.expected(asked))
+    assert len(sent) == 2
+
+
+def test_an_answer_503_marks_no_node_as_dead(client: OpenSearch) -> None:
+    assert UNAVAILABLE in client.transport.retry_on_status
+    assert transport_of(client).retry_on_status == (502, 504)
