@@ -2,10 +2,10 @@
 
 The places of boxes come from the hits, so they are where the search found them, whatever the size of the thumbnail.
 
-Whether pictures show depends on settings of Dashboards. So each cell says below its picture what may be missing. The boxes
-are drawn in any case. On a canvas, one picture that cannot be loaded ends the drawing with an error, so the panel is an SVG.
-Without `vis_type_vega.enableExternalUrls`, the first picture ends the drawing of an SVG, too. So boxes and captions come
-before the pictures, and the boxes again after them.
+Whether pictures show depends on settings of Dashboards. So each cell says below its picture what may be missing. The
+boxes are drawn in any case. On a canvas, one picture that cannot be loaded ends the drawing with an error, so the panel
+is an SVG. Without `vis_type_vega.enableExternalUrls`, the first picture ends the drawing of an SVG, too. So boxes and
+captions come before the pictures, and the boxes again after them.
 """
 
 from __future__ import annotations

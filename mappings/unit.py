@@ -17,4 +17,5 @@ def unit_rows(vectors: ArrayLike) -> Vector:
     lengths = np.linalg.norm(exact, axis=-1, keepdims=True)
     if not (np.isfinite(lengths).all() and (lengths > 0).all()):
         raise ValueError("a vector is zero or not finite")
-    return (exact / lengths).astype(np.float32)
+    units: Vector = (exact / lengths).astype(np.float32)
+    return units
