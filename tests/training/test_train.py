@@ -3,6 +3,7 @@ import pytest
 import torch
 
 from tests.training.test_crops import disc
+from training.mini import clip
 from training.mini.bank import concepts
 from training.mini.crops import Renderer
 from training.mini.train import Learner, Plan, _load, _save, _step
@@ -13,6 +14,17 @@ PLAN = Plan(steps=40, decay=10, warmup=2, ramp=4, batch=8, processes=1, compiled
 @pytest.fixture(scope="module")
 def some():
     return tuple(concept for concept in concepts() if "forest" in concept.themes)[:6]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quick():
+    """One layer, and one thread: threads wait for each other on a busy machine."""
+    threads, layers = torch.get_num_threads(), clip.LAYERS
+    torch.set_num_threads(1)
+    clip.LAYERS = 1
+    yield
+    clip.LAYERS = layers
+    torch.set_num_threads(threads)
 
 
 def renderer(some):
