@@ -29,6 +29,7 @@ from sorce.ingest.root import agree_on_root
 from sorce.ingest.run_log import RunFacts, RunLog, logged, state_of
 from sorce.ingest.sources import Sources
 from sorce.mappings import Recipe
+from sorce.mappings.index import FLOAT32
 from sorce.models import Model
 
 
@@ -117,7 +118,8 @@ def prepared(client: OpenSearch, request: Request, sources: Sources) -> tuple[Pl
 
 def note_on_settings(plan: Plan, new: NewIndex) -> str | None:
     """A sentence about settings that have no effect, since the index exists."""
-    if plan.target.found is None or not new.settings:
+    there = plan.target.found
+    if there is None or not (new.settings or new.compression not in (FLOAT32, there.compression)):
         return None
     return f"index '{plan.target.name}' exists and keeps its settings: those given here are for a new index."
 

@@ -72,6 +72,8 @@ def test_settings_for_an_index_that_exists_are_said_to_have_no_effect(
     wanted = f"note: index '{index.name}' exists and keeps its settings: those given here are for a new index.\n"
     assert wanted not in run(folder, "--shards", 2).stderr
     assert wanted in run(folder, "--shards", 3).stderr
+    assert wanted in run(folder, "--compression", "4x").stderr
+    assert wanted not in run(folder, "--compression", "1x").stderr
 
 
 def test_json_is_one_object_on_stdout(run: Run, folder: Path) -> None:
