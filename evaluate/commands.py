@@ -62,7 +62,8 @@ def model_setups(models: Sequence[str], regions: Sequence[str]) -> list[ModelSet
 @click.argument("benchmark", type=click.Choice(list(BENCHMARKS)))
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option(
-    "--truth",
+    "--ground-truth",
+    "truth",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="The label file (yolo: the file of the class names).  [default: the one in FOLDER]",
 )
@@ -126,7 +127,7 @@ def evaluate(
 
     \b
         sorce evaluate lines ./photos --model mini --regions tiles --regions whole --save drawn
-        sorce evaluate coco ./val2017 --truth instances_val2017.json --regions tiles:max_regions=90 --exact
+        sorce evaluate coco ./val2017 --ground-truth instances_val2017.json --regions tiles:max_regions=90 --exact
         sorce evaluate locate ./shelves --model mini --localiser zoom
     """
     if exact and keep:

@@ -63,7 +63,11 @@ def shortfall(answer: Mapping[str, Any]) -> str | None:
 def _hit(found: Mapping[str, Any], query: Query) -> Hit:
     inner, fields = found.get("inner_hits", {}), found.get("fields", {})
     matches = tuple(
-        tuple(apart((_match(each, query.ranking) for each in inner[name]["hits"]["hits"]), query.request.boxes))
+        tuple(
+            non_max_suppression(
+                (_match(each, query.ranking) for each in inner[name]["hits"]["hits"]), query.request.boxes
+            )
+        )
         for name in sorted(inner)
         if name != VECTOR
     )
@@ -146,8 +150,8 @@ def _size(fields: Mapping[str, Any], name: str) -> int:
     return int(value)
 
 
-def apart(matches: Iterable[Match], most: int) -> list[Match]:
-    """The best of the matches (given best first) that do not overlap a better one too much."""
+def non_max_suppression(matches: Iterable[Match], most: int) -> list[Match]:
+    """Non-maximum suppression: the best matches (given best first) that do not overlap a better one too much."""
     kept: list[Match] = []
     for match in matches:
         if len(kept) == most:

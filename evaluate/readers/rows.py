@@ -37,7 +37,7 @@ def rows_of(content: Any, key: str, what: str) -> list[Any]:
     """A list of the label file. `what` names the file. Raises GroundTruthError where there is not a list."""
     rows = content.get(key) if isinstance(content, Mapping) else None
     if not isinstance(rows, list):
-        raise GroundTruthError(f"{what} has no list '{key}'; name another label file with --truth FILE.")
+        raise GroundTruthError(f"{what} has no list '{key}'; name another label file with --ground-truth FILE.")
     return rows
 
 

@@ -19,7 +19,9 @@ def read(folder: Path, truth: Path | None = None) -> GroundTruth:
     file = file_of(folder, truth, "*.json")
     content, remarks = read_json(file), Remarks()
     if not isinstance(content, list):
-        raise GroundTruthError(f"'{file}' is not a list of expressions; name another label file with --truth FILE.")
+        raise GroundTruthError(
+            f"'{file}' is not a list of expressions; name another label file with --ground-truth FILE."
+        )
     pictures, boxes = Pictures(folder, remarks), Boxes(remarks)
     used: dict[str, LabelledPicture] = {}
     queries = []

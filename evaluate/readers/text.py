@@ -36,9 +36,11 @@ def file_of(folder: Path, given: Path | None, *patterns: str) -> Path:
             return found[0]
         if found:
             raise GroundTruthError(
-                f"'{folder}' holds {len(found)} files {pattern}; name one of them with --truth FILE."
+                f"'{folder}' holds {len(found)} files {pattern}; name one of them with --ground-truth FILE."
             )
-    raise GroundTruthError(f"'{folder}' holds no {' or '.join(patterns)}; name the label file with --truth FILE.")
+    raise GroundTruthError(
+        f"'{folder}' holds no {' or '.join(patterns)}; name the label file with --ground-truth FILE."
+    )
 
 
 def decode(content: bytes) -> str:
@@ -77,7 +79,7 @@ def read_json(file: Path) -> Any:
     """Raises GroundTruthError with the line and column of the JSON error."""
     text = read_text(file)
     if not text.strip():
-        raise GroundTruthError(f"'{file}' is empty; name another label file with --truth FILE.")
+        raise GroundTruthError(f"'{file}' is empty; name another label file with --ground-truth FILE.")
     try:
         return _parse(text)
     except json.JSONDecodeError as error:

@@ -34,7 +34,9 @@ def read_classes(file: Path, remarks: Remarks) -> Classes:
     content = _yaml(text, file)
     listed = content.get("names") if isinstance(content, dict) else None
     if not isinstance(listed, (list, dict)):
-        raise GroundTruthError(f"'{file}' has no 'names', a list or a mapping; name another file with --truth FILE.")
+        raise GroundTruthError(
+            f"'{file}' has no 'names', a list or a mapping; name another file with --ground-truth FILE."
+        )
     numbered = listed.items() if isinstance(listed, dict) else enumerate(listed)
     return Classes(_names(numbered, file, remarks), _key_point_numbers(content.get("kpt_shape"), file))
 

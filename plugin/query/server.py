@@ -25,7 +25,7 @@ from sorce.plugin.query.folding import folded
 from sorce.plugin.query.following import Following
 from sorce.plugin.query.locating import with_enough
 from sorce.plugin.query.search import bound_to
-from sorce.plugin.query.server_locating import ServerStage, taken_apart, with_seen
+from sorce.plugin.query.server_locating import ServerStage, split_answer, with_seen
 
 # ML Commons replaces text like this before it calls the encoder, even in a user's text.
 FILLED_IN = "${parameters"
@@ -71,7 +71,7 @@ class ServerSearch(Following):
         if self._second is None:
             return read_hits(self._send(names.search, given, partial), query)
         more = self._second.params(query.request)
-        answer, seen = taken_apart(self._send(names.located, {**given, **more}, partial))
+        answer, seen = split_answer(self._send(names.located, {**given, **more}, partial))
         return with_seen(read_hits(answer, query), seen, self.found.asked, query.request.start)
 
     def _send(self, name: str, params: Json, allow_partial: bool) -> Json:

@@ -38,7 +38,7 @@ class ServerStage:
         return {"locate": self.most, "instances": request.boxes, "min_located_score": self.min_score}
 
 
-def taken_apart(answer: Mapping[str, Any]) -> tuple[Json, Answers | None]:
+def split_answer(answer: Mapping[str, Any]) -> tuple[Json, Answers | None]:
     """The answer as of a plain search, and what was seen; None if the localiser failed for any hit."""
     hits = answer["hits"]["hits"]
     try:

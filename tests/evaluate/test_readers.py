@@ -381,7 +381,7 @@ def test_the_published_sorec_files_are_read_whole(tmp_path: Path, name: str, exp
             "{",
             "is not valid JSON: Expecting property name enclosed in double quotes (line 1, column 2).",
         ),
-        (sorec.read, "a.json", "{}", "is not a list of expressions; name another label file with --truth FILE."),
+        (sorec.read, "a.json", "{}", "is not a list of expressions; name another label file with --ground-truth FILE."),
         (yolo.read, "data.yaml", "nc: 3", "has no 'names', a list or a mapping; name another"),
         (yolo.read, "data.yaml", "names: 3", "data.yaml' has no 'names'"),
         (
@@ -407,7 +407,7 @@ def test_of_several_truths_one_must_be_named(tmp_path: Path, draw: Draw) -> None
     draw("a.jpg")
     for name in ("val.json", "test.json"):
         (tmp_path / name).write_text("[]")
-    with pytest.raises(GroundTruthError, match=r"holds 2 files \*\.json; name one of them with --truth FILE\."):
+    with pytest.raises(GroundTruthError, match=r"holds 2 files \*\.json; name one of them with --ground-truth FILE\."):
         sorec.read(tmp_path)
 
 

@@ -14,7 +14,7 @@ from opensearchpy import OpenSearch
 from PIL.Image import Image
 
 from sorce.mappings import Box, Photo, PhotoFile, Recipe, Region, Vector
-from sorce.mappings.answer import apart
+from sorce.mappings.answer import non_max_suppression
 from sorce.mappings.document import document
 from sorce.mappings.example import Example, LikePicture, LikeRegion
 from sorce.mappings.hits import Match
@@ -201,7 +201,7 @@ class Corpus:
 
     def _shown(self, i: int, value: NDArray[np.float64], cosine: NDArray[np.float64], boxes: int) -> list[Match]:
         order = [int(r) for r in np.argsort(-value) if np.isfinite(value[r])][: boxes_to_fetch(boxes)]
-        return apart((self._match(i, r, float(cosine[r])) for r in order), boxes)
+        return non_max_suppression((self._match(i, r, float(cosine[r])) for r in order), boxes)
 
     def _match(self, i: int, r: int, similarity: float) -> Match:
         region = self.regions[i][r]

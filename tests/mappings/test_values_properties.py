@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from sorce.errors import QueryError, RecipeMismatch
 from sorce.mappings import Box, Recipe
-from sorce.mappings.answer import TOO_ALIKE, apart
+from sorce.mappings.answer import TOO_ALIKE, non_max_suppression
 from sorce.mappings.conditions import spellings
 from sorce.mappings.filters import Filter
 from sorce.mappings.hits import Match
@@ -54,7 +54,7 @@ def test_a_box_has_an_area_or_is_none(x1: float, y1: float, x2: float, y2: float
 @given(st.lists(boxes(), min_size=1, max_size=15), st.integers(1, 6))
 def test_of_boxes_that_overlap_the_better_is_shown(found: list[Box], most: int) -> None:
     matches = [Match(i, box, "tile", box.share_of(WIDTH, HEIGHT), 1, -i / 100) for i, box in enumerate(found)]
-    kept = apart(matches, most)
+    kept = non_max_suppression(matches, most)
     assert kept[0] is matches[0]
     assert kept == sorted(kept, key=lambda match: match.region_id)
     assert all(one.box.iou(other.box) < TOO_ALIKE for one, other in combinations(kept, 2))
