@@ -26,7 +26,7 @@ from finds import scenes
 from opensearchpy import OpenSearch
 from page_server import PageBench, PageServer, memory_while
 from PIL import Image
-from timing import latencies
+from timing import Ask, latencies
 
 from sorce.cluster import address, find_index
 from sorce.ingest.actions import WriteDocument, document_json
@@ -59,18 +59,18 @@ MAX_MEMORY = 1.5 * 2**30
 def measures() -> Iterator[Line]:
     with TemporaryDirectory(prefix="sorce-page-") as folder, served(Path(folder)) as bench:
         yield Line("page: photos", PHOTOS, note=f"{bench.regions:,} regions; {SCENES} scenes")
-        reference = yield from searches(bench)
+        by_server = yield from searches(bench)
         missing = page_browser.missing()
         if missing is None:
-            yield from page_browser.measures(bench, reference)
+            yield from page_browser.measures(bench, by_server)
         else:
             yield not_taken("page: all figures of a browser", missing)
         yield from huge_photo(bench)
         yield from page_users.measures(bench)
 
 
-def searches(bench: PageBench) -> Generator[Line, None, float]:
-    """The page's search against the request of `sorce search --server`; returns the milliseconds of the latter."""
+def searches(bench: PageBench) -> Generator[Line, None, Ask]:
+    """The page's search against the request of `sorce search --server`; returns the latter."""
     server, pool = ServerSearch(cluster(), INDEX), urllib3.PoolManager()
 
     def by_page(query: int) -> object:
@@ -87,7 +87,7 @@ def searches(bench: PageBench) -> Generator[Line, None, float]:
         yield Line(f"page: search by HTTP, {name}, p50 ms", each.p50, note=f"p95 {each.percentile(95):.1f} ms")
     ratio, note = taken["page"].over(taken["--server"])
     yield at_most("page: search by HTTP, page / --server (p50)", ratio, TWO_TIMES, note)
-    return taken["--server"].p50
+    return by_server
 
 
 def huge_photo(bench: PageBench) -> Iterator[Line]:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from figures import Line, at_least, at_most
 from page_server import PageBench, memory_while
+from timing import Ask, milliseconds
 
 CHROMIUM = Path("/usr/bin/chromium")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--enable-precise-memory-info"]
@@ -53,10 +54,10 @@ def missing() -> str | None:
     return None if CHROMIUM.exists() else f"there is no {CHROMIUM}"
 
 
-def measures(bench: PageBench, reference: float) -> Iterator[Line]:
-    """`reference` is the milliseconds of the request of `--server` alone."""
+def measures(bench: PageBench, by_server: Ask) -> Iterator[Line]:
+    """`by_server` makes the request of `--server` for the text with a number."""
     with browser() as page:
-        yield from times(page, bench, reference)
+        yield from times(page, bench, by_server)
         yield from held(page, bench)
         yield from zoomed(page, bench)
 
@@ -72,15 +73,28 @@ def browser() -> Iterator[Any]:
             started.close()
 
 
-def times(page: Any, bench: PageBench, reference: float) -> Iterator[Line]:
+def times(page: Any, bench: PageBench, by_server: Ask) -> Iterator[Line]:
+    """Typing and the request of `--server` take turns, so that other load on the machine affects both alike."""
     page.goto(bench.url)
     page.wait_for_selector("#terms input")
-    texts = bench.texts[: QUERIES + SKIPPED]
-    rounds = [np.array([page.evaluate(SEARCH, text) for text in texts])[SKIPPED:] for _ in range(2)]
-    hits = float(np.median(rounds[1], axis=0)[0])
-    yield at_most("page: from typing to hits / request of --server (p50)", hits / reference, 2, f"{hits:.0f} ms")
+    pending: set[Any] = set()
+    page.on("request", lambda request: pending.add(request))
+    for done in ("requestfinished", "requestfailed"):
+        page.on(done, lambda request: pending.discard(request))
+
+    def turn(number: int) -> list[float]:
+        hits, pictures = page.evaluate(SEARCH, bench.texts[number])
+        # What the page still loads would slow the request.
+        while pending:
+            page.wait_for_timeout(20)
+        return [hits, pictures, milliseconds(by_server, number)]
+
+    rounds = [np.array([turn(number) for number in range(QUERIES + SKIPPED)])[SKIPPED:] for _ in range(2)]
+    hits, _, reference = np.median(rounds[1], axis=0).tolist()
+    note = f"{hits:.0f} ms / {reference:.0f} ms"
+    yield at_most("page: from typing to hits / request of --server (p50)", hits / reference, 2, note)
     for name, each in zip(("cold", "cached"), rounds, strict=True):
-        hits, pictures = np.median(each, axis=0).tolist()
+        hits, pictures, _ = np.median(each, axis=0).tolist()
         line = f"page: first row of thumbnails, {name}, p50 ms"
         if name == "cold":
             yield Line(line, pictures, note=f"hits after {hits:.0f} ms")
@@ -90,29 +104,27 @@ def times(page: Any, bench: PageBench, reference: float) -> Iterator[Line]:
 
 def held(page: Any, bench: PageBench) -> Iterator[Line]:
     """The heap of JavaScript and the nodes of the document after a few and after many hits."""
-    loaded: list[int] = []
-
-    def count(answer: Any) -> None:
-        if answer.url.endswith("/api/search") and answer.ok:
-            loaded.append(len(answer.json()["hits"]))
-
-    page.on("response", count)
     # Not folded: the photos show few scenes, so that folding would leave fewer than MANY.
     page.goto(f"{bench.url}/?fold=off&q={bench.texts[0].replace(' ', '+')}")
+    page.wait_for_selector("#status b")
     found = {}
     for wanted in (FEW, MANY):
         for _ in range(200):
-            if sum(loaded) >= wanted:
+            if loaded(page) >= wanted:
                 break
             page.evaluate(DOWN)
             page.wait_for_timeout(100)
-        found[wanted] = (sum(loaded), *metrics(page))
-    page.remove_listener("response", count)
+        found[wanted] = (loaded(page), *metrics(page))
     for place, name in ((1, "heap of JavaScript"), (2, "nodes of the document")):
         ratio = found[MANY][place] / found[FEW][place]
         note = f"{found[FEW][place]:,.0f} after {found[FEW][0]} hits, {found[MANY][place]:,.0f} after {found[MANY][0]}"
         yield at_most(f"page: {name}, {MANY} hits / {FEW}", ratio, 1.2, note)
     yield at_least("page: hits that were loaded", found[MANY][0], MANY)
+
+
+def loaded(page: Any) -> int:
+    """How many hits the page has, as it says above them: "The first 1,000 photos"."""
+    return int("".join(each for each in page.locator("#status b").inner_text() if each.isdigit()) or 0)
 
 
 def metrics(page: Any) -> tuple[float, float]:

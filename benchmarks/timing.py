@@ -49,11 +49,12 @@ def latencies(asks: Mapping[str, Ask], queries: int, rounds: int, in_a_row: int 
         for first in range(0, each, in_a_row):
             for name in rng.permutation(list(asks)).tolist():
                 for query in range(first, min(first + in_a_row, each)):
-                    taken[name][number].append(_milliseconds(asks[name], number * each + query))
+                    taken[name][number].append(milliseconds(asks[name], number * each + query))
     return {name: Latencies(rounds) for name, rounds in taken.items()}
 
 
-def _milliseconds(ask: Ask, query: int) -> float:
+def milliseconds(ask: Ask, query: int) -> float:
+    """How long one query takes."""
     started = time.perf_counter()
     ask(query)
     return 1000 * (time.perf_counter() - started)
