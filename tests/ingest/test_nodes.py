@@ -280,6 +280,10 @@ def test_on_a_full_disk_an_ingest_says_so_loses_nothing_and_goes_on_when_there_i
         settings = client.indices.get_settings(index="filling", params={"flat_settings": "true"})["filling"]["settings"]
         return settings.get("index.blocks.read_only_allow_delete") == "true"
 
+    def takes_indices() -> bool:
+        settings = client.cluster.get_settings(params={"flat_settings": "true"})
+        return all(some.get("cluster.blocks.create_index") != "true" for some in settings.values())
+
     watch = Waiting(lambda: watermarks(None))
     watermarks("1000tb")
     try:
@@ -289,6 +293,8 @@ def test_on_a_full_disk_an_ingest_says_so_loses_nothing_and_goes_on_when_there_i
         )
     finally:
         watermarks(None)
+        # The other tests make indices.
+        until(takes_indices)
     lost, doubled = lost_and_doubled(target, tmp_path / "photos")
     record_property("full disks", 1)
     record_property("photos lost", lost)
