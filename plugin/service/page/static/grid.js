@@ -152,7 +152,7 @@ export class Grid {
     const wanted = this.#near();
     for (const [number, element] of this.#painted) {
       if (!wanted.has(number)) {
-        element.remove();
+        this.#remove(element);
         this.#painted.delete(number);
       }
     }
@@ -195,12 +195,14 @@ export class Grid {
     }
   }
 
+  // Its pictures are given up first: Chromium keeps an image for good whose address changes after it was removed.
+  #remove(row) {
+    for (const tile of this.#tiles.values()) if (row.contains(tile.element)) tile.stop();
+    row.remove();
+  }
+
   #forget() {
-    for (const [id, tile] of this.#tiles) {
-      if (tile.element.isConnected) continue;
-      tile.stop();
-      this.#tiles.delete(id);
-    }
+    for (const [id, tile] of this.#tiles) if (!tile.element.isConnected) this.#tiles.delete(id);
   }
 }
 

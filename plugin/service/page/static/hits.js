@@ -11,7 +11,6 @@ export function compact(hit) {
     index: hit.index,
     version: hit.version,
     file: hit.file_name,
-    folder: hit.folder,
     width: hit.width,
     height: hit.height,
     score: hit.score,
@@ -23,8 +22,8 @@ export function compact(hit) {
   };
 }
 
-function compactMatch({ region_id, box, kind, quality, similarity }) {
-  return { region: region_id, box, kind, quality, similarity };
+function compactMatch({ region_id, box, kind, similarity }) {
+  return { region: region_id, box, kind, similarity };
 }
 
 /** The letter of a phrase or example; none where there is only one, as there is nothing to tell apart. */

@@ -527,7 +527,9 @@ def test_a_thousand_hits_cost_no_more_than_two_hundred(show: Show, gallery: Gall
             page.evaluate("scrollTo(0, document.documentElement.scrollHeight)")
             page.wait_for_function("n => document.querySelector('#status b').textContent !== n", arg=said(before))
         page.wait_for_load_state("networkidle")
-        session.send("HeapProfiler.collectGarbage")
+        # What the first collection finalizes is free after the second.
+        for _ in range(2):
+            session.send("HeapProfiler.collectGarbage")
         measured = {each["name"]: each["value"] for each in session.send("Performance.getMetrics")["metrics"]}
         return {"heap": measured["JSHeapUsedSize"], "nodes": page.evaluate("document.querySelectorAll('*').length")}
 
