@@ -68,12 +68,8 @@ def measures() -> Iterator[Line]:
 
 
 def small(client: OpenSearch, corpus: Corpus) -> Iterator[Line]:
-    index = "product"
-    load(client, corpus, index)
-    recipes = {f"x_gt {logit:+d}": corpus.recipe(logit) for logit in LOGITS} | {"cos * quality": RECIPE}
-    orders = corpus.orders(list(recipes.values()))
-    for (name, recipe), wanted in zip(recipes.items(), orders, strict=True):
-        search, said = searched(client, corpus, index, recipe), f"product, {name}"
+    for name, _, search, wanted in rankings(client, corpus, "product", LOGITS):
+        said = f"product, {name}"
         usual = [taken(search, i, wanted[i], by_scan()) for i in range(QUERIES)]
         yield exactly(f"{said}: first ten as numpy's", same(usual), QUERIES, "default settings: a scan")
         yield Line(f"{said}: milliseconds a search", milliseconds(usual))
@@ -82,11 +78,8 @@ def small(client: OpenSearch, corpus: Corpus) -> Iterator[Line]:
 
 def large(client: OpenSearch, corpus: Corpus) -> Iterator[Line]:
     index = "product-large"
-    load(client, corpus, index)
-    recipes = {f"x_gt {logit:+d}": corpus.recipe(logit) for logit in LOGITS_OF_LARGE} | {"cos * quality": RECIPE}
-    orders = corpus.orders(list(recipes.values()))
-    for (name, recipe), wanted in zip(recipes.items(), orders, strict=True):
-        search, said = searched(client, corpus, index, recipe), f"product, {corpus.quality.size:,} regions, {name}"
+    for name, recipe, search, wanted in rankings(client, corpus, index, LOGITS_OF_LARGE):
+        said = f"product, {corpus.quality.size:,} regions, {name}"
         # The default settings, whatever number of regions is asked for.
         yield from by_graph([taken(search, i, wanted[i], by_bands()) for i in range(QUERIES)], said, QUERIES)
         asks: dict[str, Ask] = {
@@ -97,6 +90,17 @@ def large(client: OpenSearch, corpus: Corpus) -> Iterator[Line]:
         ratio, note = times["now"].over(times["0.1.0"])
         note = f"{note}; {times['now'].p50:.0f} ms of {times['0.1.0'].p50:.0f}"
         yield at_most(f"{said}: time / that of 0.1.0's request (p50)", ratio, 0.25, note)
+
+
+def rankings(
+    client: OpenSearch, corpus: Corpus, index: str, logits: Sequence[int]
+) -> Iterator[tuple[str, Recipe, Counting, list[list[int]]]]:
+    """Loads the corpus; then for each ranking its name, its recipe, a search by it, and numpy's first photos."""
+    load(client, corpus, index)
+    recipes = {f"x_gt {logit:+d}": corpus.recipe(logit) for logit in logits} | {"cos * quality": RECIPE}
+    orders = corpus.orders(list(recipes.values()))
+    for (name, recipe), wanted in zip(recipes.items(), orders, strict=True):
+        yield name, recipe, searched(client, corpus, index, recipe), wanted
 
 
 def searched(client: OpenSearch, corpus: Corpus, index: str, recipe: Recipe) -> Counting:
