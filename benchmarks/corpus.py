@@ -22,8 +22,9 @@ from sorce.ingest.actions import WriteDocument, document_json
 from sorce.ingest.guard import Guard
 from sorce.ingest.write import Sender, Sent, Writer
 from sorce.mappings import Box, Photo, PhotoFile, Recipe, Region, Vector
+from sorce.mappings.compression import FLOAT32
 from sorce.mappings.document import document
-from sorce.mappings.index import FLOAT32, index_body
+from sorce.mappings.index import index_body
 from sorce.models.model import TextEncoder
 from sorce.plugin import ClientSearch, SearchRequest
 from sorce.plugin.cluster.endpoint import PROBES

@@ -11,7 +11,7 @@ from figures import Line, at_least, exactly
 from timing import latencies
 
 from sorce.mappings import Hits
-from sorce.mappings.index import FLOAT32, INT8
+from sorce.mappings.compression import FLOAT32, INT8
 from sorce.plugin import SearchRequest
 
 PHOTOS = {shape: int(os.environ.get(f"INT8_PHOTOS_{shape.dimension}", shape.photos)) for shape in (WIDE, DEEP)}

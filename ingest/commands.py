@@ -17,9 +17,9 @@ from sorce.ingest.retry import SECONDS
 from sorce.ingest.run import run, told
 from sorce.ingest.write import THREADS
 from sorce.mappings import Attribute
-from sorce.mappings.index import COMPRESSIONS, FLOAT32, parse_attribute
+from sorce.mappings.index import parse_attribute
 from sorce.models import DEFAULT_MODEL, DEFAULT_REGIONS, METHODS
-from sorce.options import cluster, trust_remote_code
+from sorce.options import cluster, compression, trust_remote_code
 from sorce.pictures.remote import is_remote
 
 DONE_WITH_REJECTS = 3
@@ -150,13 +150,7 @@ def existing(context: click.Context, option: click.Parameter, paths: Sequence[st
 )
 @click.option("--shards", type=click.IntRange(1), help="Primary shards of a new index.  [default: the cluster's, 1]")
 @click.option("--replicas", type=click.IntRange(0), help="Copies of each shard of a new index.  [default: 1]")
-@click.option(
-    "--compression",
-    type=click.Choice(COMPRESSIONS),
-    default=FLOAT32,
-    show_default=True,
-    help="How the graph of a new index holds vectors. 4x: a byte per number; it needs less memory, and more disk.",
-)
+@compression
 @click.option(
     "--setting",
     "settings",

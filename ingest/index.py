@@ -13,9 +13,9 @@ from sorce.cluster import look_up, reason
 from sorce.errors import ClusterError, IndexMissing
 from sorce.ingest.retry import Retry
 from sorce.mappings import Attribute, Recipe, Vector, probe, refuse_mismatch
+from sorce.mappings.compression import FLOAT32
 from sorce.mappings.found import FoundIndex
 from sorce.mappings.index import (
-    FLOAT32,
     attribute_types,
     index_body,
     refuse_unstorable,
@@ -50,7 +50,7 @@ class Listed:
 @dataclass(frozen=True)
 class NewIndex:
     """What a new index gets besides its recipe: index settings, the root of relative paths, and how the graph holds
-    vectors (`sorce.mappings.index.COMPRESSIONS`).
+    vectors (`sorce.mappings.compression`).
     """
 
     settings: Mapping[str, Any] = field(default_factory=dict)
@@ -124,7 +124,7 @@ class TargetIndex:
         """
         if self.found is not None or not (self.new.settings or types):
             return
-        body = index_body(banked(recipe), self.new.settings, self.new.root, dict(types))
+        body = self._body(recipe, types)
         template = {"index_patterns": [self.asked], "priority": FIRST_PRIORITY, "template": body}
         try:
             self.client.indices.simulate_template(body=template)
@@ -139,8 +139,7 @@ class TargetIndex:
     def make(self, recipe: Recipe, types: Types | None = None) -> None:
         """Creates the index if there is none. Raises RecipeMismatch if one with another recipe exists."""
         if self.found is None:
-            new = self.new
-            body = index_body(banked(recipe), new.settings, new.root, dict(types or {}), new.compression)
+            body = self._body(recipe, types or {})
             if self.probe is not None:
                 body["mappings"]["_meta"]["sorce"]["probe"] = probe.to_text(self.probe())
             try:
@@ -155,6 +154,10 @@ class TargetIndex:
                 )
             self._refuse_rival_root()
         self.prepare(recipe, types or {})
+
+    def _body(self, recipe: Recipe, types: Types) -> Json:
+        """Settings and mapping of the new index."""
+        return index_body(banked(recipe), self.new.settings, self.new.root, dict(types), self.new.compression)
 
     def _refuse_rival_root(self) -> None:
         """Raises ClusterError if another ingest made the index at the same moment, for photos below another root."""

@@ -29,7 +29,7 @@ from sorce.ingest.root import agree_on_root
 from sorce.ingest.run_log import RunFacts, RunLog, logged, state_of
 from sorce.ingest.sources import Sources
 from sorce.mappings import Recipe
-from sorce.mappings.index import FLOAT32
+from sorce.mappings.compression import FLOAT32
 from sorce.models import Model
 
 

@@ -117,6 +117,8 @@ class RunLog(Watch):
 
     def _keep_up(self) -> None:
         self._begun.wait(EVERY)
+        # From now on `done` need not look for the first photos.
+        self._begun.set()
         while not self._ended.is_set():
             self._write(RUNNING, None)
             self._ended.wait(EVERY)

@@ -8,6 +8,7 @@ from typing import Any
 
 from sorce.errors import IndexMissing
 from sorce.mappings import probe
+from sorce.mappings.compression import FLOAT32, compression_of
 from sorce.mappings.recipe import Recipe
 from sorce.mappings.values import Vector
 
@@ -87,15 +88,14 @@ class FoundIndex:
 
     @property
     def compression(self) -> str:
-        """How the graph of the index for new photos holds vectors (`sorce.mappings.index.COMPRESSIONS`)."""
+        """How the graph of the index for new photos holds vectors (`sorce.mappings.compression`)."""
         vector = self.properties.get("regions", {}).get("properties", {}).get("vec", {})
-        is_quantised = "encoder" in vector.get("method", {}).get("parameters", {})
-        return "4x" if is_quantised else str(vector.get("compression_level", "1x"))
+        return compression_of(vector)
 
     @property
     def is_compressed(self) -> bool:
         """Whether the graph of any of its indices compares vectors roughly."""
-        return any(each.compression != "1x" for each in self.every)
+        return any(each.compression != FLOAT32 for each in self.every)
 
     @property
     def probe(self) -> Vector | None:

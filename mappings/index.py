@@ -10,6 +10,7 @@ from math import isfinite
 from typing import Any
 
 from sorce.errors import SorceError
+from sorce.mappings.compression import FLOAT32, vector_mapping
 from sorce.mappings.found import SCHEMA, FoundIndex, Json
 from sorce.mappings.limits import MAX_KEYWORD_BYTES
 from sorce.mappings.recipe import Recipe
@@ -36,9 +37,6 @@ PHOTO_OF_SCHEMA_2 = {
 REGION_OF_SCHEMA_2 = {"taken_on": DATE, "keywords": KEYWORD, "location": GEO_POINT}
 """The region fields that schema 1 does not have."""
 
-FLOAT32, INT8 = COMPRESSIONS = ("1x", "4x")
-"""How the graph holds vectors: each number as it is, or in a byte. The stored vectors stay as they are."""
-
 PARSERS: dict[str | None, Callable[[str], Attribute]] = {
     None: str,
     "int": int,
@@ -58,7 +56,7 @@ def index_body(
 
     `settings` adds to or overrides the index's settings. `root` is the absolute folder that relative paths start from.
     `attributes` are the mappings of the attributes in the first documents (see `attribute_type`). `compression` is one
-    of COMPRESSIONS.
+    of `sorce.mappings.compression`.
     """
     typed = {"properties": dict(attributes or {})}
     photo = {
@@ -104,22 +102,6 @@ def region_fields(dimension: int, attributes: Json, compression: str) -> Json:
         "camera": KEYWORD,
         "attributes": attributes,
         **REGION_OF_SCHEMA_2,
-    }
-
-
-def vector_mapping(dimension: int, compression: str) -> Json:
-    """Engine, space and compression are explicit: OpenSearch's defaults for them have changed and will change again."""
-    parameters: Json = {"m": 16, "ef_construction": 128}
-    if compression == INT8:
-        # As `compression_level: 4x`, which may not stand beside it, but no number is cut off: with 4x the largest are,
-        # and recall@10 was .91 instead of 1. The interval is deprecated since 3.6, and still honoured (k-NN 3168).
-        parameters["encoder"] = {"name": "sq", "parameters": {"bits": 7, "confidence_interval": 1.0}}
-    return {
-        "type": "knn_vector",
-        "dimension": dimension,
-        "space_type": "innerproduct",
-        **({} if compression == INT8 else {"compression_level": compression}),
-        "method": {"name": "hnsw", "engine": "lucene", "parameters": parameters},
     }
 
 

@@ -45,8 +45,8 @@ class SearchRequest:
     similarity or product, and `debias` how strongly a region's hubness counts against it (`sorce.mappings.ranking`). A
     ranking by product asks for `k` photos of each band of quality, and for up to `max_k` to prove its order.
     `allow_partial` accepts an answer that lacks shards, and marks it. `fold` groups near-duplicates: photos whose whole
-    vectors have at least this cosine are shown under
-    the best of them, so there may be fewer than `size` entries. With None nothing is grouped.
+    vectors have at least this cosine are shown under the best of them, so there may be fewer than `size` entries. With
+    None nothing is grouped.
 
     A single text or example is accepted as a list of one. Raises QueryError for an invalid search.
     """

@@ -13,6 +13,7 @@ from sorce.cluster import find_index
 from sorce.errors import IndexMissing, SorceError
 from sorce.ingest.delete import Removal
 from sorce.listing import IndexInfo, delete_index, described, list_indices
+from sorce.mappings.compression import INT8
 from sorce.mappings.filters import Filter
 from sorce.mappings.names import check_index_name
 from sorce.mappings.selection import Selection
@@ -64,7 +65,7 @@ def info(name: str, cluster: Cluster, as_json: bool) -> None:
         "regions": f"{found.regions:,}",
         "size": _size(found.bytes),
         "recipe": str(found.recipe),
-        "vectors": "4x: a byte per number in the graph" if found.compression == "4x" else "1x: float32",
+        "vectors": "4x: a byte per number in the graph" if found.compression == INT8 else "1x: float32",
         "root": found.root or "none: absolute paths",
         "schema": str(found.schema),
         "attributes": ", ".join(f"{key} ({kind})" for key, kind in sorted(found.attributes.items())) or "none",

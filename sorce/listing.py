@@ -13,6 +13,7 @@ from sorce.access import Access
 from sorce.cluster import Hosts, address, connect, find_index, look_up, translate_errors
 from sorce.errors import IndexMissing
 from sorce.mappings import Recipe
+from sorce.mappings.compression import FLOAT32
 from sorce.mappings.conditions import attributes_of
 from sorce.mappings.found import FoundIndex
 from sorce.mappings.selection import regions_of
@@ -40,7 +41,7 @@ class IndexInfo:
     bytes: int | None
     attributes: Mapping[str, str]
     others: tuple[str, ...] = ()
-    compression: str = "1x"
+    compression: str = FLOAT32
 
     def as_dict(self) -> dict[str, Any]:
         """As JSON."""

@@ -14,6 +14,7 @@ from opensearchpy import OpenSearch
 from sorce.access import Access
 from sorce.cluster import DEFAULT_URL, address, connect, translate_errors
 from sorce.errors import SorceError
+from sorce.mappings.compression import COMPRESSIONS, FLOAT32
 from sorce.mappings.names import check_index_name
 
 if TYPE_CHECKING:
@@ -99,5 +100,12 @@ trust_remote_code = click.option(
     "--trust-remote-code",
     is_flag=True,
     help="Let Python code that the model or the detector brings along run, with your rights.",
+)
+compression = click.option(
+    "--compression",
+    type=click.Choice(COMPRESSIONS),
+    default=FLOAT32,
+    show_default=True,
+    help="How the graph of a new index holds vectors. 4x: a byte per number; it needs less memory, and more disk.",
 )
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")

@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 
 import click
 
-from sorce.mappings.index import COMPRESSIONS, FLOAT32
+from sorce.mappings.compression import FLOAT32
 from sorce.models.catalogue import KNOWN
 from sorce.models.methods import DEFAULT_MODEL, DEFAULT_REGIONS, METHODS
-from sorce.options import as_json
+from sorce.options import as_json, compression
 from sorce.sizing import FREE, MAX_HEAP, SHARD, Needs, Planned, needs
 
 MULTIPLES = {"": 1, "k": 10**3, "m": 10**6, "b": 10**9}
@@ -51,13 +51,7 @@ def count(_context: click.Context, _option: click.Parameter, text: str) -> int:
 @click.option(
     "--node-memory", type=click.FloatRange(4), default=64.0, show_default=True, metavar="GB", help="Memory of a node."
 )
-@click.option(
-    "--compression",
-    type=click.Choice(COMPRESSIONS),
-    default=FLOAT32,
-    show_default=True,
-    help="How the graph holds vectors, as in `sorce ingest`.",
-)
+@compression
 @click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="How many processes ingest.")
 @click.option(
     "--rate",

@@ -15,10 +15,11 @@ from PIL.Image import Image
 
 from sorce.mappings import Box, Photo, PhotoFile, Recipe, Region, Vector
 from sorce.mappings.answer import non_max_suppression
+from sorce.mappings.compression import FLOAT32
 from sorce.mappings.document import document
 from sorce.mappings.example import Example, LikePicture, LikeRegion
 from sorce.mappings.hits import Match
-from sorce.mappings.index import FLOAT32, attributes_mapping, index_body
+from sorce.mappings.index import attributes_mapping, index_body
 from sorce.mappings.request import SearchRequest, boxes_to_fetch
 from sorce.models.model import TextEncoder
 

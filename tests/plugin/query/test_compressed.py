@@ -11,8 +11,8 @@ import pytest
 from opensearchpy import OpenSearch
 
 from sorce.cluster import find_index, version
+from sorce.mappings.compression import INT8
 from sorce.mappings.example import LikeRegion
-from sorce.mappings.index import INT8
 from sorce.mappings.query import Query, proposals, to_cosine
 from sorce.mappings.regions import by_photo_ids, read_vectors, vectors_body
 from sorce.plugin import ClientSearch, SearchRequest
