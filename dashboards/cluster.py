@@ -1,11 +1,12 @@
 """What `sorce dashboards` makes in the cluster: how the indices of the run log are mapped, and when they are deleted.
 
-Both are shared by all indices. The template's `_meta` lists who installed them, and the last one takes them away.
+Both are shared by all indices. Each index that uses them has an entry of its own, an empty component template, so that
+two `install` at the same moment do not overwrite each other's. The last user takes templates and policy away.
 """
 
 from __future__ import annotations
 
-from contextlib import suppress
+import hashlib
 from typing import Any
 
 from opensearchpy import OpenSearch, exceptions
@@ -18,7 +19,7 @@ POLICY = RUNS
 """The name of the policy of Index State Management (ISM), and of the templates with `-` and the kind."""
 
 KEPT_DAYS = 90
-USERS = "sorce_users"
+USER = "sorce_user"
 NO_ISM = "no handler found"
 
 
@@ -38,50 +39,55 @@ def policy() -> Json:
     }
 
 
-def template(kind: str, users: list[str]) -> Json:
+def template(kind: str) -> Json:
     """The index template of RUNS or REJECTS."""
-    return {
-        "index_patterns": [f"{kind}-*"],
-        "priority": 100,
-        "template": log_body(kind),
-        "_meta": {USERS: users},
-    }
+    return {"index_patterns": [f"{kind}-*"], "priority": 100, "template": log_body(kind)}
 
 
 def add_log(client: OpenSearch, user: str) -> str | None:
     """Makes templates and policy for this user of theirs. Returns why there is no policy, if the cluster has no ISM."""
-    users = sorted({*_users(client), user})
-    for kind in MAPPINGS:
-        client.indices.put_index_template(name=kind, body=template(kind, users))
-    return _put_policy(client)
+    # The entry first: who removes the last other entry at this moment then finds this one.
+    client.cluster.put_component_template(name=_entry(user), body={"template": {}, "_meta": {USER: user}})
+    return _put_log(client)
 
 
 def remove_log(client: OpenSearch, user: str) -> None:
-    """Takes the user off the list; without users, templates and policy are removed. The logged runs stay."""
-    before = _users(client)
-    left = [each for each in before if each != user]
-    if not before:
+    """Removes the user's entry; without users, templates and policy are removed. The logged runs stay."""
+    if user not in users(client):
+        return
+    client.cluster.delete_component_template(name=_entry(user), params={"ignore": 404})
+    if users(client):
         return
     for kind in MAPPINGS:
-        if left:
-            client.indices.put_index_template(name=kind, body=template(kind, left))
-        else:
-            with suppress(exceptions.NotFoundError):
-                client.indices.delete_index_template(name=kind)
-    if not left:
-        _delete_policy(client)
+        client.indices.delete_index_template(name=kind, params={"ignore": 404})
+    _delete_policy(client)
+    if users(client):
+        # Another `install` came after the first look, and may have written before the removal.
+        _put_log(client)
 
 
 def has_log(client: OpenSearch, user: str) -> bool:
-    return user in _users(client)
+    return user in users(client) and all(client.indices.exists_index_template(name=kind) for kind in MAPPINGS)
 
 
-def _users(client: OpenSearch) -> list[str]:
+def users(client: OpenSearch) -> list[str]:
+    """Who uses the templates and the policy."""
     try:
-        found = client.indices.get_index_template(name=RUNS)["index_templates"]
+        found = client.cluster.get_component_template(name=f"{RUNS}:*")["component_templates"]
     except exceptions.NotFoundError:
         return []
-    return list(found[0]["index_template"].get("_meta", {}).get(USERS, []))
+    return sorted(each["component_template"]["_meta"][USER] for each in found)
+
+
+def _entry(user: str) -> str:
+    """The name of the user's component template. It may hold no capital letters and no spaces; a tenant's name does."""
+    return f"{RUNS}:{hashlib.sha256(user.encode()).hexdigest()[:16]}"
+
+
+def _put_log(client: OpenSearch) -> str | None:
+    for kind in MAPPINGS:
+        client.indices.put_index_template(name=kind, body=template(kind))
+    return _put_policy(client)
 
 
 def _delete_policy(client: OpenSearch) -> None:
@@ -104,6 +110,8 @@ def _put_policy(client: OpenSearch) -> str | None:
         return _without_ism(error)
     try:
         client.transport.perform_request("PUT", path, params=params, body=policy())
+    except exceptions.ConflictError:
+        return None  # Another `install` wrote the same policy just now.
     except exceptions.TransportError as error:
         return _without_ism(error)
     return None

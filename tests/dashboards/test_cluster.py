@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import fnmatch
 import re
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from opensearchpy import exceptions
+from opensearchpy import OpenSearch, exceptions
 
-from sorce.dashboards.cluster import KEPT_DAYS, POLICY, add_log, policy, remove_log
+from sorce.dashboards.cluster import KEPT_DAYS, POLICY, add_log, has_log, policy, remove_log, users
 from sorce.mappings.run_log import PATTERNS, REJECTS, RUNS
 
 Json = dict[str, Any]
@@ -73,20 +75,27 @@ class Cluster:
 
     def __init__(self, refuses: int | None = None) -> None:
         self.templates: dict[str, Json] = {}
+        self.entries: dict[str, Json] = {}
         self.policies: dict[str, Json] = {}
         self.asked: list[tuple[str, Mapping[str, Any]]] = []
         self.refuses = refuses
         self.transport = SimpleNamespace(perform_request=self._ism)
         self.indices = SimpleNamespace(
             put_index_template=lambda name, body: self.templates.update({name: body}),
-            get_index_template=self._template,
-            delete_index_template=lambda name: self.templates.pop(name),
+            exists_index_template=lambda name: name in self.templates,
+            delete_index_template=lambda name, params: self.templates.pop(name, None),  # noqa: ARG005
+        )
+        self.cluster = SimpleNamespace(
+            put_component_template=lambda name, body: self.entries.update({name: body}),
+            get_component_template=self._entries,
+            delete_component_template=lambda name, params: self.entries.pop(name, None),  # noqa: ARG005
         )
 
-    def _template(self, name: str) -> Json:
-        if name not in self.templates:
+    def _entries(self, name: str) -> Json:
+        found = fnmatch.filter(self.entries, name)
+        if not found:
             raise exceptions.NotFoundError(404, "none", {})
-        return {"index_templates": [{"index_template": self.templates[name]}]}
+        return {"component_templates": [{"name": each, "component_template": self.entries[each]} for each in found]}
 
     def _ism(self, method: str, path: str, params: Mapping[str, Any] | None = None, body: Json | None = None) -> Json:
         self.asked.append((method, params or {}))
@@ -112,7 +121,48 @@ def test_a_policy_is_made_replaced_and_removed_by_its_last_user() -> None:
     remove_log(cluster, "photos")
     assert cluster.policies == {PATH: policy()}
     remove_log(cluster, "others")
-    assert cluster.policies == cluster.templates == {}
+    assert cluster.policies == cluster.templates == cluster.entries == {}
+
+
+def test_two_installs_at_once_lose_neither(index: str, client: OpenSearch) -> None:
+    names = [f"{index}-{number} in Global" for number in range(6)]
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(lambda name: add_log(client, name), names))
+    assert set(names) <= set(users(client))
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(lambda name: remove_log(client, name), names))
+    assert not set(names) & set(users(client))
+
+
+def test_an_install_during_the_last_uninstall_keeps_its_templates(monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster: Any = Cluster()
+    add_log(cluster, "photos")
+    remove = cluster.indices.delete_index_template
+
+    def install_first(name: str, params: Json) -> None:
+        monkeypatch.setattr(cluster.indices, "delete_index_template", remove)
+        add_log(cluster, "others")
+        remove(name, params)
+
+    monkeypatch.setattr(cluster.indices, "delete_index_template", install_first)
+    remove_log(cluster, "photos")
+    assert has_log(cluster, "others")
+    assert cluster.policies == {PATH: policy()}
+
+
+def test_two_installs_that_write_the_policy_at_once_are_both_done() -> None:
+    cluster: Any = Cluster()
+    add_log(cluster, "photos")
+    ask = cluster.transport.perform_request
+
+    def conflict(method: str, *given: Any, **more: Any) -> Json:
+        if method == "PUT":
+            raise exceptions.ConflictError(409, "version_conflict_engine_exception", {})
+        answer: Json = ask(method, *given, **more)
+        return answer
+
+    cluster.transport.perform_request = conflict
+    assert add_log(cluster, "others") is None
 
 
 @pytest.mark.parametrize("act", [add_log, remove_log])

@@ -10,15 +10,15 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from opensearchpy import OpenSearch, exceptions
+from opensearchpy import OpenSearch
 from roles import owner, put
 
 from sorce.cli import command
 from sorce.cluster import connect
+from sorce.dashboards.cluster import users
 from sorce.dashboards.rules import problems
 from sorce.engine import Node
 from sorce.errors import DashboardsError
-from sorce.mappings.run_log import REJECTS
 from sorce.plugin.cluster.role import role
 from tests.kit.corpus import Corpus
 from tests.kit.dashboards import StandIn, standing_in
@@ -81,16 +81,6 @@ def test_install_status_and_uninstall(index: str, client: OpenSearch) -> None:
         assert done.exit_code == 0
     assert there.objects == {}
     assert index not in users(client)
-
-
-def users(client: OpenSearch) -> list[str]:
-    """Another test of the same engine may have templates there, too."""
-    try:
-        found = client.indices.get_index_template(name=REJECTS)["index_templates"]
-    except exceptions.NotFoundError:
-        return []
-    listed: list[str] = found[0]["index_template"]["_meta"]["sorce_users"]
-    return listed
 
 
 @pytest.mark.usefixtures("surroundings")
