@@ -11,7 +11,8 @@ The proof trusts the graph, so it also misses what the graph misses. A full scan
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from math import inf
@@ -21,6 +22,9 @@ from sorce.mappings.query import Json, Query
 
 EDGES = (1.0, 0.9375, 0.84375, 0.71875, 0.5, 0.0)
 """The qualities between the bands, which float32 holds exactly. They are dense where a product can be great."""
+
+AT_ONCE = 5
+"""Requests sent at once: those of one phrase. The client keeps 16 connections."""
 
 QUALITY = "regions.quality"
 
@@ -69,10 +73,9 @@ def proven(query: Query, most: int, propose: Propose, compare: Callable[[Sequenc
     parts = [Part(phrase, low, high) for phrase in range(len(query.phrases)) for high, low in pairwise(EDGES)]
     bounds, photo_ids = dict.fromkeys(parts, inf), dict[str, None]()
     k = max(asked.last, asked.k or 2 * asked.last)
-    wanted: Iterable[Part] = parts
+    wanted: Sequence[Part] = parts
     while True:
-        for part in wanted:
-            found = propose(query.part(part.clause, k), part.phrase)
+        for part, found in zip(wanted, _proposed(query, k, wanted, propose), strict=True):
             photo_ids.update(dict.fromkeys(each.photo_id for each in found))
             bounds[part] = part.bound(found[-1].cosine, query) if len(found) == k else -inf
         hits = compare(list(photo_ids))
@@ -83,6 +86,12 @@ def proven(query: Query, most: int, propose: Propose, compare: Callable[[Sequenc
             outside = sum(highest(bounds).values())
             return replace(hits, found=tuple(replace(hit, unproved=hit.score < outside) for hit in hits))
         k = min(4 * k, most)
+
+
+def _proposed(query: Query, k: int, parts: Sequence[Part], propose: Propose) -> list[Sequence[Candidate]]:
+    """The candidates of each part. The requests are sent at once: they do not depend on one another."""
+    with ThreadPoolExecutor(min(len(parts), AT_ONCE)) as pool:
+        return list(pool.map(lambda part: propose(query.part(part.clause, k), part.phrase), parts))
 
 
 def highest(bounds: Mapping[Part, float]) -> dict[int, float]:
