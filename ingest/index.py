@@ -9,7 +9,7 @@ from typing import Any
 
 from opensearchpy import OpenSearch, exceptions
 
-from sorce.cluster import look_up, reason
+from sorce.cluster import cause, look_up, reason
 from sorce.errors import ClusterError, IndexMissing
 from sorce.ingest.retry import Retry
 from sorce.mappings import Attribute, Recipe, Vector, probe, refuse_mismatch
@@ -130,7 +130,7 @@ class TargetIndex:
             self.client.indices.simulate_template(body=template)
         except exceptions.RequestError as error:
             raise ClusterError(
-                f"index '{self.asked}' cannot be made: {_innermost(error)}; correct its settings (--setting, "
+                f"index '{self.asked}' cannot be made: {cause(error)}; correct its settings (--setting, "
                 "--settings, --shards, --replicas) or the attributes."
             ) from error
         except (exceptions.AuthorizationException, exceptions.NotFoundError):
@@ -229,18 +229,6 @@ class TargetIndex:
     def refresh(self) -> None:
         """Makes all writes searchable. Does nothing if there is no index."""
         self.client.indices.refresh(index=self.names, params={"ignore_unavailable": "true"})
-
-
-def _innermost(error: exceptions.TransportError) -> str:
-    """The server's last cause: the outer ones only say that something is invalid."""
-    found: Any = error.info
-    try:
-        found = found["error"]
-        while "caused_by" in found:
-            found = found["caused_by"]
-        return str(found["reason"]).rstrip(".;")
-    except (KeyError, TypeError):
-        return reason(error)
 
 
 def types_of(attributes: Mapping[str, Attribute]) -> Types:

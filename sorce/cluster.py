@@ -274,6 +274,18 @@ def reason(error: exceptions.TransportError, otherwise: str = "no reason is give
         return str(error.error).rstrip(".") or otherwise
 
 
+def cause(error: exceptions.TransportError) -> str:
+    """The innermost cause in the server's answer, else its reason: the outer ones only say that something failed."""
+    found: Any = error.info
+    try:
+        found = found["error"]["caused_by"]
+        while "caused_by" in found:
+            found = found["caused_by"]
+        return str(found["reason"]).rstrip(".;")
+    except (KeyError, TypeError):
+        return reason(error)
+
+
 def address(client: OpenSearch) -> str:
     """For messages: the cluster's address that the client uses."""
     host = client.transport.hosts[0]

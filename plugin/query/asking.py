@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 from opensearchpy import OpenSearch, Transport, exceptions
 
-from sorce.cluster import reason
+from sorce.cluster import cause
 from sorce.errors import ClusterError
 from sorce.mappings.answer import shortfall
 from sorce.mappings.query import Json
@@ -43,7 +43,9 @@ def send(client: OpenSearch, index: str, way: str, body: Any, params: Json, allo
             if not lacks_shards and (not left or error.status_code != UNAVAILABLE):
                 raise
             if not left:
-                raise ClusterError(f"the answer of '{index}' is not complete: {_cause(error)}; {_REMEDY}.") from error
+                # The rest names an OpenSearch setting that sorce sets for each request.
+                said = cause(error).split(". Consider")[0]
+                raise ClusterError(f"the answer of '{index}' is not complete: {said}; {_REMEDY}.") from error
     if not allow_partial and (missing := shortfall(answer)) is not None:
         raise ClusterError(f"the answer of '{index}' is not complete: {missing}; {_REMEDY}.")
     return answer
@@ -62,13 +64,3 @@ def transport_of(client: OpenSearch) -> Transport:
 def _shards_are_missing(error: exceptions.TransportError) -> bool:
     status = error.status_code
     return isinstance(status, int) and status >= 500 and error.error == "search_phase_execution_exception"
-
-
-def _cause(error: exceptions.TransportError) -> str:
-    """The message about missing shards is in the cause, which `reason` does not read."""
-    info: Any = error.info
-    try:
-        # The rest names an OpenSearch setting that sorce sets for each request.
-        return str(info["error"]["caused_by"]["reason"]).split(". Consider")[0].rstrip(".")
-    except (KeyError, TypeError):
-        return reason(error)
