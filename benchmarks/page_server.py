@@ -76,10 +76,9 @@ def memory_while(process: int, work: Callable[[], None]) -> tuple[int, int, floa
 
 
 def memory(process: int) -> int:
-    """The bytes in memory of a process and its children. The memory that they share counts once."""
-    statuses = [status(each) for each in (process, *children(process))]
-    own = sum(each.get("RssAnon", 0) + each.get("RssFile", 0) for each in statuses)
-    return own + max(each.get("RssShmem", 0) for each in statuses)
+    """The bytes in memory of a process and its children. What they share counts once, also just after a fork."""
+    parts = [own_and_shared(each) for each in (process, *children(process))]
+    return sum(own for own, _ in parts) + max(shared for _, shared in parts)
 
 
 def children(process: int) -> list[int]:
@@ -94,11 +93,15 @@ def children(process: int) -> list[int]:
     return found
 
 
-def status(process: int) -> dict[str, int]:
-    """The kinds of memory of a process, in bytes; empty if it has ended."""
+def own_and_shared(process: int) -> tuple[int, int]:
+    """The bytes that only this process has in memory, and those that others have, too; 0 if it has ended."""
     try:
-        lines = Path(f"/proc/{process}/status").read_text().splitlines()
+        lines = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()
     except (FileNotFoundError, ProcessLookupError):
-        return {}
-    pairs = (line.split(":", 1) for line in lines if line.startswith("Rss"))
-    return {name: int(value.split()[0]) << 10 for name, value in pairs}
+        return 0, 0
+    sizes = {name: int(value.split()[0]) << 10 for name, value in (line.split(":", 1) for line in lines[1:])}
+    own, shared = (
+        sum(size for name, size in sizes.items() if name in (f"{kind}_Clean", f"{kind}_Dirty"))
+        for kind in ("Private", "Shared")
+    )
+    return own, shared

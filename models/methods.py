@@ -26,14 +26,14 @@ DEFAULT_REGIONS = "tiles"
 class Runtime:
     """What a model runs on: the device (`auto`, cpu, cuda or mps), and the number of images or texts in a batch.
 
-    `dimension` cuts the vectors; None leaves them whole. With `texts_only`, the half for pictures is not loaded where
-    it can be left out.
+    `dimension` cuts the vectors; None leaves them whole. With `texts_first`, the half for pictures is loaded when a
+    picture is encoded, where a model can be opened in halves.
     """
 
     device: str = "auto"
     batch_size: int = 64
     dimension: int | None = None
-    texts_only: bool = False
+    texts_first: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +62,16 @@ def _encoder(checkpoint: Checkpoint, run: Runtime) -> Encoder:
 
 
 def _texts(checkpoint: Checkpoint, run: Runtime, recipe: Recipe | None = None) -> TextEncoder:
-    if run.texts_only:
+    def whole() -> Encoder:
+        return _encoder(checkpoint, run if recipe is None else replace(run, dimension=recipe.dimension))
+
+    if run.texts_first:
         from sorce.models.text_tower import open_text_tower
 
-        tower = open_text_tower(checkpoint, run.device, run.batch_size)
+        tower = open_text_tower(checkpoint, run.device, run.batch_size, whole)
         if tower is not None:
             return tower
-    return _encoder(checkpoint, run if recipe is None else replace(run, dimension=recipe.dimension))
+    return whole()
 
 
 def _whole(checkpoint: Checkpoint, run: Runtime, _: Mapping[str, Any]) -> Model[Any]:
@@ -234,17 +237,17 @@ def load_encoder(
     folder: str | None = None,
     trust_remote_code: bool = False,
     batch_size: int = 64,
-    texts_only: bool = False,
+    texts_first: bool = False,
 ) -> TextEncoder:
     """Loads the part of a model that a search needs, by an index's recipe or by the name of the weights.
 
     If an index's weights came from a folder, `folder` is its path. `trust_remote_code` allows the model's own Python
-    code to run. `texts_only` says that no picture will be encoded, which saves time. Raises ModelError if the weights
-    cannot be loaded, or differ from the recipe's.
+    code to run. With `texts_first`, the half for pictures is loaded when a picture is encoded. Raises ModelError
+    if the weights cannot be loaded, or differ from the recipe's.
     """
     found = find(model) if isinstance(model, str) else find_again(model, folder)
     checkpoint = _at_hand(found, trust_remote_code)
-    run = Runtime(device, batch_size, texts_only=texts_only)
+    run = Runtime(device, batch_size, texts_first=texts_first)
     if isinstance(model, str):
         return _texts(checkpoint, run)
     return _method(model.regions).load_texts(checkpoint, run, model)

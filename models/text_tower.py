@@ -1,12 +1,14 @@
 """The text half of a dual encoder by itself: all that a search by texts needs.
 
-Neither the picture half nor sentence-transformers is loaded, which saves time and memory.
+Neither the picture half nor sentence-transformers is loaded before a picture is encoded, which saves time and memory.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from functools import partial
+from threading import Lock
+from typing import TYPE_CHECKING, Any
 
 import torch
 import transformers
@@ -23,6 +25,11 @@ from sorce.models.normalise import unit_vectors
 from sorce.models.tokenizer import Tokenizer, has_tokenizer
 from sorce.models.towers import Towers
 
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from sorce.models.encoder import Encoder
+
 SAYS_MORE = ("modules.json", "config_sentence_transformers.json", "sentence_bert_config.json")
 """Files of sentence-transformers: they may name a prompt, or further modules behind the network."""
 
@@ -30,25 +37,52 @@ _AutoModel: Any = transformers.AutoModel
 
 
 class TextTower(TextEncoder):
-    """Encodes texts to the same vectors as `Encoder`, bit for bit."""
+    """Encodes texts to the same vectors as `Encoder`, bit for bit.
 
-    def __init__(self, name: str, towers: Towers, family: EncoderFamily, batch_size: int) -> None:
-        self._name, self._towers = name, towers
-        self._words = Tokenizer(towers, family)
+    When the first picture is encoded, `whole` opens the whole encoder, which does the texts, too, from then on.
+    """
+
+    def __init__(
+        self, name: str, towers: Towers, family: EncoderFamily, batch_size: int, whole: Callable[[], Encoder]
+    ) -> None:
+        self._name, self._open = name, whole
+        self._half: tuple[Towers, Tokenizer] | None = towers, Tokenizer(towers, family)
         self._batches = Batches(towers.device, batch_size)
+        self._opening = Lock()
+        self._whole: Encoder | None = None
+
+    @property
+    def encoder(self) -> Encoder:
+        """The whole encoder. Raises ModelError if its other half cannot be loaded."""
+        with self._opening:
+            if self._whole is None:
+                self._whole = self._open()
+                self._half = None
+            return self._whole
 
     def embed_texts(self, texts: Sequence[str]) -> Vector:
         """Unit vectors, float32 of shape (len(texts), dimension). Texts too long for the model are cut."""
-        return unit_vectors(torch.cat(self._batches.run(self._forward, texts)), self._name)
+        half = self._half
+        if half is None:
+            return self.encoder.embed_texts(texts)
+        return unit_vectors(torch.cat(self._batches.run(partial(_forward, *half), texts)), self._name)
 
-    @torch.inference_mode()
-    def _forward(self, texts: Sequence[str]) -> Tensor:
-        vectors: Tensor = self._towers(self._words.features(texts))["sentence_embedding"]
-        return vectors
+    def embed_images(self, images: Sequence[Image]) -> Vector:
+        return self.encoder.embed_images(images)
 
 
-def open_text_tower(checkpoint: Checkpoint, device: str, batch_size: int) -> TextTower | None:
+@torch.inference_mode()
+def _forward(towers: Towers, words: Tokenizer, texts: Sequence[str]) -> Tensor:
+    vectors: Tensor = towers(words.features(texts))["sentence_embedding"]
+    return vectors
+
+
+def open_text_tower(
+    checkpoint: Checkpoint, device: str, batch_size: int, whole: Callable[[], Encoder]
+) -> TextTower | None:
     """None if only the whole encoder can be opened, which then also says what is wrong with it.
+
+    `whole` opens it, for pictures.
 
     Raises ModelError if the checkpoint is unavailable or damaged, or lacks weights.
     """
@@ -67,4 +101,4 @@ def open_text_tower(checkpoint: Checkpoint, device: str, batch_size: int) -> Tex
         tokenizer = transformers.AutoTokenizer.from_pretrained(place, **options)
     if not has_tokenizer(tokenizer, network.config):
         return None
-    return TextTower(found.name, Towers(network.to(on), tokenizer), family, batch_size)
+    return TextTower(found.name, Towers(network.to(on), tokenizer), family, batch_size, whole)

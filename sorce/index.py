@@ -248,7 +248,7 @@ def open_index(
         return load_model(model or DEFAULT_MODEL, regions, parameters, device, batch_size, trust_remote_code, dimension)
 
     def load_texts(recipe: Recipe) -> TextEncoder:
-        return load_encoder(recipe, device, model, trust_remote_code, batch_size)
+        return load_encoder(recipe, device, model, trust_remote_code, batch_size, texts_first=True)
 
     index = Index(connect(url, access), name, load, load_texts, encoder)
     index._owns_client = index.client is not url

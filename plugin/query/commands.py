@@ -165,8 +165,8 @@ def _searcher(
     where = given["device"], given["folder"], given["trust_remote_code"]
     # The second stage may use the same encoder, for pictures.
     examples = (*asked.like, *asked.not_like)
-    texts_only = not given["locate"] and not any(isinstance(each, LikePicture) for each in examples)
-    return ClientSearch(client, found, lambda recipe: load_encoder(recipe, *where, texts_only=texts_only))
+    texts_first = not given["locate"] and not any(isinstance(each, LikePicture) for each in examples)
+    return ClientSearch(client, found, lambda recipe: load_encoder(recipe, *where, texts_first=texts_first))
 
 
 def _second_stage(searcher: Searcher, found: FoundIndex, roots: Sequence[Root], given: dict[str, Any]) -> SecondStage:

@@ -46,7 +46,7 @@ def served(indices: Sequence[str], model: str | None, cluster: Cluster, **given:
     if not indices:
         if model is None:
             raise click.UsageError("say which model: --model or --index.")
-        encoder = load_encoder(model, given["device"], None, given["trust_remote_code"])
+        encoder = load_encoder(model, given["device"], None, given["trust_remote_code"], texts_first=True)
         return Served(find(model).model, encoder, key_from_environment())
     opening = _Opening(cluster, model, given)
     with cluster.client() as client:
@@ -77,7 +77,8 @@ class _Opening:
         """The encoder of a recipe, loaded once: the service, its localisers and the page share it."""
         if recipe.hash not in self._encoders:
             given = self._given["device"], self._folder, self._given["trust_remote_code"]
-            self._encoders[recipe.hash] = load_encoder(recipe, *given)
+            # The page needs the half for pictures only if somebody searches by one; a localiser needs it at once.
+            self._encoders[recipe.hash] = load_encoder(recipe, *given, texts_first=not self._given["locate"])
         return self._encoders[recipe.hash]
 
     def localisers(self, found: Sequence[FoundIndex]) -> dict[str, Localiser]:

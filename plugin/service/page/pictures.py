@@ -114,7 +114,7 @@ class PhotoPictures:
             return found
         levels = self._known_levels(file)
         if levels is None or levels.holds(tile):
-            levels = self._with_decoder(file, lambda decoder, _: self._cut(file, decoder))
+            levels = self._with_decoder(file, lambda decoder, _: self._cut(file, decoder, levels))
         if not levels.holds(tile):
             raise Refused(404, "the photo has no such tile.")
         try:
@@ -139,7 +139,7 @@ class PhotoPictures:
                 return self._of_tiles(file, known, wanted)
 
         def make(decoder: DecoderProcess, pixels: int) -> Image.Image | Levels:
-            return self._cut(file, decoder) if pixels > LARGE else shrunk(decoder.picture().image, wanted)
+            return self._cut(file, decoder, known) if pixels > LARGE else shrunk(decoder.picture().image, wanted)
 
         made = self._with_decoder(file, make)
         try:
@@ -164,7 +164,11 @@ class PhotoPictures:
         except BadPhoto as error:
             raise Refused(422, f"the photo {error}.") from error
 
-    def _cut(self, file: FileVersion, decoder: DecoderProcess) -> Levels:
+    def _cut(self, file: FileVersion, decoder: DecoderProcess, known: Levels | None) -> Levels:
+        """`known` are the levels that were known before the decoder was free. If any, some tiles are gone."""
+        if known is None and (cut_meanwhile := self._known_levels(file)) is not None:
+            return cut_meanwhile
+
         def keep(tile: Tile, image: Image.Image) -> None:
             self._cache.put(file.key(asdict(tile)), encoded(image, JPEG))
 

@@ -301,7 +301,7 @@ def test_the_command_takes_examples_that_count_against_a_photo(
 
 
 @pytest.mark.parametrize("options", [["--like", "{file}"], ["a dog", "--not-like", "{file}"], ["a dog"]])
-def test_only_a_picture_needs_the_picture_half_of_the_model(
+def test_only_a_picture_needs_the_picture_half_of_the_model_at_once(
     place: Place, index: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: list[str]
 ) -> None:
     loaded: list[dict[str, bool]] = []
@@ -310,7 +310,7 @@ def test_only_a_picture_needs_the_picture_half_of_the_model(
     TWO.save(file)
     done = run(place, *(each.format(file=file) for each in options), "--url", place.url, "--index", index)
     assert done.exit_code == 0, done.output
-    assert loaded == [{"texts_only": "{file}" not in options}]
+    assert loaded == [{"texts_first": "{file}" not in options}]
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import os
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from io import BytesIO
 from pathlib import Path
+from threading import Barrier
+from typing import Any
 
 import httpx
 import numpy as np
@@ -19,7 +23,7 @@ from sorce.plugin.service.page import pictures
 from sorce.plugin.service.page.cache import DiskCache
 from sorce.plugin.service.page.photos import PhotoPlace
 from sorce.plugin.service.page.pictures import JPEG, PhotoPictures, WantedPicture
-from sorce.plugin.service.page.pyramid import Levels, Tile
+from sorce.plugin.service.page.pyramid import Levels, Tile, cut
 from sorce.plugin.service.page.settings import PageSettings
 from tests.kit.album import HOSTILE, Album, served_page
 
@@ -144,6 +148,33 @@ def test_a_large_photo_is_cut_once_and_all_else_is_made_of_its_tiles(
     crop = Image.open(BytesIO(alone.made(file, WantedPicture(128, box=(500.0, 500.0, 560.0, 560.0)))))
     assert crop.size == (128, 128)
     assert colour(crop, 64, 64)[1] == pytest.approx(colour(whole, 530, 530)[1], abs=40)
+
+
+def test_two_who_ask_for_a_large_photo_at_once_have_it_cut_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Image.new("RGB", (900, 700), "red").save(tmp_path / "large.png")
+    both_ask, cuts = Barrier(2), list[int]()
+
+    class Budget(PixelBudget):
+        def holding(self, pixels: int) -> AbstractContextManager[None]:
+            both_ask.wait(60)
+            return super().holding(pixels)
+
+    def counted(*given: Any) -> None:
+        cuts.append(1)
+        cut(*given)
+
+    monkeypatch.setattr(pictures, "LARGE", 1000)
+    monkeypatch.setattr(pictures, "cut", counted)
+    cache = DiskCache(tmp_path / "cache", 1 << 30)
+    alone = PhotoPictures([tmp_path], cache, DecoderPool(DecodeLimits()), Budget(10_000))
+    file = alone.file(PhotoPlace("large.png", 900, 700))
+    with ThreadPoolExecutor() as pool:
+        tile, view = pool.submit(alone.tile, file, Tile(10, 1, 1)), pool.submit(alone.made, file, WantedPicture(512))
+        assert tile.result()
+        assert view.result()
+    assert len(cuts) == 1
 
 
 def test_the_levels_of_deep_zoom() -> None:
