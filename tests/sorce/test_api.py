@@ -63,7 +63,8 @@ def test_a_search_takes_the_folder_and_the_device_that_were_named(
 ) -> None:
     asked: list[tuple[object, ...]] = []
 
-    def load_encoder(*arguments: object) -> FakeModel:
+    def load_encoder(*arguments: object, texts_first: bool) -> FakeModel:
+        assert texts_first
         asked.append(arguments)
         return FakeModel()
 
