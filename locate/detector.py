@@ -14,6 +14,7 @@ from torch import Tensor
 from sorce.errors import ModelError
 from sorce.locate.families import FAMILIES, DetectorFamily
 from sorce.locate.geometry import inside
+from sorce.locate.untied import open_network
 from sorce.mappings import Box, Instance, Located, LocateRequest
 from sorce.models.checkpoint import Checkpoint
 from sorce.models.loading import opening, where
@@ -42,10 +43,7 @@ class DetectorLocaliser:
         with opening(checkpoint, "processor (preprocessor_config.json and tokenizer)"):
             processor: Any = transformers.AutoProcessor
             self._processor = processor.from_pretrained(checkpoint.place, **where(checkpoint))
-        with opening(checkpoint, "weights"):
-            family: Any = getattr(transformers, self._family.network)
-            # In float32, also on a GPU: in half precision a large photo's box would be off by pixels.
-            network = family.from_pretrained(checkpoint.place, dtype=torch.float32, **where(checkpoint))
+        network = open_network(getattr(transformers, self._family.network), checkpoint, config)
         self.network = network.to(device).eval()
 
     @quietly

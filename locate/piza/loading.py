@@ -20,12 +20,12 @@ from sorce.locate.piza.naming import Layout, public_weights
 from sorce.locate.piza.network import PizaNetwork
 from sorce.locate.piza.released import Weights, read_weights, released_config, settings_of, wanted
 from sorce.locate.piza.settings import Variant
+from sorce.locate.untied import FAMILY, open_network, untied
 from sorce.models.checkpoint import FOLDER, Checkpoint, find
 from sorce.models.hub import pinned
 from sorce.models.loading import REFUSALS, opening, pick_device, quiet_loading, where
 from sorce.models.objects.loading import config_of, open_tokenizer
 
-FAMILY = "mm-grounding-dino"
 DELIMITERS = {"[CLS]": 101, "[SEP]": 102, ".": 1012, "?": 1029}
 """transformers has these numbers in its code."""
 
@@ -115,10 +115,9 @@ def base_of(checkpoint: Checkpoint, config: Any) -> PizaBase:
     if config.model_type != FAMILY:
         raise ModelError(f"model '{checkpoint.name}' is a {config.model_type}, and PIZA's base is a {FAMILY}.")
     tokenizer = _tokenizer(checkpoint, config)
-    with opening(checkpoint, "weights"):
-        opener: Any = MMGroundingDinoForObjectDetection
-        network = opener.from_pretrained(checkpoint.place, dtype="float32", **where(checkpoint))
-    return PizaBase(config, tokenizer, network.state_dict())
+    network = open_network(MMGroundingDinoForObjectDetection, checkpoint, config)
+    # All heads are among these weights, also where the checkpoint holds one for all layers.
+    return PizaBase(untied(config), tokenizer, network.state_dict())
 
 
 def with_weights(base: PizaBase, released: Weights, source: str) -> PizaNetwork:

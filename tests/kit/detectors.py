@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from string import ascii_lowercase
 
@@ -30,6 +31,7 @@ from transformers import (
 
 from tests.kit.owl import letters
 
+SHARES = ("decoder_bbox_embed_share", "decoder_cls_embed_share")
 QUERIES = 12
 MOST = 64
 # OmDet-Turbo's texts are wider than its decoder: else the network lacks a projection.
@@ -45,8 +47,20 @@ def grounding_dino(folder: Path) -> Path:
 
 
 def mm_grounding_dino(folder: Path) -> Path:
-    """The layout of openmmlab-community/mm_grounding_dino_tiny_*, which LLMDet has, too."""
-    return _dino(folder, MMGroundingDinoForObjectDetection, MMGroundingDinoConfig)
+    """The layout of openmmlab-community/mm_grounding_dino_tiny_*, which LLMDet has, too.
+
+    Each decoder layer has its own heads, and config.json does not say so.
+    """
+    _dino(folder, MMGroundingDinoForObjectDetection, MMGroundingDinoConfig, **dict.fromkeys(SHARES, False))
+    return without_shares(folder)
+
+
+def without_shares(folder: Path) -> Path:
+    """The configuration as transformers 4.56 wrote it: without the settings that tie heads."""
+    file = folder / "config.json"
+    said = json.loads(file.read_text())
+    file.write_text(json.dumps({name: value for name, value in said.items() if name not in SHARES}))
+    return folder
 
 
 def omdet_turbo(folder: Path) -> Path:
@@ -106,7 +120,7 @@ def sam3(folder: Path) -> Path:
     return _save(folder, Sam3Model(config), Sam3Processor(images, tokenizer))
 
 
-def _dino(folder: Path, family: type[PreTrainedModel], kind: type) -> Path:
+def _dino(folder: Path, family: type[PreTrainedModel], kind: type, **more: bool) -> Path:
     tokenizer = _bert(folder)
     config = kind(
         use_timm_backbone=False,
@@ -122,6 +136,7 @@ def _dino(folder: Path, family: type[PreTrainedModel], kind: type) -> Path:
         decoder_ffn_dim=32,
         encoder_attention_heads=2,
         decoder_attention_heads=2,
+        **more,
     )
     images = GroundingDinoImageProcessor(size={"shortest_edge": MOST, "longest_edge": 2 * MOST})
     return _save(folder, family(config), GroundingDinoProcessor(images, tokenizer))

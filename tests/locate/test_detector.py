@@ -139,6 +139,26 @@ def test_sam_3_is_found_in_the_published_checkpoint_with_its_tracker(tmp_path: P
     assert open_localiser(str(folder), runtime=Runtime("cpu")).locate([request]) == alone
 
 
+@pytest.mark.parametrize("start", ["", "model.decoder."])
+@pytest.mark.parametrize("layers", [1, 2])
+def test_each_decoder_layer_has_the_heads_that_the_published_checkpoint_holds(
+    tmp_path: Path, start: str, layers: int
+) -> None:
+    folder = detectors.mm_grounding_dino(tmp_path)
+    weights = load_file(folder / "model.safetensors")
+    heads = {name: weights.pop(name) for name in list(weights) if name.startswith(("bbox_embed.", "class_embed."))}
+    # Published files hold them once, by either name. With one layer's heads, all layers share them.
+    held = {name: head for name, head in heads.items() if int(name.split(".")[1]) < layers}
+    save_file({**weights, **{f"{start}{name}": head for name, head in held.items()}}, folder / "model.safetensors")
+    opened = open_localiser(str(folder), runtime=Runtime("cpu"))
+    assert isinstance(opened, DetectorLocaliser)
+    found = opened.network.state_dict()
+    for name in heads:
+        head = heads[name if layers == 2 else name.replace("_embed.1.", "_embed.0.")]
+        assert torch.equal(found[name], head)
+        assert torch.equal(found[f"model.decoder.{name}"], head)
+
+
 def test_a_region_smaller_than_a_crop_gets_a_crop_of_the_least_size() -> None:
     assert around(Box(100, 100, 110, 104), 400, 300) == Window(73, 73, 137, 131)
     assert around(Box(0, 0, 10, 10), 400, 300) == Window(0, 0, 37, 37)

@@ -27,6 +27,7 @@ from sorce.locate.piza.saving import save
 from sorce.locate.piza.settings import PizaSettings
 from sorce.mappings import Box, Picture
 from sorce.mappings.located import LocateRequest
+from tests.kit.detectors import without_shares
 from tests.kit.piza import GOLDEN, one_thread
 
 TEXTS = ("the small red square", "a blue circle (left)?", "bar")
@@ -223,7 +224,7 @@ class Touch:
 
 
 def write_base(opened: OpenedPiza, folder: Path) -> str:
-    """The detector without PIZA's parts and with other norms, in transformers' form."""
+    """The detector without PIZA's parts and with other norms, as the hub has it."""
     config = type(opened.network.config)(**{k: v for k, v in opened.network.config.to_dict().items() if k != "piza"})
     base = MMGroundingDinoForObjectDetection(config)
     base.load_state_dict(opened.network.state_dict(), strict=False)
@@ -231,7 +232,7 @@ def write_base(opened: OpenedPiza, folder: Path) -> str:
         base.model.encoder.layers[0].deformable_layer.final_layer_norm.weight.mul_(3)
     base.save_pretrained(folder)
     opened.tokenizer.save_pretrained(folder)
-    return str(folder)
+    return str(without_shares(folder))
 
 
 def is_piza_weight(name: str) -> bool:
