@@ -18,6 +18,7 @@ from sorce.locate.untied import open_network
 from sorce.mappings import Box, Instance, Located, LocateRequest
 from sorce.models.checkpoint import Checkpoint
 from sorce.models.loading import opening, where
+from sorce.models.objects.owl import see
 from sorce.models.objects.proposals import Found, picked, refuse_nonsense
 from sorce.models.objects.settings import ProposalLimits
 from sorce.models.objects.windows import Look, Window
@@ -27,6 +28,12 @@ CONTEXT = 1.0
 """Context round the region on each side, as a share of its longer side: the crop is three times as wide."""
 LEAST_CROP = 64
 """Least side of a crop in pixels. A smaller one shows a detector too little to recognise."""
+LONGEST = 8
+"""The longer side of what a detector sees is at most so many times the shorter one."""
+GREY = (124, 116, 104)
+"""The mean colour of photos, which normalising makes zero."""
+ENOUGH = 2
+"""A picture for OWLv2 has at most so many times the pixels a side of the network's input."""
 USUAL = "openmmlab-community/mm_grounding_dino_tiny_o365v1_goldg_v3det"
 
 
@@ -72,14 +79,36 @@ class DetectorLocaliser:
     @torch.inference_mode()
     def _see(self, photo: Image.Image, window: Window, tokens: Any) -> tuple[Tensor, Tensor]:
         """Corners in pixels of the photo (n, 4), and scores (n,), both on the CPU."""
-        images = self._processor.image_processor(images=[window.cut(photo)], return_tensors="pt")
+        view = self._view(photo, window)
+        images = self._processor.image_processor(images=[view], return_tensors="pt")
         inputs = {**{name: images[name] for name in ("pixel_values", "pixel_mask") if name in images}, **tokens}
         device = self.network.device
         outputs = self.network(**{name: value.to(device) for name, value in inputs.items()})
         shares, scores = self._family.found(outputs)
-        across, down = (window.longer,) * 2 if self._family.is_padded else (window.width, window.height)
+        across, down = (window.longer,) * 2 if self._family.is_padded else view.size
         boxes = shares.float().cpu() * torch.tensor([across, down] * 2) + torch.tensor([window.left, window.top] * 2)
         return boxes, scores.float().cpu()
+
+    def _view(self, photo: Image.Image, window: Window) -> Image.Image:
+        if not self._family.is_padded:
+            return extended(window.cut(photo))
+        # The processor pads before it shrinks: of a photo of 10,000 x 100, it would make 11 GB of numbers.
+        most = ENOUGH * int(self._processor.image_processor.size["height"])
+        return window.cut(photo) if window.longer <= most else Image.fromarray(see(photo, window, most))
+
+
+def extended(view: Image.Image) -> Image.Image:
+    """An RGB picture, extended to the right or below with grey if it is too elongated.
+
+    Of a photo of 10,000 x 100, the DINO networks would have fewer tokens than queries; of one of 3,000 x 1, the shrunk
+    height would be zero.
+    """
+    least = ceil(max(view.size) / LONGEST)
+    if min(view.size) >= least:
+        return view
+    wide = Image.new("RGB", (max(view.width, least), max(view.height, least)), GREY)
+    wide.paste(view)
+    return wide
 
 
 def around(region: Box, width: int, height: int) -> Window:

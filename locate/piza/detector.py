@@ -12,7 +12,13 @@ from torch import Tensor
 from sorce.errors import ModelError
 from sorce.locate.piza.history import Rows, ZoomProgress
 from sorce.locate.piza.network import PizaNetwork
-from sorce.locate.piza.preprocessing import normalised_pixels, prompt, resized, with_enough_tokens
+from sorce.locate.piza.preprocessing import (
+    normalised_pixels,
+    prompt,
+    resized,
+    token_strides,
+    with_enough_tokens,
+)
 from sorce.locate.piza.settings import PizaSettings
 
 
@@ -31,7 +37,7 @@ class PizaDetector:
         self.network, self.name = network, name
         self._tokenizer = tokenizer
         config: Any = network.config
-        self._levels, self._queries = config.num_feature_levels, config.num_queries
+        self._strides, self._queries = token_strides(config), config.num_queries
         # More tokens would be cut inside the network, but not in its mask.
         self._longest = min(config.max_text_len, config.text_config.max_position_embeddings)
 
@@ -47,7 +53,7 @@ class PizaDetector:
     def pixels(self, crop: Image.Image) -> tuple[Tensor, tuple[int, int]]:
         """The network's input for an RGB crop, (1, 3, height, width), and the crop's width and height in it."""
         view = resized(crop, self.settings)
-        pixels = with_enough_tokens(normalised_pixels(view, self.settings), self._levels, self._queries)
+        pixels = with_enough_tokens(normalised_pixels(view, self.settings), self._strides, self._queries)
         return pixels.to(self.network.device), (view.shape[1], view.shape[0])
 
     @torch.inference_mode()

@@ -14,7 +14,8 @@ LAYER = r"model.encoder.layers.\1"
 PROJECTION = r"(weight|bias)"
 
 UNUSED = re.compile(
-    r"dn_query_generator\.|.*\.relative_position_index$|.*\.box_encoder\.transformer_layer\.|.*\.num_batches_tracked$"
+    r"dn_query_generator\.|.*\.relative_position_index$|.*\.embeddings\.position_ids$|.*\.box_encoder\.transformer_layer\."
+    r"|.*\.num_batches_tracked$"
 )
 """For training only, computed again by transformers, or a template that was copied."""
 

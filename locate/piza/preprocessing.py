@@ -6,6 +6,8 @@ transformers' own processor rounds sizes where the released code truncates, and 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,8 +20,6 @@ from sorce.locate.piza.settings import PizaSettings, Variant
 
 View = NDArray[np.uint8]
 """A resized crop: uint8 of shape (height, width, 3), RGB."""
-FIRST_STRIDE = 8
-"""Pixels per token in the finest level; each further level has twice as many."""
 
 
 def resized_size(width: int, height: int, settings: PizaSettings) -> tuple[int, int]:
@@ -40,20 +40,32 @@ def normalised_pixels(view: View, settings: PizaSettings) -> Tensor:
     return torch.from_numpy((view.astype(np.float32) - mean) / std).permute(2, 0, 1)[None].contiguous()
 
 
-def with_enough_tokens(pixels: Tensor, levels: int, queries: int) -> Tensor:
+def token_strides(config: Any) -> list[int]:
+    """Pixels per token of each level, the finest first, in a network of this configuration.
+
+    The first levels are stages of the backbone, each with twice the stride of the stage before. Each further level has
+    twice the stride of the level before.
+    """
+    backbone = config.backbone_config
+    stages = [int(name.removeprefix("stage")) for name in backbone.out_features]
+    strides = [backbone.patch_size << (stage - 1) for stage in stages]
+    more = config.num_feature_levels - len(strides)
+    return [*strides, *(strides[-1] << step for step in range(1, more + 1))]
+
+
+def with_enough_tokens(pixels: Tensor, strides: Sequence[int], queries: int) -> Tensor:
     """The pixels, extended to the right and below with the mean colour until there is a token for each query.
 
     The released code fails for such a crop: 900 queries need 900 tokens, and a photo of 10,000 x 100 has fewer.
     """
     height, width = pixels.shape[-2:]
-    tall, wide = height, width
-    while _tokens(tall, wide, levels) < queries:
-        tall, wide = (tall + FIRST_STRIDE, wide) if tall <= wide else (tall, wide + FIRST_STRIDE)
+    tall, wide, step = height, width, min(strides)
+    while _tokens(tall, wide, strides) < queries:
+        tall, wide = (tall + step, wide) if tall <= wide else (tall, wide + step)
     return pad(pixels, (0, wide - width, 0, tall - height))
 
 
-def _tokens(height: int, width: int, levels: int) -> int:
-    strides = [FIRST_STRIDE << level for level in range(levels)]
+def _tokens(height: int, width: int, strides: Sequence[int]) -> int:
     return sum(-(-height // stride) * -(-width // stride) for stride in strides)
 
 

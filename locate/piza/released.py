@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -19,6 +20,9 @@ HISTORY = re.compile(r"(bbox2eos_zoom_model|bbox_encoder)\.")
 
 EMBEDDED = ".emb_proj."
 
+PARALLEL = "module."
+"""What torch puts before each name when it trains on several GPUs."""
+
 Weights = dict[str, Tensor]
 
 
@@ -28,14 +32,21 @@ def read_weights(file: Path) -> Weights:
         if file.suffix == ".safetensors":
             return load_file(file)
         said = torch.load(file, map_location="cpu", weights_only=True)
+    except UnpicklingError as error:
+        raise ModelError(
+            f"'{file}' is damaged, or holds more than weights, and anything else could run code; get piza_adapter.pth "
+            "of mmaiLab/sorec again, or save only the 'state_dict' of a checkpoint that you trust with torch.save."
+        ) from error
     except Exception as error:  # On bytes of another kind, torch fails with almost any error.
         raise ModelError(
             f"'{file}' cannot be read as weights ({type(error).__name__}); get piza_adapter.pth of mmaiLab/sorec again."
         ) from error
     said = said.get("state_dict", said) if isinstance(said, Mapping) else said
-    if not isinstance(said, Mapping) or not all(isinstance(value, Tensor) for value in said.values()):
+    if not isinstance(said, Mapping) or not all(
+        isinstance(name, str) and isinstance(value, Tensor) for name, value in said.items()
+    ):
         raise ModelError(f"'{file}' holds no weights by name; get piza_adapter.pth of mmaiLab/sorec again.")
-    return dict(said)
+    return {name.removeprefix(PARALLEL): weight for name, weight in said.items()}
 
 
 def settings_of(weights: Weights, variant: Variant | None, said: Mapping[str, Any]) -> PizaSettings:

@@ -32,7 +32,8 @@ from transformers import (
 from tests.kit.owl import letters
 
 SHARES = ("decoder_bbox_embed_share", "decoder_cls_embed_share")
-QUERIES = 12
+QUERIES = 40
+"""More than an elongated photo has tokens, as with 900 queries for a published network."""
 MOST = 64
 # OmDet-Turbo's texts are wider than its decoder: else the network lacks a projection.
 WIDE = 48

@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 
 from sorce.errors import ModelError
 from sorce.locate import open_localiser
-from sorce.locate.detector import DetectorLocaliser, around
+from sorce.locate.detector import GREY, DetectorLocaliser, around, extended
 from sorce.locate.families import FAMILIES
 from sorce.mappings import Box, LocateRequest, Picture
 from sorce.models.methods import Runtime
@@ -49,9 +49,9 @@ def test_a_checkpoint_of_each_family_is_tried() -> None:
 
 
 def test_what_transformers_says_of_the_whole_photo_is_what_is_found(localiser: DetectorLocaliser) -> None:
-    picture = noise(90, 60)
+    picture = noise(60, 40)
     # A region this large leaves one look: at the whole photo.
-    [located] = localiser.locate([LocateRequest(picture, "a red ball", Box(0, 0, 90, 60))], boxes=100)
+    [located] = localiser.locate([LocateRequest(picture, "a red ball", Box(0, 0, 60, 40))], boxes=100)
     boxes, scores = by_transformers(localiser, picture, "a red ball")
     expected = [Box(*box) for box in boxes.clamp(min=0).tolist()]
     for each in located.instances:
@@ -93,11 +93,12 @@ def test_many_photos_and_one_at_a_time_agree(localiser: DetectorLocaliser) -> No
     assert together == [localiser.locate([request], boxes=3)[0] for request in asked]
 
 
-@pytest.mark.parametrize("size", [(1, 1), (200, 3)])
+@pytest.mark.parametrize("size", [(1, 1), (200, 3), (10_000, 100), (1, 3000)])
 def test_a_photo_of_any_shape_gives_a_box_inside_it(localiser: DetectorLocaliser, size: tuple[int, int]) -> None:
     width, height = size
-    for box in (None, Box(width - 0.5, 0, width, 1)):
-        [located] = localiser.locate([LocateRequest(noise(*size), LONG, box)], boxes=5)
+    photo = noise(*size)
+    for text, box in ((LONG, None), ("a kite", Box(width - 0.5, 0, width, 1))):
+        [located] = localiser.locate([LocateRequest(photo, text, box)], boxes=5)
         for each in (*located.steps, *(instance.box for instance in located.instances)):
             assert min(each.x1, each.y1) >= 0
             assert each.x2 <= width
@@ -162,6 +163,14 @@ def test_each_decoder_layer_has_the_heads_that_the_published_checkpoint_holds(
 def test_a_region_smaller_than_a_crop_gets_a_crop_of_the_least_size() -> None:
     assert around(Box(100, 100, 110, 104), 400, 300) == Window(73, 73, 137, 131)
     assert around(Box(0, 0, 10, 10), 400, 300) == Window(0, 0, 37, 37)
+
+
+def test_an_elongated_view_is_extended_to_the_right_or_below() -> None:
+    assert extended(Image.new("RGB", (800, 100))).size == (800, 100)
+    assert extended(Image.new("RGB", (10_000, 100))).size == (10_000, 1250)
+    wide = extended(Image.new("RGB", (1, 3000), "red"))
+    assert wide.size == (375, 3000)
+    assert (wide.getpixel((0, 2999)), wide.getpixel((1, 0))) == ((255, 0, 0), GREY)
 
 
 def test_a_model_that_reads_no_text_is_refused(tmp_path: Path) -> None:

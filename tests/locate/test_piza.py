@@ -22,7 +22,8 @@ from sorce.locate.piza.convert import convert
 from sorce.locate.piza.detector import Detections, PizaDetector
 from sorce.locate.piza.loading import OpenedPiza, open_piza, open_released
 from sorce.locate.piza.localiser import Piza
-from sorce.locate.piza.preprocessing import prompt, resized_size, with_enough_tokens
+from sorce.locate.piza.preprocessing import prompt, resized_size, token_strides, with_enough_tokens
+from sorce.locate.piza.released import released_config
 from sorce.locate.piza.saving import save
 from sorce.locate.piza.settings import PizaSettings
 from sorce.mappings import Box, Picture
@@ -148,8 +149,36 @@ def test_photos_of_any_size_give_a_box_inside(piza: Piza, opened: OpenedPiza, si
 
 
 def test_an_input_with_enough_tokens_is_not_extended() -> None:
-    assert with_enough_tokens(torch.zeros(1, 3, 800, 1333), 4, 900).shape[-2:] == (800, 1333)
-    assert with_enough_tokens(torch.zeros(1, 3, 13, 1333), 4, 900).shape[-2:] == (37, 1333)
+    strides = [8, 16, 32, 64]
+    assert with_enough_tokens(torch.zeros(1, 3, 800, 1333), strides, 900).shape[-2:] == (800, 1333)
+    assert with_enough_tokens(torch.zeros(1, 3, 13, 1333), strides, 900).shape[-2:] == (37, 1333)
+
+
+@pytest.mark.parametrize(
+    ("stages", "levels", "strides"),
+    [
+        ((2, 3, 4), 4, [8, 16, 32, 64]),
+        ((1, 2, 3, 4), 5, [4, 8, 16, 32, 64]),
+        ((3, 4), 2, [16, 32]),
+        ((4,), 2, [32, 64]),
+    ],
+)
+def test_tokens_are_counted_as_the_network_makes_them(stages: Any, levels: int, strides: list[int]) -> None:
+    said = json.loads((GOLDEN / "config.json").read_text())
+    swin = {**said["swin"], "out_indices": [stage - 1 for stage in stages]}
+    config = released_config({**said, "num_feature_levels": levels, "swin": swin})
+    assert token_strides(config) == strides
+    made: list[int] = []
+    model = MMGroundingDinoForObjectDetection(config).eval().model
+    model.encoder.register_forward_pre_hook(
+        lambda _part, _given, named: made.append(named["vision_features"].shape[1]), with_kwargs=True
+    )
+    # A crop with exactly as many tokens as the network has queries.
+    fits = with_enough_tokens(torch.zeros(1, 3, 1, 200), strides, config.num_queries)
+    tokens = torch.tensor([[101, 200, 1012, 102]])
+    with torch.inference_mode():
+        model(pixel_values=fits, input_ids=tokens)
+    assert made[0] >= config.num_queries
 
 
 @pytest.mark.parametrize("mode", ["L", "CMYK", "RGBA"])
@@ -245,7 +274,10 @@ def test_the_released_adapters_replace_norms_of_their_base(
 ) -> None:
     base = write_base(opened, tmp_path / "base")
     own = {name: weight for name, weight in weights.items() if is_piza_weight(name) and "neck" not in name}
-    torch.save({"state_dict": own, "meta": {"epoch": 5}}, tmp_path / "piza_adapter.pth")
+    # A checkpoint of a training on several GPUs holds more, and puts a prefix before names.
+    more = {"language_model.language_backbone.body.model.embeddings.position_ids": torch.arange(9)[None]}
+    several = {f"module.{name}": weight for name, weight in (own | more).items()}
+    torch.save({"state_dict": several, "ema_state_dict": {}, "meta": {"epoch": 5}}, tmp_path / "piza_adapter.pth")
     settings = opened.network.settings
     over_base = open_released(str(tmp_path / "piza_adapter.pth"), base)
     over_base.network.settings = settings
@@ -270,7 +302,11 @@ class Evil:
         (lambda own: own | {"encoder.layers.7.norms.0.bias": torch.zeros(64)}, "no place for"),
         (lambda own: own | {"memory_trans_norm.bias": torch.zeros(256)}, "do not fit"),
         (lambda _own: {"state_dict": [1, 2]}, "holds no weights"),
-        (lambda _own: {"state_dict": Evil()}, "cannot be read as weights"),
+        (lambda _own: {1: torch.zeros(1)}, "holds no weights by name"),
+        (
+            lambda own: {"state_dict": own, "message_hub": Evil()},
+            "holds more than weights, and anything else could run",
+        ),
     ],
 )
 def test_other_weights_are_refused(
