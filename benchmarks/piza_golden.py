@@ -48,8 +48,8 @@ class Files:
         }
 
     def histories(self) -> list[list[list[float]]]:
-        names = sorted(name for name in self.inputs if name.startswith("history"))
-        return [self.inputs[name].tolist() for name in names]
+        names = [name for name in self.inputs if name.startswith("history")]
+        return [self.inputs[name].tolist() for name in sorted(names, key=lambda name: int(name[len("history") :]))]
 
 
 class Parts(Files):
