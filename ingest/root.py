@@ -5,12 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from sorce.errors import SorceError
+from sorce.errors import OtherRoot
 from sorce.ingest.index import TargetIndex
-
-
-class OtherRoot(SorceError):
-    """The paths in the index are relative to another folder."""
 
 
 def refuse_other_root(target: TargetIndex, root: Path | None, *, moved: bool = False) -> None:

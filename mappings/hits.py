@@ -42,7 +42,7 @@ class Match:
 class Opener(Protocol):
     """Opens and shows the photo of a hit. This room opens no files, so the caller of a search passes an opener."""
 
-    def picture(self, hit: Hit, root: Path | None) -> Image: ...
+    def picture(self, hit: Hit, root: str | Path | None) -> Image: ...
 
     def html(self, hit: Hit) -> str: ...
 
@@ -98,11 +98,12 @@ class Hit:
     def quality(self) -> float:
         return self.best.quality
 
-    def picture(self, root: Path | None = None) -> Image:
+    def picture(self, root: str | Path | None = None) -> Image:
         """The photo as a person sees it: RGB, upright. It is opened on this machine, in a separate process.
 
         `root` is the folder that relative paths start from, and no file outside it is opened; by default it is the
-        search's own. What the index says of its root never counts. Only for hits of `Index.search`. Raises BadPhoto.
+        search's own. What the index says of its root never counts. Only for hits of `Index.search`. Raises BadPhoto,
+        and SorceError for a root that is no folder.
         """
         return self._opener().picture(self, root)
 

@@ -19,19 +19,20 @@ class Selection:
     """The photos of these ids (None: of any id) with at least one region that meets all conditions of the filter.
 
     Conditions on the photo, such as its folder or an attribute, hold for all its regions or for none. Raises QueryError
-    for ids that are not texts.
+    for ids that are not texts, and for a filter that is none.
     """
 
     photo_ids: Sequence[str] | None = None
     filter: Filter = field(default_factory=Filter)
 
     def __post_init__(self) -> None:
+        if not isinstance(self.filter, Filter):
+            raise QueryError(f"filter is {self.filter!r}; give a sorce.Filter.")
         if self.photo_ids is None:
             return
         # A single text would be split into its letters.
         ids = (self.photo_ids,) if isinstance(self.photo_ids, str) else tuple(self.photo_ids)
-        if wrong := [each for each in ids if not isinstance(each, str) or not each]:
-            raise QueryError(f"{wrong[0]!r} is not a photo id; give a text that is not empty.")
+        refuse_unless_ids(ids)
         object.__setattr__(self, "photo_ids", ids)
 
     @property
@@ -52,6 +53,12 @@ class Selection:
         if conditions := self.filter.clauses(regions):
             clauses.append({"nested": {"path": "regions", "query": {"bool": {"filter": conditions}}}})
         return {"bool": {"filter": clauses}}
+
+
+def refuse_unless_ids(photo_ids: Sequence[Any]) -> None:
+    """Raises QueryError for a photo id that is no text, or empty."""
+    if wrong := [each for each in photo_ids if not isinstance(each, str) or not each]:
+        raise QueryError(f"{wrong[0]!r} is not a photo id; give a text that is not empty.")
 
 
 def regions_of(found: FoundIndex) -> Properties:

@@ -27,13 +27,18 @@ class Runtime:
     """What a model runs on: the device (`auto`, cpu, cuda or mps), and the number of images or texts in a batch.
 
     `dimension` cuts the vectors; None leaves them whole. With `texts_first`, the half for pictures is loaded when a
-    picture is encoded, where a model can be opened in halves.
+    picture is encoded, where a model can be opened in halves. Raises ModelError for a batch size that is no whole
+    number from 1.
     """
 
     device: str = "auto"
     batch_size: int = 64
     dimension: int | None = None
     texts_first: bool = False
+
+    def __post_init__(self) -> None:
+        if isinstance(self.batch_size, bool) or not isinstance(self.batch_size, int) or self.batch_size < 1:
+            raise ModelError(f"batch_size is {self.batch_size!r}; give a whole number from 1.")
 
 
 @dataclass(frozen=True, slots=True)

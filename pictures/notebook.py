@@ -7,6 +7,7 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from html import escape
 from io import BytesIO
+from pathlib import Path
 
 from PIL.Image import Image
 
@@ -15,7 +16,7 @@ from sorce.mappings import Hit
 from sorce.pictures.limits import DecodeLimits
 from sorce.pictures.marks import drawable, mark
 from sorce.pictures.sandbox import DecoderPool
-from sorce.pictures.uris import Root, content_of
+from sorce.pictures.uris import Root, as_root, content_of
 
 WIDTH = 640
 """Longest side of a photo in a notebook, in pixels."""
@@ -33,10 +34,10 @@ class PhotoOpener:
 
     root: Root | None
 
-    def picture(self, hit: Hit, root: Root | None) -> Image:
-        """Raises BadPhoto."""
+    def picture(self, hit: Hit, root: str | Path | None) -> Image:
+        """Raises BadPhoto, and SorceError for a text that names no folder."""
         try:
-            content = content_of(hit.uri, root or self.root)
+            content = content_of(hit.uri, self.root if root is None else as_root(root))
             with closing(DecoderPool(DecodeLimits())) as decoders:
                 return decoders.picture(content, hit.uri).image
         except BadPhoto as error:

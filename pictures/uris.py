@@ -28,6 +28,11 @@ def parse_root(text: str) -> Root:
     return folder
 
 
+def as_root(given: str | Root) -> Root:
+    """What a program named: a text as `parse_root` reads it, anything else as it is. Raises SorceError."""
+    return parse_root(given) if isinstance(given, str) else given
+
+
 def content_of(uri: str, root: Root | None) -> bytes:
     """The bytes of a photo on this machine (`path_of`), or in a store below the root. Raises BadPhoto."""
     if is_remote(uri):

@@ -15,12 +15,14 @@ from typing import TYPE_CHECKING, Any
 from sorce.errors import (
     BadPhoto,
     ClusterError,
+    DashboardsError,
     EngineError,
     GroundTruthError,
     IndexMissing,
     IndexNameError,
     MissingTool,
     ModelError,
+    OtherRoot,
     PluginError,
     QueryError,
     RecipeMismatch,
@@ -44,10 +46,12 @@ if TYPE_CHECKING:
         Hits,
         Instance,
         LeftOut,
+        Localiser,
         Located,
         LocateRequest,
         Match,
         Photo,
+        PhotoFile,
         Picture,
         Recipe,
         Region,
@@ -58,6 +62,8 @@ if TYPE_CHECKING:
     from sorce.mappings.filters import Filter
     from sorce.mappings.request import SearchRequest
     from sorce.mappings.stored import StoredPhoto, StoredRegion
+    from sorce.models import TextEncoder
+    from sorce.models.methods import Runtime
 
 _PLACES = {
     "sorce.access": ("Access",),
@@ -67,13 +73,15 @@ _PLACES = {
     "sorce.ingest": ("Options", "Report", "Source", "Watch"),
     "sorce.locate": ("open_localiser",),
     "sorce.mappings": (
-        *("Box", "Hit", "Hits", "Instance", "LeftOut", "Located", "LocateRequest", "Match", "Photo", "Picture"),
-        *("Recipe", "Region", "Rejected", "Seen"),
+        *("Box", "Hit", "Hits", "Instance", "LeftOut", "Localiser", "Located", "LocateRequest", "Match", "Photo"),
+        *("PhotoFile", "Picture", "Recipe", "Region", "Rejected", "Seen"),
     ),
     "sorce.mappings.example": ("LikePicture", "LikeRegion", "LikeVector"),
     "sorce.mappings.filters": ("Filter",),
     "sorce.mappings.request": ("SearchRequest",),
     "sorce.mappings.stored": ("StoredPhoto", "StoredRegion"),
+    "sorce.models": ("TextEncoder",),
+    "sorce.models.methods": ("Runtime",),
 }
 
 __all__ = [
@@ -82,6 +90,7 @@ __all__ = [
     "BadPhoto",
     "Box",
     "ClusterError",
+    "DashboardsError",
     "EngineError",
     "Filter",
     "GroundTruthError",
@@ -96,13 +105,16 @@ __all__ = [
     "LikePicture",
     "LikeRegion",
     "LikeVector",
+    "Localiser",
     "LocateRequest",
     "Located",
     "Match",
     "MissingTool",
     "ModelError",
     "Options",
+    "OtherRoot",
     "Photo",
+    "PhotoFile",
     "Picture",
     "PluginError",
     "QueryError",
@@ -111,12 +123,14 @@ __all__ = [
     "Region",
     "Rejected",
     "Report",
+    "Runtime",
     "SearchRequest",
     "Seen",
     "SorceError",
     "Source",
     "StoredPhoto",
     "StoredRegion",
+    "TextEncoder",
     "UnsupportedVersion",
     "Watch",
     "__version__",
@@ -128,6 +142,11 @@ __all__ = [
 
 # A library call prints nothing: without any handler, Python would print warnings by itself.
 logging.getLogger("sorce").addHandler(logging.NullHandler())
+
+
+def __dir__() -> list[str]:
+    # So that a notebook completes the names that are imported on demand.
+    return sorted({*globals(), *__all__})
 
 
 def __getattr__(name: str) -> Any:

@@ -47,7 +47,7 @@ class AsyncIndex:
         start: int | None = None,
         locate: int = 0,
         localiser: str | Localiser = ZOOM,
-        root: Path | None = None,
+        root: str | Path | None = None,
     ) -> Hits:
         """Like `Index.search`."""
         again = partial(self.index.search, locate=locate, localiser=localiser, root=root)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from errno import EIO, ENOSPC, EPIPE
 from functools import wraps
@@ -108,6 +108,7 @@ def sorce() -> None:
     """Find small objects in cluttered photos from a text, with OpenSearch.
 
     Every option of a command can also come from the environment: `sorce search --size` is SORCE_SEARCH_SIZE.
+    If an option may be repeated, each line of the variable is a value.
     """
 
 
@@ -125,10 +126,6 @@ def _complete(command: click.Command, prefix: str) -> None:
         return
     if any(each.name == VERBOSE for each in command.params):
         return
-    for option in command.params:
-        if isinstance(option, click.Option) and option.envvar is None:
-            longest = max(option.opts, key=len)
-            option.envvar = f"{prefix}_{longest.lstrip('-').replace('-', '_').upper()}"
     command.params.append(
         click.Option(
             ["-v", "--verbose", VERBOSE],
@@ -136,8 +133,30 @@ def _complete(command: click.Command, prefix: str) -> None:
             help="Say on standard error what is done; -vv says more.",
         )
     )
+    for option in command.params:
+        if isinstance(option, click.Option):
+            _add_variable(option, prefix)
     if command.callback is not None:
         command.callback = _logged(command.callback)
+
+
+class OnePerLine(click.types.StringParamType):
+    """Texts of a repeated option: in the environment a value is a line, as it may hold spaces."""
+
+    envvar_list_splitter = "\n"
+
+
+def _add_variable(option: click.Option, prefix: str) -> None:
+    """Lets an option come from the environment; a variable that it has already stays beside the new one."""
+    longest = max(option.opts, key=len)
+    name = f"{prefix}_{longest.lstrip('-').replace('-', '_').upper()}"
+    option.envvar = name if option.envvar is None else [name, *_several(option.envvar)]
+    if option.multiple and option.type is click.STRING:
+        option.type = OnePerLine()
+
+
+def _several(names: str | Sequence[str]) -> Sequence[str]:
+    return [names] if isinstance(names, str) else names
 
 
 def _logged(callback: Callable[..., Any]) -> Callable[..., Any]:

@@ -6,6 +6,7 @@ SorceError
  |   +- IndexMissing
  +- IndexNameError        not a valid name of one index or alias
  +- RecipeMismatch        the index holds vectors of another recipe
+ +- OtherRoot             the paths in the index are relative to another folder
  +- ModelError            a model cannot be loaded, or does not fit what is asked of it
  +- BadPhoto              a file that cannot become a document (ingest turns it into a reject)
  +- QueryError            a search that is not possible in this form
@@ -39,6 +40,10 @@ class IndexNameError(SorceError):
 
 class RecipeMismatch(SorceError):
     """The index holds vectors of another recipe."""
+
+
+class OtherRoot(SorceError):
+    """The paths in the index are relative to another folder."""
 
 
 class ModelError(SorceError):

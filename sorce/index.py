@@ -14,7 +14,7 @@ from PIL.Image import Image
 
 from sorce.access import Access
 from sorce.cluster import Hosts, address, connect, find_index, translate_errors
-from sorce.errors import ClusterError
+from sorce.errors import ClusterError, QueryError
 from sorce.ingest import Files, Naming, Options, Report, Source, Watch
 from sorce.ingest.delete import Removal
 from sorce.ingest.index import TargetIndex
@@ -23,18 +23,18 @@ from sorce.ingest.root import agree_on_root, refuse_other_root
 from sorce.listing import IndexInfo, described
 from sorce.locate import ZOOM, open_localiser
 from sorce.mappings import Hits, Localiser, Recipe, Rejected, Vector
-from sorce.mappings.example import Example, LikePicture, LikeVector
+from sorce.mappings.example import Example, LikePicture, LikeRegion, LikeVector
 from sorce.mappings.filters import Filter
 from sorce.mappings.names import check_index_name
 from sorce.mappings.recipe import Plain
 from sorce.mappings.request import SearchRequest
-from sorce.mappings.selection import Selection
+from sorce.mappings.selection import Selection, refuse_unless_ids
 from sorce.mappings.stored import StoredPhoto, read_stored, stored_body
 from sorce.models import DEFAULT_MODEL, DEFAULT_REGIONS, Model, TextEncoder, load_encoder, load_model
 from sorce.pictures.files import absolute, absolute_path
 from sorce.pictures.notebook import openable
 from sorce.pictures.remote import StorePhotos, is_remote
-from sorce.pictures.uris import Root, parse_root
+from sorce.pictures.uris import as_root
 from sorce.plugin.query.asking import ask
 from sorce.plugin.query.locating import SecondStage, look_again, with_enough
 from sorce.plugin.query.remote import remote_texts
@@ -85,7 +85,7 @@ class Index:
     def ingest(
         self,
         photos: Photos | Iterable[Photos],
-        root: Path | None = None,
+        root: str | Path | None = None,
         options: Options | None = None,
         watch: Watch | None = None,
         *,
@@ -134,7 +134,7 @@ class Index:
         """
         given = {name: value for name, value in (("size", size), ("start", start)) if value is not None}
         asked = replace(request_of(what), **given)  # type: ignore[arg-type]
-        below = None if root is None else _root(root)
+        below = None if root is None else as_root(root)
         with translate_errors(address(self.client)):
             searching = self._searcher()
             hits = searching.search(with_enough(asked, locate))
@@ -146,8 +146,10 @@ class Index:
     def get(self, photo_id: str, *, vectors: bool = False) -> StoredPhoto | None:
         """The photo as the index holds it, as of the last refresh; None if it holds none of this id.
 
-        With `vectors`, each region has its vector. Raises IndexMissing, and ClusterError for a malformed document.
+        With `vectors`, each region has its vector. Raises IndexMissing, QueryError for an id that is no text, and
+        ClusterError for a malformed document.
         """
+        refuse_unless_ids([photo_id])
         answer = self._ask(stored_body(photo_id, vectors))
         try:
             return read_stored(answer)
@@ -161,9 +163,10 @@ class Index:
 
         Raises IndexMissing, QueryError, ClusterError.
         """
+        selection = Selection(filter=Filter() if filter is None else filter)
         with translate_errors(address(self.client)):
             found = find_index(self.client, self.name)
-        query = Selection(filter=filter or Filter()).query(found)
+        query = selection.query(found)
         answer = self._ask({"size": 0, "track_total_hits": True, "query": query})
         return int(answer["hits"]["total"]["value"])
 
@@ -175,7 +178,7 @@ class Index:
         """
         ids = (photo_ids,) if isinstance(photo_ids, str) else None if photo_ids is None else tuple(photo_ids)
         with translate_errors(address(self.client)):
-            return Removal(self.client, self.name, Selection(ids, filter or Filter())).run().photos
+            return Removal(self.client, self.name, Selection(ids, Filter() if filter is None else filter)).run().photos
 
     def info(self) -> IndexInfo:
         """What the index holds: its recipe, counts, size and aliases. Raises IndexMissing, ClusterError."""
@@ -267,15 +270,18 @@ def request_of(what: Sought | Sequence[Sought] | SearchRequest) -> SearchRequest
 def _example(what: Any) -> Example:
     if isinstance(what, Image):
         return LikePicture(what)
-    return LikeVector(what) if isinstance(what, np.ndarray) else what  # the request refuses all other types
-
-
-def _root(given: str | Path) -> Root:
-    return given if isinstance(given, Path) else parse_root(given)
+    if isinstance(what, np.ndarray):
+        return LikeVector(what)
+    if isinstance(what, LikePicture | LikeRegion | LikeVector):
+        return what
+    raise QueryError(
+        f"a {type(what).__name__} cannot be searched for; give a text, a PIL image, a numpy vector, LikePicture, "
+        "LikeRegion or LikeVector, or a list of these."
+    )
 
 
 def _sources(
-    photos: Iterable[str | Path | Source], root: Path | None, target: TargetIndex
+    photos: Iterable[str | Path | Source], root: str | Path | None, target: TargetIndex
 ) -> Iterable[Source | Rejected]:
     naming = Naming(None if root is None else absolute_path(str(root)))
     for photo in photos:

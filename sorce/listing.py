@@ -11,7 +11,7 @@ from opensearchpy import OpenSearch, exceptions
 
 from sorce.access import Access
 from sorce.cluster import Hosts, address, connect, find_index, look_up, translate_errors
-from sorce.errors import IndexMissing
+from sorce.errors import ClusterError, IndexMissing
 from sorce.mappings import Recipe
 from sorce.mappings.compression import FLOAT32
 from sorce.mappings.conditions import attributes_of
@@ -19,6 +19,9 @@ from sorce.mappings.found import FoundIndex
 from sorce.mappings.selection import regions_of
 
 log = logging.getLogger("sorce.listing")
+
+NOT_HIDDEN = "*,-.*"
+"""No index of sorce begins with a dot, and for those of OpenSearch itself its client prints a warning."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +83,14 @@ def list_indices(client: OpenSearch) -> list[IndexInfo]:
     """Like `indices`. An index whose recipe cannot be read is left out, with a warning in the log."""
     ours = {"filter_path": "*.mappings._meta.sorce.recipe.model"}
     found = []
-    for name in sorted(client.indices.get_mapping(index="*", params=ours)):
+    try:
+        names = sorted(client.indices.get_mapping(index=NOT_HIDDEN, params=ours))
+    except exceptions.AuthorizationException as error:
+        raise ClusterError(
+            f"this user may not list all indices of the cluster at {address(client)} (403); describe one with "
+            "`sorce index info NAME`, or ask as a user who may read all mappings."
+        ) from error
+    for name in names:
         try:
             there = look_up(client, name)
         except IndexMissing as error:

@@ -29,7 +29,9 @@ class RemoteTexts(TextEncoder):
             raise PluginError(f"the service of --encoder cannot be used: {error}; see its log.") from error
 
     def embed_images(self, images: Sequence[Image]) -> Vector:  # noqa: ARG002
-        raise QueryError("the service of --encoder encodes texts only; search by a picture without --encoder.")
+        raise QueryError(
+            "the encoder service encodes texts only; search by a picture without it (--encoder, SORCE_ENCODER)."
+        )
 
 
 def remote_texts(url: str, index: FoundIndex) -> RemoteTexts:

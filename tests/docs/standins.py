@@ -56,6 +56,7 @@ def stand_ins(places: Places) -> Sequence[StandIn]:
             rf"\1/\2{places.prefix}-\3",
             unique,
         ),
+        StandIn(rf"(\$OPENSEARCH_URL)/({INDICES})\b", rf"\1/{places.prefix}-\2", unique),
         StandIn(rf"sorce-({INDICES})\b", rf"sorce-{places.prefix}-\1", unique),
         StandIn(r'(open_index(?:_async)?)\("photos"', rf'\1("{places.prefix}-photos"', unique),
         StandIn(r"roles/sorce-(ingest|search)", rf"roles/{places.prefix}-\1", unique),

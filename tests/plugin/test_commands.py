@@ -6,6 +6,7 @@ import csv
 import json
 import subprocess
 import sys
+import warnings
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from click import UsageError
 from click.testing import CliRunner, Result
 from opensearchpy import OpenSearch
 
+import sorce
 from sorce.cli import sorce as command
 from sorce.errors import PluginError, QueryError, SorceError
 from sorce.plugin import ClientSearch, SearchRequest
@@ -48,6 +50,13 @@ def test_importing_the_commands_does_not_import_torch() -> None:
     rooms = ", ".join(f"sorce.plugin.{room}.commands" for room in ("cluster", "query", "service"))
     code = f"import sys, {rooms}; sys.exit('torch' in sys.modules or 'fastapi' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_the_list_of_indices_asks_for_none_of_opensearch_itself(place: Place, installed: str) -> None:
+    """Of those that ML Commons makes, the client would print a warning."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert installed in [each.name for each in sorce.indices(place.url, place.access)]
 
 
 def test_search_prints_a_table(client: OpenSearch, index: str) -> None:

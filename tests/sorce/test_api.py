@@ -5,7 +5,10 @@ from __future__ import annotations
 import subprocess
 import sys
 import uuid
+from collections.abc import Iterator
+from inspect import isfunction
 from pathlib import Path
+from typing import Any, get_args, get_type_hints
 
 import pytest
 from PIL import Image
@@ -21,6 +24,47 @@ from tests.kit.fake import FakeModel
 def test_everything_that_is_offered_can_be_had_and_says_what_it_is() -> None:
     for name in sorce.__all__:
         assert getattr(sorce, name).__doc__
+
+
+def test_a_notebook_completes_what_is_offered() -> None:
+    assert set(sorce.__all__) <= set(dir(sorce))
+
+
+INNER = {"Condition", "FileState", "Opener"}
+"""Parts that only sorce makes and reads."""
+
+
+def test_every_kind_of_value_that_a_public_name_takes_or_gives_is_public() -> None:
+    public = {getattr(sorce, name) for name in sorce.__all__ if isinstance(getattr(sorce, name), type)}
+    named = {
+        kind
+        for name in sorce.__all__
+        for function in functions(getattr(sorce, name))
+        for hint in get_type_hints(function, localns={"Image": Image.Image}).values()
+        for kind in kinds(hint)
+        if kind.__module__.startswith("sorce.")
+    }
+    assert {kind.__name__ for kind in named - public} == INNER
+
+
+def functions(offered: Any) -> Iterator[Any]:
+    """The offered function; of a class the class itself, for its fields, and its public methods and properties."""
+    if not isinstance(offered, type):
+        yield from [offered] if callable(offered) else []
+        return
+    yield offered
+    for name, member in vars(offered).items():
+        found = member.fget if isinstance(member, property) else getattr(member, "__func__", member)
+        if isfunction(found) and (name == "__init__" or not name.startswith("_")):
+            yield found
+
+
+def kinds(hint: Any) -> Iterator[type]:
+    """The classes in a type hint."""
+    if isinstance(hint, type):
+        yield hint
+    for part in get_args(hint):
+        yield from kinds(part)
 
 
 def test_every_error_is_a_sorce_error() -> None:
@@ -73,6 +117,13 @@ def test_a_search_takes_the_folder_and_the_device_that_were_named(
     recipe = FakeModel().recipe
     index._encoder_of(recipe)
     assert asked == [(recipe, "cpu", "./folder", False, 8)]
+
+
+@pytest.mark.parametrize("size", [0, -1, 2.5, True, "8"])
+def test_a_batch_without_a_size_is_a_sentence(opensearch: str, size: Any) -> None:
+    index = sorce.open_index("photos", opensearch, model="mini", batch_size=size)
+    with pytest.raises(sorce.ModelError, match=r"batch_size is .*; give a whole number from 1"):
+        index._load()
 
 
 @pytest.mark.fault("5.3.5")

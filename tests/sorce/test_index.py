@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import os
 import uuid
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
+import click
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -68,10 +71,22 @@ def test_pages_are_parts_of_the_whole(photos: sorce.Index) -> None:
     assert [*photos.search("a kite", size=7), *photos.search("a kite", start=7, size=13)] == list(whole)
 
 
-@pytest.mark.parametrize("what", [[], [3], {"a": 1}, None])
+@pytest.mark.parametrize("what", [[], [3], {"a": 1}, None, Path("a.jpg"), [0.5, 0.5]])
 def test_anything_else_is_a_sentence(photos: sorce.Index, what: Any) -> None:
-    with pytest.raises(sorce.QueryError):
+    with pytest.raises(sorce.QueryError, match=r"cannot be searched for; give a text, a PIL image|1 to 4 phrases"):
         photos.search(what)
+
+
+@pytest.mark.parametrize("photo_id", ["", None, 7])
+def test_what_is_no_photo_id_is_a_sentence(photos: sorce.Index, photo_id: Any) -> None:
+    with pytest.raises(sorce.QueryError, match="is not a photo id"):
+        photos.get(photo_id)
+
+
+def test_what_is_no_filter_is_a_sentence(photos: sorce.Index) -> None:
+    for ask in (photos.count, lambda given: photos.delete(filter=given)):
+        with pytest.raises(sorce.QueryError, match=r"filter is 'aisle=3'; give a sorce\.Filter"):
+            ask("aisle=3")  # type: ignore[arg-type]
 
 
 def test_get_reads_a_photo_back(photos: sorce.Index, corpus: Corpus) -> None:
@@ -233,6 +248,8 @@ def test_the_role_search_reads_and_only_the_role_ingest_deletes(secured: Node, c
                     reader.delete(f"{1:032x}")
                 assert writer.delete(f"{1:032x}") == 1
                 assert reader.count() == PHOTOS - 1
+                with pytest.raises(sorce.ClusterError, match=r"may not list all indices .* `sorce index info NAME`"):
+                    sorce.indices(reader.client)
         finally:
             administrator.indices.delete(index=name)
 
@@ -319,6 +336,7 @@ def test_a_hit_shows_its_photo(client: OpenSearch, folder: Path) -> None:
         assert hit.similarity == pytest.approx(1, abs=1e-5)
         assert hit.picture().size == (80, 40)
         assert hit.picture(folder).getpixel((1, 1)) == (255, 0, 0)
+        assert hit.picture(str(folder)).size == (80, 40)
         shown = hits._repr_html_()
         assert "data:image/jpeg;base64," in shown
         assert "&lt;b&gt;.png" in shown
@@ -363,6 +381,22 @@ def test_an_option_may_come_from_the_environment(place: Place, name: str) -> Non
     given = dict(place.environment) | {"SORCE_SEARCH_SIZE": "2", "SORCE_SEARCH_INDEX": name}
     done = CliRunner().invoke(command, ["search", "--like-region", f"{7:032x}/3", "--json"], env=given)
     assert len(json.loads(done.stdout)["hits"]) == 2
+
+
+def test_a_repeated_option_takes_lines_of_the_environment(place: Place, name: str) -> None:
+    given = dict(place.environment) | {"SORCE_INDEX_INFO_VERBOSE": "2", "SORCE_DELETE_WHERE": "shop=no rth\naisle=1"}
+    assert "OpenSearch" in CliRunner().invoke(command, ["index", "info", name], env=given).stderr
+    done = CliRunner().invoke(command, ["delete", "--index", name, "--yes"], env=given)
+    assert (done.exit_code, done.stdout) == (0, "nothing to delete.\n")
+
+
+def test_an_option_with_a_variable_of_its_own_has_that_of_every_option_too() -> None:
+    given = {"SORCE_SEARCH_ENCODER": "nonsense", "SORCE_ENCODER": "also nonsense"}
+    search = command.get_command(click.Context(command), "search")
+    assert search is not None
+    for variables in (given, {"SORCE_ENCODER": "nonsense"}):
+        with mock.patch.dict(os.environ, variables):
+            assert search.make_context("search", ["a kite"]).params["encoder"] == "nonsense"
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
