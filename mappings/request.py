@@ -39,8 +39,8 @@ class SearchRequest:
 
     `like` are examples: pictures, regions of the index, or vectors (`sorce.mappings.example`). `not_like` are examples
     that count against a photo, as `nots` are texts. `start` is how many of the first photos are left out, and `size`
-    the number of photos. `boxes` is the number of boxes per photo and phrase,
-    and `min_similarity` the minimum similarity of a box. `k` is how many candidate photos each shard proposes per
+    the number of photos. `boxes` is the number of boxes per photo and phrase, and `min_similarity` the minimum
+    similarity of a box. `k` is how many candidate photos each shard proposes per
     phrase, and `ef_search` how widely the graph is searched for them; `exact` compares every photo instead. `rank` is
     similarity or product, and `debias` how strongly a region's hubness counts against it (`sorce.mappings.ranking`). A
     ranking by product asks for `k` photos of each band of quality, and for up to `max_k` to prove its order.

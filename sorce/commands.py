@@ -121,8 +121,9 @@ def delete_(name: str, cluster: Cluster, yes: bool) -> None:
 def delete(photo_ids: tuple[str, ...], index: str, cluster: Cluster, yes: bool, **given: Any) -> None:
     """Deletes photos from an index, after it said how many. The picture files stay.
 
-    Name photos by their ids, as `sorce search --json` prints them; or give conditions, as for a search: then every
-    photo goes that has a region which meets all of them; or both. A later ingest of the same files brings them back.
+    Name photos by their ids, as `sorce search --json` prints them, or give conditions, as for a search, or both. A photo
+    meets the conditions if one of its regions meets all of them. A later ingest of the same files brings the photos
+    back.
 
     \b
     Examples:

@@ -119,13 +119,14 @@ class Index:
     ) -> Hits:
         """The photos that show all that is asked for, best first, each with its boxes.
 
-        `what` is a text, a PIL image, an example (`LikePicture` for a crop of an image, `LikeRegion` for a region of
-        the index), a vector of shape (dimension,), or a list of these, up to 4; or a `SearchRequest`, which also takes
-        conditions, "not" as texts (`nots`) and as examples (`not_like`), and all other options. `size` is the number of
-        photos (10), and `start` how many of the first to leave out: they replace those of a request.
+        `what` is a text, a PIL image, an example, a vector of shape (dimension,), or a list of up to 4 of these. An
+        example is a `LikePicture`, for a crop of an image, or a `LikeRegion`, for a region of the index. `what` may
+        also be a `SearchRequest`. It takes conditions, "not" as texts (`nots`) and as examples (`not_like`), and all
+        other options. `size` is the number of photos (10), and `start` how many of the first to leave out: they replace
+        those of a request.
 
-        With `locate`, that many of the first hits are looked at again by a localiser (`sorce.locate.open_localiser`),
-        and ordered by what is seen (`Hit.seen`); `size` of them are returned.
+        With `locate`, that many of the first hits are looked at again by a localiser (`sorce.open_localiser`). They
+        are ordered by what it sees (`Hit.seen`), and `size` of them are returned.
 
         Only photos below `root`, a folder or a prefix of a store, are opened, also by `Hit.picture`. Relative paths
         start from it. Without it, nothing is located, and a hit's relative path starts from the current folder.
