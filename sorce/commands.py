@@ -107,9 +107,9 @@ def delete_(name: str, cluster: Cluster, yes: bool) -> None:
             raise IndexMissing(f"'{name}' is an alias of the index '{', '.join(found.names)}'; name the index itself.")
         what = described(client, found)
         known = f" (also known as {', '.join(what.aliases)})" if what.aliases else ""
-        _confirm(f"Delete the index '{what.name}'{known} with its {what.photos:,} photos?", yes)
+        _confirm(f"Delete the index '{what.name}'{known} with its {_photos(what.photos)}?", yes)
         delete_index(client, what)
-    click.echo(f"deleted the index '{what.name}' with its {what.photos:,} photos.")
+    click.echo(f"deleted the index '{what.name}' with its {_photos(what.photos)}.")
 
 
 @click.command()
@@ -121,9 +121,9 @@ def delete_(name: str, cluster: Cluster, yes: bool) -> None:
 def delete(photo_ids: tuple[str, ...], index: str, cluster: Cluster, yes: bool, **given: Any) -> None:
     """Deletes photos from an index, after it said how many. The picture files stay.
 
-    Name photos by their ids, as `sorce search --json` prints them, or give conditions, as for a search, or both. A photo
-    meets the conditions if one of its regions meets all of them. A later ingest of the same files brings the photos
-    back.
+    Name photos by their ids, as `sorce search --json` prints them, or give conditions, as for a search, or both. A
+    photo meets the conditions if one of its regions meets all of them. A later ingest of the same files brings the
+    photos back.
 
     \b
     Examples:
@@ -142,11 +142,16 @@ def delete(photo_ids: tuple[str, ...], index: str, cluster: Cluster, yes: bool, 
             click.echo("nothing to delete.")
             return
         first = printable(removal.photos[0].uri)
-        _confirm(f"Delete {len(found):,} photos from '{index}', such as {first}?", yes)
+        _confirm(f"Delete {_photos(len(found))} from '{index}', such as {first}?", yes)
         done = removal.run()
-    click.echo(f"deleted {done.photos:,} photos from '{index}'.")
+    click.echo(f"deleted {_photos(done.photos)} from '{index}'.")
     if done.left_alone:
-        click.echo(f"{done.left_alone:,} photos were changed meanwhile and stay; run the same command again.", err=True)
+        stay = f"changed meanwhile, and left alone: {_photos(done.left_alone)}; run the same command again."
+        click.echo(stay, err=True)
+
+
+def _photos(count: int) -> str:
+    return "1 photo" if count == 1 else f"{count:,} photos"
 
 
 def _confirm(question: str, yes: bool) -> None:

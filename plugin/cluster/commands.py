@@ -50,7 +50,8 @@ def install_(
 
     Adds the encoder to the cluster's trusted endpoints, and allows private addresses, if it has one. Makes remote
     models with their connectors, a search template with its pipeline, and the index's default pipeline for `neural`.
-    The service's key is read from SORCE_API_KEY. Refuses an encoder that does not give the vectors of the index's model.
+    The service's key is read from SORCE_API_KEY. Refuses an encoder that does not give the vectors of the index's
+    model.
 
     \b
     Examples:

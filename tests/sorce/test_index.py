@@ -288,7 +288,9 @@ def test_photos_are_deleted_after_their_number_was_said(place: Place, client: Op
         missing = run(place, "delete", "--index", name, "f" * 32, "--yes")
         assert (missing.exit_code, missing.stdout) == (0, "nothing to delete.\n")
         assert f"no photo '{'f' * 32}' meets this" in missing.stderr
-        assert sorce.Index(client, name, FakeModel).count() == PHOTOS - 30
+        one = run(place, "delete", "--index", name, f"{2:032x}", "--yes")
+        assert one.stdout == f"deleted 1 photo from '{name}'.\n"
+        assert sorce.Index(client, name, FakeModel).count() == PHOTOS - 31
     finally:
         client.indices.delete(index=name)
 
