@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from math import ceil, floor
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,12 +17,17 @@ if TYPE_CHECKING:
 LEAST_PREFIX = 8
 """A photo id may be shortened to this many characters."""
 
+ORIENTATION, SIDEWAYS = 0x0112, (5, 6, 7, 8)
+"""EXIF's tag, and those of its values that exchange width and height."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LikePicture:
-    """A picture, or a box of it in pixels. The index's model encodes it; a picture of any mode is converted to RGB.
+    """A picture, or a box of it. The index's model encodes it, as an ingest would encode a file of it.
 
-    `name` is what messages and tables call it. Raises QueryError if the box is not inside the picture.
+    So it is turned by its EXIF orientation, transparent parts become white, and grey of more than 8 bits is scaled. The
+    box is in pixels of the turned picture, as the boxes of hits are. `name` is what messages and tables call it. Raises
+    QueryError if the picture has no pixels, or the box is not inside it.
     """
 
     image: Image = field(repr=False)
@@ -31,19 +35,13 @@ class LikePicture:
     name: str = "picture"
 
     def __post_init__(self) -> None:
-        box, (width, height) = self.box, self.image.size
+        box, (width, height) = self.box, _upright_size(self.image)
+        if not width * height:
+            raise QueryError(f"a picture of {width} x {height} pixels cannot be searched for; give one with pixels.")
         if box is not None and not (box.x1 >= 0 and box.y1 >= 0 and box.x2 <= width and box.y2 <= height):
             raise QueryError(
                 f"box {_sides(box)} is not inside the picture of {width} x {height} pixels; choose one that is."
             )
-
-    @property
-    def cut(self) -> Image:
-        """The part inside the box, of whole pixels, in RGB: nothing outside it counts."""
-        if self.box is None:
-            return self.image.convert("RGB")
-        x1, y1, x2, y2 = self.box.as_tuple()
-        return self.image.crop((floor(x1), floor(y1), ceil(x2), ceil(y2))).convert("RGB")
 
     @property
     def label(self) -> str:
@@ -112,6 +110,15 @@ def refuse_unless_examples(name: str, values: Any) -> None:
     for value in values:
         if not isinstance(value, LikePicture | LikeRegion | LikeVector):
             raise QueryError(f"{name} holds a {type(value).__name__}; give LikePicture, LikeRegion or LikeVector.")
+
+
+def _upright_size(image: Image) -> tuple[int, int]:
+    """Width and height after the turn that EXIF asks for. Damage is reported when the picture is encoded."""
+    try:
+        turned = image.getexif().get(ORIENTATION) in SIDEWAYS
+    except Exception:
+        turned = False
+    return (image.height, image.width) if turned else image.size
 
 
 def _sides(box: Box) -> str:

@@ -126,10 +126,13 @@ class Decoded:
         return rows if self.turn is None else rows.transpose(self.turn)
 
 
-def decoded(image: ImageFile) -> Decoded:
-    """Decodes an opened picture, which must stay open. Raises BadPhoto if its content is damaged, and MemoryError."""
+def decoded(image: Image.Image) -> Decoded:
+    """Decodes an opened picture, which must stay open. Raises BadPhoto if its content is damaged, and MemoryError.
+
+    A picture that a program made, or has loaded already, is converted in the same way.
+    """
     try:
-        loaded = depth.load(image)
+        loaded = depth.load(image) if isinstance(image, ImageFile) else image
         coloured = _rgb(loaded)
     except DAMAGED as error:
         raise BadPhoto(_damage(error)) from error
@@ -137,8 +140,8 @@ def decoded(image: ImageFile) -> Decoded:
     return Decoded(coloured, TURNS.get(orientation(image)))
 
 
-def upright(image: ImageFile) -> Image.Image:
-    """Converts an opened picture to upright RGB. Raises BadPhoto if its content is damaged, and MemoryError."""
+def upright(image: Image.Image) -> Image.Image:
+    """Converts a picture to upright RGB. Raises BadPhoto if its content is damaged, and MemoryError."""
     photo = decoded(image)
     # A copy: the opened picture would keep the file's other data in memory.
     return photo.rows(0, photo.size[1])

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from math import ceil, floor
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sorce.errors import QueryError
+from sorce.errors import BadPhoto, QueryError
 from sorce.mappings import Recipe, Vector
 from sorce.mappings.example import Example, LikePicture, LikeRegion
 from sorce.mappings.query import Json
 from sorce.mappings.regions import by_photo_ids, by_prefix, read_vectors, vectors_body
 from sorce.models.model import TextEncoder
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 Ask = Callable[[Json], Any]
 """Sends a search to the index and returns its answer."""
@@ -36,7 +40,8 @@ def _vector(example: Example, recipe: Recipe, encoder: Callable[[], TextEncoder]
     if isinstance(example, LikeRegion):
         return region_vector(example, ask)
     if isinstance(example, LikePicture):
-        vector: Vector = encoder().embed_images([example.cut])[0]
+        cut = cut_out(example)
+        vector: Vector = encoder().embed_images([cut])[0]
         return vector
     if len(example.vector) != recipe.dimension:
         raise QueryError(
@@ -44,6 +49,21 @@ def _vector(example: Example, recipe: Recipe, encoder: Callable[[], TextEncoder]
             f"the index's model, {recipe.model}."
         )
     return example.vector
+
+
+def cut_out(example: LikePicture) -> Image:
+    """The part inside the box, of whole pixels, upright and in RGB: nothing outside it counts. Raises QueryError."""
+    # Not above: few searches have a picture, and Pillow takes a while to import.
+    from sorce.pictures.loading import upright
+
+    try:
+        picture = upright(example.image)
+    except BadPhoto as error:
+        raise QueryError(f"{example.label} {error}.") from error
+    if example.box is None:
+        return picture
+    x1, y1, x2, y2 = example.box.as_tuple()
+    return picture.crop((floor(x1), floor(y1), ceil(x2), ceil(y2)))
 
 
 def region_vector(region: LikeRegion, ask: Ask) -> Vector:

@@ -182,7 +182,9 @@ class Corpus:
             vector: Vector = self.vectors[int(example.photo_id, 16), example.region_id]
             return vector
         if isinstance(example, LikePicture):
-            return Words().embed_images([example.cut])[0]
+            sides = None if example.box is None else tuple(map(int, example.box.as_tuple()))
+            part = example.image if sides is None else example.image.crop(sides)
+            return Words().embed_images([part.convert("RGB")])[0]
         return example.vector
 
     def _value(

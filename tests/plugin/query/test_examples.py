@@ -21,6 +21,8 @@ from sorce.mappings.filters import Filter
 from sorce.models.model import TextEncoder
 from sorce.plugin import ClientSearch, SearchRequest, ServerSearch
 from sorce.plugin.query import folding
+from sorce.plugin.query.examples import cut_out
+from sorce.plugin.query.picture import open_example
 from sorce.plugin.query.table import as_json, table
 from tests.kit.corpus import REGIONS, Corpus, Words
 from tests.kit.place import Place
@@ -109,6 +111,7 @@ def test_what_cannot_be_asked_is_a_sentence(given: dict[str, Any], said: str) ->
     ("make", "said"),
     [
         (lambda: LikePicture(TWO, Box(0, 0, 41, 20)), "0,0,41,20 is not inside the picture of 40 x 20"),
+        (lambda: LikePicture(Image.new("RGB", (0, 5))), "0 x 5 pixels cannot be searched for"),
         (lambda: LikeRegion("1a2b"), "is too short"),
         (lambda: LikeRegion.parse("1a2b3c4d"), "write PHOTO/REGION"),
         (lambda: LikeRegion.parse("1a2b3c4d/x"), "write PHOTO/REGION"),
@@ -138,6 +141,61 @@ def test_an_example_that_the_index_cannot_have_is_a_sentence(
 ) -> None:
     with pytest.raises(QueryError, match=said):
         ClientSearch(client, index, lambda _: Words()).search(SearchRequest(like=like))
+
+
+def turned() -> tuple[Image.Image, dict[str, Any]]:
+    photo = TWO.copy()
+    photo.paste("green", (0, 0, 10, 5))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    return photo, {"exif": exif, "quality": 100}
+
+
+def half_transparent() -> tuple[Image.Image, dict[str, Any]]:
+    layer = TWO.convert("RGBA")
+    layer.paste((0, 0, 0, 0), (0, 0, 10, 20))
+    return layer, {}
+
+
+def deep_grey() -> tuple[Image.Image, dict[str, Any]]:
+    return Image.fromarray(np.arange(800, dtype=np.uint16).reshape(20, 40) * 5), {}
+
+
+@pytest.mark.parametrize(
+    ("made", "name"), [(turned, "a.jpg"), (half_transparent, "a.png"), (deep_grey, "b.png"), (deep_grey, "b.tif")]
+)
+@pytest.mark.parametrize("box", [None, Box(2, 3, 15, 18)])
+def test_a_picture_that_a_program_opens_is_seen_as_its_file_is(
+    tmp_path: Path, made: Any, name: str, box: Box | None
+) -> None:
+    image, options = made()
+    image.save(tmp_path / name, **options)
+    with Image.open(tmp_path / name) as opened:
+        mine = cut_out(LikePicture(opened, box))
+    theirs = cut_out(open_example(tmp_path / name, box))
+    assert mine.mode == "RGB"
+    assert np.array_equal(np.asarray(mine), np.asarray(theirs))
+
+
+def test_a_box_is_one_of_the_turned_picture(tmp_path: Path) -> None:
+    image, options = turned()
+    image.save(tmp_path / "a.jpg", **options)
+    with Image.open(tmp_path / "a.jpg") as opened:
+        assert cut_out(LikePicture(opened, Box(0, 0, 20, 40))).size == (20, 40)
+        with pytest.raises(QueryError, match="0,0,40,20 is not inside the picture of 20 x 40"):
+            LikePicture(opened, Box(0, 0, 40, 20))
+
+
+def test_a_damaged_picture_of_a_program_is_a_sentence(tmp_path: Path) -> None:
+    Image.effect_noise((90, 90), 90).save(tmp_path / "a.jpg")
+    whole = (tmp_path / "a.jpg").read_bytes()
+    (tmp_path / "a.jpg").write_bytes(whole[: len(whole) // 2])
+    with Image.open(tmp_path / "a.jpg") as opened, pytest.raises(QueryError, match=r"^picture is cut short"):
+        cut_out(LikePicture(opened))
+    closed = Image.open(tmp_path / "a.jpg")
+    closed.close()
+    with pytest.raises(QueryError, match=r"^picture is damaged"):
+        cut_out(LikePicture(closed))
 
 
 def test_regions_and_vectors_need_no_model(client: OpenSearch, index: str, corpus: Corpus) -> None:
