@@ -11,10 +11,12 @@ from sorce.errors import BadPhoto
 from sorce.mappings import Attribute, PhotoFile
 from sorce.pictures.stores import FileState
 
+ID_DIGITS = 32
+
 
 def photo_id_of(uri: str) -> str:
     """The identity of the photo with this URI."""
-    return hashlib.sha256(uri.encode()).hexdigest()[:32]
+    return hashlib.sha256(uri.encode()).hexdigest()[:ID_DIGITS]
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from sorce.mappings.filters import Filter
 from sorce.mappings.names import check_index_name
 from sorce.mappings.selection import Selection
 from sorce.options import Cluster
+from sorce.pictures.source import ID_DIGITS
 from sorce.plugin.query.options import filter_options, parse_filter
 from sorce.rollover import rollover_template
 from sorce.terminal import printable
@@ -137,7 +138,8 @@ def delete(photo_ids: tuple[str, ...], index: str, cluster: Cluster, yes: bool, 
         removal = Removal(client, index, selection)
         found = {photo.photo_id for photo in removal.photos}
         for missing in sorted(set(photo_ids) - found):
-            click.echo(printable(f"note: no photo '{missing}' meets this in '{index}'."), err=True)
+            whole = "" if len(missing) == ID_DIGITS else f" An id has {ID_DIGITS} digits, as --json prints it."
+            click.echo(printable(f"note: no photo '{missing}' meets this in '{index}'.{whole}"), err=True)
         if not found:
             click.echo("nothing to delete.")
             return
@@ -155,12 +157,13 @@ def _photos(count: int) -> str:
 
 
 def _confirm(question: str, yes: bool) -> None:
-    """Asks at the terminal. Raises SorceError where nobody can answer, and click.Abort for a no."""
+    """Asks at the terminal. Raises SorceError for a no, and where nobody can answer."""
     if yes:
         return
     if not sys.stdin.isatty():
         raise SorceError(f"nothing was deleted, as nobody can be asked here: {question} Add --yes to do it.")
-    click.confirm(question, abort=True, err=True)
+    if not click.confirm(question, err=True):
+        raise SorceError("nothing was deleted.")
 
 
 def _table(found: list[IndexInfo]) -> list[str]:

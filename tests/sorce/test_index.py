@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
@@ -22,6 +23,7 @@ from PIL import Image
 from roles import owner, put
 
 import sorce
+from sorce import commands
 from sorce.cli import sorce as command
 from sorce.cluster import connect
 from sorce.engine import Node
@@ -288,11 +290,20 @@ def test_photos_are_deleted_after_their_number_was_said(place: Place, client: Op
         missing = run(place, "delete", "--index", name, "f" * 32, "--yes")
         assert (missing.exit_code, missing.stdout) == (0, "nothing to delete.\n")
         assert f"no photo '{'f' * 32}' meets this" in missing.stderr
+        short = run(place, "delete", "--index", name, f"{2:032x}"[:8], "--yes")
+        assert "An id has 32 digits, as --json prints it." in short.stderr
         one = run(place, "delete", "--index", name, f"{2:032x}", "--yes")
         assert one.stdout == f"deleted 1 photo from '{name}'.\n"
         assert sorce.Index(client, name, FakeModel).count() == PHOTOS - 31
     finally:
         client.indices.delete(index=name)
+
+
+def test_who_says_no_is_told_that_nothing_was_deleted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", SimpleNamespace(isatty=lambda: True))
+    monkeypatch.setattr(click, "confirm", lambda *_, **__: False)
+    with pytest.raises(sorce.SorceError, match=r"^nothing was deleted\.$"):
+        commands._confirm("Delete it?", yes=False)
 
 
 def test_an_index_closes_its_own_connection_and_not_the_callers(place: Place, name: str) -> None:
