@@ -63,8 +63,8 @@ def locate(text: str, photos: tuple[str, ...], as_json: bool, **given: Any) -> N
 
     The score is 0 to 1. That of zoom is not calibrated: it says which of two photos shows the thing better, not whether
     it is there. --boxes finds several things of a kind, and the table says how many. `sorce locate convert --help`
-    tells how the released weights of PIZA become a folder for --localiser. PHOTO is a path, or the URI of a photo in a
-    store, such as s3://bucket/a.jpg.
+    tells how the released weights of PIZA become a folder for --localiser. PHOTO is a path, or a URI: that of a hit,
+    or of a photo in a store, such as s3://bucket/a.jpg.
 
     \b
     Examples:

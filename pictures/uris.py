@@ -43,7 +43,9 @@ def content_of(uri: str, root: Root | None) -> bytes:
 
 
 def content_named(path: str) -> bytes:
-    """The bytes of a photo that a user names, by its path or by its URI in a store. Raises BadPhoto."""
+    """The bytes of a photo that a user names, by its path or by its URI, as of a hit. Raises BadPhoto."""
+    if path.startswith("file://"):
+        return read(path_of(path, None))
     if not is_remote(path):
         return read(Path(path))
     named = named_source(path)

@@ -58,6 +58,12 @@ def test_things_are_counted_in_the_table(clip: str, photos: list[str]) -> None:
     assert lines[1].endswith(photos[0])
 
 
+def test_a_photo_may_be_named_by_the_uri_of_a_hit(clip: str, photos: list[str], tmp_path: Path) -> None:
+    file = Path(photos[0]).rename(tmp_path / "100 % ä.png")
+    done = run("a kite", file.as_uri(), "--model", clip)
+    assert done.exit_code == 0, done.output
+
+
 def test_a_photo_that_cannot_be_opened_is_named_and_is_exit_code_3(clip: str, photos: list[str]) -> None:
     Path(photos[1]).write_bytes(b"no picture")
     done = run("a kite", *photos[:2], "--model", clip)
