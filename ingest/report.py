@@ -40,6 +40,7 @@ class Report:
 
     @property
     def photos_per_second(self) -> float:
+        """Of all photos that were looked at, also unchanged ones."""
         return self.photos / self.seconds if self.seconds else 0.0
 
     def __str__(self) -> str:

@@ -45,6 +45,7 @@ class LikePicture:
 
     @property
     def label(self) -> str:
+        """What tables and messages call it."""
         return self.name if self.box is None else f"{self.name} {_sides(self.box)}"
 
 
@@ -76,6 +77,7 @@ class LikeRegion:
 
     @property
     def label(self) -> str:
+        """What tables and messages call it."""
         return f"region {self.photo_id}/{self.region_id}"
 
 
@@ -99,6 +101,7 @@ class LikeVector:
 
     @property
     def label(self) -> str:
+        """What tables and messages call it."""
         return f"vector of {len(self.vector)} numbers"
 
 

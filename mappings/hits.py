@@ -17,7 +17,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """A region that a search found. `similarity` is the cosine between its vector and the phrase's, -1..1."""
+    """A region that a search found. `similarity` is the cosine between its vector and the phrase's, -1..1.
+
+    `box` is in pixels of the upright photo, and `area` is its share of the photo, 0..1. `quality` says how well it fits
+    an object, 0..1; it is 1 if the regions method does not know.
+    """
 
     region_id: int
     box: Box
@@ -92,10 +96,12 @@ class Hit:
 
     @property
     def similarity(self) -> float:
+        """The best region's cosine with the first phrase or example, -1..1."""
         return self.best.similarity
 
     @property
     def quality(self) -> float:
+        """How well the best region's box fits an object, 0..1; 1 if the regions method does not know."""
         return self.best.quality
 
     def picture(self, root: str | Path | None = None) -> Image:

@@ -55,6 +55,7 @@ class Recipe:
 
     @property
     def has_quality(self) -> bool:
+        """Whether its boxes have a quality, so that a search can rank by product."""
         return self.regions in WITH_QUALITY
 
     def __str__(self) -> str:

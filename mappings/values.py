@@ -51,6 +51,7 @@ class Box:
         return across * down / (self.area + other.area - across * down)
 
     def as_tuple(self) -> tuple[float, float, float, float]:
+        """The sides x1, y1, x2, y2."""
         return (self.x1, self.y1, self.x2, self.y2)
 
     def relative_to(self, width: int, height: int) -> tuple[float, float, float, float]:

@@ -55,6 +55,7 @@ class Source:
 
     @property
     def photo_id(self) -> str:
+        """The first 32 hex digits of the SHA-256 of `uri`."""
         return photo_id_of(self.uri)
 
     def file(self, content: bytes) -> PhotoFile:

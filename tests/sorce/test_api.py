@@ -23,7 +23,11 @@ from tests.kit.fake import FakeModel
 
 def test_everything_that_is_offered_can_be_had_and_says_what_it_is() -> None:
     for name in sorce.__all__:
-        assert getattr(sorce, name).__doc__
+        offered = getattr(sorce, name)
+        assert offered.__doc__
+        for each in functions(offered):
+            # The docstring of a class may be that of its `__init__`, too.
+            assert each.__doc__ or each is vars(offered).get("__init__"), f"{name}: {each.__qualname__}"
 
 
 def test_a_notebook_completes_what_is_offered() -> None:
