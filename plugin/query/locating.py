@@ -39,25 +39,34 @@ def refuse_without_roots(roots: Sequence[Root]) -> None:
 
 
 def with_enough(asked: SearchRequest, most: int) -> SearchRequest:
-    """The request for at least so many hits: `look_again` then keeps `asked.size` of them."""
-    return replace(asked, size=max(asked.size, most))
+    """The request whose hits `look_again` needs, to give the page that `asked` asks for.
+
+    The first hits change places among themselves. So a page that begins within them needs all of them.
+    """
+    if most <= asked.start:
+        return asked
+    return replace(asked, start=0, size=max(asked.start + asked.size, most))
 
 
 def look_again(hits: Hits, asked: SearchRequest, stage: SecondStage) -> Hits:
     """The hits: those that were looked at and opened, best first, then those that were not opened, then the others.
 
-    As many as the search asks for: where more are looked at, the best of them.
+    `hits` are those of `with_enough`. The result is the page that `asked` asks for. A page that begins after the first
+    `stage.most` hits is as the index gave it.
     Raises QueryError if there is no text to look for, and what the localiser raises.
     """
     refuse_without_roots(stage.roots)
     if not asked.phrases:
         raise QueryError("a second stage looks for texts, and this search has none; add one, or leave the stage out.")
-    ranked = [replace(hit, index_rank=rank) for rank, hit in enumerate(hits, asked.start + 1)]
-    first, others = ranked[: stage.most], ranked[stage.most :]
+    before = with_enough(asked, stage.most).start
+    ranked = [replace(hit, index_rank=rank) for rank, hit in enumerate(hits, before + 1)]
+    looked = max(0, stage.most - before)
+    first, others = ranked[:looked], ranked[looked:]
     with closing(DecoderPool(DecodeLimits())) as decoders:
         seen = [_seen(hit, asked, stage, decoders) for hit in first]
     ordered = [replace(first[place], seen=seen[place]) for place in best_first(seen)]
-    return replace(hits, found=(*ordered, *others)[: asked.size])
+    skipped = asked.start - before
+    return replace(hits, found=(*ordered, *others)[skipped : skipped + asked.size])
 
 
 def _seen(hit: Hit, asked: SearchRequest, stage: SecondStage, decoders: DecoderPool) -> Seen:

@@ -55,7 +55,8 @@ class ServerSearch(Following):
                 f"`sorce plugin install --index {self.found.asked} --encoder URL` again, or search with --client."
             ) from error
         unproved = query.ranking.rank == PRODUCT and not query.request.exact
-        first = tuple(replace(hit, unproved=unproved) for hit in hits[: request.size])
+        skipped = request.start - query.request.start
+        first = tuple(replace(hit, unproved=unproved) for hit in hits[skipped : skipped + request.size])
         return self._folded(replace(hits, found=first), request)
 
     def _folded(self, hits: Hits, request: SearchRequest) -> Hits:

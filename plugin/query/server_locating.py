@@ -29,13 +29,18 @@ class ServerStage:
     min_score: float = 0.0
 
     def params(self, request: SearchRequest) -> Json:
-        """Parameters of the stored template, besides those of the search. Raises QueryError."""
+        """Parameters of the stored template, besides those of the search (`with_enough`). Raises QueryError."""
         if request.size > MAX_PHOTOS:
             raise QueryError(
                 f"the cluster has all hits looked at in one call, and {request.size} are too many; "
-                f"ask for a --size of at most {MAX_PHOTOS}, or search with --client."
+                f"ask for a --size (with --from) of at most {MAX_PHOTOS}, or search with --client."
             )
-        return {"locate": self.most, "instances": request.boxes, "min_located_score": self.min_score}
+        # A search that begins later begins after the hits that are looked at.
+        return {
+            "locate": 0 if request.start else self.most,
+            "instances": request.boxes,
+            "min_located_score": self.min_score,
+        }
 
 
 def split_answer(answer: Mapping[str, Any]) -> tuple[Json, Answers | None]:

@@ -160,6 +160,17 @@ def test_more_hits_may_be_looked_at_than_are_shown(client: OpenSearch, located: 
     assert said(server) == pytest.approx(said(right), abs=1e-5)
 
 
+@pytest.mark.parametrize("start", [2, 6])
+def test_a_page_is_part_of_the_one_order(client: OpenSearch, located: str, folder: Path, start: int) -> None:
+    request = SearchRequest(["blue"], size=3, start=start, fold=None)
+    plain = ClientSearch(client, located, lambda _: MODEL).search(with_enough(request, 4))
+    right = look_again(plain, request, SecondStage(FakeLocaliser(), 4, [folder]))
+    server = ServerSearch(client, located, ServerStage(4)).search(request)
+    assert len(server) == 3
+    assert [hit.seen is None for hit in server] == [rank >= 4 for rank in range(start, start + 3)]
+    assert said(server) == pytest.approx(said(right), abs=1e-5)
+
+
 def numbers(value: Any) -> list[Any]:
     """All that a JSON value holds, in order."""
     if isinstance(value, dict | list):

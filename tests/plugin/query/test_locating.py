@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -81,6 +82,21 @@ def test_more_hits_may_be_looked_at_than_are_returned(files: list[Path]) -> None
     assert with_enough(asked, 4).size == 4
     stage = SecondStage(Scored(lambda request: number(request) / 10), 4, [files[0].parent])
     assert [hit.file_name for hit in look_again(hits(files), asked, stage)] == ["3.png", "2.png"]
+
+
+def test_pages_are_parts_of_one_order(files: list[Path]) -> None:
+    stage = SecondStage(Scored(lambda request: number(request) / 10), 3, [files[0].parent])
+    found = hits(files)
+    pages = []
+    for start in range(4):
+        asked = SearchRequest("a kite", size=1, start=start)
+        wanted = with_enough(asked, 3)
+        assert (wanted.start, wanted.size) == ((0, max(start + 1, 3)) if start < 3 else (3, 1))
+        part = replace(found, found=found.found[wanted.start : wanted.start + wanted.size])
+        pages += look_again(part, asked, stage)
+    assert [hit.file_name for hit in pages] == ["2.png", "1.png", "0.png", "3.png"]
+    assert [hit.index_rank for hit in pages] == [3, 2, 1, 4]
+    assert pages[3].seen is None
 
 
 def test_phrases_add_up_and_each_not_counts_half_against(files: list[Path]) -> None:
