@@ -23,10 +23,11 @@ def photo_id_of(uri: str) -> str:
 class Source:
     """A photo that may become a document.
 
-    `uri` is its identity and `name` what a person calls it. `read` returns the file's bytes, and raises BadPhoto if it
-    cannot. It is called once, in any thread, only when the photo is processed. `modified_at` is when the file was last
-    changed, `etag` is an object store's tag for its content, and `size` is its number of bytes, if known. Where they
-    are not known yet, `look` asks for them; it raises BadPhoto. `attributes` are this photo's own.
+    `uri` is its identity, `folder` and `file_name` are what searches filter by and show, and `name` is what messages
+    call it. `read` returns the file's bytes, and raises BadPhoto if it cannot. It is called once, in any thread, only
+    when the photo is processed. `modified_at` is when the file was last changed, `etag` is an object store's tag for
+    its content, and `size` is its number of bytes, if known. Where they are not known yet, `look` asks for them; it
+    raises BadPhoto. `attributes` are this photo's own.
     """
 
     uri: str
