@@ -143,7 +143,8 @@ def _complete(command: click.Command, prefix: str) -> None:
 class OnePerLine(click.types.StringParamType):
     """Texts of a repeated option: in the environment a value is a line, as it may hold spaces."""
 
-    envvar_list_splitter = "\n"
+    def split_envvar_value(self, rv: str) -> Sequence[str]:
+        return [line for line in rv.splitlines() if line.strip()]
 
 
 def _add_variable(option: click.Option, prefix: str) -> None:

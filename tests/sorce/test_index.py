@@ -397,7 +397,10 @@ def test_an_option_may_come_from_the_environment(place: Place, name: str) -> Non
 
 
 def test_a_repeated_option_takes_lines_of_the_environment(place: Place, name: str) -> None:
-    given = dict(place.environment) | {"SORCE_INDEX_INFO_VERBOSE": "2", "SORCE_DELETE_WHERE": "shop=no rth\naisle=1"}
+    given = dict(place.environment) | {
+        "SORCE_INDEX_INFO_VERBOSE": "2",
+        "SORCE_DELETE_WHERE": "shop=no rth\n\naisle=1\n",
+    }
     assert "OpenSearch" in CliRunner().invoke(command, ["index", "info", name], env=given).stderr
     done = CliRunner().invoke(command, ["delete", "--index", name, "--yes"], env=given)
     assert (done.exit_code, done.stdout) == (0, "nothing to delete.\n")
