@@ -64,18 +64,18 @@ class IndexInfo:
         }
 
 
-def indices(cluster: Hosts = None, access: Access | None = None) -> list[IndexInfo]:
+def indices(url: Hosts = None, access: Access | None = None) -> list[IndexInfo]:
     """All indices of a cluster that sorce made, by name.
 
-    `cluster` is a url, a list of hosts or a client, as for `open_index`. Raises ClusterError, also for a user who may
-    not list all indices.
+    `url` is the cluster's, a list of those of its nodes, or a client, as for `open_index`. Raises ClusterError, also
+    for a user who may not list all indices.
     """
-    client = connect(cluster, access)
+    client = connect(url, access)
     try:
         with translate_errors(address(client)):
             return list_indices(client)
     finally:
-        if client is not cluster:
+        if client is not url:
             client.close()
 
 

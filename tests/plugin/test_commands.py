@@ -56,7 +56,7 @@ def test_the_list_of_indices_asks_for_none_of_opensearch_itself(place: Place, in
     """Of those that ML Commons makes, the client would print a warning."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert installed in [each.name for each in sorce.indices(place.url, place.access)]
+        assert installed in [each.name for each in sorce.indices(url=place.url, access=place.access)]
 
 
 def test_search_prints_a_table(client: OpenSearch, index: str) -> None:

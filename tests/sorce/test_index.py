@@ -133,7 +133,7 @@ def test_info_and_indices_say_what_is_there(photos: sorce.Index, place: Place, n
     assert info.recipe == RECIPE
     assert info.attributes == {"aisle": "long", "shop": "keyword"}
     assert info.bytes is not None
-    assert name in [each.name for each in sorce.indices(place.url, place.access)]
+    assert name in [each.name for each in sorce.indices(url=place.url, access=place.access)]
 
 
 def test_the_twin_searches_without_blocking_the_loop(place: Place, name: str, photos: sorce.Index) -> None:
