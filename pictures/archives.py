@@ -33,7 +33,10 @@ class MemberUri:
         """Raises SorceError for what is not written like `tar://MEMBER::ARCHIVE`."""
         parts = _CHAIN.fullmatch(uri)
         if parts is None:
-            raise SorceError(f"'{uri}' names no member of an archive; write it like tar://*.jpg::s3://bucket/x.tar.")
+            raise SorceError(
+                f"'{uri}' names no member of an archive; write it like tar://*.jpg::s3://bucket/x.tar, or with the "
+                "whole path of an archive on this machine: tar://*.jpg::/data/x.tar."
+            )
         archive = parts["archive"].removeprefix("file://")
         if archive.startswith("/"):
             return cls(parts["member"], archive)
@@ -49,7 +52,17 @@ class MemberUri:
 
     def uri(self, member: str) -> str:
         """The URI of one member, as it is known in an index."""
-        return f"{TAR}{member}::{'file://' if self.is_local else ''}{self.archive}"
+        return f"{TAR}{member}::{self._place}"
+
+    def folder_and_name(self) -> tuple[str, str]:
+        """The folder and the file name of the member, as a person types them: the archive is a folder, too."""
+        *folders, name = self.member.split("/")
+        # Many archives begin each name with `./`.
+        return "/".join([self._place, *(each for each in folders if each not in ("", "."))]), name
+
+    @property
+    def _place(self) -> str:
+        return f"file://{self.archive}" if self.is_local else self.archive
 
 
 def members(uri: MemberUri) -> Iterator[tarfile.TarInfo]:

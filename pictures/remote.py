@@ -94,10 +94,10 @@ class StorePhotos:
             others += source is None
         return photos, others
 
-    def _all(self) -> Iterator[Source | None]:
+    def _all(self) -> Iterator[Source | Rejected | None]:
         return self._of_archive() if self.uri.lower().startswith(TAR) else self._of_store()
 
-    def _of_store(self) -> Iterator[Source | None]:
+    def _of_store(self) -> Iterator[Source | Rejected | None]:
         prefix = canonical(self.uri)
         for uri, state in objects(self.uri if scheme_of(self.uri) in WEB else prefix):
             if uri != prefix and uri != self.uri and not self._wants(uri):
@@ -105,7 +105,7 @@ class StorePhotos:
                 continue
             yield _source(canonical(uri), partial(content, uri, state.size), state)
 
-    def _of_archive(self) -> Iterator[Source | None]:
+    def _of_archive(self) -> Iterator[Source | Rejected | None]:
         named = MemberUri.of(self.uri)
         archive = archive_state(named)
         for member in members(named):
@@ -126,10 +126,13 @@ def _source(
     state: FileState = UNKNOWN,
     look: Callable[[], FileState] | None = None,
     attributes: Mapping[str, Attribute] | None = None,
-) -> Source:
-    folder, file_name = folder_and_name(uri.partition("::")[0])
-    if uri.startswith(TAR):
-        folder = f"{uri.partition('::')[2]}/{folder.removeprefix(TAR).removeprefix('tar:')}".rstrip("/")
+) -> Source | Rejected:
+    try:
+        uri.encode()
+    except UnicodeEncodeError:
+        # As in an archive whose names are Latin-1.
+        return Rejected(uri.encode(errors="backslashreplace").decode(), "has a name that is not UTF-8; rename it")
+    folder, file_name = MemberUri.of(uri).folder_and_name() if uri.startswith(TAR) else folder_and_name(uri)
     return Source(
         uri,
         composed(folder),

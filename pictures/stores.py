@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import posixpath
 import re
 from collections.abc import Iterator, Mapping
@@ -99,14 +101,24 @@ def store_prefix(text: str) -> StorePrefix:
 def filesystem(scheme: str) -> Any:
     """The fsspec file system of a scheme; endpoint and keys come from the environment. Raises SorceError."""
     # A listing that is remembered would hide what others have written since.
-    quiet = {} if scheme in WEB else {"use_listings_cache": False}
+    fresh = {} if scheme in WEB else {"use_listings_cache": False}
+    for library in STORE_LIBRARIES:
+        # Otherwise Python prints their warnings and tracebacks; what matters is raised, too.
+        logging.getLogger(library).addHandler(logging.NullHandler())
+    # For zonal buckets gcsfs asks for the kind of the bucket at each call, which a user who may only read may not ask.
+    os.environ.setdefault("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
     try:
         import fsspec
 
-        return fsspec.filesystem(scheme, skip_instance_cache=True, **quiet)
+        return fsspec.filesystem(scheme, skip_instance_cache=True, **fresh)
     except ImportError as error:
         raise SorceError(
             f"{scheme}:// needs packages that are not installed: pip install 'sorce[{EXTRAS[scheme]}]'."
+        ) from error
+    except Exception as error:
+        # Of whatever class: the store's library misses an address or a key.
+        raise SorceError(
+            f"{scheme}:// cannot be used ({_said(error)}); set its address and keys in the environment."
         ) from error
 
 
@@ -125,8 +137,11 @@ def reading(what: str) -> Iterator[None]:
         # Each store's library has errors of its own, and few are OSErrors.
         if type(error).__module__.partition(".")[0] not in STORE_LIBRARIES and not isinstance(error, OSError):
             raise
-        said = " ".join(str(error).split())[:200] or type(error).__name__
-        raise BadPhoto(f"cannot be read from its store ({said.replace(what, '...')})") from error
+        raise BadPhoto(f"cannot be read from its store ({_said(error).replace(what, '...')})") from error
+
+
+def _said(error: Exception) -> str:
+    return " ".join(str(error).split())[:200].rstrip(".!") or type(error).__name__
 
 
 STORE_LIBRARIES = frozenset(
@@ -175,11 +190,30 @@ def _of_the_web(store: Any, uri: str, follow: bool) -> bytes:
 
 
 def look_at_store(uri: str) -> FileState:
-    """What the store says of a photo. Raises BadPhoto."""
+    """What the store says of a photo. Raises BadPhoto; PhotoGone only if its bucket is there."""
     scheme = scheme_of(uri)
     assert scheme is not None, uri
-    with reading(uri):
-        return state_of(filesystem(scheme).info(uri))
+    store = filesystem(scheme)
+    try:
+        with reading(uri):
+            return state_of(store.info(uri))
+    except PhotoGone as error:
+        # A store that lacks the bucket is another one, or not set up: as a disk that is not mounted.
+        if scheme not in WEB and not _is_there(store, canonical(uri).partition("://")[2].partition("/")[0]):
+            raise BadPhoto("lies in a bucket that is not there") from error
+        raise
+
+
+def _is_there(store: Any, bucket: str) -> bool:
+    """Also true if this user may not look."""
+    try:
+        with reading(bucket):
+            store.info(bucket)
+    except PhotoGone:
+        return False
+    except BadPhoto:
+        return True
+    return True
 
 
 def state_of(info: Mapping[str, Any]) -> FileState:
@@ -235,9 +269,18 @@ def _below(store: Any, scheme: str, folder: str) -> Iterator[tuple[str, FileStat
     for entry in sorted(store.ls(folder, detail=True), key=lambda each: str(each["name"])):
         name = str(entry["name"])
         if entry["type"] == "directory":
-            yield from _below(store, scheme, name)
+            unnamed = name.rstrip("/") == folder.rstrip("/")
+            yield from _below_unnamed(store, scheme, folder) if unnamed else _below(store, scheme, name)
         # A store's console makes an empty object for the folder itself.
         elif name.rstrip("/") != folder.rstrip("/"):
+            yield f"{scheme}://{name}", state_of(entry)
+
+
+def _below_unnamed(store: Any, scheme: str, folder: str) -> Iterator[tuple[str, FileState]]:
+    """The objects below a folder without a name, as in `a//b.jpg`. fsspec lists it as the folder above."""
+    found: Mapping[str, Mapping[str, Any]] = store.find(folder, detail=True)
+    for name, entry in sorted(found.items()):
+        if name.startswith(f"{folder.rstrip('/')}//"):
             yield f"{scheme}://{name}", state_of(entry)
 
 

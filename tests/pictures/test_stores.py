@@ -19,7 +19,7 @@ from sorce.errors import BadPhoto, SorceError
 from sorce.mappings import Rejected
 from sorce.pictures.remote import StorePhotos, canonical_uri, is_remote, named_source
 from sorce.pictures.source import Source
-from sorce.pictures.stores import StorePrefix, filesystem, store_prefix
+from sorce.pictures.stores import PhotoGone, StorePrefix, filesystem, look_at_store, store_prefix
 from sorce.pictures.uris import Root, content_below, content_named, content_of, look_below, parse_root
 from tests.kit.s3 import environment, s3_client, s3_server
 
@@ -49,9 +49,9 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         filesystem.cache_clear()
 
 
-def tar(*names: str, mode: str = "w") -> bytes:
+def tar(*names: str, mode: str = "w", **kind: Any) -> bytes:
     written = io.BytesIO()
-    with tarfile.open(fileobj=written, mode=mode) as archive:  # type: ignore[call-overload]
+    with tarfile.open(fileobj=written, mode=mode, **kind) as archive:  # type: ignore[call-overload]
         for number, name in enumerate(names):
             member = tarfile.TarInfo(name)
             content = jpeg(("red", "green", "blue")[number])
@@ -151,6 +151,26 @@ def test_what_is_not_there_is_an_error_of_one_sentence(uri: str) -> None:
         list(StorePhotos(uri))
 
 
+def test_keys_with_two_slashes_are_found(s3: Any) -> None:
+    keys = ("odd//a.jpg", "odd//b/c.jpg", "odd/d.jpg")
+    for key in keys:
+        s3.put_object(Bucket=BUCKET, Key=key, Body=jpeg())
+    found = sources(f"s3://{BUCKET}/odd")
+    assert sorted(each.uri for each in found) == [f"s3://{BUCKET}/{key}" for key in keys]
+    assert {each.read() for each in found} == {jpeg()}
+    [one] = sources(f"s3://{BUCKET}/odd//a.jpg")
+    assert one.looked_at().etag == found[0].etag
+
+
+@pytest.mark.usefixtures("s3")
+def test_a_photo_whose_bucket_is_missing_is_not_gone() -> None:
+    with pytest.raises(PhotoGone):
+        look_at_store(f"s3://{BUCKET}/gone.jpg")
+    with pytest.raises(BadPhoto, match="lies in a bucket that is not there") as told:
+        look_at_store("s3://no-such-bucket/gone.jpg")
+    assert not isinstance(told.value, PhotoGone)
+
+
 def test_another_clients_write_is_seen_at_once(s3: Any) -> None:
     s3.put_object(Bucket=BUCKET, Key="new/one.jpg", Body=jpeg("red"))
     [before] = sources(f"s3://{BUCKET}/new")
@@ -205,6 +225,24 @@ def test_an_archive_on_a_disk(tmp_path: Path) -> None:
     assert content_below(found.uri, [tmp_path]) == jpeg()
     with pytest.raises(BadPhoto, match="outside"):
         content_below(found.uri, [tmp_path / "elsewhere"])
+
+
+def test_members_have_any_names(tmp_path: Path) -> None:
+    """Names that lead out of the archive only name members; one that is not UTF-8 is rejected."""
+    file, names = tmp_path / "x.tar", ("../../up.jpg", "/etc/a.jpg", "./in/[*].jpg")
+    file.write_bytes(tar(*names))
+    found = sources(f"tar://::{file}")
+    assert [each.uri for each in found] == [f"tar://{name}::file://{file}" for name in names]
+    assert [each.read() for each in found] == [jpeg("red"), jpeg("green"), jpeg("blue")]
+    assert [content_below(each.uri, [tmp_path]) for each in found] == [jpeg("red"), jpeg("green"), jpeg("blue")]
+    assert (found[2].folder, found[2].file_name) == (f"file://{file}/in", "[*].jpg")
+    file.write_bytes(tar("a::/b.jpg", "c.jpg"))
+    assert [each.file_name for each in sources(f"tar://::{file}")] == ["b.jpg", "c.jpg"]
+    file.write_bytes(tar("ü.jpg", "c.jpg", encoding="latin-1", format=tarfile.GNU_FORMAT))
+    first, second = StorePhotos(f"tar://::{file}")
+    assert first == Rejected(f"tar://\\udcfc.jpg::file://{file}", "has a name that is not UTF-8; rename it")
+    assert isinstance(second, Source)
+    assert second.read() == jpeg("green")
 
 
 def test_a_compressed_or_broken_archive_is_an_error(tmp_path: Path) -> None:
@@ -304,3 +342,16 @@ def test_a_missing_package_of_a_store_is_a_sentence(
     with pytest.raises(SorceError) as told:
         filesystem.__wrapped__(scheme)
     assert str(told.value) == f"{scheme}:// needs packages that are not installed: pip install 'sorce[{extra}]'."
+
+
+def test_a_store_that_is_not_set_up_is_an_error_of_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    def made(*_: object, **__: object) -> None:
+        raise ValueError("unable to connect: give an\naccount_name!!")
+
+    monkeypatch.setattr("fsspec.filesystem", made)
+    with pytest.raises(SorceError) as told:
+        filesystem.__wrapped__("az")
+    said = (
+        "az:// cannot be used (unable to connect: give an account_name); set its address and keys in the environment."
+    )
+    assert str(told.value) == said
