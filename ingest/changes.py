@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import unquote_plus
 
 from sorce.errors import SorceError
-from sorce.pictures.files import Files, is_folder
+from sorce.pictures.files import Files, is_folder, is_gone
 from sorce.pictures.loading import SUFFIXES
 from sorce.pictures.source import Source
 
@@ -31,7 +31,7 @@ class Touched:
     """A photo that was written or deleted: only its path or URI counts; whether it exists is looked up.
 
     So the order of events does not matter, and an event may come twice. `at` is the time of the event in seconds since
-    1970, and `line` how many lines of events have been read with it.
+    1970, and `line` how many lines of events are done with it.
     """
 
     name: str
@@ -49,7 +49,7 @@ class Changes:
     waiting: SimpleQueue[Touched] = field(default_factory=SimpleQueue)
     established: Event = field(default_factory=Event)
     _ended: Event = field(default_factory=Event)
-    _error: SorceError | None = None
+    _error: Exception | None = None
 
     def take(self) -> list[Touched] | None:
         """The next changes, or none after a short while; None at the end. Raises SorceError of the reading thread."""
@@ -72,7 +72,7 @@ class Changes:
         """Whether no more will come. Some may still wait."""
         return self._ended.is_set()
 
-    def end(self, error: SorceError | None = None) -> None:
+    def end(self, error: Exception | None = None) -> None:
         self._error = error
         self._ended.set()
 
@@ -82,7 +82,8 @@ class Changes:
         def fill() -> None:
             try:
                 work(self)
-            except SorceError as error:
+            except Exception as error:
+                # Of any kind: `take` raises it. Otherwise the run would wait for ever.
                 self.end(error)
             else:
                 self.end()
@@ -97,16 +98,30 @@ def s3_events(lines: Iterator[bytes], changes: Changes) -> None:
         if not line.strip():
             continue
         try:
-            said = json.loads(line)
-            records = said.get("Records", [said] if "s3" in said else [])
-            for record in records:
-                name = f"s3://{record['s3']['bucket']['name']}/{unquote_plus(record['s3']['object']['key'])}"
-                if PurePosixPath(name).suffix.lower() in SUFFIXES:
-                    changes.waiting.put(Touched(name, _time(record), number))
-        except (ValueError, LookupError, TypeError, AttributeError) as error:
+            records = [(_name(record), _time(record)) for record in _records(json.loads(line))]
+        except (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError) as error:
             raise SorceError(
                 f"line {number} is not an S3 event; write one JSON object per line, with its Records as S3 sends them."
             ) from error
+        photos = [each for each in records if PurePosixPath(each[0]).suffix.lower() in SUFFIXES]
+        for place, (name, at) in enumerate(photos, 1):
+            # With its last photo the line is done.
+            changes.waiting.put(Touched(name, at, number if place == len(photos) else number - 1))
+
+
+def _records(said: Any) -> list[Any]:
+    """Raises LookupError for JSON that is no event: without a word, its photos would be missed."""
+    if "s3" in said:
+        return [said]
+    # S3 sends this when its events are set up.
+    return [] if said.get("Event") == "s3:TestEvent" else list(said["Records"])
+
+
+def _name(record: Any) -> str:
+    name = f"s3://{record['s3']['bucket']['name']}/{unquote_plus(record['s3']['object']['key'])}"
+    # JSON can name what is no Unicode text, and no object.
+    name.encode()
+    return name
 
 
 def _time(record: Any) -> float:
@@ -135,20 +150,31 @@ def watched(folders: Sequence[Path], files: Files, stop: Event, there: Event) ->
 
     def work(changes: Changes) -> None:
         kwargs = {"watch_filter": None, "stop_event": stop, "rust_timeout": ESTABLISHED, "yield_on_timeout": True}
-        for found in watch(*folders, debounce=400, step=50, raise_interrupt=False, **kwargs):
-            there.set()
-            now = time.time()
-            for path in sorted({path for _, path in found}):
-                for name in _photos(Path(path), files):
-                    changes.waiting.put(Touched(name, now))
+        try:
+            for found in watch(*folders, debounce=400, step=50, raise_interrupt=False, **kwargs):
+                there.set()
+                now = time.time()
+                for path in sorted({path for _, path in found}):
+                    for name in _names(Path(path), files):
+                        changes.waiting.put(Touched(name, now))
+        except OSError as error:
+            raise SorceError(
+                f"the folders cannot be watched ({error}); on Linux raise fs.inotify.max_user_watches or "
+                "max_user_instances, or ingest them now and then without --watch."
+            ) from error
 
     return work
 
 
-def _photos(path: Path, files: Files) -> Iterator[str]:
-    """The photo itself; or all photos of a new folder, since the system does not report what was made with it."""
+def _names(path: Path, files: Files) -> Iterator[str]:
+    """The photo itself; or all photos of a new folder, since the system does not report what was made with it.
+
+    Also what is gone and is no photo: it may have been a folder, and the system does not report what was in it.
+    """
+    if not files.reaches(path):
+        return
     if is_folder(path):
         found = Files([str(path)], ignore=files.ignore)
         yield from (source.name for source in found if isinstance(source, Source))
-    elif files.wants(path):
+    elif files.wants(path) or is_gone(path):
         yield str(path)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -61,9 +62,10 @@ def run_on(request: Request) -> tuple[str, Report]:
         plan, model = prepared(client, request, sources)
         plan.target.new = replace(request.new_index(), root=plan.target.new.root)
     with Progress(0, request.rejects, request.quiet, bar=False) as progress, interruptible(progress):
-        changes, rescan = Changes(), None
+        changes, rescan, prune = Changes(), None, None
         if request.watch:
-            rescan = rescanning(plan, model, progress)
+            prune = pruning(plan, progress)
+            rescan = rescanning(plan, model, progress, prune)
             watch_folders(sources, changes, progress)
         else:
             read_events(str(request.from_events), changes)
@@ -75,6 +77,7 @@ def run_on(request: Request) -> tuple[str, Report]:
             progress,
             telling(request, plan.target.name, progress),
             rescan,
+            prune,
         )
         with translate_errors(address(client)):
             return plan.target.name, following.run(changes)
@@ -90,20 +93,27 @@ def watch_folders(sources: Sources, changes: Changes, progress: Progress) -> Non
 
 def read_events(file: str, changes: Changes) -> None:
     """Raises SorceError if the file cannot be opened."""
-    try:
+    with readable(file):
         stream = open(STDIN if file == "-" else file, "rb", buffering=0, closefd=file != "-")  # noqa: SIM115
-    except OSError as error:
-        raise SorceError(f"the events in '{file}' cannot be read ({error.strerror}); name another file.") from error
 
     def work(changes: Changes) -> None:
-        with stream:
+        with readable(file), stream:
             s3_events(raw_lines(stream), changes)
 
     changes.filled_by(work)
 
 
-def rescanning(plan: Plan, model: Model[Any], progress: Progress) -> Callable[[], Report]:
-    """Brings in what is new or changed in the folders, and removes what is gone from them."""
+@contextmanager
+def readable(file: str) -> Iterator[None]:
+    """Turns an error of the system into a SorceError."""
+    try:
+        yield
+    except OSError as error:
+        raise SorceError(f"the events in '{file}' cannot be read ({error.strerror}); name another file.") from error
+
+
+def pruning(plan: Plan, progress: Progress) -> Callable[[], int]:
+    """Removes what is gone from the folders, and returns how many photos."""
     request, files = plan.request, plan.sources.files
 
     def confirm(gone: Gone) -> bool:
@@ -114,14 +124,23 @@ def rescanning(plan: Plan, model: Model[Any], progress: Progress) -> Callable[[]
             )
         return request.prune_anyway
 
-    def rescan() -> Report:
-        report = bring_in(plan.target, model, files, request.options, progress)
+    def prune() -> int:
         # An empty folder is like a disk that is not mounted: nothing is removed there.
         full = [str(folder) for folder in files.folders() if holds_photos(folder, files)]
         if progress.stop.is_set() or not full:
-            return report
+            return 0
         retry = Retry(request.retry_timeout, progress)
-        return replace(report, pruned=prune_target(plan.target, Files(full, files.naming), retry, confirm))
+        return prune_target(plan.target, Files(full, files.naming), retry, confirm)
+
+    return prune
+
+
+def rescanning(plan: Plan, model: Model[Any], progress: Progress, prune: Callable[[], int]) -> Callable[[], Report]:
+    """Brings in what is new or changed in the folders, and removes what is gone from them."""
+
+    def rescan() -> Report:
+        report = bring_in(plan.target, model, plan.sources.files, plan.request.options, progress)
+        return replace(report, pruned=prune())
 
     return rescan
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from sorce.errors import BadPhoto
@@ -20,6 +21,7 @@ from sorce.ingest.write import Sender
 from sorce.mappings import Rejected
 from sorce.models.model import Model
 from sorce.pictures.files import Naming, absolute_path, is_gone
+from sorce.pictures.loading import SUFFIXES
 from sorce.pictures.remote import is_remote, named_source
 from sorce.pictures.source import Source
 from sorce.pictures.stores import PhotoGone
@@ -48,7 +50,10 @@ class Followed:
 
 @dataclass(frozen=True)
 class ContinuousRun:
-    """A continuous run. `rescan` looks at all folders, if there are some; `tell` gets each state."""
+    """A continuous run. `rescan` looks at all folders, if there are some; `tell` gets each state.
+
+    `prune` removes what is gone from the folders, and returns how many photos.
+    """
 
     target: TargetIndex
     model: Model[Any]
@@ -57,6 +62,7 @@ class ContinuousRun:
     watch: Watch
     tell: Callable[[Followed], None]
     rescan: Callable[[], Report] | None = None
+    prune: Callable[[], int] | None = None
     every: float = RESCAN
 
     def run(self, changes: Changes) -> Report:
@@ -97,14 +103,17 @@ class ContinuousRun:
     def _work(self, touched: Sequence[Touched]) -> Report:
         there: list[Source | Rejected] = []
         gone: list[Source] = []
+        lost: list[Path] = []
         for name in dict.fromkeys(each.name for each in touched):
             found = self._source(name)
-            if isinstance(found, _Gone):
+            if not isinstance(found, _Gone):
+                there.append(found)
+            elif is_remote(name) or Path(name).suffix.lower() in SUFFIXES:
                 gone.append(found.source)
             else:
-                there.append(found)
+                lost.append(Path(name))
         report = bring_in(self.target, self.model, there, self.options, self.watch) if there else Report()
-        return replace(report, pruned=self._remove(gone))
+        return replace(report, pruned=self._remove(gone) + self._remove_below(lost))
 
     def _source(self, name: str) -> Source | Rejected | _Gone:
         """Looks up whether the photo is there now."""
@@ -138,6 +147,14 @@ class ContinuousRun:
         sent = Sender(self.target.client, Guard.of(self.target.found), retry).send(deletions)
         retry.ask(self.target.refresh)
         return len(sent.written)
+
+    def _remove_below(self, lost: Sequence[Path]) -> int:
+        """Deletes the photos of folders that were moved or renamed, as a look at all folders would, but now."""
+        if self.prune is None or self.watch.stop.is_set():
+            return 0
+        retry = Retry(self.options.retry_timeout, self.watch)
+        below = (partial(self.target.has_photos, self.naming.uris_below(path)) for path in lost)
+        return self.prune() if any(retry.ask(has_some) for has_some in below) else 0
 
 
 @dataclass(frozen=True, slots=True)

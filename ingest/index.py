@@ -218,7 +218,11 @@ class TargetIndex:
 
     def has_absolute_paths(self) -> bool:
         """Whether any photo is named by its absolute path."""
-        return bool(self._hits(uris_below("file:", relative=False) | {"size": 1}))
+        return self.has_photos("file:")
+
+    def has_photos(self, prefix: str) -> bool:
+        """Whether the URI of any photo starts with `prefix`, as of the last refresh."""
+        return self.found is not None and bool(self._hits(uris_below(prefix, relative=False) | {"size": 1}))
 
     def _hits(self, body: Mapping[str, Any]) -> list[dict[str, Any]]:
         # If part of the answer were missing, a photo would look new and lose its attributes.

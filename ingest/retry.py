@@ -20,6 +20,8 @@ Answer = TypeVar("Answer")
 SECONDS = 300.0
 FIRST_DELAY = 0.5
 LONGEST_DELAY = 30.0
+DOUBLINGS = 10
+"""More would exceed the longest delay by far, and in a wait of some hours all numbers."""
 LOOK_UP = 0.2
 """A waiting thread checks this often, in seconds, whether the run has ended."""
 
@@ -127,7 +129,7 @@ class Backoff:
         if self._attempt:
             self._retry.watch.waiting(why, left)
         # Jitter, so that writers that failed together do not retry together.
-        delay = min(FIRST_DELAY * 2**self._attempt, LONGEST_DELAY, left) * random.uniform(0.5, 1)
+        delay = min(FIRST_DELAY * 2 ** min(self._attempt, DOUBLINGS), LONGEST_DELAY, left) * random.uniform(0.5, 1)
         self._attempt += 1
         return self._retry.pause(delay)
 

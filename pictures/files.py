@@ -56,6 +56,8 @@ class Naming:
         except UnicodeEncodeError:
             shown = os.fsencode(file).decode(errors="backslashreplace")
             return Rejected(shown, "has a name that is not UTF-8; rename it")
+        if "\0" in str(file):
+            return Rejected(str(file), "has a name that no file can have")
         state, name = state_of_file(file), composed(file.name)
         return Source(
             self.uri(file),
@@ -142,6 +144,11 @@ class Files:
                     yield from self._below(path, way)
             else:
                 yield path, self.wants(path)
+
+    def reaches(self, path: Path) -> bool:
+        """Whether it lies below one of the folders, and neither it nor a folder in between is ignored."""
+        above = [[each for each in path.parents if each.is_relative_to(folder)] for folder in self.folders()]
+        return any(way and not any(matches(each, self.ignore) for each in (path, *way[:-1])) for way in above)
 
     def wants(self, path: Path) -> bool:
         """Whether a file in a folder counts as a photo."""

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from queue import SimpleQueue
-from threading import Thread
+from threading import Event, Thread
 from typing import Any
 
 import pytest
@@ -24,7 +24,9 @@ from sorce.ingest.commands import ingest
 from sorce.ingest.follow import ContinuousRun, Followed
 from sorce.ingest.index import TargetIndex
 from sorce.ingest.pipeline import bring_in
+from sorce.ingest.prune import prune_target
 from sorce.ingest.report import Report
+from sorce.ingest.retry import Retry
 from sorce.pictures.files import Files, Naming
 from sorce.pictures.source import photo_id_of
 from sorce.pictures.stores import filesystem
@@ -70,14 +72,54 @@ def test_events_of_s3_are_names() -> None:
     found = changes.take()
     assert found is not None
     assert [(each.name, each.line) for each in found] == [("s3://photos/a b/ü.jpg", 1), ("s3://photos/c.png", 2)]
+    # A line is done with the last of its photos.
+    both = changes_of({"Records": [event("a.jpg"), event("b.jpg"), event("c.txt")]}).take()
+    assert both is not None
+    assert [each.line for each in both] == [0, 1]
     assert found[0].at == pytest.approx(1_795_932_000)
     assert changes.take() is None
 
 
-@pytest.mark.parametrize("line", ["no json", '{"Records": [{}]}', "[]", '{"Records": [{"s3": {"bucket": {}}}]}'])
+EVENT = {"bucket": {"name": "photos"}, "object": {"key": "a.jpg"}}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "no json",
+        '{"Records": [{}]}',
+        "[]",
+        '{"Records": [{"s3": {"bucket": {}}}]}',
+        "{}",
+        # As EventBridge and SNS wrap it.
+        json.dumps({"detail-type": "Object Created", "detail": EVENT}),
+        json.dumps({"Message": json.dumps({"Records": [event("a.jpg")]})}),
+        json.dumps(event("\ud800.jpg")),
+        json.dumps(event("a.jpg", at="today")),
+        2000 * '{"Records":[' + 2000 * "]}",
+    ],
+)
 def test_a_line_that_is_no_event_is_an_error_with_its_number(line: str) -> None:
     with pytest.raises(SorceError, match="line 2"):
         s3_events(iter([b"", line.encode()]), Changes())
+
+
+def test_an_error_of_the_reading_thread_ends_the_run(index: TargetIndex, model: CountingModel) -> None:
+    def work(_: Changes) -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        following(index, model).run(Changes().filled_by(work))
+
+
+def test_folders_that_cannot_be_watched_are_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError("OS file watch limit reached")
+
+    monkeypatch.setattr("watchfiles.watch", full)
+    files = Files([str(tmp_path)])
+    with pytest.raises(SorceError, match=r"cannot be watched \(OS file watch limit reached\); .*max_user_watches"):
+        watched(files.folders(), files, Event(), Event())(Changes())
 
 
 def test_lines_come_as_soon_as_they_are_whole() -> None:
@@ -117,6 +159,22 @@ def test_the_store_says_what_is_there_whatever_the_events_say(
     assert (report.new, report.unchanged, report.pruned) == (0, 1, 1)
     assert model.encoded == 2
     assert set(stored(index)) == {photo_id_of("s3://photos/a.jpg")}
+
+
+def test_without_its_bucket_no_photo_counts_as_gone(
+    index: TargetIndex, model: CountingModel, s3: Any, draw: Draw
+) -> None:
+    s3.create_bucket(Bucket="later-gone")
+    s3.put_object(Bucket="later-gone", Key="a.jpg", Body=draw("a.jpg").read_bytes())
+    there = event("a.jpg")
+    there["s3"]["bucket"]["name"] = "later-gone"
+    assert following(index, model).run(changes_of(there)).new == 1
+    # As if the address of another store were given.
+    s3.delete_object(Bucket="later-gone", Key="a.jpg")
+    s3.delete_bucket(Bucket="later-gone")
+    report = following(index, model).run(changes_of(there))
+    assert (report.pruned, report.rejected) == (0, 1)
+    assert len(stored(index)) == 1
 
 
 def test_files_come_and_go(index: TargetIndex, model: CountingModel, draw: Draw) -> None:
@@ -165,6 +223,40 @@ def test_a_folder_is_watched_from_before_the_first_look(
         watch.stop.set()
         thread.join()
     assert len(stored(index)) == 5
+
+
+def test_photos_of_a_folder_that_is_renamed_or_moved_away_go(
+    index: TargetIndex, model: CountingModel, draw: Draw, folder: Path, tmp_path: Path
+) -> None:
+    """The system reports the folder only. What lies in an ignored folder does not come in."""
+    naming = Naming(folder)
+    files, watch, told = Files([str(folder)], naming, ["raw"]), Watch(), SimpleQueue[Followed]()
+    changes = Changes().filled_by(watched(files.folders(), files, watch.stop, there := Event()))
+    assert there.wait(60)
+    index.look_up()
+    run = ContinuousRun(
+        index,
+        model,
+        naming,
+        Options(),
+        watch,
+        told.put,
+        lambda: bring_in(index, model, files, Options(), watch),
+        lambda: prune_target(index, files, Retry(), lambda _: True),
+    )
+    thread = Thread(target=run.run, args=[changes])
+    thread.start()
+    try:
+        until(told, lambda state: state.report.new == 5)
+        draw("raw/ignored.jpg")
+        (folder / "below").rename(folder / "renamed")
+        until(told, lambda state: (state.report.new, state.report.pruned) == (7, 2))
+        (folder / "renamed").rename(tmp_path / "elsewhere")
+        until(told, lambda state: state.report.pruned == 4)
+    finally:
+        watch.stop.set()
+        thread.join()
+    assert {each["uri"] for each in stored(index).values()} == {"a.jpg", "b.png", "c.JPG"}
 
 
 def until(told: SimpleQueue[Followed], done: Callable[[Followed], bool]) -> None:
