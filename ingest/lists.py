@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,11 +15,12 @@ from typing import IO, Any
 from sorce.errors import BadPhoto, SorceError
 from sorce.ingest.index import Types
 from sorce.mappings import Attribute, Rejected
-from sorce.mappings.index import attribute_type, parse_attribute, refuse_unstorable
+from sorce.mappings.index import ATTRIBUTE_NAME, attribute_type, parse_attribute, refuse_unstorable
 from sorce.pictures.files import Naming, absolute_path
 from sorce.pictures.remote import is_remote, named_source
 from sorce.pictures.source import Source
 from sorce.pictures.stores import filesystem, reading, scheme_of
+from sorce.pictures.uris import path_of
 
 PLACES = ("uri", "url", "path", "file_name")
 """Names of the column that says where a photo is."""
@@ -41,8 +43,10 @@ class PhotoList:
 
     def __iter__(self) -> Iterator[Source | Rejected]:
         """Raises SorceError if the list cannot be read, with the line."""
-        for place, attributes in self._rows():
-            yield self._source(place, attributes)
+        for number, (place, attributes) in enumerate(self._rows(), 1):
+            yield (
+                self._source(place, attributes) if place else Rejected(f"row {number} of {self.file}", "names no photo")
+            )
 
     def count(self) -> tuple[int, int]:
         """How many photos it names. Raises SorceError."""
@@ -61,7 +65,11 @@ class PhotoList:
             return named_source(place, attributes)
         if is_remote(self.file):
             return Rejected(place, "is a path in a list that lies in a store; write its whole URI")
-        file = absolute_path(str(Path(absolute_path(self.file).parent, place)))
+        try:
+            named = path_of(place, None) if place.startswith("file:") else Path(place)
+        except BadPhoto as error:
+            return Rejected(place, str(error))
+        file = absolute_path(str(Path(absolute_path(self.file).parent, named)))
         if self.naming.root is not None and not file.is_relative_to(self.naming.root):
             return Rejected(place, f"is not inside the root '{self.naming.root}'")
         return self.naming.source(file, attributes)
@@ -95,46 +103,48 @@ class PhotoList:
     def _parquet_rows(self) -> Iterator[Row]:
         with self._open() as stream:
             table = self._parquet(stream)
-            place = self._place(table.schema_arrow.names)
+            (place, _), number = self._columns(table.schema_arrow), 0
             for batch in table.iter_batches(batch_size=1000):
                 for row in batch.to_pylist():
-                    values = list(row.items())
-                    given = {name: value for number, (name, value) in enumerate(values) if number != place}
-                    yield str(values[place][1]), self._attributes(given)
+                    number, values = number + 1, list(row.items())
+                    given = {name: value for column, (name, value) in enumerate(values) if column != place}
+                    try:
+                        yield str(values[place][1] or ""), _attributes(given)
+                    except SorceError as error:
+                        raise self._wrong(f"row {number}: {error}") from error
 
     def _parquet_types(self) -> Types:
         with self._open() as stream:
-            schema = self._parquet(stream).schema_arrow
-        import pyarrow as pa
+            return self._columns(self._parquet(stream).schema_arrow)[1]
+
+    def _columns(self, schema: Any) -> tuple[int, Types]:
+        """The number of the column that names the photos, and the mapping of each other one. Raises SorceError."""
+        import pyarrow.types as kinds
 
         place, types = self._place(schema.names), {}
         for number, column in enumerate(schema):
-            kinds = pa.types
-            if number == place:
-                continue
-            if kinds.is_integer(column.type):
-                sample: Attribute = 0
+            sample: Attribute | None = None
+            if _is_text(column.type):
+                sample = ""
+            elif kinds.is_integer(column.type):
+                sample = 0
             elif kinds.is_floating(column.type):
                 sample = 0.0
             elif kinds.is_timestamp(column.type) or kinds.is_date(column.type):
                 sample = SAMPLES["date"]
-            elif kinds.is_string(column.type) or kinds.is_large_string(column.type):
-                sample = ""
-            else:
-                raise self._wrong(f"column '{column.name}' is {column.type}; make it text, a number or a date")
-            types[column.name] = attribute_type(sample)
-        return types
-
-    def _attributes(self, given: Mapping[str, Any]) -> dict[str, Attribute]:
-        found: dict[str, Attribute] = {}
-        for name, value in given.items():
-            if value is None:
+            # A column of nothing has no type, as pandas writes it.
+            elif number != place and kinds.is_null(column.type):
                 continue
-            if isinstance(value, date) and not isinstance(value, datetime):
-                value = datetime(value.year, value.month, value.day, tzinfo=UTC)
-            refuse_unstorable(f"{name}={value}", value)
-            found[name] = value
-        return found
+            if sample is None or (number == place and sample != ""):
+                wanted = "text" if number == place else "text, a number or a date"
+                raise self._wrong(f"column '{column.name}' is {column.type}; make it {wanted}")
+            if number != place:
+                if not ATTRIBUTE_NAME.fullmatch(column.name):
+                    raise self._wrong(
+                        f"column '{column.name}' is no name of an attribute; write letters, digits, _ and -"
+                    )
+                types[column.name] = attribute_type(sample)
+        return place, types
 
     def _parquet(self, stream: IO[bytes]) -> Any:
         try:
@@ -147,6 +157,8 @@ class PhotoList:
         found = next((columns.index(name) for name in PLACES if name in columns), None)
         if found is None:
             raise self._wrong("no column is named 'uri', which says where a photo is")
+        if len(set(columns)) < len(columns):
+            raise self._wrong(f"two columns are named '{Counter(columns).most_common(1)[0][0]}'")
         return found
 
     @contextmanager
@@ -156,7 +168,7 @@ class PhotoList:
                 yield stream
         except BadPhoto as error:
             raise self._wrong(f"it {error}") from error
-        except (ValueError, csv.Error) as error:
+        except (ValueError, NotImplementedError, csv.Error) as error:
             raise self._wrong(str(error).splitlines()[0].rstrip(".")) from error
 
     def _stream(self) -> IO[bytes]:
@@ -168,3 +180,25 @@ class PhotoList:
 
     def _wrong(self, why: str) -> SorceError:
         return SorceError(f"the list '{self.file}' cannot be used: {why.rstrip('.')}.")
+
+
+def _attributes(row: Mapping[str, Any]) -> dict[str, Attribute]:
+    """Of a row of Parquet. Raises SorceError."""
+    found: dict[str, Attribute] = {}
+    for name, value in row.items():
+        # Libraries that know no missing number write NaN.
+        if value is None or value != value:
+            continue
+        if isinstance(value, date) and not isinstance(value, datetime):
+            value = datetime(value.year, value.month, value.day, tzinfo=UTC)
+        refuse_unstorable(f"{name}={value}", value)
+        found[name] = value
+    return found
+
+
+def _is_text(kind: Any) -> bool:
+    """Whether it is a column's type of text; also the one that pandas gives to categories."""
+    import pyarrow.types as kinds
+
+    kind = kind.value_type if kinds.is_dictionary(kind) else kind
+    return bool(kinds.is_string(kind) or kinds.is_large_string(kind) or kinds.is_string_view(kind))

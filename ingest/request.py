@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from sorce.errors import ModelError, SorceError
+from sorce.errors import BadPhoto, ModelError, SorceError
 from sorce.ingest.attributes import AttributeTable
 from sorce.ingest.index import NewIndex
 from sorce.ingest.lists import PhotoList
@@ -28,6 +28,7 @@ from sorce.models.checkpoint import FOLDER, MINI, Checkpoint, find, find_again
 from sorce.options import Cluster
 from sorce.pictures.files import Files, Naming, absolute, absolute_path, named
 from sorce.pictures.remote import StorePhotos, is_remote
+from sorce.pictures.uris import path_of
 
 
 @dataclass(frozen=True)
@@ -198,7 +199,15 @@ def listed_on_stdin() -> Iterator[str]:
     content = sys.stdin.buffer.read()
     listed = content.split(b"\0") if b"\0" in content else [line.rstrip(b"\r") for line in content.split(b"\n")]
     decoded = (os.fsdecode(path) for path in listed if path)
-    return (path if is_remote(path) else absolute(path) for path in decoded)
+    return (path if is_remote(path) else absolute(_local(path)) for path in decoded)
+
+
+def _local(path: str) -> str:
+    """The path of a `file:` URI; another path as it is."""
+    try:
+        return str(path_of(path, None)) if path.startswith("file://") else path
+    except BadPhoto as error:
+        raise SorceError(f"'{path}' {error}.") from error
 
 
 def settings_of(file: Path) -> dict[str, Any]:

@@ -37,6 +37,8 @@ PHOTO_OF_SCHEMA_2 = {
 REGION_OF_SCHEMA_2 = {"taken_on": DATE, "keywords": KEYWORD, "location": GEO_POINT}
 """The region fields that schema 1 does not have."""
 
+ATTRIBUTE_NAME = re.compile(r"\w[\w-]*")
+
 PARSERS: dict[str | None, Callable[[str], Attribute]] = {
     None: str,
     "int": int,
@@ -163,7 +165,7 @@ def attribute_type(value: Attribute) -> dict[str, str]:
 
 def parse_attribute(text: str) -> tuple[str, Attribute]:
     """`key=value` (a keyword), `key:int=3`, `key:float=2.5` or `key:date=2026-01-31`. Raises SorceError."""
-    parts = re.fullmatch(r"(\w[\w-]*)(?::(int|float|date))?=(.*)", text, re.DOTALL)
+    parts = re.fullmatch(rf"({ATTRIBUTE_NAME.pattern})(?::(int|float|date))?=(.*)", text, re.DOTALL)
     shown = text.encode(errors="backslashreplace").decode()
     try:
         if parts is not None:

@@ -200,6 +200,47 @@ def test_a_parquet_list_is_read_from_the_store(
     assert document["attributes"] == {"shop": "north", "share": 0.5, "on": "2026-01-31T00:00:00.000Z"}
 
 
+def test_a_list_as_other_programs_write_it(folder: Path, tmp_path: Path) -> None:
+    """Missing names and values, NaN, categories, a column of nothing, and photos by their `file:` URI."""
+    places = [(folder / "a.jpg").as_uri(), None, "", "photos/b.png", "file://elsewhere/c.jpg", "a\0.jpg"]
+    columns = {
+        "uri": places,
+        "shop": pa.array(3 * ["north", None]).dictionary_encode(),
+        "share": pa.array(3 * [float("nan"), 0.5]),
+        "nothing": pa.nulls(6),
+    }
+    pq.write_table(pa.table(columns), tmp_path / "list.parquet")
+    photos = PhotoList(str(tmp_path / "list.parquet"))
+    assert photos.types().keys() == {"shop", "share"}
+    one, *rejected, other, elsewhere, nul = photos
+    assert isinstance(one, Source)
+    assert (one.uri, one.attributes) == (places[0], {"shop": "north"})
+    assert isinstance(other, Source)
+    assert (other.uri, other.attributes) == ((folder / "b.png").as_uri(), {"share": 0.5})
+    assert rejected == [Rejected(f"row {row} of {photos.file}", "names no photo") for row in (2, 3)]
+    assert elsewhere == Rejected("file://elsewhere/c.jpg", "is said to lie on another machine")
+    assert nul == Rejected(str(tmp_path / "a\0.jpg"), "has a name that no file can have")
+
+
+@pytest.mark.parametrize(
+    ("names", "columns", "said"),
+    [
+        (["shop", "shop", "uri"], [["1"], ["2"], ["a.jpg"]], "two columns are named 'shop'"),
+        (["uri", "a.b"], [["a.jpg"], ["x"]], "column 'a.b' is no name of an attribute"),
+        (["uri"], [[5]], "column 'uri' is int64; make it text"),
+        (["uri", "x"], [["a.jpg"], [[1]]], "column 'x' is list<element: int64>; make it text, a number or a date"),
+        (["uri", "x"], [["a.jpg", "b.jpg"], [0.5, float("inf")]], "row 2: attribute 'x=inf' is not a finite number"),
+    ],
+)
+def test_a_parquet_list_that_cannot_be_used_is_an_error(
+    names: list[str], columns: list[list[Any]], said: str, tmp_path: Path
+) -> None:
+    pq.write_table(pa.table(list(map(pa.array, columns)), names=names), tmp_path / "list.parquet")
+    with pytest.raises(SorceError) as told:
+        PhotoList(str(tmp_path / "list.parquet")).count()
+    assert said in str(told.value)
+
+
 def test_a_parquet_list_without_its_package_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "list.parquet").touch()
     for name in ("pyarrow", "pyarrow.parquet"):
@@ -216,6 +257,7 @@ def test_a_parquet_list_without_its_package_is_a_sentence(tmp_path: Path, monkey
         ("shop\nnorth\n", "no column is named 'uri'"),
         ("uri,shop\na.jpg\n", "line 2"),
         ("uri,a:int\na.jpg,x\n", "line 2"),
+        ("uri,shop,shop\na.jpg,x,y\n", "two columns are named 'shop'"),
     ],
 )
 def test_a_list_that_cannot_be_used_is_an_error_with_its_line(content: str, said: str, tmp_path: Path) -> None:
@@ -234,15 +276,18 @@ def test_sources_in_the_order_of_the_command_line(folder: Path, tmp_path: Path) 
 
 
 @pytest.mark.usefixtures("surroundings")
-def test_the_command_takes_stores_lists_and_standard_input(index: TargetIndex, bucket: str, tmp_path: Path) -> None:
+def test_the_command_takes_stores_lists_and_standard_input(
+    index: TargetIndex, bucket: str, folder: Path, tmp_path: Path
+) -> None:
     (tmp_path / "list.csv").write_text(f"uri,shop\ns3://{bucket}/b.png,north\n")
     words = ["--index", index.name, "--model", "mini", "--regions", "whole", "--quiet", "--json", "--no-run-log"]
     given = [f"s3://{bucket}/below", "-", "--list", str(tmp_path / "list.csv")]
-    done = CliRunner().invoke(ingest, [*words, *given], input=f"s3://{bucket}/a.jpg\n")
+    file = (folder / "c.JPG").as_uri()
+    done = CliRunner().invoke(ingest, [*words, *given], input=f"s3://{bucket}/a.jpg\n{file}\n")
     assert done.exit_code == 0, done.output
-    assert json.loads(done.stdout)["new"] == 4
+    assert json.loads(done.stdout)["new"] == 5
     index.look_up()
-    assert len(stored(index)) == 4
+    assert photo_id_of(file) in stored(index)
     found = CliRunner().invoke(
         sorce,
         [
