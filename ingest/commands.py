@@ -19,7 +19,7 @@ from sorce.ingest.write import THREADS
 from sorce.mappings import Attribute
 from sorce.mappings.index import parse_attribute
 from sorce.models import DEFAULT_MODEL, DEFAULT_REGIONS, METHODS
-from sorce.options import cluster, compression, trust_remote_code
+from sorce.options import FiniteRange, cluster, compression, trust_remote_code
 from sorce.pictures.remote import is_remote
 
 DONE_WITH_REJECTS = 3
@@ -94,7 +94,7 @@ def existing(context: click.Context, option: click.Parameter, paths: Sequence[st
 )
 @click.option(
     "--num-gpus",
-    type=click.FloatRange(0),
+    type=FiniteRange(0),
     metavar="NUMBER",
     help="With --ray, the GPUs of each worker, such as 1 or 0.5.  [default: 0]",
 )
@@ -168,7 +168,7 @@ def existing(context: click.Context, option: click.Parameter, paths: Sequence[st
 )
 @click.option(
     "--retry-timeout",
-    type=click.FloatRange(0),
+    type=FiniteRange(0),
     default=SECONDS,
     show_default=True,
     metavar="SECONDS",

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import wraps
+from math import isfinite
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -52,6 +53,16 @@ def cluster(command: Callable[..., Result]) -> Callable[..., Result]:
         return command(*args, cluster=Cluster(url, insecure), **others)
 
     return called
+
+
+class FiniteRange(click.FloatRange):
+    """A range of numbers without `nan` and `inf`, which click takes."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        number = float(super().convert(value, param, ctx))
+        if not isfinite(number):
+            self.fail(f"'{value}' is not a finite number.", param, ctx)
+        return number
 
 
 def several(*options: Callable[[Any], Any]) -> Callable[[Command], Command]:

@@ -9,10 +9,11 @@ from collections.abc import Mapping, Sequence
 import click
 
 from sorce.mappings.compression import FLOAT32
+from sorce.mappings.limits import MAX_NESTED
 from sorce.models.catalogue import KNOWN
 from sorce.models.methods import DEFAULT_MODEL, DEFAULT_REGIONS, METHODS
-from sorce.options import as_json, compression
-from sorce.sizing import FREE, MAX_HEAP, SHARD, Needs, Planned, needs
+from sorce.options import FiniteRange, as_json, compression
+from sorce.sizing import FREE, MAX_HEAP, MAX_SHARDS, SHARD, Needs, Planned, needs
 
 MULTIPLES = {"": 1, "k": 10**3, "m": 10**6, "b": 10**9}
 
@@ -20,6 +21,11 @@ RATES: Mapping[tuple[str, str], float] = {("mini", "tiles"): 2.8, (DEFAULT_MODEL
 """Photos per second that were measured on two cores, for a model and a regions method with its default parameters."""
 
 GB = 1e9
+
+MOST = 10**12
+"""More photos than that are a mistake."""
+MAX_DIMENSION = 16_000
+"""OpenSearch's limit."""
 
 ALL_IN_CACHE = "All vectors and graphs fit into the cache of the nodes; with less memory, searches wait for the disk."
 ROUGH_IN_CACHE = (
@@ -32,8 +38,10 @@ def count(_context: click.Context, _option: click.Parameter, text: str) -> int:
     """A number of photos, such as 250000, 250k, 1.5M or 2B. Raises click.BadParameter."""
     parts = re.fullmatch(r"(\d[\d_,]*(?:\.\d+)?)([kmb]?)", text, re.IGNORECASE)
     number = 0 if parts is None else float(re.sub("[_,]", "", parts[1])) * MULTIPLES[parts[2].lower()]
-    if number < 1:
-        raise click.BadParameter(f"'{text}' is not a number of photos; write it like 250000, 250k or 10M.")
+    if not 1 <= number <= MOST:
+        raise click.BadParameter(
+            f"'{text}' is not a number of photos from 1 to 1000B; write it like 250000, 250k or 10M."
+        )
     return int(number)
 
 
@@ -44,18 +52,24 @@ def count(_context: click.Context, _option: click.Parameter, text: str) -> int:
 @click.option("--model", default=DEFAULT_MODEL, show_default=True, help="A model that `sorce models` lists.")
 @click.option("--regions", type=click.Choice(sorted(METHODS)), default=DEFAULT_REGIONS, show_default=True)
 @click.option(
-    "--max-regions", type=click.IntRange(1), help="Regions that are stored per photo.  [default: the method's]"
+    "--max-regions",
+    type=click.IntRange(1, MAX_NESTED),
+    help="Regions that are stored per photo.  [default: the method's]",
 )
-@click.option("--dimension", type=click.IntRange(1), help="Numbers of a vector, for a model that is not listed.")
-@click.option("--replicas", type=click.IntRange(0), default=1, show_default=True, help="Copies of each shard.")
 @click.option(
-    "--node-memory", type=click.FloatRange(4), default=64.0, show_default=True, metavar="GB", help="Memory of a node."
+    "--dimension", type=click.IntRange(1, MAX_DIMENSION), help="Numbers of a vector, for a model that is not listed."
+)
+@click.option("--replicas", type=click.IntRange(0, 1000), default=1, show_default=True, help="Copies of each shard.")
+@click.option(
+    "--node-memory", type=FiniteRange(4), default=64.0, show_default=True, metavar="GB", help="Memory of a node."
 )
 @compression
-@click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="How many processes ingest.")
+@click.option(
+    "--workers", type=click.IntRange(1, 1_000_000), default=1, show_default=True, help="How many processes ingest."
+)
 @click.option(
     "--rate",
-    type=click.FloatRange(0, min_open=True),
+    type=FiniteRange(1e-6, 1e6),
     help="Photos per second of one worker, as `sorce ingest --limit 100` prints it.",
 )
 @as_json
@@ -123,8 +137,8 @@ def table(plan: Planned, found: Needs) -> Sequence[tuple[str, str]]:
         ("index, without replicas", size(found.index_bytes)),
         ("disk, all copies", size(found.disk_bytes)),
         ("cache, all copies", size(found.cached_bytes)),
-        ("shards", f"{found.shards} (--shards {found.shards} --replicas {plan.replicas})"),
-        ("nodes", f"{found.nodes} of {size(plan.node_memory)} of memory"),
+        ("shards", f"{found.shards:,} {shard_options(found.shards, plan.replicas)}"),
+        ("nodes", f"{found.nodes:,} of {size(plan.node_memory)} of memory"),
         ("heap of a node", size(found.heap_bytes_of_a_node)),
         ("cache of a node", size(found.cache_bytes_of_a_node)),
         ("disk of a node", size(found.disk_bytes_of_a_node)),
@@ -133,12 +147,19 @@ def table(plan: Planned, found: Needs) -> Sequence[tuple[str, str]]:
     )
 
 
+def shard_options(shards: int, replicas: int) -> str:
+    """How to ask for so many."""
+    indices = -(-shards // MAX_SHARDS)
+    each = f"--shards {-(-shards // indices)} --replicas {replicas}"
+    return f"({each})" if indices == 1 else f"in {indices:,} indices behind one alias (each {each})"
+
+
 def assumptions(plan: Planned, regions: str, *, measured_rate: bool) -> list[str]:
     """One sentence each."""
     said = [
         f"Each photo has {plan.regions} regions, the most that '{regions}' stores here; smaller photos have fewer.",
         "The bytes of a region and a photo were measured on at most 40,000 photos, and grow in proportion.",
-        f"A shard has at most {size(SHARD)}.",
+        f"A shard has at most {size(SHARD)}, and an index at most {MAX_SHARDS:,} shards.",
         f"The heap is half of a node's memory, and at most {size(MAX_HEAP)}.",
         ROUGH_IN_CACHE if plan.is_compressed else ALL_IN_CACHE,
         f"A disk is filled to {FREE:.0%} at most.",
@@ -154,10 +175,10 @@ def assumptions(plan: Planned, regions: str, *, measured_rate: bool) -> list[str
 
 def size(of: float) -> str:
     """Bytes in the unit that suits."""
-    for unit, factor in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6)):
-        if of >= factor:
-            return f"{of / factor:,.3g} {unit}"
-    return f"{of / 1e3:,.3g} kB"
+    units = (("PB", 1e15), ("TB", 1e12), ("GB", 1e9), ("MB", 1e6))
+    unit, factor = next((each for each in units if of >= 0.9995 * each[1]), ("kB", 1e3))
+    number = of / factor
+    return f"{number:,.0f} {unit}" if number >= 100 else f"{number:.3g} {unit}"
 
 
 def duration(hours: float) -> str:

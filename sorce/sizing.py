@@ -19,6 +19,8 @@ PHOTO = 100
 
 SHARD = 40e9
 """The most bytes of a shard; OpenSearch advises 10 to 50 GB."""
+MAX_SHARDS = 1024
+"""OpenSearch makes no index with more."""
 MAX_HEAP = 31e9
 """More heap than this makes Java's pointers longer."""
 SYSTEM = 1e9
@@ -53,7 +55,8 @@ class Planned:
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """Bytes are those of the whole cluster, unless they are named for a node. `hours` is the time of the ingest.
+    """Bytes are those of the whole cluster, unless they are named for a node: then of the fullest one. `hours` is the
+    time of the ingest.
 
     `vector_bytes` and `index_bytes` are without replicas; `disk_bytes` and `cached_bytes` count all copies. `search_ms`
     is the p50 of a search (two cores for each shard). It is None if nothing of this shape was measured.
@@ -102,8 +105,11 @@ def needs(plan: Planned) -> Needs:
     heap = min(MAX_HEAP, plan.node_memory / 2)
     cache = plan.node_memory - heap - SYSTEM
     least = 1 if copies == 1 else max(QUORUM, copies)
-    nodes = max(least, math.ceil(cached / cache))
-    shards = max(1, math.ceil(index / SHARD))
+    # A shard is on one node, whose cache must hold it.
+    shards = max(math.ceil(index / SHARD), math.ceil(cached / cache / copies))
+    placed = copies * shards
+    nodes = max(least, math.ceil(placed / max(1, cache * placed // cached)))
+    fullest = math.ceil(placed / nodes)
     disk = copies * index
     measured = plan.regions <= MEASURED_REGIONS and plan.dimension <= MEASURED_DIMENSION and not plan.is_compressed
     return Needs(
@@ -115,8 +121,8 @@ def needs(plan: Planned) -> Needs:
         shards=shards,
         nodes=nodes,
         heap_bytes_of_a_node=round(heap),
-        cache_bytes_of_a_node=round(cached / nodes),
-        disk_bytes_of_a_node=round(disk / nodes / FREE),
+        cache_bytes_of_a_node=round(cached / placed * fullest),
+        disk_bytes_of_a_node=round(disk / placed * fullest / FREE),
         hours=None if plan.rate is None else plan.photos / (plan.rate * plan.workers) / 3600,
         search_ms=round(search_ms(plan.photos / shards), 1) if measured else None,
     )

@@ -18,7 +18,7 @@ from sorce.mappings.filters import Filter
 from sorce.mappings.limits import MAX_CANDIDATES
 from sorce.mappings.option import OFF, Option, options_of
 from sorce.mappings.request import MAX_NOTS, MAX_PHRASES, SearchRequest
-from sorce.options import several
+from sorce.options import FiniteRange, several
 
 Result = TypeVar("Result")
 
@@ -194,7 +194,7 @@ second_stage = several(
     ),
     click.option(
         "--min-located-score",
-        type=click.FloatRange(0, 1),
+        type=FiniteRange(0, 1),
         default=0.0,
         show_default=True,
         help="Least score of each box of --locate after the first.",

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 
 from sorce import cli
+from sorce.planning import size
 from sorce.sizing import Planned, cached_bytes, index_bytes, needs, search_ms
 
 MEASURED = (
@@ -65,8 +67,8 @@ def test_ten_million_photos_of_the_measured_shape() -> None:
     found = as_json("--photos", "10M", "--model", "own", "--dimension", "256", "--max-regions", "17", "--replicas", "0")
     assert found["photos"] == 10_000_000
     assert found["regions"] == 170_000_000
-    assert found["shards"] == 5
-    assert found["search_ms"] == pytest.approx(10.1, abs=0.1)
+    assert found["shards"] == 6
+    assert found["search_ms"] == pytest.approx(10.0, abs=0.1)
     assert found["index_bytes"] == pytest.approx(188e9, rel=0.05)
 
 
@@ -79,10 +81,22 @@ def test_replicas_double_disk_and_cache_and_need_three_nodes() -> None:
 
 
 def test_the_vectors_of_all_copies_fit_into_the_memory_of_the_nodes() -> None:
-    found = needs(Planned(10_000_000, 114, 768))
-    heap = found.heap_bytes_of_a_node
-    assert found.nodes * (64e9 - heap) >= found.cached_bytes
-    assert found.cache_bytes_of_a_node + heap <= 64e9
+    for photos in (1_000_000, 10_000_000):
+        for replicas in (0, 1):
+            found = needs(Planned(photos, 114, 768, replicas))
+            assert found.shards * 40e9 >= found.index_bytes
+            assert found.heap_bytes_of_a_node + found.cache_bytes_of_a_node <= 64e9
+            # A shard is on one node: with more nodes than shards some would hold nothing.
+            shards = (1 + replicas) * found.shards
+            each = found.cached_bytes / shards
+            assert found.nodes <= shards
+            assert found.cache_bytes_of_a_node == pytest.approx(each * -(-shards // found.nodes))
+
+
+def test_more_shards_than_an_index_may_have_need_several_indices() -> None:
+    said = planned("--photos", "1B").stdout
+    assert re.search(r"shards +11,123 in 11 indices behind one alias \(each --shards 1012 --replicas 1\)", said), said
+    assert "(--shards 12 --replicas 1)" in planned("--photos", "1M").stdout
 
 
 def test_more_workers_share_the_time() -> None:
@@ -110,7 +124,7 @@ def test_a_model_that_is_not_listed_needs_its_dimension() -> None:
     assert "--dimension" in done.output
 
 
-@pytest.mark.parametrize("wrong", ["0", "many", "1e6", "-5", "10T"])
+@pytest.mark.parametrize("wrong", ["0", "many", "1e6", "-5", "10T", "1001B", 400 * "9"])
 def test_a_number_that_is_not_understood_is_refused(wrong: str) -> None:
     done = planned("--photos", wrong)
     assert done.exit_code == 2
@@ -127,3 +141,21 @@ def test_a_compressed_graph_needs_less_memory_and_more_disk() -> None:
     assert 1.2 * plain["index_bytes"] < small["index_bytes"] < 1.3 * plain["index_bytes"]
     assert small["nodes"] < plain["nodes"]
     assert any("which should be an SSD" in each for each in small["assumptions"])
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["--rate nan", "--rate inf", "--rate 0", "--node-memory nan", "--node-memory inf", "--dimension 16001"],
+)
+def test_a_plan_of_nonsense_is_refused(words: str) -> None:
+    done = planned("--photos", "1M", *words.split())
+    assert done.exit_code == 2, done.output
+    assert "Invalid value" in done.output
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [(999.6e6, "1 GB"), (99.96e9, "100 GB"), (1.23456e12, "1.23 TB"), (412e15, "412 PB"), (0, "0 kB")],
+)
+def test_bytes_are_shown_in_three_digits(given: float, shown: str) -> None:
+    assert size(given) == shown
