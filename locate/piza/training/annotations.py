@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,16 +22,17 @@ class Expression:
     box: Box
 
 
-def read_expressions(file: Path, photos: Path) -> list[Expression]:
+def read_expressions(file: Path, photos: Path, note: Callable[[str], object] = lambda _: None) -> list[Expression]:
     """The expressions of a label file whose photos are in a folder. Raises GroundTruthError if there are none.
 
-    Of COCO's annotations, those of a category that its photo shows once: elsewhere the name says not which one.
+    Of COCO's annotations, those of a category that its photo shows once: elsewhere the name says not which one. Boxes
+    without area, of which COCO has some, are left out, and `note` gets a sentence about them.
     """
     try:
         said = json.loads(file.read_text(encoding="utf-8"))
         rows = list(_coco(said) if isinstance(said, Mapping) else _sorec(said))
-        found = [
-            Expression(photos / name, text, _box(sides))
+        there = [
+            (photos / name, text, _box(sides))
             for name, text, sides in rows
             if _is_below(name) and (photos / name).is_file()
         ]
@@ -39,6 +40,11 @@ def read_expressions(file: Path, photos: Path) -> list[Expression]:
         raise GroundTruthError(
             f"'{file}' cannot be read as SOREC's or COCO's JSON ({type(error).__name__}: {error}); name such a file."
         ) from error
+    found = [Expression(photo, text, box) for photo, text, box in there if box is not None]
+    if there and not found:
+        raise GroundTruthError(f"no box in '{file}' has an area; name a file with boxes.")
+    if len(there) > len(found):
+        note(f"note: {len(there) - len(found)} boxes in '{file}' have no area, and are left out.")
     if not found:
         raise GroundTruthError(f"of {len(rows)} expressions in '{file}', no photo is in '{photos}'; name its folder.")
     return found
@@ -56,12 +62,12 @@ def split(expressions: Sequence[Expression], held_out: int) -> tuple[list[Expres
     return training, [expression for expression in expressions if expression.photo in kept][:held_out]
 
 
-def _box(sides: Sequence[float]) -> Box:
-    """Raises TypeError for texts, of which a sum would be another text, and ValueError for a box without area."""
+def _box(sides: Sequence[float]) -> Box | None:
+    """None for a box without area. Raises ValueError for another number of sides, and TypeError for texts."""
     x, y, width, height = sides
     if any(isinstance(side, str) for side in (x, y, width, height)):
         raise TypeError(f"bbox {list(sides)!r} holds texts")
-    return Box(x, y, x + width, y + height)
+    return Box(x, y, x + width, y + height) if x < x + width and y < y + height else None
 
 
 def _is_below(name: str) -> bool:

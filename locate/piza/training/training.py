@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
+
+import click
 
 from sorce.errors import ModelError
 from sorce.locate.piza.detector import PizaDetector
@@ -26,7 +29,7 @@ SHAPE = 800 / 1333
 def trained(labels: Path, photos: Path, out: Path, options: Mapping[str, Any]) -> Trained:
     """Reads, trains and writes. Raises GroundTruthError or ModelError."""
     device = pick_device(options["device"])
-    training, held_out = split(read_expressions(labels, photos), options["held_out"])
+    training, held_out = split(read_expressions(labels, photos, partial(click.echo, err=True)), options["held_out"])
     opened = start(options["base"], new_settings(options["adapter"] or ADAPTERS[0], options["bottleneck"]))
     network: Any = opened.network
     refuse_others(network.settings, options)
