@@ -43,6 +43,7 @@ MEASURES: Mapping[str, str] = {
     "peers": "peers",
     "piza": "piza",
     "ray": "ray_ingest",
+    "unread": "unread",
     "nodes": "nodes",
     "int8": "int8",
 }
