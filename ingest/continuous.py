@@ -22,7 +22,7 @@ from sorce.ingest.prune import Gone, prune_target
 from sorce.ingest.report import Report
 from sorce.ingest.request import Request
 from sorce.ingest.retry import Retry
-from sorce.ingest.run import Plan, prepared
+from sorce.ingest.run import Plan, note_on_settings, prepared
 from sorce.ingest.sources import Sources
 from sorce.models import Model
 from sorce.pictures.files import Files
@@ -60,8 +60,12 @@ def run_on(request: Request) -> tuple[str, Report]:
     client = request.cluster.connect()
     with translate_errors(address(client)):
         plan, model = prepared(client, request, sources)
-        plan.target.new = replace(request.new_index(), root=plan.target.new.root)
+        new = request.new_index()
+        plan.target.new = replace(new, root=plan.target.new.root)
     with Progress(0, request.rejects, request.quiet, bar=False) as progress, interruptible(progress):
+        for note in (request.table.note, note_on_settings(plan, new)):
+            if note is not None:
+                progress.noted(note)
         changes, rescan, prune = Changes(), None, None
         if request.watch:
             prune = pruning(plan, progress)

@@ -286,6 +286,10 @@ def test_the_command_reads_events_and_says_how_far_it_is(
     states = [json.loads(line) for line in done.stdout.splitlines()]
     assert (states[0]["lines"], states[0]["new"], states[0]["waiting"]) == (1, 1, 0)
     assert "1 new, 0 changed, 0 removed, 0 rejected; 0 changes wait" in done.stderr
+    (tmp_path / "none").touch()
+    done = CliRunner().invoke(ingest, [*words, str(tmp_path / "none"), "--compression", "4x"])
+    assert done.exit_code == 0, done.output
+    assert f"index '{index.name}' exists and keeps its settings" in done.stderr
 
 
 @pytest.mark.usefixtures("surroundings")
