@@ -21,7 +21,7 @@ from sorce.ingest.guard import Guard
 from sorce.ingest.write import Sender, Writer
 from sorce.plugin import SearchRequest
 
-TEST = "tests/ingest/test_nodes.py"
+TESTS = ["tests/ingest/test_nodes.py", "tests/ingest/test_full_disk.py"]
 NONE = (
     "photos lost",
     "photos doubled",
@@ -41,7 +41,7 @@ START = 120.0
 
 def measures() -> Iterator[Line]:
     """The faults as the tests count them, and then searches per second."""
-    code, cases = run_tests([TEST])
+    code, cases = run_tests(TESTS)
     yield exactly("nodes: exit code of the tests", code, 0)
     yield from counted(cases)
     yield from beside_an_ingest()
