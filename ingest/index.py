@@ -18,6 +18,7 @@ from sorce.mappings.found import FoundIndex
 from sorce.mappings.index import (
     attribute_types,
     index_body,
+    refuse_settings,
     refuse_unstorable,
     types_mapping,
     upgrade,
@@ -50,12 +51,15 @@ class Listed:
 @dataclass(frozen=True)
 class NewIndex:
     """What a new index gets besides its recipe: index settings, the root of relative paths, and how the graph holds
-    vectors (`sorce.mappings.compression`).
+    vectors (`sorce.mappings.compression`). Raises SorceError for settings with which photos or searches would fail.
     """
 
     settings: Mapping[str, Any] = field(default_factory=dict)
     root: str | None = None
     compression: str = FLOAT32
+
+    def __post_init__(self) -> None:
+        refuse_settings(self.settings)
 
 
 class TargetIndex:

@@ -12,7 +12,7 @@ from typing import Any
 from sorce.errors import SorceError
 from sorce.mappings.compression import FLOAT32, vector_mapping
 from sorce.mappings.found import SCHEMA, FoundIndex, Json
-from sorce.mappings.limits import MAX_KEYWORD_BYTES
+from sorce.mappings.limits import MAX_KEYWORD_BYTES, SETTINGS
 from sorce.mappings.recipe import Recipe
 from sorce.mappings.values import Attribute
 
@@ -82,6 +82,16 @@ def index_body(
         "settings": {"index.knn": True, **(settings or {})},
         "mappings": {"dynamic": "strict", "_meta": meta, "properties": photo},
     }
+
+
+def refuse_settings(settings: Mapping[str, Any]) -> None:
+    """Raises SorceError for settings of a new index with which photos or searches of sorce would fail."""
+    if str(settings.get("index.knn", True)).lower() != "true":
+        raise SorceError("index.knn=false leaves out the graph that searches need; leave the setting out.")
+    for name, least in SETTINGS.items():
+        value = str(settings.get(name, least))
+        if value.isdecimal() and int(value) < least:
+            raise SorceError(f"{name}={value} is too low, since sorce needs {least}; leave the setting out.")
 
 
 def region_fields(dimension: int, attributes: Json, compression: str) -> Json:

@@ -1,5 +1,9 @@
 """OpenSearch's limits on an index with default settings, each defined once."""
 
+from __future__ import annotations
+
+from collections.abc import Mapping
+
 MAX_NESTED = 10_000
 """Maximum number of regions per photo, the whole photo included (`index.mapping.nested_objects.limit`)."""
 
@@ -11,6 +15,13 @@ MAX_CANDIDATES = 10_000
 
 MAX_BOXES = 100
 """Maximum number of inner hits per photo (`index.max_inner_result_window`)."""
+
+SETTINGS: Mapping[str, int] = {
+    "index.mapping.nested_objects.limit": MAX_NESTED,
+    "index.max_result_window": MAX_CANDIDATES,
+    "index.max_inner_result_window": MAX_BOXES,
+}
+"""The index settings behind these limits. With a lower one, OpenSearch refuses photos or searches that sorce allows."""
 
 MAX_KEYWORD_BYTES = 32_766
 """Maximum bytes of a keyword. OpenSearch rejects the whole document of a longer one."""

@@ -218,6 +218,25 @@ def test_an_ingest_into_an_index_that_exists_asks_four_times_before_it_writes(
 
 
 @pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("mapping.nested_objects.limit", "100", "is too low, since sorce needs 10000"),
+        ("max_result_window", 9_999, "is too low, since sorce needs 10000"),
+        ("max_inner_result_window", "50", "is too low, since sorce needs 100"),
+        ("knn", False, "leaves out the graph"),
+        ("knn", "false", "leaves out the graph"),
+    ],
+)
+def test_settings_with_which_photos_or_searches_would_fail_are_refused(name: str, value: object, said: str) -> None:
+    with pytest.raises(SorceError, match=said):
+        NewIndex({f"index.{name}": value})
+
+
+def test_higher_limits_are_allowed() -> None:
+    assert NewIndex({"index.mapping.nested_objects.limit": "20000", "index.max_result_window": 50_000}).settings
+
+
+@pytest.mark.parametrize(
     ("settings", "attributes", "said"),
     [
         ({"index.number_of_shards": "many"}, {}, r"\[many\] for setting \[index.number_of_shards\]"),
