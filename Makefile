@@ -31,8 +31,8 @@ screenshots: ready   ## pictures of the page into build/screenshots: light and d
 	$(BIN)/python -m tests.kit.screenshots build/screenshots
 
 test-bfloat16: ready ## what depends on bfloat16: with and without it, whatever this CPU has
-	SORCE_BFLOAT16=off $(BIN)/python -m pytest -q -m 'bfloat16 and not long'
-	SORCE_BFLOAT16=on $(BIN)/python -m pytest -q -m 'bfloat16 and not long'
+	SORCE_BFLOAT16=off $(BIN)/python -m pytest -q -m bfloat16
+	SORCE_BFLOAT16=on $(BIN)/python -m pytest -q -m bfloat16
 
 test-loaded: ready   ## the tests, beside eight busy processes
 	.ci/loaded $(BIN)
