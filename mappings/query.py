@@ -112,8 +112,7 @@ def search_body(query: Query, version: Version) -> Json:
         "docvalue_fields": PHOTO_FIELDS,
         "query": {
             "bool": {
-                "filter": [any_of(proposals)] if proposals else [],
-                "must": [*phrases, *nots],
+                "must": [*([any_of(proposals)] if proposals else []), *phrases, *nots],
                 **({} if query.request.fold is None else {"should": [vector_of(WHOLE)]}),
             }
         },
@@ -124,7 +123,7 @@ def among(body: Json, photo_ids: Sequence[str]) -> Json:
     """The search request, restricted to these photos."""
     asked = body["query"]["bool"]
     only = {"ids": {"values": list(photo_ids)}}
-    return {**body, "query": {"bool": {**asked, "filter": [*asked["filter"], only]}}}
+    return {**body, "query": {"bool": {**asked, "filter": [only]}}}
 
 
 def proposals(vector: QueryVector, query: Query, version: Version) -> Json:
@@ -138,8 +137,17 @@ def to_cosine(score: float) -> float:
     return score - 1 if score >= 1 else 1 - 1 / score
 
 
+FAINT = 1e-37
+"""The weight of the graph's own score: float32 leaves no trace of it in the sum. Zero would make a filter of it."""
+
+
 def any_of(clauses: Sequence[Any]) -> Json:
-    return {"bool": {"should": list(clauses), "minimum_should_match": 1}}
+    """Photos that meet one of these clauses, at no change of the score.
+
+    It is no filter: OpenSearch answers a repeated filter from its cache, which takes k-NN clauses that differ in `k`
+    alone for the same one. Later pages of a search would then be empty.
+    """
+    return {"bool": {"should": list(clauses), "minimum_should_match": 1, "boost": FAINT}}
 
 
 def candidates(vector: QueryVector, query: Query, version: Version) -> Json:

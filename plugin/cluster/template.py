@@ -138,20 +138,20 @@ class _Writer:
     def body(self, query: Query, ranking: Ranking, version: Version) -> str:
         """The request. If `rank` or `debias` is given, its clauses are those of the ranking."""
         body = search_body(query, version) | self._also
-        ranked = search_body(replace(query, ranking=ranking), version)["query"]["bool"]["must"]
+        _, *ranked = search_body(replace(query, ranking=ranking), version)["query"]["bool"]["must"]
         clauses = body["query"]["bool"]
-        [proposed] = clauses["filter"]
-        proposed["bool"]["should"] = self.mark(self._list(proposed["bool"]["should"], PHRASES))
-        clauses["filter"] = self.mark(_either("exact", "[]", self._write([proposed])))
-        plain, other = (self._list(each, TEXTS) for each in (clauses["must"], ranked))
-        clauses["must"] = self.mark(_either("rank", other, _either("debias", other, plain)))
+        proposed, *plain = clauses["must"]
+        proposed["bool"]["should"] = self.mark(f"[{self._items(proposed['bool']['should'], PHRASES)}]")
+        others = self._items(ranked, TEXTS)
+        scored = _either("rank", others, _either("debias", others, self._items(plain, TEXTS)))
+        clauses["must"] = self.mark(f"[{_unless('exact', f'{self._write(proposed)},')}{scored}]")
         params = {"texts": self.mark(_TEXTS)}
         return self._write({**body, "query": {"template": body["query"]}, "ext": {"ml_inference": {"params": params}}})
 
-    def _list(self, items: Sequence[Any], names: Sequence[str]) -> str:
-        """A JSON list; each item after the first is included only if its text is given."""
+    def _items(self, items: Sequence[Any], names: Sequence[str]) -> str:
+        """The items of a JSON list; each after the first is included only if its text is given."""
         first, *others = [self._write(item) for item in items]
-        return f"[{first}{''.join(_if(name, f',{item}') for name, item in zip(names[1:], others, strict=True))}]"
+        return first + "".join(_if(name, f",{item}") for name, item in zip(names[1:], others, strict=True))
 
     def _write(self, body: Any) -> str:
         return re.sub(r'"@(\d+)@"', lambda mark: self._marked[int(mark[1])], json.dumps(body))

@@ -23,12 +23,12 @@ def query(vectors: Sequence[Any], nots: Sequence[Any] = (), clauses: Any = (), r
 
 
 def knn(body: dict) -> dict:
-    return body["query"]["bool"]["filter"][0]["bool"]["should"][0]["nested"]["query"]["knn"]["regions.vec"]
+    return body["query"]["bool"]["must"][0]["bool"]["should"][0]["nested"]["query"]["knn"]["regions.vec"]
 
 
 def test_the_filter_goes_into_both_halves() -> None:
     body = search_body(query(["v"], clauses=[CLAUSE]), V36)
-    scored = body["query"]["bool"]["must"][0]["nested"]["query"]["script_score"]["query"]["script_score"]["query"]
+    scored = body["query"]["bool"]["must"][1]["nested"]["query"]["script_score"]["query"]["script_score"]["query"]
     assert scored == {"bool": {"filter": [CLAUSE]}}
     assert knn(body)["filter"] == {"nested": {"path": "regions", "query": {"bool": {"filter": [CLAUSE]}}}}
 
@@ -42,19 +42,20 @@ def test_without_a_filter_there_is_none() -> None:
 
 
 def test_exact_asks_no_graph() -> None:
-    assert "knn" not in json.dumps(search_body(query(["v"], exact=True), V36)["query"]["bool"]["filter"])
+    assert 'regions.vec": {' not in json.dumps(search_body(query(["v"], exact=True), V36))
+    assert 'regions.vec": {' in json.dumps(search_body(query(["v"]), V36))
 
 
 def test_a_photo_is_proposed_by_any_phrase_and_by_no_not() -> None:
     body = search_body(query(["a", "b"], ["c"]), V36)
-    proposed = body["query"]["bool"]["filter"][0]["bool"]["should"]
+    proposed = body["query"]["bool"]["must"][0]["bool"]["should"]
     assert [each["nested"]["query"]["knn"]["regions.vec"]["vector"] for each in proposed] == ["a", "b"]
 
 
 def test_vectors_and_sources_are_never_in_an_answer() -> None:
     body = search_body(query(["v"]), V36)
     assert body["_source"] is False
-    assert body["query"]["bool"]["must"][0]["nested"]["inner_hits"]["_source"] is False
+    assert body["query"]["bool"]["must"][1]["nested"]["inner_hits"]["_source"] is False
 
 
 @pytest.mark.parametrize(

@@ -49,7 +49,7 @@ def test_the_graph_s_own_scores_are_rough_so_it_proposes_ten_times_as_many(
     [best] = client.search(index=searcher.found.name, body=proposals(vector, asked, version(client)))["hits"]["hits"]
     exact = (corpus.vectors[int(best["_id"], 16)] @ vector).max()
     assert 1e-6 < abs(to_cosine(best["_score"]) - exact) < 0.05
-    [clause] = searcher.body(SearchRequest(["a kite"], size=7))["query"]["bool"]["filter"][0]["bool"]["should"]
+    [clause] = searcher.body(SearchRequest(["a kite"], size=7))["query"]["bool"]["must"][0]["bool"]["should"]
     assert clause["nested"]["query"]["knn"]["regions.vec"]["k"] == 70
 
 
@@ -81,5 +81,5 @@ def test_the_stored_template_does_the_same(client: OpenSearch) -> None:
     source = template(version(client), OBJECTS, is_compressed=True)
     body = {"source": source, "params": {"text": "a kite", "size": 7}}
     rendered = client.render_search_template(body=body)["template_output"]
-    [clause] = rendered["query"]["template"]["bool"]["filter"][0]["bool"]["should"]
+    [clause] = rendered["query"]["template"]["bool"]["must"][0]["bool"]["should"]
     assert int(clause["nested"]["query"]["knn"]["regions.vec"]["k"]) == 70
