@@ -145,7 +145,7 @@ def any_of(clauses: Sequence[Any]) -> Json:
     """Photos that meet one of these clauses, at no change of the score.
 
     It is no filter: OpenSearch answers a repeated filter from its cache, which takes k-NN clauses that differ in `k`
-    alone for the same one. Later pages of a search would then be empty.
+    alone for the same one (since k-NN 3037). Later pages of a search would then be empty.
     """
     return {"bool": {"should": list(clauses), "minimum_should_match": 1, "boost": FAINT}}
 
