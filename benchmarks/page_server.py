@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,9 +100,5 @@ def own_and_shared(process: int) -> tuple[int, int]:
         lines = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()
     except (FileNotFoundError, ProcessLookupError):
         return 0, 0
-    sizes = {name: int(value.split()[0]) << 10 for name, value in (line.split(":", 1) for line in lines[1:])}
-    own, shared = (
-        sum(size for name, size in sizes.items() if name in (f"{kind}_Clean", f"{kind}_Dirty"))
-        for kind in ("Private", "Shared")
-    )
-    return own, shared
+    sizes = Counter({name: int(value.split()[0]) << 10 for name, value in (line.split(":", 1) for line in lines[1:])})
+    return sizes["Private_Clean"] + sizes["Private_Dirty"], sizes["Shared_Clean"] + sizes["Shared_Dirty"]
