@@ -26,6 +26,7 @@ from sorce.plugin.service.batching import Batcher
 from sorce.plugin.service.page.cache import DiskCache
 from sorce.plugin.service.page.folders import Folders
 from sorce.plugin.service.page.indices import Encoders, Indices
+from sorce.plugin.service.page.memory import give_back_freed
 from sorce.plugin.service.page.photos import PhotoPlaces
 from sorce.plugin.service.page.pictures import MAX_DECODED, PhotoPictures
 from sorce.plugin.service.page.searching import PageSearch
@@ -69,6 +70,7 @@ class Page:
     """`key` is the service's, if it has one. `encoder` is that of the first index, and `batcher` encodes with it."""
 
     def __init__(self, setup: PageSetup, key: str | None, encoder: TextEncoder, batcher: Batcher) -> None:
+        give_back_freed()
         self.setup, self.key, self.settings = setup, key, setup.settings
         self.encoders = Encoders((setup.found[0].recipe, encoder, batcher), setup.load)
         self.indices = Indices(setup.found, self.encoders)
