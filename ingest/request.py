@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -195,8 +196,17 @@ class Request:
 
 
 def listed_on_stdin() -> Iterator[str]:
-    """The absolute paths and the URIs of a list: one per line, or separated by NUL if there is one (`find -print0`)."""
-    content = sys.stdin.buffer.read()
+    """The absolute paths and the URIs of a list: one per line, or separated by NUL if there is one (`find -print0`).
+
+    A byte order mark at its beginning, as Windows writes it, is no part of a path. Raises SorceError.
+    """
+    content = sys.stdin.buffer.read().removeprefix(BOM_UTF8)
+    if content.startswith((BOM_UTF16_LE, BOM_UTF16_BE)):
+        # Each of its letters has a zero byte.
+        try:
+            content = content.decode("utf-16").encode()
+        except UnicodeError as error:
+            raise SorceError("the list on standard input is cut short, or no UTF-16; write it in UTF-8.") from error
     listed = content.split(b"\0") if b"\0" in content else [line.rstrip(b"\r") for line in content.split(b"\n")]
     decoded = (os.fsdecode(path) for path in listed if path)
     return (path if is_remote(path) else absolute(_local(path)) for path in decoded)
@@ -213,7 +223,7 @@ def _local(path: str) -> str:
 def settings_of(file: Path) -> dict[str, Any]:
     """Index settings from a JSON file: flat, nested, or below `settings` or `index`. Raises SorceError."""
     try:
-        given = json.loads(file.read_text(encoding="utf-8"))
+        given = json.loads(file.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError) as error:
         raise SorceError(f"the settings in '{file}' cannot be read ({error}); write one JSON object.") from error
     if not isinstance(given, dict):

@@ -1,6 +1,7 @@
 """Converts samples of more than 8 bits to 8 bits, with the range that the file uses scaled to 0..255.
 
-Pillow clips 16-bit grey, takes the upper byte of 16-bit colours, and reads 16-bit planes as if they had 8 bits.
+Pillow clips 16-bit grey, takes the upper byte of 16-bit colours, and reads 16-bit planes as if they had 8 bits. It does
+not invert grey of more than 8 bits whose 0 is white, and takes numbers over 2**31 for negative ones.
 
 The range of a file is found like this:
 
@@ -17,7 +18,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
-from PIL import Image, ImageFile
+from PIL import Image, ImageFile, ImagePalette
 from PIL.TiffImagePlugin import TiffImageFile
 
 from sorce.errors import BadPhoto
@@ -28,7 +29,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 BITS_PER_SAMPLE, PLANAR_CONFIGURATION, APART = 258, 284, 2
+PHOTOMETRIC, WHITE_IS_ZERO = 262, 0
+SAMPLE_FORMAT, UNSIGNED, SIGNED = 339, 1, 2
+COLOUR_MAP = 320
+KIND_OF_PAGE, SMALLER = 254, 1
 LOWEST, HIGHEST = 8, 16
+HIGHEST_COLOUR = 65535
 
 DECLARED = frozenset({"PPM", "JPEG2000"})
 """Formats whose samples Pillow has already scaled to 16 bits."""
@@ -44,12 +50,25 @@ def eight_bit_grey(image: Image.Image) -> Image.Image:
     """Converts a loaded picture for which `is_deep_grey` holds to mode L. NaN becomes black."""
     import numpy as np
 
-    values = np.nan_to_num(np.asarray(image, np.float32), nan=0.0, posinf=0.0, neginf=0.0)
+    numbers = np.asarray(image)
+    if _tag(image, BITS_PER_SAMPLE) == 32 and _tag(image, SAMPLE_FORMAT, UNSIGNED) == UNSIGNED:
+        numbers = numbers.view(np.uint32)
+    values = np.nan_to_num(numbers.astype(np.float32), nan=0.0, posinf=0.0, neginf=0.0)
+    if _tag(image, PHOTOMETRIC) == WHITE_IS_ZERO:
+        values = max(_range(image, values)) - values
+    low, high = _range(image, values)
+    grey = ((values - low) * (255 / (high - low)) + 0.5).astype(np.uint8)
+    clear = image.info.get("transparency")
+    if isinstance(clear, int):
+        grey[numbers == clear] = 255
+    return Image.fromarray(grey)
+
+
+def _range(image: Image.Image, values: NDArray[np.float32]) -> tuple[float, float]:
+    """The numbers that become black and white."""
     least, most = float(values.min()), float(values.max())
-    low, high = 0.0, 1.0 if image.mode == "F" else float(2 ** _bits_used(image, most) - 1)
-    if least < low or most > high:
-        low, high = least, max(most, least + 1)
-    return Image.fromarray(((values - low) * (255 / (high - low)) + 0.5).astype(np.uint8))
+    high = 1.0 if image.mode == "F" else float(2 ** _bits_used(image, most) - 1)
+    return (0.0, high) if least >= 0 and most <= high else (least, max(most, least + 1))
 
 
 def load(image: ImageFile.ImageFile) -> Image.Image:
@@ -57,7 +76,8 @@ def load(image: ImageFile.ImageFile) -> Image.Image:
 
     Raises BadPhoto, and what Pillow raises.
     """
-    _correct_planes(image)
+    if isinstance(image, TiffImageFile):
+        _correct_tiff(image)
     stream, tiles = image.fp, list(image.tile)
     image.load()
     if not (_is_deep_colour(tiles) and image.mode in ("RGB", "RGBA", "LA")) or image.format in DECLARED:
@@ -75,18 +95,42 @@ def _deep_colour(image: ImageFile.ImageFile, stream: Any, tiles: list[Any]) -> I
     return Image.fromarray(_scaled(values, image), image.mode)
 
 
-def _correct_planes(image: ImageFile.ImageFile) -> None:
+def _correct_tiff(image: TiffImageFile) -> None:
+    """Corrects what Pillow would read wrongly. Raises BadPhoto for what cannot be corrected."""
+    if _tag(image, KIND_OF_PAGE, 0) & SMALLER and image.is_animated:
+        raise BadPhoto("begins with a small preview, as a camera's raw file does; save the photo as JPEG or TIFF")
+    if image.mode == "L" and _tag(image, SAMPLE_FORMAT) == SIGNED:
+        raise BadPhoto("is a TIFF of bytes with a sign, which is not read; save it without signs")
+    if image.mode == "P" and max(image.tag_v2.get(COLOUR_MAP, (HIGHEST_COLOUR,))) < 256:
+        _correct_palette(image)
+    # What libtiff decompressed has this machine's order of bytes, whatever the file's is.
+    image.tile = [
+        _with_raw_mode(tile, _raw_mode(tile).replace("B", "N"))
+        if tile.codec_name == "libtiff" and image.mode in ("I", "F")
+        else tile
+        for tile in image.tile
+    ]
+    _correct_planes(image)
+
+
+def _correct_palette(image: TiffImageFile) -> None:
+    """Colours of 8 bits, where TIFF has 16: Pillow would take their upper bytes, which are 0."""
+    colours = bytes(image.tag_v2[COLOUR_MAP])
+    number = len(colours) // 3
+    image.palette = ImagePalette.raw("RGB", bytes(each for at in range(number) for each in colours[at::number]))
+
+
+def _correct_planes(image: TiffImageFile) -> None:
     """Tells Pillow that uncompressed 16-bit planes have 16 bits: it reads one byte per sample.
 
     Raises BadPhoto for planes that Pillow reads wrongly in another way.
     """
-    if not isinstance(image, TiffImageFile):
-        return
     tags = image.tag_v2
     if tags.get(PLANAR_CONFIGURATION) != APART or len(image.getbands()) < 2:
         return
-    if image.mode == "LAB":
-        raise BadPhoto("is a TIFF of LAB colours in planes apart, which is not read; save it with interleaved colours")
+    if not image.mode.startswith(("RGB", "CMYK", "YCbCr")):
+        kind = "LAB colours" if image.mode == "LAB" else "grey and transparency"
+        raise BadPhoto(f"is a TIFF of {kind} in planes apart, which is not read; save it with interleaved colours")
     if max(tags.get(BITS_PER_SAMPLE, (1,))) == 16 and all(tile.codec_name == "raw" for tile in image.tile):
         order = "L" if tags.prefix == b"II" else "B"
         image.tile = [_with_raw_mode(tile, f"{_raw_mode(tile)};16{order}") for tile in image.tile]
@@ -112,7 +156,8 @@ def _lower_bytes(image: ImageFile.ImageFile, stream: Any, tiles: list[Any]) -> I
     stream.seek(0)
     try:
         again = Image.open(stream, formats=[str(image.format)])
-        _correct_planes(again)
+        if isinstance(again, TiffImageFile):
+            _correct_planes(again)
         again.tile = [_swapped(tile) for tile in tiles]
         again.load()
     except ValueError:
@@ -145,6 +190,12 @@ def _table(most: int) -> NDArray[np.uint8]:
     import numpy as np
 
     return np.asarray(np.minimum(np.arange(65536) * (255 / most) + 0.5, 255), np.uint8)
+
+
+def _tag(image: Image.Image, number: int, otherwise: int | None = None) -> Any:
+    """The value of a tag of TIFF, or the first of several."""
+    found = getattr(image, "tag_v2", {}).get(number, otherwise)
+    return found[0] if isinstance(found, tuple) and found else found
 
 
 def _bits_used(image: Image.Image, brightest: float) -> int:

@@ -86,6 +86,17 @@ def open_picture(file: Path) -> Picture:
         raise BadPhoto(unreadable(error)) from error
 
 
+def upright_size(file: Path) -> tuple[int, int]:
+    """Width and height of the picture after EXIF's rotation, from its header alone. Raises BadPhoto."""
+    try:
+        with file.open("rb") as stream, opened(stream) as image:
+            width, height = image.size
+            # EXIF's orientations with a quarter turn.
+            return (height, width) if orientation(image) in (5, 6, 7, 8) else (width, height)
+    except OSError as error:
+        raise BadPhoto(unreadable(error)) from error
+
+
 @contextmanager
 def opened(stream: BinaryIO) -> Iterator[ImageFile]:
     """A picture of which only the header has been read. Raises BadPhoto."""
@@ -150,6 +161,8 @@ def upright(image: Image.Image) -> Image.Image:
 def _rgb(image: Image.Image) -> Image.Image:
     if depth.is_deep_grey(image):
         return depth.eight_bit_grey(image).convert("RGB")
+    if image.mode == "La":
+        image = image.convert("LA")
     if image.has_transparency_data:
         layer = image.convert("RGBA")
         white = Image.new("RGBA", layer.size, "white")

@@ -132,7 +132,7 @@ def _password() -> str | None:
         raise ClusterError("OPENSEARCH_PASSWORD and OPENSEARCH_PASSWORD_FILE are both set; unset one.")
     _refuse_unreadable("OPENSEARCH_PASSWORD_FILE", file)
     try:
-        return Path(file).read_text(encoding="utf-8").rstrip("\r\n")
+        return Path(file).read_text(encoding="utf-8-sig").rstrip("\r\n")
     except UnicodeDecodeError as error:
         raise ClusterError(f"OPENSEARCH_PASSWORD_FILE: '{file}' is not a text in UTF-8.") from error
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from errno import EIO, ENOSPC, EPIPE
 from functools import wraps
 from importlib import import_module
 from io import TextIOWrapper
+from types import FrameType
 from typing import Any, NoReturn
 
 import click
@@ -186,23 +189,53 @@ def ingest() -> NoReturn:
 
 def run(what: click.Command, name: str) -> NoReturn:
     """Runs a command and exits: 0 done, 1 failed, 2 wrong usage, 3 done with rejects, 130 interrupted."""
+    _open_closed_streams()
     _prepare_streams()
+    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, _interrupt)
     try:
         code = what.main(prog_name=name, standalone_mode=False, help_option_names=HELP)
         sys.stdout.flush()
     except SorceError as error:
         # A message may quote what an index, a file name or another server says.
-        click.echo(f"{name}: {printable(str(error), keep=NEWLINE)}", err=True)
+        _say(f"{name}: {printable(str(error), keep=NEWLINE)}")
         sys.exit(1)
     except click.ClickException as error:
-        error.show()
+        with suppress(OSError):
+            error.show()
         sys.exit(error.exit_code)
     except click.Abort:
-        click.echo(f"{name}: interrupted.", err=True)
+        _say(f"{name}: interrupted.")
         sys.exit(130)
     except OSError as error:
         _exit_without_output(name, error)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _say(sentence: str) -> None:
+    """On standard error, if it takes the sentence: the exit code says the rest."""
+    with suppress(OSError):
+        click.echo(sentence, err=True)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> NoReturn:  # noqa: ARG001
+    """SIGTERM ends a command as Ctrl-C does: it takes away what it made, such as the index of an evaluation."""
+    raise KeyboardInterrupt
+
+
+def _open_closed_streams() -> None:
+    """Lets a standard stream that is closed (`2>&-`) lead nowhere.
+
+    Otherwise the next file or connection would get its number, and what is written to the stream.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            nowhere = os.open(os.devnull, os.O_RDWR)
+            if nowhere != number:
+                os.dup2(nowhere, number)
+                os.close(nowhere)
+            os.set_inheritable(number, True)
+            setattr(sys, name, open(number, "w" if number else "r", encoding="utf-8", closefd=False))  # noqa: SIM115
 
 
 def _prepare_streams() -> None:
@@ -222,7 +255,5 @@ def _exit_without_output(name: str, error: OSError) -> NoReturn:
     # Otherwise Python would flush the rest at exit, and fail again.
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     if error.errno != EPIPE:
-        click.echo(
-            f"{name}: the results cannot be written ({error.strerror}); make room, or write elsewhere.", err=True
-        )
+        _say(f"{name}: the results cannot be written ({error.strerror}); make room, or write elsewhere.")
     sys.exit(1)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from sorce.evaluate.readers.rows import (
     identity,
     left_out,
     rows_of,
+    shared_ids,
     size,
     text,
 )
@@ -91,7 +91,7 @@ def _class_names(rows: Sequence[Any], file: str, remarks: Remarks) -> dict[Ident
     for number, row in enumerate(rows, 1):
         with left_out(remarks, "categories", f"{file}, category {number}"):
             named.append((identity(fields(row), "id"), class_name(row, "name")))
-    shared = _shared(named, SHARED_CLASS, remarks)
+    shared = shared_ids(named, SHARED_CLASS, remarks)
     return {key: name for key, name in named if key not in shared}
 
 
@@ -104,7 +104,7 @@ def _images(rows: Sequence[Any], pictures: Pictures, file: str, remarks: Remarks
             # Before the name is read, so that annotations of a bad row do not count as those of an unknown image.
             listed.add(key)
             named.append((key, _file_name(row), size(row, remarks, place)))
-    shared = _shared(((key, name) for key, name, _ in named), SHARED, remarks)
+    shared = shared_ids(((key, name) for key, name, _ in named), SHARED, remarks)
     found, seen = {}, set()
     for key, name, stated in named:
         picture = pictures.find(name)
@@ -127,15 +127,3 @@ def _file_name(row: Row) -> str:
         return urlsplit(text(row, "coco_url")).path.strip("/")
     except ValueError:
         raise BadRow("whose 'coco_url' is not an address") from None
-
-
-def _shared(named: Iterable[tuple[Identity, str]], why: str, remarks: Remarks) -> set[Identity]:
-    """The ids that are used for several names."""
-    names: dict[Identity, dict[str, None]] = defaultdict(dict)
-    for key, name in named:
-        names[key][name] = None
-    shared = {key: several for key, several in names.items() if len(several) > 1}
-    for several in shared.values():
-        for name in several:
-            remarks.add(why, name)
-    return set(shared)

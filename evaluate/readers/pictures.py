@@ -9,9 +9,8 @@ from pathlib import Path, PurePosixPath
 
 from sorce.errors import BadPhoto, GroundTruthError
 from sorce.evaluate.ground_truth import LabelledPicture, Remarks
-from sorce.pictures.exif import orientation
 from sorce.pictures.files import Files
-from sorce.pictures.loading import opened
+from sorce.pictures.loading import upright_size
 from sorce.pictures.names import composed, spellings
 from sorce.pictures.source import Source
 
@@ -107,14 +106,3 @@ class Pictures:
 def _common(parts: Sequence[str], others: Sequence[str]) -> int:
     """How many parts at the beginning are equal."""
     return len(list(takewhile(lambda pair: pair[0] == pair[1], zip(parts, others, strict=False))))
-
-
-def upright_size(file: Path) -> tuple[int, int]:
-    """Width and height of the picture after EXIF's rotation, from its header alone. Raises BadPhoto."""
-    try:
-        with file.open("rb") as stream, opened(stream) as image:
-            width, height = image.size
-            # EXIF's orientations with a quarter turn.
-            return (height, width) if orientation(image) in (5, 6, 7, 8) else (width, height)
-    except OSError as error:
-        raise BadPhoto(str(error)) from error

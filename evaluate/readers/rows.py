@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -16,6 +18,9 @@ Corners = tuple[float, float, float, float]
 """x1, y1, x2, y2 of a box."""
 
 Identity = str | int | float
+
+_WHOLE = re.compile(r"0|-?[1-9][0-9]{0,17}")
+"""As JSON writes it: "007" stays a text."""
 
 BAD_SIZE = "pictures whose 'width' or 'height' is not a positive number, their boxes taken as they are"
 
@@ -83,17 +88,29 @@ def class_name(row: Row, key: str) -> str:
     """The name of a class. Some files write it as a whole number. Raises BadRow."""
     found = _present(row, key)
     if isinstance(found, int) and not isinstance(found, bool):
-        return str(found)
+        return searchable(str(found), f"whose '{key}'")
     return query_text(row, key).strip()
 
 
 def identity(row: Row, key: str) -> Identity:
-    """An id: a number or a text. Raises BadRow."""
+    """An id: a number or a text. A whole number may be written as text, so "7" is 7. Raises BadRow."""
     found = _present(row, key)
     # As keys of a dict, True would equal 1, and NaN could not be found again.
     if isinstance(found, bool) or not isinstance(found, (str, int, float)) or found != found:
         raise BadRow(f"whose '{key}' is neither a number nor a text")
-    return found
+    return int(found) if isinstance(found, str) and _WHOLE.fullmatch(found) else found
+
+
+def shared_ids(named: Iterable[tuple[Identity, str]], why: str, remarks: Remarks) -> set[Identity]:
+    """The ids that are used for several names, each with a remark."""
+    names: dict[Identity, dict[str, None]] = defaultdict(dict)
+    for key, name in named:
+        names[key][name] = None
+    shared = {key: several for key, several in names.items() if len(several) > 1}
+    for several in shared.values():
+        for name in several:
+            remarks.add(why, name)
+    return set(shared)
 
 
 def items(row: Row, key: str) -> list[Any]:

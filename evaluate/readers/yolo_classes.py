@@ -12,8 +12,10 @@ import yaml
 
 from sorce.errors import GroundTruthError
 from sorce.evaluate.ground_truth import Remarks
-from sorce.evaluate.readers.rows import BadRow, left_out, searchable, valid_text
+from sorce.evaluate.readers.rows import BadRow, left_out, searchable, shared_ids, valid_text
 from sorce.evaluate.readers.text import lines_of, read_text
+
+SHARED = "classes that share a number with another one, left out, as their boxes could be of either"
 
 _NUMBER = re.compile(r"\d{1,9}", re.ASCII)
 
@@ -37,14 +39,32 @@ def read_classes(file: Path, remarks: Remarks) -> Classes:
         raise GroundTruthError(
             f"'{file}' has no 'names', a list or a mapping; name another file with --ground-truth FILE."
         )
-    numbered = listed.items() if isinstance(listed, dict) else enumerate(listed)
+    if twice := [key for key in ("names", "kpt_shape") if sum(each == key for each, _ in content.pairs) > 1]:
+        raise GroundTruthError(f"'{file}' has '{twice[0]}' twice; remove one of them.")
+    numbered = listed.pairs if isinstance(listed, _Mapping) else enumerate(listed)
     return Classes(_names(numbered, file, remarks), _key_point_numbers(content.get("kpt_shape"), file))
 
 
+class _Mapping(dict[Any, Any]):
+    """A mapping with all its `pairs`: of a key that is written twice, a dict alone keeps the last value only."""
+
+    pairs: list[tuple[Any, Any]]
+
+
+class _Loader(yaml.BaseLoader):
+    """All values as text: YAML would read the names yes, no and 007 as True, False and 7."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> _Mapping:
+        found = _Mapping(super().construct_mapping(node, deep))
+        # What was constructed is not constructed again.
+        found.pairs = [(self.construct_object(key), self.construct_object(value)) for key, value in node.value]
+        return found
+
+
 def _yaml(text: str, file: Path) -> Any:
-    """All values as text: YAML would read the names yes, no and 007 as True, False and 7. Raises GroundTruthError."""
+    """Raises GroundTruthError."""
     try:
-        return yaml.load(text, Loader=yaml.BaseLoader)
+        return yaml.load(text, Loader=_Loader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         place = f" (line {mark.line + 1}, column {mark.column + 1})" if mark is not None else ""
@@ -57,7 +77,7 @@ def _yaml(text: str, file: Path) -> Any:
 
 def _names(numbered: Iterable[tuple[Any, Any]], file: Path, remarks: Remarks) -> dict[int, str]:
     """The names that are not blank. A blank name in a list means that this number is not used."""
-    names = {}
+    names = []
     for place, (number, name) in enumerate(numbered, 1):
         if isinstance(name, str) and not name.strip():
             continue
@@ -67,8 +87,9 @@ def _names(numbered: Iterable[tuple[Any, Any]], file: Path, remarks: Remarks) ->
                 raise BadRow("whose number is not a whole number")
             if not isinstance(name, str):
                 raise BadRow("that are not texts")
-            names[int(number)] = searchable(valid_text(name, "whose text"), "whose text").strip()
-    return names
+            names.append((int(number), searchable(valid_text(name, "whose text"), "whose text").strip()))
+    shared = shared_ids(names, SHARED, remarks)
+    return {number: name for number, name in names if number not in shared}
 
 
 def _key_point_numbers(shape: Any, file: Path) -> int | None:

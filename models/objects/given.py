@@ -91,7 +91,7 @@ class GivenBoxes(Proposer[Proposals]):
 def _read(file: Path) -> Iterator[tuple[str, BoxLine]]:
     seen: set[str] = set()
     try:
-        with file.open(encoding="utf-8") as stream:
+        with file.open(encoding="utf-8-sig") as stream:
             for number, text in enumerate(stream, 1):
                 if text.strip():
                     name, line = _parse(text, f"line {number} of '{file}'")

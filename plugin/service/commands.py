@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -74,8 +75,8 @@ def serve(host: str, port: int, tls_cert: Path | None, tls_key: Path | None, acc
       sorce serve --index photos --locate --root /srv/photos
       sorce serve --index photos --host 0.0.0.0 --tls-cert encoder.pem --tls-key encoder.key
     """
-    if (tls_cert is None) != (tls_key is None):
-        raise click.UsageError("a certificate and its key go together: --tls-cert and --tls-key.")
+    _end_by_sigterm()
+    _refuse_half(tls_cert, tls_key)
     try:
         from sorce.plugin.service import app as service
     except ImportError as error:
@@ -98,3 +99,13 @@ def serve(host: str, port: int, tls_cert: Path | None, tls_key: Path | None, acc
     if serving.page is not None:
         click.echo(f"the page is at {address}{serving.page.settings.base_path}/")
     service.server(app, shown).run(sockets=[socket])
+
+
+def _end_by_sigterm() -> None:
+    """Service managers take an end by SIGTERM for a good one, and the exit code of Ctrl-C for a failure."""
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _refuse_half(certificate: Path | None, key: Path | None) -> None:
+    if (certificate is None) != (key is None):
+        raise click.UsageError("a certificate and its key go together: --tls-cert and --tls-key.")

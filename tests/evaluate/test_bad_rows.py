@@ -375,3 +375,43 @@ def test_what_cannot_be_used_of_a_valid_box_still_says_that_the_picture_shows_th
     truth = coco.read(tmp_path)
     assert answers(truth) == {"cup": {"a.jpg": []}, "kite": {"a.jpg": []}}
     assert [tuples(boxes) for query in truth.queries for boxes in query.answers.values()] == [[], []]
+
+
+@pytest.mark.fault("8.s.34")
+@pytest.mark.parametrize("second", ["0: kite", "00: kite"])
+def test_classes_of_yolo_that_share_a_number_are_left_out(tmp_path: Path, second: str) -> None:
+    """Before, the last one was used without a message."""
+    yolo_folder(tmp_path, "0 0.5 0.5 0.1 0.2\n1 0.5 0.5 0.1 0.2\n", f"names:\n  0: cup\n  1: bus\n  {second}\n")
+    truth = yolo.read(tmp_path)
+    assert list(answers(truth)) == ["bus"]
+    assert truth.remarks[0] == (
+        "classes that share a number with another one, left out, as their boxes could be of either: 2 (first: cup)."
+    )
+
+
+@pytest.mark.fault("8.s.35")
+def test_names_that_are_given_twice_are_one_sentence(tmp_path: Path) -> None:
+    yolo_folder(tmp_path, "0 0.5 0.5 0.1 0.2\n", "names: [cup]\nnames: [kite]\n")
+    with pytest.raises(GroundTruthError, match=r"data.yaml' has 'names' twice; remove one of them\.$"):
+        yolo.read(tmp_path)
+
+
+@pytest.mark.fault("8.s.36")
+def test_an_id_may_be_a_number_in_one_list_and_its_text_in_another(tmp_path: Path) -> None:
+    draw(tmp_path, "a.jpg")
+    labelling.coco(tmp_path, {**GOOD, "image_id": "1", "category_id": "7"})
+    assert answers(coco.read(tmp_path)) == CUP
+    images = [{"id": "01", "file_name": "a.jpg"}]
+    labelling.coco(tmp_path, {**GOOD, "image_id": "01"}, GOOD, images=images)
+    truth = coco.read(tmp_path)
+    assert answers(truth) == CUP
+    assert truth.remarks[0] == f"{coco.STRAY}: 1 (first: 1 in instances.json, annotation 2)."
+
+
+@pytest.mark.fault("8.s.37")
+def test_a_class_of_a_number_that_is_too_long_to_search_for_costs_itself(tmp_path: Path) -> None:
+    draw(tmp_path, "a.jpg")
+    labelling.coco(tmp_path, GOOD, categories=[{"id": 7, "name": "cup"}, {"id": 8, "name": 10**2000}])
+    truth = coco.read(tmp_path)
+    assert answers(truth) == CUP
+    assert truth.remarks[0].startswith("categories whose 'name' is longer than 2,000 characters, left out: 1")

@@ -48,6 +48,22 @@ def test_a_list_separated_by_nul_is_read(run: Run, draw: Draw) -> None:
     assert (facts["new"], facts["rejected"], done.exit_code) == (2, 0, 0)
 
 
+@pytest.mark.fault("7.s.4")
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_list_as_windows_writes_it_is_read(run: Run, draw: Draw, encoding: str) -> None:
+    """With a byte order mark, and with two characters at the end of a line."""
+    paths = [str(draw(name)) for name in ("a.png", "übung b.png")]
+    done = run("-", "--json", stdin="".join(f"{path}\r\n" for path in paths).encode(encoding))
+    facts = json.loads(done.stdout)
+    assert (facts["new"], facts["rejected"], done.exit_code) == (2, 0, 0)
+
+
+def test_a_list_that_is_cut_in_a_letter_is_one_sentence(run: Run) -> None:
+    done = run("-", stdin="a.png".encode("utf-16")[:-1])
+    assert isinstance(done.exception, SorceError)
+    assert str(done.exception).startswith("the list on standard input is cut short, or no UTF-16")
+
+
 @pytest.mark.fault("7.s.1")
 def test_an_empty_list_is_no_error(run: Run, index: TargetIndex) -> None:
     """`find -newer` found nothing new."""

@@ -152,6 +152,15 @@ def odd() -> Iterator[Kind]:
     yield from deep_grey()
     yield from deep_colours()
     yield from planes_apart()
+    yield from misread_tiffs()
+    clear = struct.pack(">H", 0)
+    yield Kind(
+        "16-bit grey PNG whose black is transparent",
+        "clear.png",
+        written(deep_png(grey_of(16), 0, chunk(b"tRNS", clear))),
+        (WHITE, *GREYS[1:]),
+        fault=pytest.mark.fault("6.s.39"),
+    )
     yield Kind("ICC profile", "icc.jpg", lambda path: quarters().save(path, icc_profile=srgb(), quality=95))
     yield Kind("broken ICC profile", "noicc.jpg", saved(icc_profile=b"\0\1\2" * 50, quality=95))
     yield Kind("AVIF", "plain.avif", saved(quality=95))
@@ -253,6 +262,37 @@ def planes_apart() -> Iterator[Kind]:
         yield Kind(f"TIFF of 12 in 16 bits, planes apart, {order}", f"apart12{ord(order)}.tif", written(dark))
 
 
+def misread_tiffs() -> Iterator[Kind]:
+    """TIFFs of which Pillow gives other pixels, or none."""
+    for bits, most in ((16, 65535), (12, 65535), (12, 4095)):
+        inverted = most - grey_of(bits)
+        for deflated in (False, True):
+            yield Kind(
+                f"{bits} bits of grey, {most:,} is black{', deflated' if deflated else ''}",
+                f"white{bits}-{most}{deflated}.tif",
+                written(Tiff(photometric=0, deflated=deflated)(inverted)),
+                GREYS,
+                fault=WHITE_IS_ZERO,
+            )
+    fractions = (1 - grey_of(8) / 255).astype(np.float32)
+    inverted = Tiff(photometric=0, declared=32, sample_format=3)(fractions)
+    yield Kind("fractions, 1 is black", "white-float.tif", written(inverted), GREYS, fault=WHITE_IS_ZERO)
+    unsigned = Tiff(photometric=1, declared=32)(grey_of(16).astype(np.uint32) * 65537)
+    yield Kind("32 bits without signs", "unsigned.tif", written(unsigned), GREYS, fault=pytest.mark.fault("6.s.35"))
+    for declared, kind, most in ((16, 2, 32767), (32, 2, 2**31 - 1), (32, 3, 1)):
+        samples = grey_of(8) / 255 * most
+        tiff = Tiff(photometric=1, declared=declared, sample_format=kind, order=">", deflated=True)(samples)
+        name = f"deflated {declared} bits of {'integers' if kind == 2 else 'fractions'}, big-endian"
+        yield Kind(name, f"big{declared}-{kind}.tif", written(tiff), GREYS, fault=pytest.mark.fault("6.s.36"))
+    colours = [colour[band] for band in range(3) for colour in (*QUARTERS, *[BLACK] * 252)]
+    numbers = np.asarray(palette(), np.uint16)[..., None]
+    few = Tiff(photometric=3, declared=8, colours=tuple(colours))(numbers)
+    yield Kind("palette of 8 bits", "few.tif", written(few), fault=pytest.mark.fault("6.s.37"))
+    mixed = np.dstack([grey_of(8), np.full(SIZE[::-1], 255, np.uint16)])
+    tiff = Tiff(photometric=1, declared=8, extra=1)(mixed)
+    yield Kind("grey mixed with its transparency", "mixed.tif", written(tiff), GREYS)
+
+
 def bad() -> Iterator[Kind]:
     """Files that are no pictures, or cannot be read."""
     yield _bad("empty", "empty.jpg", written(b""), "is empty")
@@ -292,6 +332,20 @@ def bad() -> Iterator[Kind]:
     yield _bad(
         "LAB, planes apart", "lab-apart.tif", written(lab), r"is a TIFF of LAB colours in planes apart, .*", LAB_APART
     )
+    for deflated in (False, True):
+        grey_apart = Tiff(True, photometric=1, declared=8, deflated=deflated)(np.dstack([grey_of(8)] * 2))
+        yield _bad(
+            f"grey and transparency, planes apart{', deflated' if deflated else ''}",
+            f"grey-apart{deflated}.tif",
+            written(grey_apart),
+            r"is a TIFF of grey and transparency in planes apart, which is not read; save it .*",
+            pytest.mark.fault("6.s.38") if deflated else None,
+        )
+    signed = Tiff(photometric=1, declared=8, sample_format=2)(grey_of(7))
+    yield _bad("bytes with a sign", "signed8.tif", written(signed), r"is a TIFF of bytes with a sign, which is not .*")
+    yield _bad(
+        "raw file of a camera", "raw.tif", preview, r"begins with a small preview, as a camera's raw .*", PREVIEW
+    )
     yield _bad("0 pixels wide", "zero.png", written(png(0, 10, b"")), f"has 0 x 10 pixels.*|{DAMAGED}|{NO_PICTURE}")
     yield _bad(
         "GIF of 0 pixels", "zero.gif", written(b"GIF89a" + bytes(7) + b";"), f"has 0 x 0.*|{DAMAGED}|{NO_PICTURE}"
@@ -314,6 +368,7 @@ TEXT_LIMIT, MEMORY_LIMIT = pytest.mark.fault("6.1.3"), pytest.mark.fault("6.s.23
 PLANES_APART, LAB_APART = pytest.mark.fault("6.2.1"), pytest.mark.fault("6.s.22")
 DEEP_GREY = {10: pytest.mark.fault("6.3.1"), 12: pytest.mark.fault("6.3.2"), 14: pytest.mark.fault("6.3.3")}
 DEEP_COLOURS, DECLARED = pytest.mark.fault("6.s.21"), pytest.mark.fault("6.s.27")
+WHITE_IS_ZERO, PREVIEW = pytest.mark.fault("6.s.34"), pytest.mark.fault("6.s.40")
 DARK = tuple((level,) * 3 for level in (0, 5, 10, 16))
 TRANSPARENT_RED = (WHITE, GREEN, BLUE, WHITE)
 
@@ -381,6 +436,12 @@ def flipped(whole: bytes) -> bytes:
 def archive(path: Path) -> None:
     with zipfile.ZipFile(path, "w") as file:
         file.writestr("photo.jpg", content("JPEG"))
+
+
+def preview(path: Path) -> None:
+    """A small picture for a quick look, and behind it the photo."""
+    pages = [quarters().resize((16, 8)), quarters()]
+    pages[0].save(path, tiffinfo={254: 1}, save_all=True, append_images=pages[1:])
 
 
 def lab(path: Path) -> None:
@@ -458,10 +519,11 @@ def with_profile(size: int) -> bytes:
     return whole[:33] + chunk(b"iCCP", b"long\0\0" + zlib.compress(srgb() + bytes(size))) + whole[33:]
 
 
-def deep_png(samples: Samples, colours: int) -> bytes:
+def deep_png(samples: Samples, colours: int, more: bytes = b"") -> bytes:
     """16 bits a sample, (height, width, channels), of a colour type: 0 grey, 2 RGB, 4 grey and 6 RGB with alpha."""
     lines = b"".join(b"\0" + row.astype(">u2").tobytes() for row in samples)
-    return png(samples.shape[1], samples.shape[0], lines, depth=16, colours=colours)
+    whole = png(samples.shape[1], samples.shape[0], lines, depth=16, colours=colours)
+    return whole[:33] + more + whole[33:]
 
 
 def coloured(bits: int, alpha: int | None = None) -> Samples:
@@ -479,8 +541,10 @@ def grey_of(bits: int) -> Samples:
 class Tiff:
     """How a TIFF is written.
 
-    `order` is `<` or `>`. `photometric` is 1 for grey, 2 for RGB, 5 for CMYK, 8 for LAB. `declared` is BitsPerSample:
-    8, 16, or 12, which packs two samples in three bytes.
+    `order` is `<` or `>`. `photometric` is 0 for grey whose 0 is white, 1 for grey, 2 for RGB, 3 for a palette, 5 for
+    CMYK, 8 for LAB. `declared` is BitsPerSample: 8, 16, 32, or 12, which packs two samples in three bytes.
+    `sample_format` is 1 for numbers without signs, 2 with signs, 3 for fractions. `extra` is 1 for colours that are
+    mixed with their transparency, 2 for others.
     """
 
     apart: bool = False
@@ -490,12 +554,14 @@ class Tiff:
     rows: int = 5
     declared: int = 16
     sample_format: int = 1
+    extra: int = 2
+    colours: tuple[int, ...] = ()
 
     def __call__(self, samples: Samples) -> bytes:
         height, width, channels = samples.shape
         planes = [samples[..., [channel]] for channel in range(channels)] if self.apart else [samples]
         strips = [self._packed(plane[top : top + self.rows]) for plane in planes for top in range(0, height, self.rows)]
-        alpha = channels - {1: 1, 2: 3, 5: 4, 8: 3}[self.photometric]
+        alpha = channels - {0: 1, 1: 1, 2: 3, 3: 1, 5: 4, 8: 3}[self.photometric]
         tags: dict[int, list[int]] = {
             256: [width],
             257: [height],
@@ -507,7 +573,8 @@ class Tiff:
             278: [self.rows],
             279: [len(strip) for strip in strips],
             284: [2 if self.apart else 1],
-            **({338: [2] * alpha} if alpha else {}),
+            **({338: [self.extra] * alpha} if alpha else {}),
+            **({320: list(self.colours)} if self.colours else {}),
             339: [self.sample_format] * channels,
         }
         start = 8 + 2 + 12 * len(tags) + 4 + sum(4 * len(values) for values in tags.values() if len(values) > 1)
@@ -520,7 +587,8 @@ class Tiff:
             whole = (pairs[:, 0] << 12 | pairs[:, 1]).astype(">u4").tobytes()
             plain = b"".join(whole[at + 1 : at + 4] for at in range(0, len(whole), 4))
         else:
-            plain = samples.astype(f"{self.order}u{self.declared // 8}").tobytes()
+            kind = "f" if self.sample_format == 3 else "i" if samples.dtype == np.float64 else "u"
+            plain = samples.astype(f"{self.order}{kind}{self.declared // 8}").tobytes()
         return zlib.compress(plain) if self.deflated else plain
 
     def _file(self, tags: dict[int, list[int]]) -> bytes:

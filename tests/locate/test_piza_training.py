@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
@@ -113,10 +114,57 @@ def test_boxes_without_area_are_left_out_and_said(labels: Path, tmp_path: Path) 
     notes: list[str] = []
     [found] = read_expressions(tmp_path / "labels.json", labels, notes.append)
     assert found.box == Box(20, 30, 25, 35)
-    assert notes == [f"note: 3 boxes in '{tmp_path / 'labels.json'}' have no area, and are left out."]
+    file = tmp_path / "labels.json"
+    assert notes == [f"note: rows of '{file}' that have no box with an area, left out: 3 (first: number 1)."]
     (tmp_path / "labels.json").write_text(json.dumps(rows[:3]))
     with pytest.raises(GroundTruthError, match="no box in"):
         read_expressions(tmp_path / "labels.json", labels)
+
+
+@pytest.mark.parametrize("form", ["sorec", "coco"])
+def test_a_row_that_cannot_be_used_costs_itself_and_is_said(form: str, labels: Path, tmp_path: Path) -> None:
+    good = {"image": "0.png", "ref": "a", "bbox": [20, 30, 5, 5]}
+    (labels / "damaged.png").write_bytes(b"no picture")
+    bad = {
+        "are not JSON objects": "a",
+        "name no photo": {**good, "image": None},
+        "have no text": {**good, "ref": " "},
+        "have no box of four numbers": {**good, "bbox": [1, 2, "3", 4]},
+        "have a photo that is not in the folder": {**good, "image": "away.png"},
+        "have a photo that cannot be opened": {**good, "image": "damaged.png"},
+        "have a box outside of their photo": {**good, "bbox": [5000, 30, 5, 5]},
+    }
+    rows: Any = [good, *bad.values(), good]
+    if form == "coco":
+        # No row of COCO has a text of its own.
+        bad["name no photo"] = bad.pop("are not JSON objects")
+        texts = [row["ref"] for row in rows if isinstance(row, dict)]
+        photos = [row["image"] for row in rows if isinstance(row, dict)]
+        rows = {
+            "images": [{"id": number, "file_name": name} for number, name in enumerate(photos)],
+            "categories": [{"id": str(number), "name": text} for number, text in enumerate(texts)],
+            "annotations": [
+                {"image_id": str(number), "category_id": number, "bbox": row["bbox"]}
+                for number, row in enumerate(row for row in rows if isinstance(row, dict))
+            ],
+        }
+        rows["annotations"].insert(1, "a")
+    file = tmp_path / "labels.json"
+    file.write_text(json.dumps(rows), encoding="utf-8-sig")
+    notes: list[str] = []
+    found = read_expressions(file, labels, notes.append)
+    assert found == [Expression(labels / "0.png", "a", Box(20, 30, 25, 35))] * 2
+    assert {note.split(" that ", 1)[1].split(", left out")[0] for note in notes} == set(bad)
+    assert notes[0].endswith(" (first: number 2).")
+
+
+def test_a_photo_is_found_however_its_name_is_written(labels: Path, tmp_path: Path) -> None:
+    (tmp_path / "été").mkdir()
+    (tmp_path / "été" / "0.png").write_bytes((labels / "0.png").read_bytes())
+    name = unicodedata.normalize("NFD", "été\\0.png")
+    (tmp_path / "labels.json").write_text(json.dumps([{"image": name, "ref": "a", "bbox": [20, 30, 5, 5]}]))
+    [found] = read_expressions(tmp_path / "labels.json", tmp_path)
+    assert found.photo == tmp_path / "été" / "0.png"
 
 
 def test_labels_without_their_photos_are_refused(labels: Path, tmp_path: Path) -> None:

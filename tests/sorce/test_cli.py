@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 import os
 import re
+import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -128,3 +130,48 @@ def test_warnings_of_other_libraries_reach_a_person_only_who_asks_for_them(given
     code += "@click.command()\ndef tell(): warnings.warn('old', DeprecationWarning)\nrun(tell, 'tell')"
     done = subprocess.run([sys.executable, *given, "-c", code], capture_output=True, text=True, check=False)
     assert (done.returncode, "old" in done.stderr) == (0, bool(given))
+
+
+TELL = "import click, time; from sorce.cli import run\n@click.command()\ndef tell():\n"
+
+
+@pytest.mark.fault("7.s.5")
+@pytest.mark.parametrize(
+    ("closed", "out"), [("<&-", "a\nFalse\n"), (">&-", ""), ("2>&-", "a\nFalse\n"), ("<&- >&- 2>&-", "")]
+)
+def test_a_standard_stream_that_is_closed_leads_nowhere(closed: str, out: str) -> None:
+    """A file that is opened next gets no message of the command."""
+    code = TELL + "    with open('told', 'w+') as file:\n"
+    code += "        click.echo('a'); click.echo('b', err=True); click.echo(__import__('sys').stdin.isatty())\n"
+    code += "        file.seek(0); assert file.read() == ''\nrun(tell, 'tell')"
+    with tempfile.TemporaryDirectory() as folder:
+        command = ["bash", "-c", f'"$0" -c "$1" {closed}', sys.executable, code]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder)
+    assert (done.returncode, done.stdout, done.stderr) == (0, out, "b\n" if closed == "<&-" or closed == ">&-" else "")
+
+
+@pytest.mark.fault("7.s.6")
+@pytest.mark.skipif(not FULL.exists(), reason="this system has no /dev/full, which stands for a full disk")
+@pytest.mark.parametrize(
+    ("arguments", "code"), [(["search"], 2), (["search", "a cup", "--url", "http://127.0.0.1:1"], 1)]
+)
+def test_the_exit_code_is_right_where_standard_error_is_full(arguments: list[str], code: int) -> None:
+    command = [sys.executable, "-c", "from sorce.cli import main; main()", *arguments]
+    with FULL.open("w") as full:
+        assert subprocess.run(command, stderr=full, check=False).returncode == code
+
+
+@pytest.mark.fault("7.s.7")
+def test_sigterm_ends_a_command_as_ctrl_c_does() -> None:
+    """It takes away what it made."""
+    code = (
+        TELL + "    try:\n        click.echo('here'); time.sleep(60)\n    finally:\n        click.echo('taken away')\n"
+    )
+    command = [sys.executable, "-u", "-c", code + "run(tell, 'tell')"]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "here\n"
+        process.send_signal(signal.SIGTERM)
+        out, err = process.communicate(timeout=60)
+    assert (process.returncode, out, err) == (130, "taken away\n", "\ntell: interrupted.\n")

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from unicodedata import normalize
 
-from sorce.errors import GroundTruthError
+from sorce.errors import BadPhoto, GroundTruthError
 from sorce.mappings import Box
+from sorce.pictures.loading import upright_size
+from sorce.pictures.names import spellings
+
+NO_AREA = "have no box with an area"
+ABSENT = "have a photo that is not in the folder"
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,32 +29,48 @@ class Expression:
     box: Box
 
 
+class _BadRow(Exception):
+    """A row that cannot be used. The message follows "rows that"."""
+
+
 def read_expressions(file: Path, photos: Path, note: Callable[[str], object] = lambda _: None) -> list[Expression]:
     """The expressions of a label file whose photos are in a folder. Raises GroundTruthError if there are none.
 
-    Of COCO's annotations, those of a category that its photo shows once: elsewhere the name says not which one. Boxes
-    without area, of which COCO has some, are left out, and `note` gets a sentence about them.
+    Of COCO's annotations, those of a category that its photo shows once: elsewhere the name says not which one. A row
+    that cannot be used costs itself: for each reason `note` gets a sentence with their number and the first one's.
     """
     try:
-        said = json.loads(file.read_text(encoding="utf-8"))
+        # Bytes: JSON's encoding and its byte order mark are found.
+        said = json.loads(file.read_bytes())
         rows = list(_coco(said) if isinstance(said, Mapping) else _sorec(said))
-        there = [
-            (photos / name, text, _box(sides))
-            for name, text, sides in rows
-            if _is_below(name) and (photos / name).is_file()
-        ]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise GroundTruthError(
-            f"'{file}' cannot be read as SOREC's or COCO's JSON ({type(error).__name__}: {error}); name such a file."
-        ) from error
-    found = [Expression(photo, text, box) for photo, text, box in there if box is not None]
-    if there and not found:
-        raise GroundTruthError(f"no box in '{file}' has an area; name a file with boxes.")
-    if len(there) > len(found):
-        note(f"note: {len(there) - len(found)} boxes in '{file}' have no area, and are left out.")
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        raise _other_file(file, f"{type(error).__name__}: {error}") from error
+    reader, found = _Reader(photos), []
+    left_out: dict[str, list[int]] = {}
+    for number, row in rows:
+        try:
+            found.append(reader.expression(row))
+        except _BadRow as error:
+            left_out.setdefault(str(error), []).append(number)
     if not found:
-        raise GroundTruthError(f"of {len(rows)} expressions in '{file}', no photo is in '{photos}'; name its folder.")
+        raise _none(file, photos, left_out)
+    for reason, numbers in left_out.items():
+        note(f"note: rows of '{file}' that {reason}, left out: {len(numbers):,} (first: number {numbers[0]:,}).")
     return found
+
+
+def _none(file: Path, photos: Path, left_out: Mapping[str, Sequence[int]]) -> GroundTruthError:
+    if set(left_out) == {NO_AREA}:
+        return GroundTruthError(f"no box in '{file}' has an area; name a file with boxes.")
+    if ABSENT in left_out or not left_out:
+        rows = sum(map(len, left_out.values()))
+        return GroundTruthError(f"of {rows:,} expressions in '{file}', no photo is in '{photos}'; name its folder.")
+    reason, numbers = next(iter(left_out.items()))
+    return _other_file(file, f"rows {reason}, such as number {numbers[0]}")
+
+
+def _other_file(file: Path, why: str) -> GroundTruthError:
+    return GroundTruthError(f"'{file}' cannot be read as SOREC's or COCO's JSON ({why}); name such a file.")
 
 
 def split(expressions: Sequence[Expression], held_out: int) -> tuple[list[Expression], list[Expression]]:
@@ -62,12 +85,58 @@ def split(expressions: Sequence[Expression], held_out: int) -> tuple[list[Expres
     return training, [expression for expression in expressions if expression.photo in kept][:held_out]
 
 
-def _box(sides: Sequence[float]) -> Box | None:
-    """None for a box without area. Raises ValueError for another number of sides, and TypeError for texts."""
-    x, y, width, height = sides
-    if any(isinstance(side, str) for side in (x, y, width, height)):
-        raise TypeError(f"bbox {list(sides)!r} holds texts")
-    return Box(x, y, x + width, y + height) if x < x + width and y < y + height else None
+@dataclass(frozen=True)
+class _Reader:
+    """Checks rows. The size of each photo is read once."""
+
+    photos: Path
+    _sizes: dict[Path, tuple[int, int] | None] = field(default_factory=dict)
+
+    def expression(self, row: Any) -> Expression:
+        """Raises _BadRow."""
+        if not isinstance(row, Mapping):
+            raise _BadRow("are not JSON objects")
+        name, text = row.get("image"), row.get("ref")
+        if not isinstance(name, str) or not name.strip():
+            raise _BadRow("name no photo")
+        if isinstance(text, bool) or not isinstance(text, str | int) or not str(text).strip():
+            raise _BadRow("have no text")
+        box, photo = _box(row.get("bbox")), self._photo(name)
+        size = self._size(photo)
+        if size is None:
+            raise _BadRow("have a photo that cannot be opened")
+        if box.x1 >= size[0] or box.y1 >= size[1] or box.x2 <= 0 or box.y2 <= 0:
+            raise _BadRow("have a box outside of their photo")
+        return Expression(photo, str(text), box)
+
+    def _photo(self, name: str) -> Path:
+        for spelling in spellings(name):
+            for form in (spelling, normalize("NFC", spelling), normalize("NFD", spelling)):
+                if _is_below(form) and _is_file(self.photos / form):
+                    return self.photos / form
+        raise _BadRow(ABSENT)
+
+    def _size(self, photo: Path) -> tuple[int, int] | None:
+        if photo not in self._sizes:
+            try:
+                self._sizes[photo] = upright_size(photo)
+            except BadPhoto:
+                self._sizes[photo] = None
+        return self._sizes[photo]
+
+
+def _box(sides: Any) -> Box:
+    """Raises _BadRow."""
+    numbers = sides if isinstance(sides, Sequence) and not isinstance(sides, str) else ()
+    if len(numbers) != 4 or any(isinstance(each, bool) or not isinstance(each, int | float) for each in numbers):
+        raise _BadRow("have no box of four numbers")
+    try:
+        x, y, width, height = map(float, numbers)
+    except OverflowError:
+        raise _BadRow(NO_AREA) from None
+    if not all(map(math.isfinite, (x + width, y + height))) or x >= x + width or y >= y + height:
+        raise _BadRow(NO_AREA)
+    return Box(x, y, x + width, y + height)
 
 
 def _is_below(name: str) -> bool:
@@ -75,15 +144,28 @@ def _is_below(name: str) -> bool:
     return not Path(name).is_absolute() and ".." not in Path(name).parts
 
 
-def _sorec(rows: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str, Sequence[float]]]:
-    for row in rows:
-        yield str(row["image"]), str(row["ref"]), row["bbox"]
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        # A name that no file can have.
+        return False
 
 
-def _coco(said: Mapping[str, Any]) -> Iterator[tuple[str, str, Sequence[float]]]:
-    names = {image["id"]: image["file_name"] for image in said["images"]}
-    categories = {category["id"]: category["name"] for category in said["categories"]}
-    times = Counter((row["image_id"], row["category_id"]) for row in said["annotations"])
-    for row in said["annotations"]:
-        if times[row["image_id"], row["category_id"]] == 1 and not row.get("iscrowd"):
-            yield names[row["image_id"]], categories[row["category_id"]], row["bbox"]
+def _sorec(rows: Sequence[Any]) -> Iterator[tuple[int, Any]]:
+    """Each row with its number."""
+    if not isinstance(rows, list):
+        raise TypeError("no list")
+    return iter(enumerate(rows, 1))
+
+
+def _coco(said: Mapping[str, Any]) -> Iterator[tuple[int, Any]]:
+    """Each annotation in SOREC's form, with its number."""
+    names = {str(image.get("id")): image.get("file_name") for image in said["images"] if isinstance(image, Mapping)}
+    categories = {str(each.get("id")): each.get("name") for each in said["categories"] if isinstance(each, Mapping)}
+    rows = [row if isinstance(row, Mapping) else {} for row in said["annotations"]]
+    keys = [(str(row.get("image_id")), str(row.get("category_id"))) for row in rows]
+    times = Counter(keys)
+    for number, (row, (image, category)) in enumerate(zip(rows, keys, strict=True), 1):
+        if not row or (times[image, category] == 1 and row.get("iscrowd") not in (1, "1")):
+            yield number, {"image": names.get(image), "ref": categories.get(category), "bbox": row.get("bbox")}
