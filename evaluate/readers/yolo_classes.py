@@ -51,7 +51,7 @@ class _Mapping(dict[Any, Any]):
     pairs: list[tuple[Any, Any]]
 
 
-class _Loader(yaml.BaseLoader):
+class _Loader(yaml.BaseLoader):  # type: ignore[misc]
     """All values as text: YAML would read the names yes, no and 007 as True, False and 7."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> _Mapping:
