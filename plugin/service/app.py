@@ -18,6 +18,7 @@ from typing import Any
 
 import uvicorn
 from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from sorce.access import is_loopback
@@ -116,6 +117,12 @@ def _add_errors(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     async def no_such_thing(_: Request, error: HTTPException) -> Response:
         return answers.error(error.status_code, error.detail, error.headers)
+
+    @app.exception_handler(RequestValidationError)
+    async def not_understood(_: Request, error: RequestValidationError) -> Response:
+        # Of an address, such as `?w=wide`; bodies are read by the service itself.
+        first = error.errors()[0]
+        return answers.error(422, f"{first['loc'][-1]}: {first['msg']}")
 
     @app.exception_handler(Exception)
     async def failed(request: Request, error: Exception) -> Response:  # noqa: ARG001

@@ -49,12 +49,13 @@ class Bodies:
     def __init__(self, limit: int) -> None:
         self._free = limit
 
-    async def read(self, request: Request, most: int = MAX_BYTES) -> bytes:
-        """A body of at most so many bytes. Raises Refused."""
+    async def read(self, request: Request, most: int = MAX_BYTES, patience: int = 1) -> bytes:
+        """A body of at most so many bytes, which takes at most `patience` times BODY_SECONDS. Raises Refused."""
+        seconds = patience * BODY_SECONDS
         try:
-            return await asyncio.wait_for(self._read(request, most), BODY_SECONDS)
+            return await asyncio.wait_for(self._read(request, most), seconds)
         except TimeoutError as error:
-            raise Refused(408, f"the request's body took more than {BODY_SECONDS} seconds.") from error
+            raise Refused(408, f"the request's body took more than {seconds:g} seconds.") from error
         except ClientDisconnect as error:
             raise Refused(400, "the client went away.") from error
 

@@ -44,15 +44,18 @@ class DiskCache:
 
     def put(self, key: str, content: bytes) -> None:
         """A full disk is logged, and keeps nothing."""
-        path = self._path(key)
+        path, written = self._path(key), None
         try:
             path.parent.mkdir(0o700, exist_ok=True)
             # In the folder of the name that it will have: renaming there replaces the file at once.
             with NamedTemporaryFile(dir=path.parent, prefix=f"{key}-", delete=False) as file:
+                written = Path(file.name)
                 file.write(content)
-            Path(file.name).replace(path)
+            written.replace(path)
         except OSError as error:
             log.warning("a picture was not kept in '%s': %s", self._folder, error.strerror)
+            if written is not None:
+                written.unlink(missing_ok=True)
             return
         self._remember(key, len(content))
         while (oldest := self._oldest_beyond()) is not None:

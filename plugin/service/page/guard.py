@@ -7,7 +7,7 @@ request needs the cookie of the login, or the key as a bearer token. The service
 from __future__ import annotations
 
 from collections.abc import Mapping
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from fastapi import Request
 from starlette.datastructures import MutableHeaders
@@ -100,13 +100,13 @@ class PageGuard:
         # With pass_credentials the cluster decides, by the credentials in the same header.
         if self._key is None or self._settings.pass_credentials:
             return True
-        if request.url.path == "/" or request.url.path.startswith(_OPEN):
+        if _path(request) == "/" or _path(request).startswith(_OPEN):
             return True
         return has_session(request, self._key) or has_key(request, self._key) or self._is_signed(request, self._key)
 
     def _shown_to(self, request: Request) -> Mapping[str, str] | None:
         """The headers by which another origin may show a thumbnail; None if it may not."""
-        if request.method != "GET" or not request.url.path.startswith(THUMBNAIL):
+        if request.method != "GET" or not _path(request).startswith(THUMBNAIL):
             return None
         origin = origin_of(request)
         if origin not in self._settings.allow_origins:
@@ -120,7 +120,7 @@ class PageGuard:
         }
 
     def _is_signed(self, request: Request, key: str) -> bool:
-        if not request.url.path.startswith(THUMBNAIL):
+        if not _path(request).startswith(THUMBNAIL):
             return False
         asked = request.query_params
         what = thumbnails_of(asked.get("index", self._index))
@@ -140,29 +140,38 @@ def is_foreign(request: Request) -> bool:
         return False
     if site is not None:
         is_link = headers.get("Sec-Fetch-Mode") == "navigate" and headers.get("Sec-Fetch-Dest") == "document"
-        return not (is_link and request.method == "GET" and request.url.path == "/")
+        return not (is_link and request.method == "GET" and _path(request) == "/")
     origin = headers.get("Origin")
-    return origin is not None and urlsplit(origin).netloc.lower() != headers.get("Host", "").lower()
+    return origin is not None and _split(origin).netloc.lower() != headers.get("Host", "").lower()
 
 
 def origin_of(request: Request) -> str:
     """The origin of the page that asks; an image without CORS only has a referrer."""
     origin = request.headers.get("Origin")
     if origin is None:
-        parts = urlsplit(request.headers.get("Referer", ""))
+        parts = _split(request.headers.get("Referer", ""))
         origin = f"{parts.scheme}://{parts.netloc}"
     return origin.lower()
 
 
 def _refuse_other_hosts(request: Request) -> None:
     """Without a key, a foreign page could give its own name this machine's address (DNS rebinding), and read all."""
-    try:
-        host = urlsplit(f"//{request.headers.get('Host', '')}").hostname or ""
-    except ValueError:
-        host = ""
-    if not is_loopback(host):
+    if not is_loopback(_split(f"//{request.headers.get('Host', '')}").hostname or ""):
         raise Refused(
             403,
             "without a key this service answers under the names of this machine only, such as 127.0.0.1; set "
             "SORCE_API_KEY, or have the proxy send the service's own Host.",
         )
+
+
+def _path(request: Request) -> str:
+    """The path that is routed. `request.url` is put together with `Host`, which a caller may fill with anything."""
+    return str(request.scope["path"])
+
+
+def _split(address: str) -> SplitResult:
+    """Its parts; none of an address that cannot be read."""
+    try:
+        return urlsplit(address)
+    except ValueError:
+        return urlsplit("")

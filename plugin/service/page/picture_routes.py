@@ -93,12 +93,6 @@ def add_pictures(app: FastAPI, page: Page) -> None:
         sides = box_of(_numbers("box", box, float)).as_tuple()
         return await giver.give(request, index, photo_id, WantedPicture(stepped(w, CROP), box=sides))
 
-    # Before the route of one photo's levels, which would take the whole rest of a path.
-    @app.get("/tiles/{photo_id:path}/{level:int}/{place}", include_in_schema=False)
-    async def tile(request: Request, photo_id: str, level: int, place: str, index: Index = None) -> Response:
-        column, row = _numbers("tile", place.replace("_", ","), int, 2)
-        return await giver.give(request, index, photo_id, Tile(level, column, row))
-
     @app.get("/tiles/{photo_id:path}.json", include_in_schema=False)
     async def levels(request: Request, photo_id: str, index: Index = None) -> dict[str, int]:
         place = await page.searching(lambda: giver.place(request, index, photo_id))
@@ -111,6 +105,12 @@ def add_pictures(app: FastAPI, page: Page) -> None:
             "min_level": found.bottom,
             "max_level": found.top,
         }
+
+    # After the levels: an id may hold slashes.
+    @app.get("/tiles/{photo_id:path}/{level}/{place}", include_in_schema=False)
+    async def tile(request: Request, photo_id: str, level: str, place: str, index: Index = None) -> Response:
+        numbers = _numbers("tile", f"{level},{place.replace('_', ',')}", int, 3)
+        return await giver.give(request, index, photo_id, Tile(*numbers))
 
 
 def stepped(side: int, steps: tuple[int, int]) -> int:

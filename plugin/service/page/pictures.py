@@ -223,7 +223,7 @@ def around(box: Sides, width: int, height: int) -> Sides:
     across, down = CONTEXT * (box[2] - box[0]), CONTEXT * (box[3] - box[1])
     left, top = max(0.0, box[0] - across), max(0.0, box[1] - down)
     right, bottom = min(float(width), box[2] + across), min(float(height), box[3] + down)
-    if right - left < 1 or bottom - top < 1:
+    if right <= left or bottom <= top:
         raise Refused(422, f"box: it is not inside the photo of {width} x {height} pixels.")
     return left, top, right, bottom
 

@@ -20,7 +20,7 @@ from sorce.plugin.service.page.photos import photo_json, stored_photo
 from sorce.plugin.service.page.picture_routes import Index, add_pictures
 from sorce.plugin.service.page.serving import Page, as_json
 from sorce.plugin.service.page.session_routes import add_session
-from sorce.plugin.service.page.uploads import MAX_UPLOAD
+from sorce.plugin.service.page.uploads import MAX_UPLOAD, UPLOAD_PATIENCE
 from sorce.plugin.service.page.users import ClusterUser, asking
 from sorce.plugin.service.requests import Bodies, Refused
 
@@ -71,7 +71,7 @@ def _add_search(app: FastAPI, page: Page, bodies: Bodies) -> None:
 
     @app.post("/api/like", include_in_schema=False)
     async def like(request: Request) -> Response:
-        content = await bodies.read(request, MAX_UPLOAD)
+        content = await bodies.read(request, MAX_UPLOAD, UPLOAD_PATIENCE)
 
         def kept() -> Json:
             # The cluster must know the caller before a picture is opened.

@@ -16,6 +16,8 @@ from sorce.plugin.service.requests import Refused
 
 MAX_UPLOAD = 20 * 1024 * 1024
 """Maximum bytes of one picture."""
+UPLOAD_PATIENCE = 6
+"""How many times longer than other requests an upload may take: a phone sends a photo slowly."""
 MAX_KEPT = 8 * MAX_UPLOAD
 KEPT_SECONDS = 3600
 
@@ -52,4 +54,4 @@ class Uploads:
             with self._decoders.one() as decoder, self._budget.holding(decoder.pixels(content)):
                 return LikePicture(decoder.picture().image, None, "picture")
         except BadPhoto as error:
-            raise Refused(422, f"the picture {error}.") from error
+            raise Refused(422, f"this file {error}.") from error

@@ -123,7 +123,7 @@ class Credentials:
     def of(cls, header: str) -> Credentials:
         """Raises HTTPException."""
         scheme, _, given = header.partition(" ")
-        if scheme.lower() == "bearer" and given:
+        if scheme.lower() == "bearer" and given and given.isascii() and given.isprintable():
             return cls(token=given)
         try:
             username, colon, password = b64decode(given, validate=True).decode().partition(":")

@@ -56,6 +56,16 @@ def test_a_page_of_another_origin_gets_nothing(page: httpx.Client, album: Album,
     assert page.post("/api/search", json={"phrases": ["red"]}, headers=headers).status_code == 403
 
 
+@pytest.mark.parametrize("headers", [{"Origin": "http://["}, {**CROSS, "Referer": "http://["}])
+def test_an_origin_that_cannot_be_read_is_another_one(page: httpx.Client, headers: dict[str, str]) -> None:
+    assert page.get("/thumb/nothing", headers=headers).status_code == 403
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1/static/?", "127.0.0.1/static/#", "127.0.0.1/api/session?"])
+def test_the_host_of_a_request_is_no_path(locked: httpx.Client, host: str) -> None:
+    assert locked.get("/api/indices", headers={"Host": host}).status_code == 401
+
+
 def test_the_page_itself_and_links_to_it_are_answered(page: httpx.Client) -> None:
     own = str(page.base_url).rstrip("/")
     assert page.get("/api/session", headers={"Origin": own}).status_code == 200

@@ -52,7 +52,17 @@ def test_a_thumbnail_a_view_and_a_crop(page: httpx.Client, album: Album) -> None
     assert crop.size == (128, 128)
     assert page.get(f"/crop/{photo}?box=0,0,20").status_code == 422
     assert page.get(f"/crop/{photo}?box=90,90,99,99").status_code == 422
-    assert page.get(f"/thumb/{photo}?w=0").status_code == 422
+    # A box of less than a pixel shows the pixel.
+    assert opened(page.get(f"/crop/{photo}?box=0.2,0.2,0.4,0.4&w=64"), "WEBP").size == (64, 64)
+
+
+@pytest.mark.parametrize(
+    "query", ["w=0", "w=-1", "w=nan", "w=1e9", "w=", pytest.param("index=" + 300 * "x", id="index")]
+)
+def test_what_an_address_asks_wrongly_is_a_sentence(page: httpx.Client, album: Album, query: str) -> None:
+    answer = page.get(f"/thumb/{album.photo('hall/dated.jpg')}?{query}")
+    name, _, _ = query.partition("=")
+    assert (answer.status_code, answer.json()["error"]["message"].startswith(f"{name}: ")) == (422, True)
 
 
 def test_a_crop_shows_the_box(page: httpx.Client, album: Album) -> None:
@@ -70,7 +80,8 @@ def test_tiles_have_the_photo_s_pixels(page: httpx.Client, album: Album) -> None
     assert colour(tile, 48, 16) == pytest.approx(colour(Image.open(album.file("kitchen/2.png")), 48, 16), abs=12)
     for missing in ("5/0_0", "6/1_0", "6/-1_0", "99/0_0"):
         assert page.get(f"/tiles/{photo}/{missing}").status_code == 404
-    assert page.get(f"/tiles/{photo}/6/x").status_code == 422
+    for wrong in ("6/x", "x/0_0", f"{'9' * 5000}/0_0"):
+        assert page.get(f"/tiles/{photo}/{wrong}").status_code == 422
 
 
 @pytest.mark.parametrize("kind", ["thumb", "view", "crop", "tiles"])
@@ -201,3 +212,10 @@ def test_the_disk_holds_no_more_than_its_limit(tmp_path: Path) -> None:
     (tmp_path / "ke" / "key3").unlink()
     assert later.get("key3") is None
     assert later.total == 100
+
+
+def test_a_picture_that_cannot_be_kept_leaves_nothing(tmp_path: Path) -> None:
+    cache = DiskCache(tmp_path, 250)
+    (tmp_path / "ke" / "key0").mkdir(parents=True)
+    cache.put("key0", b"x")
+    assert [each.name for each in (tmp_path / "ke").iterdir()] == ["key0"]
