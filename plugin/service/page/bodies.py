@@ -41,7 +41,8 @@ class LikeBody(BaseModel):
 class SearchBody(BaseModel):
     """The body of `POST /api/search`. Fields have the names of `SearchRequest`.
 
-    `shown` are the ids of photos that earlier pages of hits have shown: near-duplicates are folded under these, too.
+    With `photo_ids` only these photos are compared. `shown` are the ids of photos that earlier pages of hits have
+    shown: near-duplicates are folded under these, too.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -57,6 +58,7 @@ class SearchBody(BaseModel):
     debias: float = 0.0
     locate: Annotated[int, Field(ge=0, le=MAX_LOOKED_AT)] = 0
     fold: float | None = None
+    photo_ids: Annotated[list[str], Field(min_length=1, max_length=MAX_SIZE)] | None = None
     shown: Annotated[list[str], Field(max_length=MAX_CANDIDATES)] = []
     start: Annotated[int, Field(alias="from", ge=0)] = 0
     size: Annotated[int, Field(ge=1, le=MAX_SIZE)] = 50

@@ -96,6 +96,8 @@ class PageSearch:
 
     def hits(self, searcher: ClientSearch, request: SearchRequest, body: SearchBody) -> Hits:
         """Raises Refused, and what a search raises."""
+        if body.photo_ids is not None:
+            return searcher.compare(request, body.photo_ids)
         if not body.locate:
             return searcher.search(request)
         stage = self.second_stage(searcher, body.locate)

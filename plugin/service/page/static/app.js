@@ -11,6 +11,7 @@ import { Marks } from "./marks.js";
 import { copy, say } from "./notices.js";
 import { PhotoDialog } from "./photo.js";
 import * as report from "./report.js";
+import { compared } from "./search.js";
 import { Selection } from "./selection.js";
 import { Settings } from "./settings.js";
 import { EMPTY, isAsking, readState, writeState } from "./state.js";
@@ -262,6 +263,8 @@ export class App {
       least: () => app.list.least,
       phraseOf: (list) => app.results.phraseOf(list),
       placeOf: (id) => ({ place: position(id) + 1, count: app.grid.hits.length, more: app.results.hasMore }),
+      // A search that fails says so in the place of its hits.
+      compared: (id) => (isAsking(this.state) ? compared(this.state, id).catch(() => null) : null),
       neighbour: (id, step) => (position(id) < 0 ? undefined : app.grid.hits[position(id) + step]),
       judge: (...all) => app.judge(...all),
       examples: this.examples,

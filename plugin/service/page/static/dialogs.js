@@ -13,7 +13,7 @@ const CODES = ["curl", "python", "template", "command"];
 export function openExport({ selected, all, hasMore, hasPictures, body }) {
   const dialog = byId("export");
   const [ofSelected, ofAll] = dialog.querySelectorAll("[name=what]");
-  ofSelected.disabled = selected === 0;
+  ofSelected.parentElement.hidden = selected === 0;
   ofSelected.checked = selected > 0;
   ofAll.checked = selected === 0;
   byId("export-selected").textContent = t("export.selected", { n: selected });

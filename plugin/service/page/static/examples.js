@@ -1,6 +1,7 @@
 // Searching by example: a region, a drawn box or a picture as the question, with a small picture of it.
 
 import { pictureOf } from "./api.js";
+import { inPixels } from "./hits.js";
 import { say } from "./notices.js";
 import { MAX_NOTS, isAsking, likeBox, likeRegion, likeUpload, parseLike } from "./state.js";
 import { t } from "./text.js";
@@ -60,6 +61,6 @@ export class Examples {
   }
 
   #crop(hit, box) {
-    return this.#page.hasPictures ? pictureOf("crop", hit, { box: box.map(Math.round).join(","), w: 128 }) : null;
+    return this.#page.hasPictures ? pictureOf("crop", hit, { box: inPixels(box).join(","), w: 128 }) : null;
   }
 }

@@ -2,7 +2,7 @@
 
 import { h } from "./dom.js";
 import { apart, whereOf, withValue, withWhere } from "./conditions.js";
-import { kindOf, percent, t } from "./text.js";
+import { kindOf, percent, t, whole } from "./text.js";
 
 const LISTED = 50; // values that the server gives at most; there may be more
 const ATTRIBUTE = "attributes.";
@@ -133,15 +133,15 @@ function range(field, name, type, ends) {
       if (input.value === "") put("");
       else put(type === "date" ? input.value : rounded(Number(input.value) / scale));
     });
-    return h("label", { class: "end" }, h("span", {}, label), input);
+    return h("label", { class: "bound" }, h("span", {}, label), input);
   });
   const unit = type === "percent" ? h("span", { class: "unit" }, "%") : null;
-  return h("fieldset", { class: "filter" }, h("legend", { dir: "auto" }, name), h("div", { class: "ends" }, ...inputs, unit));
+  return h("fieldset", { class: "filter" }, h("legend", { dir: "auto" }, name), h("div", { class: "bounds" }, ...inputs, unit));
 }
 
 function boundOf(bound, type, scale) {
   if (bound === null || bound === undefined) return "";
-  return type === "date" ? String(bound).slice(0, 10) : String(Number((bound * scale).toPrecision(3)));
+  return type === "date" ? String(bound).slice(0, 10) : String(Number((bound * scale).toPrecision(type === "percent" ? 3 : 15)));
 }
 
 function options(values) {
@@ -149,7 +149,7 @@ function options(values) {
 }
 
 function counted(count) {
-  return count === undefined ? null : h("span", { class: "count" }, count.toLocaleString());
+  return count === undefined ? null : h("span", { class: "count" }, whole(count));
 }
 
 function wordsOf(name, value) {

@@ -1,12 +1,15 @@
 // The grid of hits. Only the rows near the window are in the document, so 1,000 hits cost no more than 200.
 
 import { h } from "./dom.js";
-import { CAPTION, Tile } from "./tile.js";
+import { Tile } from "./tile.js";
 import { aspectOf, justified } from "./rows.js";
 
 const GAP = 8;
 const TALLEST = 220;
 const TALLEST_ON_PHONE = 150;
+const BADGE = 52; // the width of a similarity with its letter
+const LINE = 22;
+const CAPTION = 30; // one line with its margins
 
 export class Grid {
   #element;
@@ -15,6 +18,7 @@ export class Grid {
   #rows = [];
   #tops = [];
   #width = 0;
+  #caption = CAPTION;
   #complete = true;
   #painted = new Map();
   #tiles = new Map();
@@ -71,7 +75,7 @@ export class Grid {
     this.#activate(id);
     const number = this.#rows.findIndex((row) => position < row.first + row.count);
     const top = this.#element.getBoundingClientRect().top + scrollY + this.#tops[number];
-    const bottom = top + this.#rows[number].height + CAPTION;
+    const bottom = top + this.#rows[number].height + this.#caption;
     const covered = this.#page.covered();
     if (top < scrollY + covered) scrollTo({ top: top - covered - GAP });
     else if (bottom > scrollY + innerHeight) scrollTo({ top: bottom - innerHeight + GAP });
@@ -128,10 +132,15 @@ export class Grid {
     this.#width = this.#element.clientWidth;
     const target = this.#width < 600 ? TALLEST_ON_PHONE : TALLEST;
     this.#rows = justified(this.#hits.map(aspectOf), this.#width, target, GAP);
+    // Each phrase's similarity is seen, also below a narrow photo.
+    const badges = this.#hits[0]?.lists.length ?? 1;
+    const narrowest = Math.min(...this.#rows.flatMap(({ widths }) => widths));
+    this.#caption = CAPTION + LINE * (Math.ceil((badges * BADGE) / Math.max(narrowest, BADGE)) - 1);
+    this.#element.style.setProperty("--caption", `${this.#caption}px`);
     let top = 0;
     this.#tops = this.#rows.map((row) => {
       const at = top;
-      top += row.height + CAPTION + GAP;
+      top += row.height + this.#caption + GAP;
       return at;
     });
     this.#element.style.height = `${top}px`;

@@ -37,13 +37,22 @@ export function weakest(hit) {
   return Math.min(...hit.lists.map((list) => Math.max(...list.map((match) => match.similarity))));
 }
 
-/** The boxes to show, the best of each phrase first: `{list, letter, match}`. */
+/** The boxes to show, the best of each phrase first: `{list, letter, match, place}`. `place` is among those of one corner. */
 export function shownBoxes(hit, least) {
+  const corners = new Map();
   return hit.lists.flatMap((list, number) =>
     list
       .filter((match) => least === null || match.similarity >= least)
-      .map((match) => ({ list: number, letter: letterOf(hit, number), match })),
+      .map((match) => {
+        const corner = `${match.box[0]} ${match.box[1]}`;
+        const place = corners.get(corner) ?? 0;
+        corners.set(corner, place + 1);
+        return { list: number, letter: letterOf(hit, number), match, place };
+      }),
   );
 }
+
+/** The whole pixels that a box touches: a box smaller than a pixel keeps an area. */
+export const inPixels = ([left, top, right, bottom]) => [Math.floor(left), Math.floor(top), Math.ceil(right), Math.ceil(bottom)];
 
 export const areaOf = (box, hit) => ((box[2] - box[0]) * (box[3] - box[1])) / (hit.width * hit.height);

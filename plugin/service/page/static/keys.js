@@ -7,6 +7,7 @@ import { t } from "./text.js";
 export const KEYS = [
   { where: "page", keys: ["/"], act: "search" },
   { where: "page", keys: ["f"], act: "settings" },
+  { where: "page", keys: ["ArrowDown"], act: "hits", native: true },
   { where: "page", keys: ["?"], act: "help" },
   { where: "grid", keys: ["ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown", "Home", "End"], act: "move" },
   { where: "grid", keys: ["Enter"], act: "open", native: true },
@@ -36,6 +37,7 @@ export const KEYS = [
   { where: "photo", keys: ["r"], act: "right" },
   { where: "photo", keys: ["w"], act: "wrong" },
   { where: "photo", keys: ["c"], act: "copy" },
+  { where: "photo", keys: ["?"], act: "help" },
   { where: "photo", keys: ["Escape"], act: "close", native: true },
 ];
 

@@ -24,7 +24,13 @@ function buttons() {
     event.preventDefault();
     app.submit();
   });
+  byId("terms").addEventListener("keydown", (event) => {
+    if (event.key !== "ArrowDown") return;
+    event.preventDefault();
+    toHits();
+  });
   const clicks = {
+    "to-hits": toHits,
     "show-settings": () => showSettings(document.body.classList.contains("no-settings")),
     "show-export": () => app.export(),
     "show-code": () => showCode(app.state),
@@ -36,8 +42,17 @@ function buttons() {
     more: () => app.more(true),
   };
   for (const [id, act] of Object.entries(clicks)) byId(id).addEventListener("click", act);
+  // The head grows with what is searched for, and the settings begin below it.
+  new ResizeObserver(() => document.documentElement.style.setProperty("--top", `${byId("top").offsetHeight}px`)).observe(byId("top"));
   showSettings(wide.matches);
   wide.addEventListener("change", () => showSettings(wide.matches));
+}
+
+// Past the search box, the settings and the filters.
+function toHits() {
+  const hit = app.grid.active;
+  if (hit === null) byId("main").focus();
+  else app.grid.focus(hit.id);
 }
 
 function showSettings(shown) {
@@ -82,12 +97,12 @@ function placesOf(target) {
 }
 
 function act({ where, act: name }, event) {
+  if (name === "help") return openHelp();
   if (where === "photo") return app.photo.act(name);
   const hit = app.grid.active;
   const acts = {
     search: () => app.terms.focus(),
     settings: () => showSettings(document.body.classList.contains("no-settings")),
-    help: openHelp,
     move: () => app.grid.move(event.key),
     select: () => app.select(hit),
     "select-range": () => app.select(hit, true),

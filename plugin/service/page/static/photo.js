@@ -28,7 +28,7 @@ export class PhotoDialog {
   #boxes = null;
   #drawing = null;
 
-  /** `page` knows the rest: least, marks, phraseOf, placeOf, neighbour, closed, moved, like, hasPictures, say, copy. */
+  /** `page` knows the rest: least, marks, phraseOf, placeOf, compared, neighbour, closed, moved, like, hasPictures, say, copy. */
   constructor(page) {
     this.#page = page;
     this.#dialog.addEventListener("close", () => this.#closed());
@@ -56,13 +56,14 @@ export class PhotoDialog {
     const shown = known ? this.#show(number) : null;
     try {
       const query = new URLSearchParams({ index: hit.index });
-      const details = await ask(`api/photo/${encodeURIComponent(hit.id)}?${query}`);
+      const asked = ask(`api/photo/${encodeURIComponent(hit.id)}?${query}`);
+      const [details, found] = await Promise.all([asked, known ? null : this.#page.compared(hit.id)]);
       if (number !== this.#number) return;
       this.#details = details;
       fillDetails(byId("photo-details"), details, this.#page.copy);
       if (!known) {
         const { width, height, version, file_name: file } = details;
-        this.#hit = { ...hit, width, height, version, file, lists: [], located: [], same: [] };
+        this.#hit = found ?? { ...hit, width, height, version, file, lists: [], located: [], same: [] };
         this.#header();
         await this.#show(number);
       }

@@ -22,7 +22,7 @@ export function showWelcome(index) {
   byId("notes").replaceChildren();
   message(
     h("h2", {}, t("welcome.title")),
-    index ? h("p", {}, t("welcome.index", { photos: index.photos, index: index.name })) : null,
+    index ? h("p", {}, index.photos === 0 ? t("nothing.empty") : t("welcome.index", { photos: index.photos, index: index.name })) : null,
     h("ul", {}, ...["text", "several", "picture", "box"].map((each) => h("li", {}, t(`welcome.${each}`)))),
   );
 }

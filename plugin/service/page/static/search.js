@@ -72,6 +72,12 @@ export class Searches {
   }
 }
 
+/** A photo as a hit of this search, on whatever page of hits it is; null if the search does not find it. */
+export async function compared(state, id) {
+  const { hits } = await ask("api/search", { body: { ...requestOf(state), photo_ids: [id], locate: 0, fold: null, size: 1 } });
+  return hits.length > 0 ? compact(hits[0]) : null;
+}
+
 // Near-duplicates of photos that are shown already go under these.
 function add(results, { hits, folded, more }) {
   const known = new Map(results.hits.map((hit) => [hit.id, hit]));

@@ -15,6 +15,7 @@ export class Settings {
   #change;
   #top = 1;
   #locates = false;
+  #names = [];
 
   /** `change(partial)` is called for what needs a new search, `least(value)` at once while the slider moves. */
   constructor({ change, least }) {
@@ -33,8 +34,7 @@ export class Settings {
 
   /** Shows the choices that these indices and this session have. */
   offer(indices, session) {
-    byId("index").replaceChildren(...indices.map(({ name }) => h("option", { value: name }, name)));
-    byId("index-setting").hidden = indices.length < 2;
+    this.#names = indices.map(({ name }) => name);
     this.#locates = session.locate;
   }
 
@@ -43,6 +43,9 @@ export class Settings {
    * index or the server cannot do it and says so: the user takes it away there.
    */
   show(state, index) {
+    const names = [...new Set([...this.#names, ...(state.index === null ? [] : [state.index])])];
+    byId("index-setting").hidden = names.length < 2;
+    byId("index").replaceChildren(...names.map((name) => h("option", { value: name }, name)));
     byId("index").value = state.index;
     byId("about-index").textContent = index ? t("index.about", index) : "";
     byId("index-note").textContent = index?.note ?? "";

@@ -1,5 +1,7 @@
 // What is searched for and how: one plain object, and its form in the address and in a request.
 
+import { inPixels } from "./hits.js";
+
 export const PAGE = 50;
 export const MAX_PHRASES = 4;
 export const MAX_NOTS = 2;
@@ -116,7 +118,7 @@ export function parseLike(text) {
 }
 
 export const likeRegion = (photoId, regionId) => `r:${photoId}:${regionId}`;
-export const likeBox = (photoId, box) => `b:${photoId}:${box.map(Math.round).join(",")}`;
+export const likeBox = (photoId, box) => `b:${photoId}:${inPixels(box).join(",")}`;
 export const likeUpload = (id) => `u:${id}`;
 
 function readFilter(given) {

@@ -57,6 +57,8 @@ export function decimal(value) {
   return value.toLocaleString(language, { minimumFractionDigits: digits, maximumFractionDigits: digits });
 }
 
+export const whole = (count) => count.toLocaleString(language);
+
 export function percent(share) {
   return share.toLocaleString(language, { style: "percent", maximumSignificantDigits: 2 });
 }

@@ -2,11 +2,9 @@
 
 import { pictureOf } from "./api.js";
 import { h, icon, set } from "./dom.js";
-import { shownBoxes } from "./hits.js";
+import { inPixels, shownBoxes } from "./hits.js";
 import { drawn, overlay } from "./overlay.js";
 import { decimal, t } from "./text.js";
-
-export const CAPTION = 30;
 
 // Few sizes, so that the server's cache is met. Each is the longer side of a thumbnail.
 const SIZES = [192, 320, 512];
@@ -25,7 +23,7 @@ export class Tile {
   constructor(hit, page) {
     this.#hit = hit;
     this.#page = page;
-    this.picture = h("a", { class: "picture", href: page.hrefOf(hit), tabindex: "-1", "data-id": hit.id });
+    this.picture = h("a", { class: "picture", tabindex: "-1", "data-id": hit.id });
     this.check = h("input", { type: "checkbox", class: "select", tabindex: "-1" });
     this.caption = h("div", { class: "caption" });
     // Beside the link and not in it: its letters are no part of the link's name, which says them in words.
@@ -75,6 +73,7 @@ export class Tile {
     const hit = this.#hit;
     const boxes = shownBoxes(hit, this.#page.least());
     const firsts = hit.lists.map((_, list) => boxes.find((each) => each.list === list)).filter(Boolean);
+    set(this.picture, { href: this.#page.hrefOf(hit.id) });
     this.#boxes.replaceChildren(...boxes.toReversed().map((each) => drawn(each)));
     const said = firsts.map((each) => `${each.letter} ${decimal(each.match.similarity)}`.trim());
     set(this.picture, { "aria-label": t("tile.name", { file: hit.file, similarity: said.join(", ") }) });
@@ -128,7 +127,7 @@ export class Tile {
     const { box } = this.#hit.lists[0][0];
     const image = h("img", { class: "crop", alt: "", decoding: "async" });
     set(image, { onload: () => image.classList.add("loaded"), onerror: () => image.remove() });
-    image.src = pictureOf("crop", this.#hit, { box: box.map(Math.round).join(","), w: CROP });
+    image.src = pictureOf("crop", this.#hit, { box: inPixels(box).join(","), w: CROP });
     this.picture.append(image);
   }
 

@@ -19,8 +19,9 @@ import pytest
 from opensearchpy import OpenSearch
 from PIL import Image
 
+from sorce.mappings.index import index_body
 from sorce.plugin.service.page.settings import PageSettings
-from tests.kit.album import SCRIPT, Album, fill, served_page
+from tests.kit.album import MODEL, SCRIPT, Album, fill, served_page
 from tests.kit.chromium import AXE, browser_marks, chromium
 from tests.kit.gallery import AGAIN, HEBREW, HUGE, Gallery, GalleryModel, fill_gallery, served_gallery
 
@@ -132,6 +133,19 @@ def open_first(page: Any) -> None:
 # Searching
 
 
+def test_four_phrases_can_be_told_apart(show: Show) -> None:
+    page = show(f"?q={TEXT}&q={TEXT}&q=robot&q={TEXT}", viewport=PHONE)
+    waited(page)
+    tile = page.locator(".tile").first
+    assert tile.locator(".overlay text").count() == 4
+    # Three of them have the same box.
+    places = tile.locator(".overlay text").evaluate_all("all => all.map(e => e.getBoundingClientRect().x)")
+    assert len({round(place) for place in places}) >= 3
+    cut = "e => { const {bottom, right} = e.getBoundingClientRect(), all = e.parentElement.getBoundingClientRect();"
+    cut += " return bottom > all.bottom + 1 || right > all.right + 1; }"
+    assert not any(badge.evaluate(cut) for badge in tile.locator(".badge").all())
+
+
 def test_a_search_shows_the_hits_of_the_server_in_their_order(show: Show, url: str) -> None:
     page = show()
     page.wait_for_selector(".message")
@@ -206,6 +220,22 @@ def test_filters_are_those_of_the_index_and_narrow_the_hits(show: Show, url: str
     page.wait_for_function("() => !location.search.includes('aisle')")
     page.go_back()
     page.wait_for_selector(".condition >> text=aisle>=3")
+
+
+def test_the_ends_of_a_range_are_those_of_the_index(show: Show) -> None:
+    page = show()
+    page.wait_for_selector("text=What are you looking for?")
+    fields = [{"name": "attributes.year", "type": "integer", "min": 2019, "max": 2031}]
+    told = page.evaluate(
+        """async fields => {
+            const root = document.createElement("div");
+            const { showFilters } = await import("./static/filters.js");
+            showFilters(root, fields, {}, () => {});
+            return [...root.querySelectorAll("input")].map(each => each.placeholder);
+        }""",
+        fields,
+    )
+    assert told == ["2019", "2031"]
 
 
 def test_boxes_per_photo_and_kinds(show: Show) -> None:
@@ -402,6 +432,18 @@ def test_another_index_is_chosen(show: Show, gallery: Gallery) -> None:
     assert "folder" not in query_of(page)
 
 
+def test_a_link_to_a_photo_of_a_later_page_shows_its_boxes(show: Show, url: str, gallery: Gallery) -> None:
+    late = answer(url, index=gallery.many, fold=None, **{"from": 100})["hits"][-1]
+    page = show(f"?index={gallery.many}&q={TEXT}&fold=off&photo={late['photo_id']}")
+    page.wait_for_selector("#stage .box")
+    assert f"{late['similarity']:.2f}" in page.locator(".box-entry").first.inner_text()
+    page.keyboard.press("Escape")
+    waited(page)
+    # The search does not find this one, whatever its boxes are.
+    page.goto(f"{page.url}&where=shop%3Dnorth&photo={0:032x}")
+    page.wait_for_selector("#photo-no-boxes", state="visible")
+
+
 # What nobody should send
 
 
@@ -444,6 +486,29 @@ def test_what_the_server_refuses_of_an_address_is_a_sentence_and_can_be_taken_ba
     else:
         page.locator(".condition").click()
     assert waited(page) == [hit["photo_id"] for hit in answer(url)["hits"]]
+
+
+def test_an_index_that_is_not_there_can_be_changed(show: Show, page: httpx.Client, album: Album) -> None:
+    # The address is all that names it: there is one index, and nothing to choose otherwise.
+    shown = show("?q=red&index=nothing", at=str(page.base_url).rstrip("/"), expected=("404", "422"))
+    shown.wait_for_selector("[role=alert] >> text=nothing")
+    shown.locator("#index").select_option(album.index)
+    waited(shown)
+    assert shown.locator("#index-setting").is_hidden()
+
+
+def test_an_index_without_photos_says_so(show: Show, cluster: OpenSearch, cache: Path, tmp_path: Path) -> None:
+    empty = Album(f"test-empty-{uuid.uuid4().hex[:8]}", tmp_path)
+    cluster.indices.create(index=empty.index, body=index_body(MODEL.recipe, {"number_of_replicas": 0}))
+    with served_page(cluster, empty, PageSettings([tmp_path], cache=cache)) as client:
+        page = show(at=str(client.base_url).rstrip("/"))
+        page.wait_for_selector(".message >> text=There is no photo in this index.")
+        page.locator(".term input").fill("red")
+        page.keyboard.press("Enter")
+        page.wait_for_selector("#notes >> text=holds no photos")
+        page.wait_for_selector(".message >> text=Nothing found")
+        page.context.close()
+    cluster.indices.delete(index=empty.index)
 
 
 def test_a_photo_that_is_not_there_closes_with_a_sentence(show: Show) -> None:
@@ -617,6 +682,28 @@ def test_hits_are_reached_chosen_and_opened_by_keys(show: Show) -> None:
     assert page.locator("dialog[open]").count() == 0
 
 
+def test_a_hit_opens_in_a_tab_of_its_own(show: Show) -> None:
+    page = show(f"?q={TEXT}")
+    order = waited(page)
+    with page.context.expect_page() as opened:
+        page.locator(".tile a.picture").nth(1).click(modifiers=["Control"])
+    opened.value.wait_for_selector("#stage .box")
+    assert query_of(opened.value)["photo"] == [order[1]]
+
+
+def test_the_hits_are_one_key_away(show: Show) -> None:
+    page = show(f"?q={TEXT}")
+    order = waited(page)
+    focused = "document.activeElement.closest('.tile')?.dataset.id"
+    page.keyboard.press("Tab")
+    assert page.locator("#to-hits").inner_text() == "To the hits"
+    page.keyboard.press("Enter")
+    assert page.evaluate(focused) == order[0]
+    page.keyboard.press("/")
+    page.keyboard.press("ArrowDown")
+    assert page.evaluate(focused) == order[0]
+
+
 def test_the_help_lists_the_keys(show: Show) -> None:
     page = show()
     # Its keys work once the page knows its indices.
@@ -624,8 +711,16 @@ def test_the_help_lists_the_keys(show: Show) -> None:
     page.locator("body").click(position={"x": 700, "y": 700})
     page.keyboard.press("?")
     page.wait_for_selector("#help[open] kbd >> text=Shift+X")
+    assert page.locator("#help").evaluate("e => [e.scrollTop, e.scrollHeight > e.clientHeight]") == [0, True]
     page.keyboard.press("Escape")
     page.wait_for_selector("#help:not([open])", state="attached")
+    page.locator(".term input").fill(TEXT)
+    page.keyboard.press("Enter")
+    open_first(page)
+    page.keyboard.press("?")
+    page.wait_for_selector("#help[open]")
+    page.keyboard.press("Escape")
+    assert page.locator("dialog[open]").get_attribute("id") == "photo"
 
 
 # The photo
@@ -998,6 +1093,15 @@ def test_the_export_says_how_many_hits_are_loaded_and_holds_them_all(show: Show,
     assert len(hits) == number >= 50
 
 
+def test_the_export_offers_only_what_there_is(show: Show) -> None:
+    page = show(f"?q={TEXT}")
+    waited(page)
+    page.locator("#show-export").click()
+    assert page.locator("#export-selected").is_hidden()
+    cancel, save = (rect(page, f"#export .buttons button:{place}-child") for place in ("first", "last"))
+    assert cancel["y"] == save["y"]
+
+
 def test_the_search_is_given_as_code(show: Show) -> None:
     page = show(f"?q={TEXT}&boxes=2&min=0.1")
     waited(page)
@@ -1087,12 +1191,17 @@ def test_a_phone_shows_all_without_scrolling_sideways(show: Show) -> None:
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     page.get_by_role("button", name="Filters and settings").tap()
     assert page.locator("#settings").is_visible()
+    # The head is higher with two phrases.
+    assert rect(page, "#settings")["y"] == pytest.approx(rect(page, "#top")["height"], abs=1)
     page.get_by_role("button", name="Filters and settings").tap()
     open_first(page)
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     assert page.locator("#photo-panel").is_visible()
     # The panel scrolls, and its list of boxes does not shrink for that.
     assert rect(page, "#photo-boxes")["height"] >= 2 * rect(page, ".box-entry")["height"]
+    page.get_by_role("button", name="Draw a box").tap()
+    stage = rect(page, "#stage")
+    assert rect(page, "#photo-draw")["y"] >= stage["y"] + stage["height"] - 1
 
 
 def test_names_from_right_to_left_keep_their_direction(show: Show) -> None:

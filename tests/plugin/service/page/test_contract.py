@@ -118,6 +118,14 @@ def test_pages_follow_one_another(page: httpx.Client) -> None:
     assert [part["more"] for part in parts] == [True, True, False]
 
 
+def test_a_photo_is_a_hit_wherever_it_is_in_the_order(page: httpx.Client, album: Album) -> None:
+    *_, last = search(page, size=17)["hits"]
+    alone = search(page, size=1, photo_ids=[last["photo_id"]])
+    assert [(hit["photo_id"], hit["matches"]) for hit in alone["hits"]] == [(last["photo_id"], last["matches"])]
+    hall = album.photo("hall/3.png")
+    assert search(page, photo_ids=[hall], filter={"folder": "kitchen"})["hits"] == []
+
+
 def test_near_duplicates_are_folded(page: httpx.Client, album: Album) -> None:
     filtered = {"folder": "kitchen"}
     pair = {album.photo("kitchen/0.png"), album.photo("kitchen/0-again.png")}

@@ -109,6 +109,9 @@ def test_a_box_of_a_photo_that_is_not_found_is_no_example(
     body = {"like": [{"photo_id": safe.photo("hall/3.png"), "box": [0, 0, 9, 9]}]}
     assert passing.post("/api/search", json=body, auth=users["all"]).status_code == 200
     assert passing.post("/api/search", json=body, auth=users["north"]).status_code == 404
+    body = {"phrases": ["red"], "photo_ids": [safe.photo("hall/3.png")]}
+    found = {name: passing.post("/api/search", json=body, auth=users[name]).json()["hits"] for name in ("all", "north")}
+    assert (len(found["all"]), found["north"]) == (1, [])
 
 
 def test_a_file_holds_only_photos_that_the_caller_finds(
@@ -139,4 +142,5 @@ def test_a_browser_is_asked_for_the_cluster_s_user(passing: httpx.Client, users:
             assert answer.status_code == 401
             assert answer.headers["WWW-Authenticate"].startswith("Basic ")
     assert passing.get("/api/indices", auth=(user, "wrong")).status_code == 401
-    assert passing.get("/api/indices", headers={"Authorization": "Bearer wrong"}).status_code == 401
+    for token in (b"wrong", b"\xff", b"two words\xe4"):
+        assert passing.get("/api/indices", headers={"Authorization": b"Bearer " + token}).status_code == 401
