@@ -75,7 +75,8 @@ def _template(request: SearchRequest, found: FoundIndex) -> str:
         body = {"id": name, "params": params(text_query(found, request))}
     except QueryError as error:
         return f"# {error}\n"
-    return _curl(f"{found.asked}/_search/template", {"search_pipeline": name, **COMPLETE}, body)
+    call = _curl(f"{found.asked}/_search/template", {"search_pipeline": name, **COMPLETE}, body)
+    return f"# The cluster encodes the text; `sorce plugin install` must have been run for this index.\n{call}"
 
 
 def _command(request: SearchRequest, index: str, locate: int) -> str:

@@ -21,6 +21,8 @@ from sorce.plugin.query.labels import LabelBox, PhotoLabels, coco
 
 QUALITY = 95
 """JPEG quality of a crop."""
+LARGEST = 65_500
+"""Maximum pixels of a side: a JPEG holds no more."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -84,9 +86,11 @@ def _refuse_changed(photo: PhotoLabels, picture: Picture) -> None:
 
 
 def _crop(picture: Picture, found: LabelBox) -> bytes:
-    """The part inside the box, of whole pixels."""
+    """The part inside the box, of whole pixels; smaller if a JPEG could not hold it."""
     x1, y1, x2, y2 = found.box.as_tuple()
     part = picture.image.crop((floor(x1), floor(y1), ceil(x2), ceil(y2)))
+    if max(part.size) > LARGEST:
+        part.thumbnail((LARGEST, LARGEST))
     written = BytesIO()
     part.save(written, "JPEG", quality=QUALITY)
     return written.getvalue()

@@ -215,6 +215,15 @@ def test_nothing_outside_the_roots_and_nothing_but_pictures_is_packed(photos: Pa
     assert zipfile.ZipFile(stream).namelist() == ["coco.json", "hits.json"]
 
 
+def test_a_crop_is_as_large_as_a_jpeg_may_be() -> None:
+    size, box = (70_000, 4), Box(0, 0, 70_000, 4)
+    long = replace(hit("s3://bucket/long.png"), width=size[0], height=size[1], matches=((match(box, 0),),))
+    picture = OpenedPhoto(b"bytes", Picture(Image.new("RGB", size)))
+    content = written("zip", Export(Hits((long,)), SearchRequest("a kite")), lambda _: picture)
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        assert Image.open(archive.open("crops/a kite/long.jpg")).size == (65_500, 4)
+
+
 def test_names_in_a_zip_are_safe_and_each_is_there_once() -> None:
     names = ["C:\\a.png", "../../etc/x.png", "con.png", "a\0b\n.png", "A.PNG", "a.png", "é" * 300 + ".png", "...", ""]
     found = Hits(tuple(replace(hit(f"s3://bucket/{i}"), file_name=name) for i, name in enumerate(names)))
