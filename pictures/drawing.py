@@ -53,11 +53,13 @@ def save(
     root: Root | None,
     phrases: Sequence[str],
     truth: Mapping[str, Sequence[Box]] | None = None,
+    left_out: int = 0,
 ) -> Drawn:
     """Writes `01-name.jpg`, ... and `sheet.jpg`, `sheet-2.jpg`, ... Raises SorceError if that fails.
 
-    `phrases` are the title, in the order of each hit's matches. `truth` maps photo_id to the boxes known to be right;
-    they are drawn in white. A photo that cannot be opened is replaced by a grey page with the reason.
+    The number is the hit's rank: `left_out` hits come before the first. `phrases` are the title, in the order of each
+    hit's matches. `truth` maps photo_id to the boxes known to be right; they are drawn in white. A photo that cannot be
+    opened is replaced by a grey page with the reason.
 
     Anyone who may write to the index chooses what is opened here (`content_of`). So only regular files are opened, as
     pictures, in a separate process with limits.
@@ -70,7 +72,7 @@ def save(
     with writing(folder), closing(DecoderPool(DecodeLimits())) as decoders:
         for start in range(0, max(1, len(hits)), CELLS):
             cells = []
-            for rank, hit in enumerate(hits[start : start + CELLS], start + 1):
+            for rank, hit in enumerate(hits[start : start + CELLS], left_out + start + 1):
                 photo = _opened(hit, root, decoders)
                 if isinstance(photo, Rejected):
                     missing.append(photo)

@@ -135,7 +135,7 @@ def _drawn(hits: Hits, asked: SearchRequest, given: Mapping[str, Any]) -> list[s
     """Draws the hits, and returns a sentence about photos that could not be opened."""
     from sorce.pictures.drawing import save
 
-    drawn = save(hits, given["save"], given["root"], asked.labels)
+    drawn = save(hits, given["save"], given["root"], asked.labels, left_out=asked.start)
     click.echo(f"drawn: {', '.join(map(str, drawn.sheets))}", err=given["as_json"])
     return [] if drawn.warning is None else [drawn.warning]
 

@@ -329,6 +329,14 @@ def test_more_hits_than_fit_on_a_page_are_on_several(photo: Path, tmp_path: Path
     assert len(drawn.files) == 101
 
 
+@pytest.mark.fault("12.s.3")
+def test_a_drawing_has_the_rank_of_its_photo_on_later_pages_too(photo: Path, tmp_path: Path) -> None:
+    """Before, the table of `--from 20` began with 21, and the drawings with 1."""
+    found = [hit(photo.as_uri(), Box(1, 1, 9, 9), size=(80, 60))] * 2
+    drawn = save(found, tmp_path / "out", None, ["a kite"], left_out=20)
+    assert [file.name[:3] for file in drawn.files] == ["21-", "22-"]
+
+
 @pytest.mark.fault("6.s.29")
 @pytest.mark.parametrize("box", [Box(-500, -500, -400, -400), Box(900, 700, 9000, 7000), Box(0, 0, 1e9, 1e9)])
 def test_a_box_that_is_not_in_the_photo_is_drawn_where_it_can_be(box: Box) -> None:
