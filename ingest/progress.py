@@ -67,6 +67,8 @@ class Progress(Watch):
             self._bar.write(printable(sentence), file=sys.stderr)
 
     def done(self, photos: int) -> None:
+        if not photos:
+            return
         self._done += photos
         self._bar.update(photos)
         now = time.monotonic()

@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -116,7 +117,10 @@ def _add_errors(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def no_such_thing(_: Request, error: HTTPException) -> Response:
-        return answers.error(error.status_code, error.detail, error.headers)
+        # A client whose address of the service lacks /v1 gets this.
+        nothing = error.status_code == 404 and error.detail == HTTPStatus(404).phrase
+        said = "there is nothing at this path; POST /v1/embeddings encodes texts." if nothing else error.detail
+        return answers.error(error.status_code, said, error.headers)
 
     @app.exception_handler(RequestValidationError)
     async def not_understood(_: Request, error: RequestValidationError) -> Response:

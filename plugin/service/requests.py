@@ -86,7 +86,7 @@ def parse(body: bytes) -> EmbeddingsRequest:
         if named != "input":
             raise Refused(422, f"{named}: {first['msg']}") from error
         if _holds_token_ids(from_json(body).get("input")):
-            raise Refused(422, "input: input holds token ids; send texts.") from error
+            raise Refused(422, "input holds token ids; send texts.") from error
         raise Refused(422, "input: give a text, or a list of at least one text.") from error
 
 

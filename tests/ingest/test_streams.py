@@ -157,6 +157,13 @@ def test_progress_is_told_where_there_is_no_terminal(run: Run, draw: Draw, monke
     assert "photos/s, about 0:00:00 left\n" in done.stderr
 
 
+def test_progress_is_told_where_nothing_is_done_yet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As when the cluster rejects all photos of the first request: their speed is 0."""
+    monkeypatch.setattr(progress, "PAUSE", 0)
+    with progress.Progress(9, None, quiet=False) as shown:
+        shown.done(0)
+
+
 @pytest.mark.fault("7.s.3")
 def test_settings_reach_a_new_index(
     run: Run, draw: Draw, client: OpenSearch, index: TargetIndex, tmp_path: Path

@@ -30,6 +30,8 @@ from sorce.plugin.service.commands import serve
 from tests.kit.corpus import DIMENSION, Words
 from tests.kit.serving import serving
 
+NO_SUCH_PATH = "there is nothing at this path; POST /v1/embeddings encodes texts."
+
 
 class Held(Words):
     """Encodes nothing before it is let go, but for the warm-up."""
@@ -106,7 +108,7 @@ def test_token_ids_are_named(encoder_url: str, given: Any) -> None:
     answer = ask(encoder_url, {"input": given})
     assert (answer.status_code, answer.json()["error"]["message"]) == (
         422,
-        "input: input holds token ids; send texts.",
+        "input holds token ids; send texts.",
     )
 
 
@@ -242,7 +244,7 @@ def test_refuses_with_a_status_and_a_sentence(encoder_url: str, body: Any, statu
 def test_other_paths_and_methods_are_refused(encoder_url: str) -> None:
     assert httpx.get(f"{encoder_url}/v1/embeddings").status_code == 405
     missing = httpx.get(f"{encoder_url}/etc/passwd")
-    assert (missing.status_code, missing.json()["error"]["message"]) == (404, "Not Found")
+    assert (missing.status_code, missing.json()["error"]["message"]) == (404, NO_SUCH_PATH)
 
 
 def test_asks_for_the_key() -> None:
