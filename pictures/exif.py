@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 import zlib
 from datetime import datetime, timedelta
@@ -26,6 +27,9 @@ DAMAGED = (
 DATES = ((0x9003, 0x9011), (0x9004, 0x9012))
 """Tags of EXIF's own directory: when the photo was taken or else digitised, each with its time zone."""
 
+DATE = re.compile(r"(\d{4})[:/.-](\d\d?)[:/.-](\d\d?)[ T]+(\d\d?:\d\d?:\d\d?)(?:[.,]\d+)?(?P<zone>.*)", re.ASCII)
+"""EXIF's form is 2024:12:31 12:00:00. Some programs write other separators, fractions, or the zone behind it."""
+
 WESTERNMOST, EASTERNMOST, MINUTE = timedelta(hours=-12), timedelta(hours=14), timedelta(minutes=1)
 
 
@@ -48,8 +52,11 @@ def taken_at(image: Image.Image) -> datetime | None:
     except DAMAGED:
         return None
     for date, zone in DATES:
-        said = f"{tags.get(date, '')}".strip("\0 ")
-        offset = f"{tags.get(zone, '')}".strip("\0 ")
+        parts = DATE.fullmatch(f"{tags.get(date, '')}".strip("\0 "))
+        if parts is None:
+            continue
+        said = "{}:{}:{} {}".format(*parts.groups())
+        offset = parts["zone"].strip() or f"{tags.get(zone, '')}".strip("\0 ")
         for text, form in ((said + offset, "%Y:%m:%d %H:%M:%S%z"), (said, "%Y:%m:%d %H:%M:%S")):
             try:
                 taken = datetime.strptime(text, form)

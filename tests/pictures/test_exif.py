@@ -35,6 +35,16 @@ def test_a_zone_that_there_is_not_costs_itself_and_not_the_date(zone: str) -> No
     assert taken_at(photo(zone=zone)) == datetime(2024, 12, 31, 12)
 
 
+@pytest.mark.fault("6.s.41")
+@pytest.mark.parametrize(
+    "taken", ["2024-12-31 12:00:00", "2024-12-31T12:00:00", "2024/12/31 12:00:00", "2024:12:31  12:00:00.52"]
+)
+def test_a_date_that_another_program_wrote_is_read(taken: str) -> None:
+    assert taken_at(photo(taken)) == datetime(2024, 12, 31, 12)
+    assert taken_at(photo(f"{taken}+01:00", "+09:00")) == datetime.fromisoformat("2024-12-31T12:00:00+01:00")
+    assert taken_at(photo(f"{taken}Z")) == datetime.fromisoformat("2024-12-31T12:00:00+00:00")
+
+
 @pytest.mark.parametrize("taken", ["0000:00:00 00:00:00", "2024:13:01 12:00:00", "2024:12:31 12:00:62", "today"])
 def test_a_date_that_makes_no_sense_is_none(taken: str) -> None:
     assert taken_at(photo(taken, "+01:00")) is None
