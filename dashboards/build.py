@@ -33,7 +33,7 @@ def view_of(client: OpenSearch, index: str, page: str | None, time_field: str) -
         "_source": ["thumbnail"],
         "aggs": {"regions": {"nested": {"path": "regions"}}},
     }
-    answer = client.search(index=index, body=body)
+    answer = client.search(index=index, body=body, params={"allow_partial_search_results": "false"})
     regions = answer["aggregations"]["regions"]["doc_count"]
     has_thumbnails = any("thumbnail" in hit.get("_source", {}) for hit in answer["hits"]["hits"])
     signature = "" if page is None else signature_for(index, key_from_environment(), datetime.now(UTC))

@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
+from typing import Any
 
 import orjson
 from opensearchpy import OpenSearch, exceptions
@@ -18,7 +19,7 @@ from sorce.errors import RecipeMismatch, SorceError
 from sorce.ingest.actions import WriteFields
 from sorce.ingest.compare import AT_ONCE
 from sorce.ingest.guard import Guard
-from sorce.ingest.index import Listed, TargetIndex
+from sorce.ingest.index import Listed, TargetIndex, refuse_routing
 from sorce.ingest.prune import find_gone
 from sorce.ingest.retry import Retry
 from sorce.ingest.write import Sender
@@ -49,12 +50,14 @@ class Alias:
 
     @classmethod
     def look_up(cls, client: OpenSearch, name: str) -> Alias:
-        """Raises SorceError if the name is the name of an index."""
+        """Raises SorceError if the name is the name of an index, or if the alias has routing."""
         found = look_up_all(client, check_alias_name(name))
-        if any(index.name == name for index in found):
-            raise SorceError(
-                f"'{name}' is an index, so no alias can have that name; give --alias another, or use --index."
-            )
+        for index in found:
+            if index.name == name:
+                raise SorceError(
+                    f"'{name}' is an index, so no alias can have that name; give --alias another, or use --index."
+                )
+            refuse_routing(index)
         return cls(client, name, found)
 
     @property
@@ -73,6 +76,9 @@ class Alias:
         going_on = next((index for index in self.behind if goes_on(index, recipe)), None)
         if going_on is not None:
             return going_on.name
+        if self.behind:
+            # The next index gets it, too: refused here, before the first photo.
+            besides_name(self.name, self.behind)
         name = (
             f"{self.name}-{hashlib.sha256(orjson.dumps(recipe.to_meta(), option=orjson.OPT_SORT_KEYS)).hexdigest()[:8]}"
         )
@@ -105,10 +111,10 @@ def target(client: OpenSearch, alias: str, recipe: Recipe) -> str:
 def switch(client: OpenSearch, alias: str, index: str, files: Files | None, retry: Retry | None = None) -> str | None:
     """Makes the alias name only this index, in one step. Returns the index that it named before, which is kept.
 
-    Returns None if there is nothing to do, or there was no index before. Attributes that only the old index has are
-    copied to the new one. Photos may be missing in the new index only if they are missing on the disk, too: `files`
-    says where to look. Raises SorceError, and changes nothing, if the new index lacks other photos. Raises Interrupted
-    if the run is asked to stop before the switch.
+    Returns None if there is nothing to do, or there was no index before. The alias keeps its filter. Attributes that
+    only the old index has are copied to the new one. Photos may be missing in the new index only if they are missing
+    on the disk, too: `files` says where to look. Raises SorceError, and changes nothing, if the new index lacks other
+    photos. Raises Interrupted if the run is asked to stop before the switch.
     """
     retry = retry or Retry()
     with translate_errors(address(client)):
@@ -124,7 +130,9 @@ def switch(client: OpenSearch, alias: str, index: str, files: Files | None, retr
             carry_over(alias, as_target(client, found), new, files, retry)
         _keep_pipeline(client, old[0], new, retry)
         names = [name for found in old for name in found.names]
-        retry.insist(partial(exchange, client, alias, names, index))
+        there_already = [found for found in there.behind if index in found.names]
+        more = besides_name(alias, there_already or old)
+        retry.insist(partial(exchange, client, alias, names, {"index": index, **more}))
         return ", ".join(names)
 
 
@@ -148,16 +156,33 @@ def as_target(client: OpenSearch, found: FoundIndex) -> TargetIndex:
     return target
 
 
-def exchange(client: OpenSearch, alias: str, old: Sequence[str], new: str) -> None:
-    """The switch itself. Raises NotFoundError, and changes nothing, if somebody has moved the alias meanwhile."""
+def besides_name(alias: str, behind: Sequence[FoundIndex]) -> dict[str, Any]:
+    """What the alias holds for its indices, such as a filter. Raises SorceError if it is not the same for all."""
+    each = [dict(index.aliases.get(alias, {})) for found in behind for index in found.every]
+    writing = [one.pop("is_write_index", None) for one in each]
+    first, *others = each
+    if any(one != first for one in others):
+        names = ", ".join(name for found in behind for name in found.names)
+        raise SorceError(
+            f"'{alias}' has different filters for its indices ({names}), so nobody knows which one the next index "
+            "gets; give all the same one (POST /_aliases), or use --index."
+        )
+    return first if set(writing) == {None} else {**first, "is_write_index": True in writing}
+
+
+def exchange(client: OpenSearch, alias: str, old: Sequence[str], new: dict[str, Any]) -> None:
+    """The switch itself. `new` is the index, and what the alias holds for it besides its name.
+
+    Raises NotFoundError, and changes nothing, if somebody has moved the alias meanwhile.
+    """
     removes = [{"remove": {"index": name, "alias": alias, "must_exist": True}} for name in old]
-    add = {"add": {"index": new, "alias": alias}}
+    add = {"add": {**new, "alias": alias}}
     try:
         client.indices.update_aliases(body={"actions": [*removes, add]})
     except exceptions.NotFoundError:
         there = look_up_all(client, alias)
         # Otherwise an earlier request did it and its answer was lost.
-        if [found.name for found in there] != [new]:
+        if [found.name for found in there] != [new["index"]]:
             raise
 
 

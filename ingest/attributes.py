@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sorce.errors import SorceError
 from sorce.mappings import Attribute
-from sorce.mappings.index import parse_attribute
+from sorce.mappings.index import parse_attribute, refuse_bad_columns
 from sorce.pictures.files import absolute
 from sorce.pictures.names import composed, spellings
 from sorce.pictures.source import Source
@@ -69,6 +69,10 @@ def _rows(file: Path, lines: Iterator[str]) -> Iterator[tuple[str, Mapping[str, 
     place = next((columns.index(name) for name in PATH if name in columns), None)
     if place is None:
         raise SorceError(f"'{file}' has no column 'path', which names the photo of a row; add it.")
+    try:
+        refuse_bad_columns([name for number, name in enumerate(columns) if number != place])
+    except SorceError as error:
+        raise SorceError(f"'{file}': {error}.") from error
     seen = set[str]()
     reader = csv.reader(lines, delimiter=separator)
     for cells in reader:

@@ -27,9 +27,14 @@ DONE_WITH_REJECTS = 3
 
 def attributes(context: click.Context, option: click.Parameter, texts: Sequence[str]) -> dict[str, Attribute]:  # noqa: ARG001
     try:
-        return dict(parse_attribute(text) for text in texts)
+        pairs = [parse_attribute(text) for text in texts]
     except SorceError as error:
         raise click.BadParameter(str(error)) from error
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        twice = next(name for name in found if sum(name == each for each, _ in pairs) > 1)
+        raise click.BadParameter(f"attribute '{twice}' is set twice, and a photo has one value of it; leave one out.")
+    return found
 
 
 def settings(context: click.Context, option: click.Parameter, texts: Sequence[str]) -> list[tuple[str, str]]:  # noqa: ARG001

@@ -18,6 +18,7 @@ from sorce.mappings.found import FoundIndex
 from sorce.mappings.index import (
     attribute_types,
     index_body,
+    refuse_bad_name,
     refuse_settings,
     refuse_unstorable,
     types_mapping,
@@ -90,7 +91,7 @@ class TargetIndex:
         """Asks the cluster. Raises IndexNameError, IndexMissing, ClusterError."""
         self.found = look_up(self.client, self.asked)
         if self.found is not None:
-            _refuse_routing(self.found)
+            _refuse_unwritable(self.found)
         return self.found
 
     def refuse_other(self, recipe: Recipe) -> None:
@@ -242,6 +243,7 @@ class TargetIndex:
 def types_of(attributes: Mapping[str, Attribute]) -> Types:
     """Raises SorceError for an attribute that no document can hold."""
     for name, value in attributes.items():
+        refuse_bad_name(name)
         refuse_unstorable(f"{name}={value}", value)
     return attribute_types(attributes)
 
@@ -250,10 +252,20 @@ def _attribute_types(properties: Mapping[str, Any]) -> dict[str, object]:
     return dict(properties.get("attributes", {}).get("properties", {}))
 
 
-def _refuse_routing(found: FoundIndex) -> None:
+def refuse_routing(found: FoundIndex) -> None:
+    """Raises IndexMissing for an alias with routing."""
     aliases = [each.aliases.get(found.asked, {}) for each in found.every]
     if found.is_alias and any("index_routing" in alias or "search_routing" in alias for alias in aliases):
         raise IndexMissing(
             f"alias '{found.asked}' sends its documents to one shard (routing), which an ingest would not follow; "
             f"ingest into the index itself: --index {found.name}."
+        )
+
+
+def _refuse_unwritable(found: FoundIndex) -> None:
+    refuse_routing(found)
+    if found.is_alias and found.aliases.get(found.asked, {}).get("is_write_index") is False:
+        raise IndexMissing(
+            f"alias '{found.asked}' takes no documents (is_write_index is false); ingest into the index itself: "
+            f"--index {found.name}."
         )

@@ -15,7 +15,13 @@ from typing import IO, Any
 from sorce.errors import BadPhoto, SorceError
 from sorce.ingest.index import Types
 from sorce.mappings import Attribute, Rejected
-from sorce.mappings.index import ATTRIBUTE_NAME, attribute_type, parse_attribute, refuse_unstorable
+from sorce.mappings.index import (
+    ATTRIBUTE_NAME,
+    attribute_type,
+    parse_attribute,
+    refuse_bad_columns,
+    refuse_unstorable,
+)
 from sorce.pictures.files import Naming, absolute_path
 from sorce.pictures.remote import is_remote, named_source
 from sorce.pictures.source import Source
@@ -97,7 +103,12 @@ class PhotoList:
         with self._open() as stream, io.TextIOWrapper(stream, "utf-8-sig", newline="") as lines:
             columns = next(csv.reader(lines), [])
         place = self._place(columns)
-        named = [name.partition(":") for number, name in enumerate(columns) if number != place]
+        others = [name for number, name in enumerate(columns) if number != place]
+        try:
+            refuse_bad_columns(others)
+        except SorceError as error:
+            raise self._wrong(str(error)) from error
+        named = [name.partition(":") for name in others if name]
         return {name: attribute_type(SAMPLES.get(kind, "")) for name, _, kind in named}
 
     def _parquet_rows(self) -> Iterator[Row]:

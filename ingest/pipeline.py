@@ -20,6 +20,7 @@ from joblib import cpu_count  # type: ignore[import-untyped]
 from opensearchpy import OpenSearch
 
 from sorce.cluster import address, translate_errors
+from sorce.errors import SorceError
 from sorce.ingest.actions import Write, WriteFields
 from sorce.ingest.attributes import AttributesByPhoto
 from sorce.ingest.compare import Compare, compared
@@ -105,7 +106,7 @@ def bring_in(
     encode = Encode(model, querybank(model, there), run.wanted)
     decoder = Decoder(model.prepare, run.wanted, run.options.workers)
     with decoder as decode, threads(run.options.workers) as pool, run.writing(before) as write:
-        jobs = compared(Compare(target, before), until(run.watch, once(sources)), run.retry)
+        jobs = compared(Compare(target, before), until(run.watch, once(run.declared(sources))), run.retry)
         for outcome in encoded(encode, as_ready(pool, decode, jobs, run.pace), run.pace, run.watch):
             if isinstance(outcome, WriteFields):
                 write(outcome)
@@ -146,6 +147,7 @@ class Run:
         self.wanted = Wanted(recipe.hash, given, options.force, by_photo, options.thumbnails, options.checksum)
         self.stats, self.pace = Stats(watch, options.workers), Pace(options.workers)
         self.retry = Retry(options.retry_timeout, watch)
+        self._own_types = dict(options.types)
 
     def prepare(self, model: Model[Prepared], before: TargetIndex | None) -> Recipe | None:
         """Adds what the index lacks, and tells the user what to know of the model. Returns the index's recipe."""
@@ -157,6 +159,26 @@ class Run:
             if note is not None:
                 self.watch.noted(note)
         return there
+
+    def declared(self, sources: Iterable[Source | Rejected]) -> Iterator[Source | Rejected]:
+        """The sources. The index gets the fields for their own attributes before their documents come.
+
+        A source with an attribute that no document can hold is rejected. Raises Interrupted, ClusterError.
+        """
+        for source in sources:
+            if isinstance(source, Rejected) or not source.attributes:
+                yield source
+                continue
+            try:
+                types = types_of(source.attributes)
+            except SorceError as error:
+                yield Rejected(source.name, f"has attributes that cannot be stored: {str(error).rstrip('.')}")
+                continue
+            if new := {name: kind for name, kind in types.items() if name not in self._own_types}:
+                self._own_types |= new
+                # An index that is still to be made gets them when it is made.
+                self.retry.insist(partial(self.target.prepare, self.recipe, new))
+            yield source
 
     def guard(self, before: TargetIndex | None) -> Guard:
         """Makes the index if there is none. Raises Interrupted."""
@@ -175,7 +197,7 @@ class Run:
     def types(self, before: TargetIndex | None) -> dict[str, object]:
         """The mappings of all attributes that documents of this run may have."""
         there = before.attribute_types() if before else {}
-        types = {**there, **self.options.types, **types_of(self.options.attributes)}
+        types = {**there, **self._own_types, **types_of(self.options.attributes)}
         for given in self.options.by_photo.values():
             types.update(types_of(given))
         return types

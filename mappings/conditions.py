@@ -18,6 +18,13 @@ Properties = Mapping[str, Any]
 
 _WORDS = {"long": "whole numbers", "double": "numbers", "date": "dates"}
 _PARSERS: Mapping[str, Callable[[str], object]] = {"long": int, "double": float, "date": datetime.fromisoformat}
+_TIME = r"T\d\d(:\d\d(:\d\d(\.\d{1,9})?)?)?(Z|[+-]\d\d:?\d\d)?"
+_FORMS = {
+    "long": re.compile(r"-?\d{1,19}", re.ASCII),
+    "double": re.compile(r"-?(\d+(\.\d*)?|\.\d+)(e[+-]?\d{1,3})?", re.ASCII | re.IGNORECASE),
+    "date": re.compile(rf"\d{{4}}-\d\d-\d\d({_TIME})?", re.ASCII),
+}
+"""What OpenSearch reads as Python does: it takes the date 20260131, for one, for milliseconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +70,9 @@ class Where:
                 f"attribute {self.key!r} is text, so {self.sign} cannot compare it; write "
                 f"{self.key}=value, or bring it in as a number with --set {self.key}:int=3."
             )
-        if kind in _PARSERS:
-            try:
-                _PARSERS[kind](self.value)
-            except ValueError as error:
-                raise QueryError(f"attribute {self.key!r} holds {_WORDS[kind]}; {self.value!r} is not one.") from error
+        if kind in _WORDS and not _is_a(kind, self.value):
+            example = ", as in 2026-01-31 or 2026-01-31T10:00Z" if kind == "date" else ""
+            raise QueryError(f"attribute {self.key!r} holds {_WORDS[kind]}{example}; {self.value!r} is not one.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +111,14 @@ def attributes_of(regions: Properties) -> dict[str, str]:
         if "attributes" in regions
         else {}
     )
+
+
+def _is_a(kind: str, text: str) -> bool:
+    """Whether the text is a value of an attribute of this type."""
+    try:
+        return _FORMS[kind].fullmatch(text) is not None and _PARSERS[kind](text) not in (inf, -inf)
+    except ValueError:
+        return False
 
 
 def spellings(text: str) -> list[str]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from math import isfinite
@@ -13,6 +14,7 @@ from sorce.errors import SorceError
 from sorce.mappings.compression import FLOAT32, vector_mapping
 from sorce.mappings.found import SCHEMA, FoundIndex, Json
 from sorce.mappings.limits import MAX_KEYWORD_BYTES, SETTINGS
+from sorce.mappings.lookup import as_stored
 from sorce.mappings.recipe import Recipe
 from sorce.mappings.values import Attribute
 
@@ -38,6 +40,8 @@ REGION_OF_SCHEMA_2 = {"taken_on": DATE, "keywords": KEYWORD, "location": GEO_POI
 """The region fields that schema 1 does not have."""
 
 ATTRIBUTE_NAME = re.compile(r"\w[\w-]*")
+
+_COLUMN = re.compile(rf"{ATTRIBUTE_NAME.pattern}(:(int|float|date))?")
 
 PARSERS: dict[str | None, Callable[[str], Attribute]] = {
     None: str,
@@ -190,8 +194,33 @@ def parse_attribute(text: str) -> tuple[str, Attribute]:
     )
 
 
+def refuse_bad_columns(columns: Sequence[str]) -> None:
+    """Raises SorceError for columns of a table that do not name attributes, or name one twice. Empty ones are left."""
+    named = [column for column in columns if column]
+    if wrong := [column for column in named if not _COLUMN.fullmatch(column)]:
+        raise SorceError(
+            f"column '{wrong[0]}' cannot name an attribute; write letters, digits, _ and -, and maybe a type, as in "
+            "aisle:int"
+        )
+    (name, count), *_ = Counter(column.partition(":")[0] for column in named).most_common(1) or [("", 0)]
+    if count > 1:
+        raise SorceError(f"{count} columns name the attribute '{name}'; keep one")
+
+
+def refuse_bad_name(name: object) -> None:
+    """Raises SorceError for a name that no attribute can have."""
+    if not isinstance(name, str) or not ATTRIBUTE_NAME.fullmatch(name):
+        raise SorceError(f"{name!r} cannot be the name of an attribute; write letters, digits, _ and -.")
+
+
 def refuse_unstorable(shown: str, value: Attribute) -> None:
     """Raises SorceError for a value that no document can hold: OpenSearch would reject every photo with it."""
+    if isinstance(value, bool) or not isinstance(value, str | int | float | datetime):
+        raise SorceError(
+            f"attribute '{shown[:80]}' is of type {type(value).__name__}; give a text, an int, a float or a datetime."
+        )
+    if isinstance(value, datetime):
+        as_stored({shown: value})
     if isinstance(value, str):
         if not _is_utf8(value):
             raise SorceError(f"attribute '{shown}' is not UTF-8; write it in UTF-8.")

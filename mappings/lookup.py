@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from sorce.errors import SorceError
 from sorce.mappings.values import Attribute, PhotoFile
 
 Json = dict[str, Any]
@@ -120,7 +121,7 @@ def uri_of(hit: Mapping[str, Any]) -> str:
 
 
 def as_stored(attributes: Mapping[str, Attribute]) -> dict[str, Attribute]:
-    """Attributes as an index returns them: dates as text, in UTC."""
+    """Attributes as an index returns them: dates as text, in UTC. Raises SorceError for a date that UTC cannot name."""
     return {name: _as_stored(value) for name, value in attributes.items()}
 
 
@@ -128,5 +129,8 @@ def _as_stored(value: Attribute) -> Attribute:
     if not isinstance(value, datetime):
         return value
     # OpenSearch treats a date without a time zone as UTC, and stores milliseconds.
-    exact = value.replace(tzinfo=value.tzinfo or UTC).astimezone(UTC)
-    return exact.strftime("%Y-%m-%dT%H:%M:%S.") + f"{exact.microsecond // 1000:03}Z"
+    try:
+        exact = value.replace(tzinfo=value.tzinfo or UTC).astimezone(UTC)
+    except OverflowError as error:
+        raise SorceError(f"the date {value} is in no year from 1 to 9999 in UTC; correct it.") from error
+    return exact.replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"

@@ -25,7 +25,9 @@ def check_index_name(name: str) -> str:
     (-a), dates (<a-{now/d}>) and `_all`.
     """
     wrong = None
-    if not name:
+    if not isinstance(name, str):
+        wrong = "it is not text"
+    elif not name:
         wrong = "it is empty"
     elif forbidden := _FORBIDDEN.search(name):
         wrong = f"it holds {forbidden[0]!r}"

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sorce.mappings.conditions import Condition, Json
+from sorce.mappings.request import SearchRequest
 
 _SHOWN = 5
 """How many kinds and folders are named as examples."""
@@ -29,9 +30,7 @@ def nothing_body(conditions: Sequence[Condition]) -> Json:
     }
 
 
-def why_nothing(
-    answer: Mapping[str, Any], conditions: Sequence[Condition], index: str, min_similarity: float | None
-) -> str:
+def why_nothing(answer: Mapping[str, Any], conditions: Sequence[Condition], index: str, request: SearchRequest) -> str:
     """A sentence that names the cause of the empty result, from the answer to `nothing_body`."""
     regions = answer["aggregations"]["regions"]
     if not regions["doc_count"]:
@@ -44,11 +43,17 @@ def why_nothing(
         if not count:
             said = "; ".join(each.label for each in conditions[: place + 1])
             return f"no photo in '{index}' meets these conditions together: {said}"
-    if min_similarity is not None:
-        return (
-            f"no box that the conditions allow has a similarity of {min_similarity:g} or more; lower --min-similarity"
-        )
+    if request.start:
+        return after_first(request)
+    least = request.min_similarity
+    if least is not None:
+        return f"no box that the conditions allow has a similarity of {least:g} or more; lower --min-similarity"
     return "no photo has a box for each phrase that meets the conditions"
+
+
+def after_first(request: SearchRequest) -> str:
+    """What is said of a later page that is empty."""
+    return f"no photo is left after the first {request.start}"
 
 
 def _counts(regions: Mapping[str, Any], name: str) -> list[int]:

@@ -5,7 +5,7 @@ The command's options, the template's parameters and the value checks are genera
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import Field, dataclass, field, fields
 from datetime import date
 from math import inf
@@ -55,12 +55,10 @@ class Option:
 
     def checked(self, name: str, value: Any) -> Any:
         """The value as stored: several values as a tuple, a day as YYYY-MM-DD. Raises QueryError."""
-        if value is None or isinstance(value, Placeholder):
+        if isinstance(value, Placeholder) or (value is None and not self.repeated):
             return value
         if self.repeated:
-            # A single text would be split into its letters.
-            several = (value,) if isinstance(value, str) else tuple(value)
-            return tuple(self._one(name, each) for each in several)
+            return tuple(self._one(name, each) for each in listed(name, value))
         return self._one(name, value)
 
     def _one(self, name: str, value: Any) -> Any:
@@ -120,6 +118,19 @@ def refuse_half(what: str, text: str) -> None:
         text.encode()
     except UnicodeEncodeError as error:
         raise QueryError(f"{what} is not valid UTF-8 (it holds half a character); write it in UTF-8.") from error
+
+
+def listed(name: str, values: Any) -> tuple[Any, ...]:
+    """The values as a tuple; a single text is a list of one, since it would be split into its letters.
+
+    None is an empty list. Raises QueryError for a value that is no list, and for bytes and mappings, which Python would
+    take for one.
+    """
+    if values is None or isinstance(values, str):
+        return () if values is None else (values,)
+    if isinstance(values, bytes | bytearray | Mapping) or not isinstance(values, Iterable):
+        raise QueryError(f"{name} is {_shown(values)}; give a text, or a list of texts.")
+    return tuple(values)
 
 
 def refuse_unless_texts(name: str, values: Sequence[Any]) -> None:

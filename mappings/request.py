@@ -13,7 +13,7 @@ from sorce.errors import QueryError
 from sorce.mappings.example import Example, refuse_unless_examples
 from sorce.mappings.filters import Filter
 from sorce.mappings.limits import MAX_BOXES, MAX_CANDIDATES
-from sorce.mappings.option import check_options, is_placeholder, option, refuse_half, refuse_unless_texts
+from sorce.mappings.option import check_options, is_placeholder, listed, option, refuse_half, refuse_unless_texts
 from sorce.mappings.ranking import MAX_DEBIAS, RANKS, SIMILARITY
 
 MAX_PHRASES = 4
@@ -139,8 +139,7 @@ class SearchRequest:
 
     def __post_init__(self) -> None:
         for name in ("phrases", "nots"):
-            given = getattr(self, name)
-            several = (given,) if isinstance(given, str) else tuple(given)
+            several = listed(name, getattr(self, name))
             refuse_unless_texts(name, several)
             object.__setattr__(self, name, several)
         for name in ("like", "not_like"):

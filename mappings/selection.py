@@ -10,6 +10,7 @@ from sorce.errors import QueryError
 from sorce.mappings.conditions import Properties
 from sorce.mappings.filters import Filter
 from sorce.mappings.found import FoundIndex
+from sorce.mappings.option import listed
 
 Json = dict[str, Any]
 
@@ -30,8 +31,7 @@ class Selection:
             raise QueryError(f"filter is {self.filter!r}; give a sorce.Filter.")
         if self.photo_ids is None:
             return
-        # A single text would be split into its letters.
-        ids = (self.photo_ids,) if isinstance(self.photo_ids, str) else tuple(self.photo_ids)
+        ids = listed("photo_ids", self.photo_ids)
         refuse_unless_ids(ids)
         object.__setattr__(self, "photo_ids", ids)
 

@@ -66,26 +66,26 @@ def read_stored(answer: Mapping[str, Any]) -> StoredPhoto | None:
     source = hits[0].get("_source", {})
     try:
         return _photo(source)
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError, OverflowError) as error:
         raise ValueError(f"{type(error).__name__}: {error}") from error
 
 
 def _photo(source: Mapping[str, Any]) -> StoredPhoto:
     taken, place = source.get("taken_at"), source.get("location")
     return StoredPhoto(
-        photo_id=source["photo_id"],
-        uri=source["uri"],
-        file_name=source["file_name"],
-        folder=source["folder"],
+        photo_id=_text(source, "photo_id"),
+        uri=_text(source, "uri"),
+        file_name=_text(source, "file_name"),
+        folder=_text(source, "folder"),
         width=int(source["width"]),
         height=int(source["height"]),
-        content_hash=source["content_hash"],
+        content_hash=_text(source, "content_hash"),
         bytes=int(source["bytes"]),
         taken_at=None if taken is None else datetime.fromisoformat(taken),
-        camera=source.get("camera"),
-        keywords=tuple(source.get("keywords", ())),
+        camera=None if source.get("camera") is None else _text(source, "camera"),
+        keywords=_texts(source.get("keywords")),
         location=None if place is None else (float(place["lat"]), float(place["lon"])),
-        attributes=dict(source.get("attributes", {})),
+        attributes=dict(source.get("attributes") or {}),
         regions=tuple(_region(each) for each in _list(source["regions"])),
     )
 
@@ -95,11 +95,25 @@ def _region(source: Mapping[str, Any]) -> StoredRegion:
     return StoredRegion(
         region_id=int(source["id"]),
         box=Box(*(float(source[side]) for side in ("x1", "y1", "x2", "y2"))),
-        kind=source["kind"],
+        kind=_text(source, "kind"),  # type: ignore[arg-type]
         area=float(source["area"]),
         quality=float(source["quality"]),
         vec=None if vector is None else np.asarray(vector, np.float32),
     )
+
+
+def _text(source: Mapping[str, Any], name: str) -> str:
+    # A field of this type also accepts numbers and lists.
+    value = source[name]
+    if not isinstance(value, str):
+        raise ValueError(f"its {name} is {value!r}, which is not text")
+    return value
+
+
+def _texts(values: Any) -> tuple[str, ...]:
+    """The words of a list; OpenSearch accepts a single one in its place."""
+    several = [values] if isinstance(values, str) else values or ()
+    return tuple(map(str, several))
 
 
 def _list(values: Any) -> Sequence[Mapping[str, Any]]:

@@ -26,6 +26,7 @@ from sorce.mappings import Hits, Localiser, Recipe, Rejected, Vector
 from sorce.mappings.example import Example, LikePicture, LikeRegion, LikeVector
 from sorce.mappings.filters import Filter
 from sorce.mappings.names import check_index_name
+from sorce.mappings.option import listed
 from sorce.mappings.recipe import Plain
 from sorce.mappings.request import SearchRequest
 from sorce.mappings.selection import Selection, refuse_unless_ids
@@ -177,7 +178,7 @@ class Index:
         A photo that changes meanwhile stays. Nobody is asked. Raises IndexMissing, ClusterError, and QueryError if
         neither is given.
         """
-        ids = (photo_ids,) if isinstance(photo_ids, str) else None if photo_ids is None else tuple(photo_ids)
+        ids = None if photo_ids is None else listed("photo_ids", photo_ids)
         with translate_errors(address(self.client)):
             return Removal(self.client, self.name, Selection(ids, Filter() if filter is None else filter)).run().photos
 

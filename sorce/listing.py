@@ -11,7 +11,7 @@ from opensearchpy import OpenSearch, exceptions
 
 from sorce.access import Access
 from sorce.cluster import Hosts, address, connect, find_index, look_up, translate_errors
-from sorce.errors import ClusterError, IndexMissing
+from sorce.errors import ClusterError, IndexMissing, IndexNameError
 from sorce.mappings import Recipe
 from sorce.mappings.compression import FLOAT32
 from sorce.mappings.conditions import attributes_of
@@ -93,7 +93,7 @@ def list_indices(client: OpenSearch) -> list[IndexInfo]:
     for name in names:
         try:
             there = look_up(client, name)
-        except IndexMissing as error:
+        except (IndexMissing, IndexNameError) as error:
             log.warning("%s", error)
             continue
         # It may have been deleted meanwhile.

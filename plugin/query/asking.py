@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from copy import copy
 from typing import Any
+from urllib.parse import quote
 
 import orjson
 from opensearchpy import OpenSearch, Transport, exceptions
@@ -36,7 +37,7 @@ def send(client: OpenSearch, index: str, way: str, body: Any, params: Json, allo
     transport = transport_of(client)
     for left in reversed(range(TRIES)):
         try:
-            answer = transport.perform_request("POST", f"/{index}/{way}", params=params, body=body)
+            answer = transport.perform_request("POST", f"/{quote(index)}/{way}", params=params, body=body)
             break
         except exceptions.TransportError as error:
             lacks_shards = _shards_are_missing(error)

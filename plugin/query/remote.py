@@ -19,14 +19,21 @@ if TYPE_CHECKING:
 class RemoteTexts(TextEncoder):
     """A service in the OpenAI embeddings form. It encodes texts only."""
 
-    def __init__(self, endpoint: Endpoint) -> None:
-        self._endpoint = endpoint
+    def __init__(self, endpoint: Endpoint, dimension: int) -> None:
+        """`dimension` is how many numbers a vector of the index has."""
+        self._endpoint, self._dimension = endpoint, dimension
 
     def embed_texts(self, texts: Sequence[str]) -> Vector:
         try:
-            return unit_rows(self._endpoint.embed_texts(texts))
+            found = unit_rows(self._endpoint.embed_texts(texts))
         except ValueError as error:
             raise PluginError(f"the service of --encoder cannot be used: {error}; see its log.") from error
+        if found.shape != (len(texts), self._dimension):
+            raise PluginError(
+                f"the service of --encoder answers {len(texts)} texts with numbers of shape {found.shape}, where the "
+                f"index has vectors of {self._dimension}; see its log."
+            )
+        return found
 
     def embed_images(self, images: Sequence[Image]) -> Vector:  # noqa: ARG002
         raise QueryError(
@@ -47,4 +54,4 @@ def remote_texts(url: str, index: FoundIndex) -> RemoteTexts:
         )
     endpoint = parse(url, index.recipe.model, key_from_environment())
     refuse_other_vectors(endpoint.embed_texts([probe.TEXT]), expected[None], f"the encoder at {endpoint.url}")
-    return RemoteTexts(endpoint)
+    return RemoteTexts(endpoint, index.recipe.dimension)

@@ -47,7 +47,8 @@ def split_answer(answer: Mapping[str, Any]) -> tuple[Json, Answers | None]:
     """The answer as of a plain search, and what was seen; None if the localiser failed for any hit."""
     hits = answer["hits"]["hits"]
     try:
-        seen = {hit["_source"]["photo_id"]: _seen(hit["_source"]["located"]) for hit in hits}
+        # By the id that the hit will have: in the source it may be a number, or a list.
+        seen = {hit["fields"]["photo_id"][0]: _seen(hit["_source"]["located"]) for hit in hits}
         plain = [{**hit, "_score": hit["_source"]["previous_score"]} for hit in hits]
     except (KeyError, TypeError, ValueError, IndexError):
         return {**answer}, None

@@ -303,3 +303,32 @@ def test_a_switch_that_is_done_is_done(client: OpenSearch, alias: str, model: Co
     switch(client, alias, f"{alias}-a", Files([]))
     assert switch(client, alias, f"{alias}-b", Files([])) == f"{alias}-a"
     assert switch(client, alias, f"{alias}-b", Files([])) is None
+
+
+@pytest.mark.fault("2.s.36")
+def test_an_alias_keeps_its_filter_when_it_moves(run: Run, client: OpenSearch, alias: str, folder: Path) -> None:
+    """Else a search would suddenly show what the filter hides."""
+    run(CountingModel(), folder)
+    kept = {"filter": {"term": {"file_name": "a.jpg"}}, "is_write_index": True}
+    client.indices.put_alias(index=named(client, alias), name=alias, body=kept)
+    assert run(Mirrored(), folder).exit_code == 0
+    [found] = client.indices.get_alias(name=alias).values()
+    assert found["aliases"][alias] == kept
+
+
+@pytest.mark.fault("2.s.37")
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [({"filter": {"match_all": {}}}, "has different filters for its indices"), ({"routing": "1"}, "to one shard")],
+)
+def test_an_alias_that_cannot_move_as_it_is_is_refused_before_a_photo_is_read(
+    run: Run, client: OpenSearch, alias: str, folder: Path, more: dict[str, Any], said: str
+) -> None:
+    for number, body in enumerate(({"is_write_index": True}, more)):
+        TargetIndex(client, f"{alias}-{number}").make(CountingModel().recipe)
+        client.indices.put_alias(index=f"{alias}-{number}", name=alias, body=body)
+    model = Mirrored()
+    refused = run(model, folder).exception
+    assert isinstance(refused, SorceError)
+    assert said in str(refused)
+    assert model.prepared == 0

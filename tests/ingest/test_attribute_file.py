@@ -15,6 +15,7 @@ from sorce.ingest import Options, ingest_photos
 from sorce.ingest.attributes import AttributeTable, attributes_of
 from sorce.ingest.commands import ingest
 from sorce.ingest.index import TargetIndex
+from sorce.ingest.lists import PhotoList
 from sorce.pictures.source import Source
 from tests.ingest.conftest import CountingModel, files, stored
 
@@ -62,7 +63,14 @@ def test_a_path_finds_its_photo_however_it_is_written(tmp_path: Path, written: s
         ("path,shop\na.jpg\n", "line 2: 1 cells, and the first line has 2"),
         ("path,shop\na.jpg,x\n./a.jpg,y\n", "line 3: './a.jpg' has a row already"),
         ("path,aisle:int\na.jpg,three\n", r"line 2: attribute 'aisle:int=three' is not understood"),
-        ("path,a b\na.jpg,x\n", r"line 2: attribute 'a b=x' is not understood"),
+        ("path,a b\na.jpg,x\n", "column 'a b' cannot name an attribute"),
+        pytest.param("path,a=b\na.jpg,x\n", "column 'a=b' cannot name an attribute", marks=pytest.mark.fault("3.s.5")),
+        pytest.param(
+            "path,shop,shop\na.jpg,x,y\n", "2 columns name the attribute 'shop'", marks=pytest.mark.fault("3.s.5")
+        ),
+        pytest.param(
+            "path,aisle,aisle:int\na.jpg,x,3\n", "2 columns name the attribute", marks=pytest.mark.fault("3.s.5")
+        ),
     ],
 )
 def test_a_table_that_is_none_is_a_sentence_with_its_line(tmp_path: Path, text: str, said: str) -> None:
@@ -120,3 +128,19 @@ def test_rows_without_a_photo_are_said(index: TargetIndex, folder: Path, monkeyp
     done = CliRunner().invoke(ingest, given)
     assert "1 of 1 rows name no file, such as" in done.stderr
     assert json.loads(done.stdout.splitlines()[-1])["new"] == 5
+
+
+def test_a_list_that_names_an_attribute_twice_is_refused_and_an_empty_column_is_none(tmp_path: Path) -> None:
+    file = tmp_path / "list.csv"
+    file.write_text("path,shop,shop:int\na.jpg,x,3\n")
+    with pytest.raises(SorceError, match="cannot be used: 2 columns name the attribute 'shop'"):
+        PhotoList(str(file)).types()
+    file.write_text("path,shop,\na.jpg,x,\n")
+    assert PhotoList(str(file)).types() == {"shop": {"type": "keyword"}}
+
+
+@pytest.mark.fault("3.s.4")
+def test_an_attribute_that_is_set_twice_loses_no_value_without_a_word(tmp_path: Path) -> None:
+    refused = CliRunner().invoke(ingest, ["--index", "x", "--set", "tag=a", "--set", "tag=b", str(tmp_path)])
+    assert refused.exit_code == 2
+    assert "attribute 'tag' is set twice, and a photo has one value of it" in refused.stderr

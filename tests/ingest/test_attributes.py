@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,10 @@ from sorce.access import Access
 from sorce.cluster import connect
 from sorce.engine import Node
 from sorce.errors import SorceError
-from sorce.ingest import Options, Report, ingest_photos
+from sorce.ingest import Options, Report, Source, ingest_photos
 from sorce.ingest.alias import switch
 from sorce.ingest.index import TargetIndex
+from sorce.ingest.write import Sender
 from sorce.mappings import Attribute, Region, Vector
 from sorce.plugin.cluster.role import role
 from tests.ingest.conftest import CountingModel, Documents, files, stored
@@ -162,3 +164,69 @@ def test_the_role_ingest_may_set_attributes(
             run(client, index.name, model, folder, site="oslo")
             assert run(client, index.name, model, folder, shelf=3).changed == 5
         administrator.indices.delete(index=index.name)
+
+
+@pytest.mark.fault("3.s.6")
+def test_photos_bring_attributes_of_their_own_from_a_program(
+    client: OpenSearch, index: TargetIndex, model: CountingModel, folder: Path
+) -> None:
+    """Also one that comes after the index was made; one that no document can hold rejects its photo alone."""
+    content = (folder / "a.jpg").read_bytes()
+    given: list[dict[str, Any]] = [{"site": "oslo"}, {"shelf": 3}, {"site": [1]}, {}]
+    photos = [
+        Source(f"x://{n}", "x", f"{n}.jpg", f"{n}.jpg", lambda: content, attributes=a) for n, a in enumerate(given)
+    ]
+    for some in (photos[:1], photos[1:]):
+        report = ingest_photos(client, index.name, model, some, Options(workers=1))
+    assert (report.new, report.rejected) == (2, 1)
+    assert sorted(map(str, (each.get("attributes") for each in stored(index).values()))) == [
+        "None",
+        "{'shelf': 3}",
+        "{'site': 'oslo'}",
+    ]
+
+
+@pytest.mark.fault("5.s.12")
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("x", True, "is of type bool; give a text, an int, a float or a datetime"),
+        ("x", None, "is of type NoneType"),
+        ("x", ["a", "b"], "is of type list"),
+        ("x", np.int64(3), "is of type int64"),
+        ("a.b", "x", "'a.b' cannot be the name of an attribute"),
+        ("x", datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=5))), "is in no year from 1 to 9999 in UTC"),
+    ],
+)
+def test_an_attribute_that_no_document_can_hold_is_refused_before_a_photo_is_read(
+    client: OpenSearch, index: TargetIndex, model: CountingModel, folder: Path, name: str, value: Any, said: str
+) -> None:
+    with pytest.raises(SorceError, match=said):
+        ingest_photos(client, index.name, model, files(folder), Options({name: value}, workers=1))
+    assert model.prepared == 0
+
+
+def test_a_date_of_an_early_year_is_stored_and_is_unchanged_later(
+    client: OpenSearch, index: TargetIndex, model: CountingModel, folder: Path
+) -> None:
+    early = datetime(900, 1, 2, tzinfo=UTC)
+    assert run(client, index.name, model, folder, made=early).new == 5
+    assert run(client, index.name, model, folder, made=early).unchanged == 5
+
+
+@pytest.mark.fault("3.s.7")
+def test_two_runs_at_once_with_different_attributes_on_known_photos_keep_both(
+    client: OpenSearch, index: TargetIndex, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other run comes between this run's look-up and its request."""
+    run(client, index.name, CountingModel(), folder)
+    sending = Sender._bulk
+
+    def between(self: Sender, body: bytes) -> Any:
+        monkeypatch.setattr(Sender, "_bulk", sending)
+        run(client, index.name, CountingModel(), folder, site="oslo")
+        return sending(self, body)
+
+    monkeypatch.setattr(Sender, "_bulk", between)
+    assert run(client, index.name, CountingModel(), folder, shelf=3).changed == 5
+    assert attributes(stored(index)) == [{"site": "oslo", "shelf": 3}] * 5

@@ -147,10 +147,20 @@ def test_an_alias_with_routing_is_refused(
     assert model.prepared == 0
 
 
+@pytest.mark.fault("2.s.38")
+def test_an_alias_that_takes_no_documents_is_refused(
+    client: OpenSearch, there: TargetIndex, model: CountingModel, folder: Path
+) -> None:
+    client.indices.put_alias(index=there.name, name=f"{there.name}-alias", body={"is_write_index": False})
+    with pytest.raises(IndexMissing, match=rf"takes no documents \(is_write_index is false\); .* --index {there.name}"):
+        run(client, f"{there.name}-alias", model, folder)
+    assert model.prepared == 0
+
+
 @pytest.mark.fault("1.s.40")
-@pytest.mark.parametrize("name", ["root*", "a,b", "<x-{now/d}>", "", "Photos", "-a", "_all"])
+@pytest.mark.parametrize("name", ["root*", "a,b", "<x-{now/d}>", "", "Photos", "-a", "_all", None, 5, b"photos"])
 def test_a_name_that_is_not_one_index_is_refused_before_a_photo_is_read(
-    client: OpenSearch, model: CountingModel, folder: Path, name: str
+    client: OpenSearch, model: CountingModel, folder: Path, name: Any
 ) -> None:
     with pytest.raises(IndexNameError, match="cannot be the name of one index or alias"):
         run(client, name, model, folder)

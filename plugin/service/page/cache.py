@@ -9,6 +9,8 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile
 from threading import Lock
 
+from sorce.errors import PluginError
+
 log = logging.getLogger("sorce.service")
 
 
@@ -19,7 +21,7 @@ class DiskCache:
     """
 
     def __init__(self, folder: Path, limit: int) -> None:
-        folder.mkdir(0o700, parents=True, exist_ok=True)
+        _own_folder(folder)
         self._folder, self._limit = folder, limit
         self._lock = Lock()
         self._sizes = OrderedDict(_by_last_use(folder))
@@ -78,6 +80,17 @@ class DiskCache:
         """The key that was used longest ago, if there is more than the limit."""
         with self._lock:
             return next(iter(self._sizes)) if self._total > self._limit else None
+
+
+def _own_folder(folder: Path) -> None:
+    """Makes the folder. Raises PluginError for one of another account, which could put pictures in place of ours."""
+    try:
+        folder.mkdir(0o700, parents=True, exist_ok=True)
+        owner = folder.stat().st_uid
+    except OSError as error:
+        raise PluginError(f"'{folder}' cannot hold pictures ({error.strerror}); name another with --cache.") from error
+    if owner not in (0, os.geteuid()):
+        raise PluginError(f"'{folder}' belongs to another account; name a folder of your own with --cache.")
 
 
 def _by_last_use(folder: Path) -> list[tuple[str, int]]:

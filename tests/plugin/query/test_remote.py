@@ -75,7 +75,17 @@ def test_a_picture_is_refused_with_a_sentence() -> None:
 def test_a_service_that_gives_no_unit_vectors_is_refused(monkeypatch: pytest.MonkeyPatch, number: float) -> None:
     monkeypatch.setattr(Endpoint, "embed_texts", lambda _, texts: np.full((len(texts), 3), number, np.float32))
     with pytest.raises(PluginError, match="cannot be used: a vector is zero or not finite; see its log"):
-        RemoteTexts(parse("http://127.0.0.1:1", "model", None)).embed_texts(["a kite"])
+        RemoteTexts(parse("http://127.0.0.1:1", "model", None), 3).embed_texts(["a kite"])
+
+
+@pytest.mark.fault("4.s.14")
+@pytest.mark.parametrize("shape", [(1, 3), (3, 3), (2, 4)])
+def test_a_service_that_gives_too_few_vectors_or_others_is_refused(
+    monkeypatch: pytest.MonkeyPatch, shape: tuple[int, int]
+) -> None:
+    monkeypatch.setattr(Endpoint, "embed_texts", lambda *_: np.ones(shape, np.float32))
+    with pytest.raises(PluginError, match="answers 2 texts with numbers of shape"):
+        RemoteTexts(parse("http://127.0.0.1:1", "model", None), 3).embed_texts(["a kite", "a dog"])
 
 
 @pytest.mark.parametrize("by_option", [True, False])

@@ -34,6 +34,9 @@ def found(client: OpenSearch, index: str, **conditions: Any) -> Any:
         pytest.param(
             {"where": "aisle=red"}, "'aisle' holds whole numbers; 'red' is not", marks=pytest.mark.fault("5.s.1")
         ),
+        # Python reads these as 1000 and 3; OpenSearch does not.
+        pytest.param({"where": "aisle>=1_000"}, "'1_000' is not one", marks=pytest.mark.fault("5.s.13")),
+        pytest.param({"where": "aisle= 3"}, "' 3' is not one", marks=pytest.mark.fault("5.s.13")),
         pytest.param({"where": "aisle<=x"}, "'aisle' holds whole numbers", marks=pytest.mark.fault("5.s.1")),
     ],
 )
@@ -42,6 +45,26 @@ def test_a_condition_on_attributes_is_checked_against_the_index(
 ) -> None:
     with pytest.raises(QueryError, match=said):
         found(client, index, **conditions)
+
+
+@pytest.mark.fault("5.s.14")
+@pytest.mark.parametrize("value", ["20260131", "2026-W05", "2026-01-31 10:00", "2026-01-31T1000", "1700000000000"])
+def test_a_date_that_opensearch_would_read_otherwise_is_refused(value: str) -> None:
+    """20260131 are milliseconds for OpenSearch: every photo would be later than that."""
+    regions = {"attributes": {"properties": {"sold": {"type": "date"}}}}
+    with pytest.raises(QueryError, match=r"'sold' holds dates, as in 2026-01-31 or 2026-01-31T10:00Z; .* is not one"):
+        Filter(where=f"sold>={value}").check(regions, "photos")
+    for right in ("2026-01-31", "2026-01-31T10:00Z", "2026-01-31T10:00:00.123+05:30"):
+        Filter(where=f"sold>={right}").check(regions, "photos")
+
+
+@pytest.mark.fault("5.s.15")
+def test_an_empty_later_page_says_which_condition_emptied_it(client: OpenSearch, index: str) -> None:
+    search = ClientSearch(client, index, lambda _: Words())
+    [note] = search.search(SearchRequest("a kite", start=10, filter=Filter(camera="Leica"))).notes
+    assert "condition: camera Leica" in note
+    [note] = search.search(SearchRequest("a kite", start=140, filter=Filter(camera="Canon"))).notes
+    assert note == "no photo is left after the first 140."
 
 
 @pytest.mark.parametrize(
@@ -101,6 +124,10 @@ def test_an_empty_answer_says_which_condition_emptied_it(
             lambda: SearchRequest("a", filter={"kind": 1}), "give a sorce.Filter", marks=pytest.mark.fault("5.s.8")
         ),
         pytest.param(lambda: SearchRequest([1]), "give texts", marks=pytest.mark.fault("5.s.8")),
+        pytest.param(lambda: SearchRequest(5), "phrases is 5; give a text", marks=pytest.mark.fault("5.s.16")),
+        pytest.param(lambda: SearchRequest({"a": 1}), "phrases is {'a': 1}", marks=pytest.mark.fault("5.s.16")),
+        pytest.param(lambda: Filter(kinds=5), "kinds is 5; give a text", marks=pytest.mark.fault("5.s.16")),
+        pytest.param(lambda: Filter(where={"a": 1}), "where is {'a': 1}; give", marks=pytest.mark.fault("5.s.16")),
     ],
 )
 def test_what_cannot_be_is_out_of_range(made: Callable[[], Any], said: str) -> None:
@@ -113,6 +140,10 @@ def test_a_text_where_a_list_is_meant_is_a_list_of_one() -> None:
     request = SearchRequest("kite", "dog", filter=Filter(kinds="tile", where="a=b"))
     assert (request.phrases, request.nots) == (("kite",), ("dog",))
     assert (request.filter.kinds, request.filter.where) == (("tile",), ("a=b",))
+
+
+def test_nothing_is_an_empty_list() -> None:
+    assert Filter(kinds=None, where=None, exclude_folder=None) == Filter()
 
 
 @pytest.fixture
