@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, cast
 
 from sorce.errors import IndexNameError
 
@@ -24,8 +24,9 @@ def check_index_name(name: str) -> str:
     This is checked before any request: where a name is expected, OpenSearch accepts wildcards, lists (a,b), exclusions
     (-a), dates (<a-{now/d}>) and `_all`.
     """
-    wrong = None
-    if not isinstance(name, str):
+    wrong, given = None, cast(object, name)
+    # A program may give anything.
+    if not isinstance(given, str):
         wrong = "it is not text"
     elif not name:
         wrong = "it is empty"

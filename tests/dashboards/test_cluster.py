@@ -124,6 +124,16 @@ def test_a_policy_is_made_replaced_and_removed_by_its_last_user() -> None:
     assert cluster.policies == cluster.templates == cluster.entries == {}
 
 
+@pytest.mark.fault("4.s.12")
+def test_an_entry_that_somebody_else_made_is_nobodys() -> None:
+    cluster: Any = Cluster()
+    add_log(cluster, "photos")
+    cluster.entries |= {f"{RUNS}:mine": {"template": {}}, f"{RUNS}:odd": {"template": {}, "_meta": {"sorce_user": 5}}}
+    assert users(cluster) == ["photos"]
+    remove_log(cluster, "photos")
+    assert not cluster.templates
+
+
 def test_two_installs_at_once_lose_neither(index: str, client: OpenSearch) -> None:
     names = [f"{index}-{number} in Global" for number in range(6)]
     with ThreadPoolExecutor() as pool:

@@ -370,7 +370,7 @@ def test_one_text_where_a_list_is_meant_is_a_list_of_one(labelled: Path) -> None
     assert retriever.similarities("red", picture.photo_id).shape == (1,)
 
 
-@pytest.mark.fault("8.s.30")
+@pytest.mark.fault("2.1.4", "8.s.30")
 def test_an_alias_s_filter_holds(labelled: Path, client: OpenSearch, index: str) -> None:
     run("lines", labelled, "--keep")
     truth = BenchmarkRun.of("lines", labelled).truth

@@ -142,8 +142,8 @@ def test_an_attribute_that_is_too_long_is_refused_before_a_photo_is_read(
     assert model.prepared == 0
 
 
-@pytest.mark.fault("4.s.40")
-def test_documents_without_a_content_hash_or_with_odd_uris_are_no_trouble(
+@pytest.mark.fault("4.1.12")
+def test_a_document_without_a_content_hash_is_indexed_again(
     client: OpenSearch, index: TargetIndex, model: CountingModel, folder: Path
 ) -> None:
     run(client, index.name, model, folder)

@@ -18,6 +18,8 @@ from opensearchpy import OpenSearch
 
 from sorce.ingest import commands, request
 from sorce.ingest.index import TargetIndex
+from sorce.ingest.progress import Progress
+from sorce.mappings import Rejected
 from tests.ingest.conftest import CountingModel, Draw
 
 ROOT = Path(__file__).parents[2]
@@ -212,3 +214,10 @@ def is_no_more(process: int) -> bool:
     time.sleep(0.05)
     command = Path(f"/proc/{process}/cmdline")
     return not command.exists() or not command.read_bytes()
+
+
+@pytest.mark.fault("4.4.4")
+def test_control_characters_of_a_reject_are_shown_escaped(capsys: pytest.CaptureFixture[str]) -> None:
+    with Progress(1, None, quiet=False) as progress:
+        progress.rejected(Rejected("a\x1b[2J.jpg", "says \x1b]0;\x07"))
+    assert capsys.readouterr().err.strip().endswith("rejected: a\\x1b[2J.jpg says \\x1b]0;\\x07")

@@ -136,7 +136,7 @@ def test_a_photo_that_comes_back_while_prune_runs_stays(
     assert len(stored(index)) == 5
 
 
-@pytest.mark.fault("3.4.1")
+@pytest.mark.fault("3.4.1", "4.1.13")
 @pytest.mark.parametrize("is_there", [True, False])
 def test_a_planted_path_does_not_tell_which_files_exist(
     client: OpenSearch, index: TargetIndex, folder: Path, model: CountingModel, tmp_path: Path, is_there: bool

@@ -136,6 +136,21 @@ def test_info_and_indices_say_what_is_there(photos: sorce.Index, place: Place, n
     assert name in [each.name for each in sorce.indices(url=place.url, access=place.access)]
 
 
+@pytest.mark.fault("1.s.41")
+def test_an_index_with_a_name_that_sorce_does_not_take_is_left_out_of_the_list(
+    client: OpenSearch, place: Place, name: str
+) -> None:
+    """OpenSearch takes a percent sign. One such index must not hide all others."""
+    odd = f"{name}-100%"
+    client.indices.create(index=odd, body={"mappings": {"_meta": {"sorce": {"recipe": RECIPE.to_meta()}}}})
+    try:
+        found = [each.name for each in sorce.indices(url=place.url, access=place.access)]
+    finally:
+        client.indices.delete(index=odd)
+    assert name in found
+    assert odd not in found
+
+
 def test_the_twin_searches_without_blocking_the_loop(place: Place, name: str, photos: sorce.Index) -> None:
     async def ask() -> tuple[list[sorce.Hits], sorce.StoredPhoto | None, int, int]:
         async with sorce.AsyncIndex(photos) as twin:

@@ -20,6 +20,7 @@ from sorce.mappings.request import SearchRequest
 from sorce.models import load_encoder
 from sorce.pictures.drawing import save
 from sorce.plugin.query.locating import SecondStage, look_again, not_opened, with_enough
+from sorce.plugin.query.server_locating import split_answer
 from sorce.plugin.query.table import as_json, table
 from tests.kit.localiser import paint
 
@@ -189,3 +190,11 @@ def test_the_command_refuses_a_second_stage_without_a_root(opensearch: str) -> N
     done = CliRunner().invoke(command, ["search", "a kite", "--url", opensearch, "--locate", "3"])
     assert isinstance(done.exception, QueryError)
     assert "name it with --root" in str(done.exception)
+
+
+@pytest.mark.fault("4.s.13")
+def test_what_the_cluster_saw_is_found_by_the_id_that_the_hit_has() -> None:
+    """In the source of a document that somebody wrote by hand the id may be a number."""
+    source = {"photo_id": 5, "previous_score": 1.5, "located": {"rank": 1, "box": None}}
+    _, seen = split_answer({"hits": {"hits": [{"_id": "x", "fields": {"photo_id": ["5"]}, "_source": source}]}})
+    assert seen == {"5": (None, 1)}

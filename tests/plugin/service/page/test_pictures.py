@@ -16,6 +16,7 @@ import pytest
 from opensearchpy import OpenSearch
 from PIL import Image
 
+from sorce.errors import PluginError
 from sorce.pictures.budget import PixelBudget
 from sorce.pictures.limits import DecodeLimits
 from sorce.pictures.sandbox import DecoderPool
@@ -219,3 +220,20 @@ def test_a_picture_that_cannot_be_kept_leaves_nothing(tmp_path: Path) -> None:
     (tmp_path / "ke" / "key0").mkdir(parents=True)
     cache.put("key0", b"x")
     assert [each.name for each in (tmp_path / "ke").iterdir()] == ["key0"]
+
+
+@pytest.mark.fault("10.s.60")
+def test_a_cache_of_another_account_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It could put its own pictures in place of ours."""
+    if os.geteuid() == 0:
+        os.chown(tmp_path, 4242, 4242)
+    else:
+        monkeypatch.setattr(os, "geteuid", lambda: 4242)
+    with pytest.raises(PluginError, match="belongs to another account; name a folder of your own with --cache"):
+        DiskCache(tmp_path, 1000)
+
+
+def test_a_cache_that_cannot_be_made_is_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(PluginError, match="cannot hold pictures"):
+        DiskCache(tmp_path / "file" / "cache", 1000)
