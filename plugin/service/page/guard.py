@@ -93,7 +93,11 @@ class PageGuard:
             return {}
         shown = self._shown_to(request)
         if shown is None:
-            raise Refused(403, "a page of another origin may not ask this service.")
+            raise Refused(
+                403,
+                "a page of another origin may not ask this service; its own page, behind a proxy without TLS, may if "
+                "the proxy passes the browser's Host on.",
+            )
         return shown
 
     def _is_known(self, request: Request) -> bool:

@@ -12,6 +12,7 @@ import { loadTexts } from "./text.js";
 const wide = matchMedia("(min-width: 900px)");
 
 await loadTexts();
+byId("unloaded").remove();
 const app = new App();
 buttons();
 gridEvents();

@@ -1283,6 +1283,18 @@ def test_without_a_root_the_page_says_so(
         page.context.close()
 
 
+def test_a_page_whose_scripts_are_refused_says_so(show: Show, started: Any, url: str) -> None:
+    context = started.new_context()
+    page = context.new_page()
+    page.route("**/static/main.js", lambda route: route.fulfill(status=403))
+    page.goto(url)
+    page.wait_for_selector("#unloaded", state="visible")
+    context.close()
+    page = show()
+    page.wait_for_selector("text=What are you looking for?")
+    assert page.locator("#unloaded").count() == 0
+
+
 def test_a_hostile_name_shows_as_text(show: Show, page: httpx.Client) -> None:
     # Pictures of hostile documents are refused, which the browser tells on its console.
     shown = show("?q=red&fold=off", at=str(page.base_url).rstrip("/"), expected=("404", "422"))

@@ -19,6 +19,7 @@ from sorce.engine import Node
 from sorce.plugin.cluster.role import role
 from sorce.plugin.service.page.settings import PageSettings
 from tests.kit.album import Album, fill, served_page
+from tests.kit.chromium import browser_marks, chromium
 
 SECURITY = "/_plugins/_security/api"
 
@@ -144,3 +145,25 @@ def test_a_browser_is_asked_for_the_cluster_s_user(passing: httpx.Client, users:
     assert passing.get("/api/indices", auth=(user, "wrong")).status_code == 401
     for token in (b"wrong", b"\xff", b"two words\xe4"):
         assert passing.get("/api/indices", headers={"Authorization": b"Bearer " + token}).status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("name", "photos"),
+    [pytest.param("all", 17, marks=browser_marks()), pytest.param("north", 4, marks=browser_marks())],
+)
+def test_a_browser_shows_each_what_this_user_may_see(
+    passing: httpx.Client, users: dict[str, tuple[str, str]], safe: Album, name: str, photos: int
+) -> None:
+    user, password = users[name]
+    with chromium() as started:
+        page = started.new_context(http_credentials={"username": user, "password": password}).new_page()
+        # A photo that only one of them may see.
+        page.goto(f"{passing.base_url}?q=red&fold=off&photo={safe.photo('hall/3.png')}")
+        if name == "all":
+            page.wait_for_selector("#stage .box")
+            page.wait_for_function("() => document.querySelector('#stage .view').naturalWidth > 0")
+            page.keyboard.press("Escape")
+        else:
+            page.wait_for_selector(".toast.error >> text=finds no photo")
+        page.wait_for_selector(".picture.loaded")
+        assert page.locator(".tile").count() == photos
