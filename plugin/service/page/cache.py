@@ -21,7 +21,7 @@ class DiskCache:
     """
 
     def __init__(self, folder: Path, limit: int) -> None:
-        _own_folder(folder)
+        _make_usable(folder)
         self._folder, self._limit = folder, limit
         self._lock = Lock()
         self._sizes = OrderedDict(_by_last_use(folder))
@@ -82,13 +82,19 @@ class DiskCache:
             return next(iter(self._sizes)) if self._total > self._limit else None
 
 
-def _own_folder(folder: Path) -> None:
-    """Makes the folder. Raises PluginError for one of another account, which could put pictures in place of ours."""
+def _make_usable(folder: Path) -> None:
+    """Makes the folder. Raises PluginError if nothing can be kept there.
+
+    The same for a folder of another account, which could put its own pictures in place of ours.
+    """
     try:
         folder.mkdir(0o700, parents=True, exist_ok=True)
-        owner = folder.stat().st_uid
+        with NamedTemporaryFile(dir=folder):
+            owner = folder.stat().st_uid
     except OSError as error:
-        raise PluginError(f"'{folder}' cannot hold pictures ({error.strerror}); name another with --cache.") from error
+        raise PluginError(
+            f"the page's pictures cannot be kept in '{folder}': {error.strerror}; name another folder with --cache."
+        ) from error
     if owner not in (0, os.geteuid()):
         raise PluginError(f"'{folder}' belongs to another account; name a folder of your own with --cache.")
 

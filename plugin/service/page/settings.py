@@ -43,8 +43,12 @@ class PageSettings:
 
 
 def default_cache() -> Path:
-    """The user's own folder for what can be made again."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sorce" / "pictures"
+    """The user's own folder for what can be made again. Raises PluginError for a user without one."""
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sorce" / "pictures"
+    except RuntimeError as error:
+        # As in a container that runs under a number without a name.
+        raise PluginError("this user has no home for the page's pictures; name a folder with --cache.") from error
 
 
 def is_prefix(path: str) -> bool:

@@ -25,7 +25,7 @@ from sorce.plugin.service.page.cache import DiskCache
 from sorce.plugin.service.page.photos import PhotoPlace
 from sorce.plugin.service.page.pictures import JPEG, PhotoPictures, WantedPicture
 from sorce.plugin.service.page.pyramid import Levels, Tile, cut
-from sorce.plugin.service.page.settings import PageSettings
+from sorce.plugin.service.page.settings import PageSettings, default_cache
 from tests.kit.album import HOSTILE, Album, served_page
 
 
@@ -233,7 +233,11 @@ def test_a_cache_of_another_account_is_refused(tmp_path: Path, monkeypatch: pyte
         DiskCache(tmp_path, 1000)
 
 
-def test_a_cache_that_cannot_be_made_is_a_sentence(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    with pytest.raises(PluginError, match="cannot hold pictures"):
-        DiskCache(tmp_path / "file" / "cache", 1000)
+def test_a_folder_that_can_keep_nothing_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(PluginError, match=r"cannot be kept in '/proc/nothing': No such file or directory; .* --cache"):
+        DiskCache(Path("/proc/nothing"), 250)
+    for name in ("HOME", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(os, "getuid", lambda: 1_234_567)
+    with pytest.raises(PluginError, match="--cache"):
+        default_cache()
