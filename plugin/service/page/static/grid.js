@@ -7,7 +7,7 @@ import { aspectOf, justified } from "./rows.js";
 const GAP = 8;
 const TALLEST = 220;
 const TALLEST_ON_PHONE = 150;
-const BADGE = 52; // the width of a similarity with its letter
+const BADGE = 74; // the width of the longest similarity with its letter, and of a gap
 const LINE = 22;
 const CAPTION = 30; // one line with its margins
 
