@@ -20,7 +20,7 @@ from sorce.plugin.service.requests import Bodies
 CHUNK = 1 << 18
 """Bytes that are sent at a time."""
 LEFT_OUT = "X-Left-Out"
-"""The header with the number of photos that the file lacks, because they cannot be opened."""
+"""The header with the number of photos that the file lacks, because they cannot be opened or found."""
 
 
 def add_carrying(app: FastAPI, page: Page, bodies: Bodies) -> None:

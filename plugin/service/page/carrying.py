@@ -82,10 +82,14 @@ class Carrying:
         hits = self._chosen(user, asked, body)
         missing = {mark.photo_id for mark in marks} - {hit.photo_id for hit in hits}
         hits = Hits((*hits, *_known(user, asked.index, sorted(missing))))
+        there = {hit.photo_id for hit in hits}
+        # A photo may have been deleted since it was marked: the other marks are not lost for that.
+        kept = [mark for mark in marks if mark.photo_id in there] or marks
+        gone = {mark.photo_id for mark in marks} - {mark.photo_id for mark in kept}
         if body.format == "zip" and len(hits) > MAX_PACKED:
             raise QueryError(f"a ZIP holds at most {MAX_PACKED} photos, and these are {len(hits)}; choose some.")
         settings = self._search.settings
-        what = Export(hits, request, settings.roots, marks, settings.show_paths)
+        what = Export(hits, request, settings.roots, kept, settings.show_paths)
         opening = self._search.pictures.opened_photo if settings.roots else None
         # Without a name: nothing stays on the disk, however the answer ends.
         stream = TemporaryFile()  # noqa: SIM115  (the answer closes it)
@@ -96,7 +100,7 @@ class Carrying:
             raise
         for each in left_out:
             log.warning("a photo is not in an export: '%s' %s", each.path, each.reason)
-        return stream, len(left_out)
+        return stream, len(left_out) + len(gone)
 
     def code(self, user: ClusterUser, body: CodeBody) -> Json:
         """The search as code. Raises Refused, and what a search raises."""

@@ -94,6 +94,9 @@ def test_marks_become_ground_truth(page: httpx.Client, album: Album) -> None:
     assert export(page, "coco", photo_ids=[], marks=marks).json()["annotations"][0]["bbox"] == [0, 0, 9, 9]
     unknown = [{**marks[0], "photo_id": "0" * 32}]
     assert export(page, "lines", photo_ids=[], marks=unknown).status_code == 422
+    # The photo of one mark is gone: the others are exported all the same.
+    answer = export(page, "lines", photo_ids=[], marks=[*marks, *unknown])
+    assert ([json.loads(line) for line in answer.text.splitlines()], answer.headers["X-Left-Out"]) == (lines, "1")
 
 
 def test_a_search_is_code_that_names_no_path(page: httpx.Client, album: Album) -> None:
