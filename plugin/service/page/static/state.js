@@ -43,7 +43,7 @@ export function readState(query) {
   const given = new URLSearchParams(query);
   return {
     ...EMPTY,
-    index: given.get("index"),
+    index: given.get("index") || null,
     phrases: texts(given.getAll("q")).slice(0, MAX_PHRASES),
     nots: texts(given.getAll("not")).slice(0, MAX_NOTS),
     like: given.getAll("like").filter(parseLike).slice(0, MAX_PHRASES),
@@ -55,7 +55,7 @@ export function readState(query) {
     debias: number(given.get("debias"), 0, 2) ?? 0,
     locate: Math.round(number(given.get("locate"), 0, 100) ?? 0),
     fold: given.get("fold") !== "off",
-    photo: given.get("photo"),
+    photo: given.get("photo") || null,
   };
 }
 

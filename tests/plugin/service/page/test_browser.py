@@ -450,6 +450,7 @@ def test_a_link_to_a_photo_of_a_later_page_shows_its_boxes(show: Show, url: str,
 
 def test_an_address_of_nonsense_is_read_as_far_as_it_makes_sense(show: Show, url: str) -> None:
     nonsense = "boxes=1e999&min=-&rank=zz&debias=NaN&locate=x&fold=maybe&like=x:y&not_like=r:a:b&min_area=big&other=1"
+    nonsense += "&index=&photo="
     page = show(f"?q={TEXT}&{nonsense}")
     assert waited(page) == [hit["photo_id"] for hit in answer(url)["hits"]]
     assert query_of(page)["boxes"] == ["1e999"]
