@@ -175,4 +175,5 @@ def test_broken_requests_fill_no_log() -> None:
             with silent(url) as client:
                 client.sendall(b"\x00\x01 what\r\n\r\n")
                 assert b" 400 " in client.recv(1000)
-        assert 0 < len(logged(process)) < MAX_LOG
+        # A line for each would be 200.
+        assert 0 < len(logged(process).splitlines()) < 100
