@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
+from itertools import chain
 from pathlib import Path
 from typing import IO, Any
 
@@ -85,8 +86,8 @@ class PhotoList:
 
     def _csv_rows(self) -> Iterator[Row]:
         with self._open() as stream, io.TextIOWrapper(stream, "utf-8-sig", newline="") as lines:
-            reader = csv.reader(lines)
-            columns = next(reader, [])
+            reader = _csv(lines)
+            columns: list[str] = next(reader, [])
             place = self._place(columns)
             for cells in reader:
                 if not any(cells):
@@ -101,7 +102,7 @@ class PhotoList:
 
     def _csv_types(self) -> Types:
         with self._open() as stream, io.TextIOWrapper(stream, "utf-8-sig", newline="") as lines:
-            columns = next(csv.reader(lines), [])
+            columns: list[str] = next(_csv(lines), [])
         place = self._place(columns)
         others = [name for number, name in enumerate(columns) if number != place]
         try:
@@ -179,6 +180,8 @@ class PhotoList:
                 yield stream
         except BadPhoto as error:
             raise self._wrong(f"it {error}") from error
+        except UnicodeDecodeError as error:
+            raise self._wrong("it is not UTF-8; save it as such") from error
         except (ValueError, NotImplementedError, csv.Error) as error:
             raise self._wrong(str(error).splitlines()[0].rstrip(".")) from error
 
@@ -191,6 +194,12 @@ class PhotoList:
 
     def _wrong(self, why: str) -> SorceError:
         return SorceError(f"the list '{self.file}' cannot be used: {why.rstrip('.')}.")
+
+
+def _csv(lines: Iterator[str]) -> Any:
+    """Spreadsheets of many countries write semicolons."""
+    head = next(lines, "")
+    return csv.reader(chain([head], lines), delimiter=";" if ";" in head and "," not in head else ",")
 
 
 def _attributes(row: Mapping[str, Any]) -> dict[str, Attribute]:

@@ -182,6 +182,15 @@ def test_a_list_gives_photos_and_attributes(
     assert ingest_photos(index.client, index.name, model, photos, options).unchanged == 2
 
 
+def test_a_list_may_have_semicolons_as_spreadsheets_of_many_countries_write_them(tmp_path: Path) -> None:
+    (tmp_path / "list.csv").write_text("\ufeffuri;aisle:int\r\na, b.jpg;3\r\n")
+    photos = PhotoList(str(tmp_path / "list.csv"))
+    [photo] = photos
+    assert isinstance(photo, Source)
+    assert (photo.name, photo.attributes) == (str(tmp_path / "a, b.jpg"), {"aisle": 3})
+    assert set(photos.types()) == {"aisle"}
+
+
 def test_a_parquet_list_is_read_from_the_store(
     index: TargetIndex, model: CountingModel, bucket: str, s3: Any, tmp_path: Path
 ) -> None:
@@ -258,10 +267,12 @@ def test_a_parquet_list_without_its_package_is_a_sentence(tmp_path: Path, monkey
         ("uri,shop\na.jpg\n", "line 2"),
         ("uri,a:int\na.jpg,x\n", "line 2"),
         ("uri,shop,shop\na.jpg,x,y\n", "two columns are named 'shop'"),
+        ("uri;shop\na.jpg\n", "line 2 has 1 cells for 2 columns"),
+        ("uri\n\udce9t\udce9.jpg\n", "cannot be used: it is not UTF-8; save it as such"),
     ],
 )
 def test_a_list_that_cannot_be_used_is_an_error_with_its_line(content: str, said: str, tmp_path: Path) -> None:
-    (tmp_path / "list.csv").write_text(content)
+    (tmp_path / "list.csv").write_text(content, errors="surrogateescape")
     with pytest.raises(SorceError, match=said):
         list(PhotoList(str(tmp_path / "list.csv")))
     with pytest.raises(SorceError, match="cannot be used"):
