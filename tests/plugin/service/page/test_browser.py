@@ -1112,7 +1112,7 @@ def test_the_search_is_given_as_code(show: Show) -> None:
     tabs = page.get_by_role("tab")
     assert tabs.all_inner_texts() == ["curl", "Python", "Template", "Command"]
     # curl sends the vectors of the texts, so it does not name them.
-    for place, begin in enumerate(("curl -s", "", "curl -s", "sorce search")):
+    for place, begin in enumerate(("curl -s", "", "# The cluster encodes the text", "sorce search")):
         tabs.nth(place).click()
         code = page.locator("#code-text").inner_text()
         assert code.startswith(begin)
