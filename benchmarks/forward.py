@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -37,6 +37,16 @@ PHOTOS, MAX_REGIONS = 8, 40
 """The default is up to 250 regions per photo. With it, a round would take minutes."""
 ROUNDS = 7
 STAGES = ("decode", "encode", "write")
+BASE: Mapping[str, Any] = {
+    "hidden_size": 768,
+    "intermediate_size": 3072,
+    "num_hidden_layers": 12,
+    "num_attention_heads": 12,
+    "image_size": 256,
+    "patch_size": 16,
+    "hidden_act": "gelu_pytorch_tanh",
+}
+"""The settings of a picture tower as large as SigLIP2-base's."""
 
 Alone = Callable[[Sequence[View]], Callable[[], None]]
 """Prepares these crops, and returns what encodes them."""
@@ -144,14 +154,19 @@ def timed(what: Callable[[], None]) -> float:
 
 
 def base(folder: Path) -> Path:
-    """Random weights: a picture tower as large as google/siglip2-base-patch16-256's, and the text tower of `mini`."""
+    """A picture tower as large as google/siglip2-base-patch16-256's."""
+    return network_like(folder, BASE)
+
+
+def network_like(folder: Path, tower: Mapping[str, Any]) -> Path:
+    """Random weights: a picture tower with these settings of a CLIP's, and the text tower of `mini`."""
     mini = find("mini").place
     config = CLIPConfig.from_pretrained(mini)
-    tower = {"hidden_size": 768, "intermediate_size": 3072, "num_hidden_layers": 12, "num_attention_heads": 12}
     vision: Any = config.vision_config
-    vision.update(tower | {"image_size": 256, "patch_size": 16, "hidden_act": "gelu_pytorch_tanh"})
+    vision.update(tower)
     CLIPModel(config).save_pretrained(folder)
-    images = CLIPImageProcessor(size={"height": 256, "width": 256}, do_center_crop=False)
+    side = {"height": tower["image_size"], "width": tower["image_size"]}
+    images = CLIPImageProcessor(size=side, do_center_crop=False)
     images.save_pretrained(folder)
     CLIPTokenizer.from_pretrained(mini).save_pretrained(folder)
     return folder

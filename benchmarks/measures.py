@@ -24,6 +24,7 @@ MEASURES: Mapping[str, str] = {
     "rerun": "rerun",
     "writing": "bulk",
     "forward": "forward",
+    "gpu": "gpu",
     "start": "start",
     "repeats": "repeats",
     "photos": "photos",

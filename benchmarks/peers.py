@@ -35,7 +35,7 @@ FEW = 50
 
 PEERS: Sequence[type[Peer]] = (Faiss, LanceMultivector, LanceRows, Milvus, PgVector, Chroma, Qdrant)
 
-AS_LEFT, MERGED = "sorce", "sorce, merged"
+AS_LEFT, MERGED = "sorce", "sorce, ingest --optimize"
 BARS = {(MERGED, LanceMultivector.name): 0.5, (MERGED, Milvus.name): 0.1}
 BARS |= {(ours, peer.name): 1.0 for ours in (AS_LEFT, MERGED) for peer in (PgVector, Chroma, Qdrant)}
 """The greatest time allowed for sorce, as a multiple of the store's time."""
@@ -81,6 +81,7 @@ def of(shape: Shape) -> Iterator[Line]:
                 raise RuntimeError(f"{each.name} finds {found:.3f} of the true photos at most: nothing can be compared")
             said = f"recall {found:.3f} with effort {efforts[each]}"
             yield from facts(shape, each, each.index.seconds, said)
+        yield Line(f"peers, {shape}: seconds of --optimize", merged.index.merging, note=f"{shape.photos:,} photos")
         recall = corpus.recall([merged.search(query, EF_SEARCH) for query in corpus.queries])
         yield at_least(f"peers, {shape}: {MERGED}, recall@{SIZE} of photos", recall, 0.98, "default settings")
         for kind in PEERS:

@@ -23,6 +23,7 @@ from sorce.cluster import connect
 from sorce.engine import Node, running_node
 from sorce.ingest import Files, Naming, Options, ingest_photos, prune
 from sorce.ingest.alias import switch, target
+from sorce.ingest.optimize import optimize
 from sorce.ingest.run_log import RunFacts, RunLog
 from sorce.mappings import Rejected
 from sorce.mappings.index import index_body
@@ -225,6 +226,7 @@ ACTS: dict[str, tuple[Act, set[str]]] = {
     "ingest": (lambda client, _: bring(client, INDEX), {"ingest", "move"}),
     "ingest behind an alias": (lambda client, _: bring_behind_alias(client, model), {"move"}),
     "ingest into an alias of several indices": (lambda client, _: bring(client, ROLLED), {"ingest", "move"}),
+    "ingest --optimize": (lambda client, _: optimize(client, [INDEX]), {"ingest", "move"}),
     "ingest's prune": (lambda client, _: bring_and_prune(client), {"ingest", "move"}),
     "log a run and a reject": (lambda client, _: log_a_run(client), {"ingest", "move"}),
     "read the log of runs": (asked("GET", f"/{RUNS}-*/_search?allow_no_indices=false"), set()),

@@ -185,6 +185,11 @@ def existing(context: click.Context, option: click.Parameter, paths: Sequence[st
     is_flag=True,
     help="Store a small picture (8 kB at most) with each photo that is encoded; with --force, with each that is there.",
 )
+@click.option(
+    "--optimize",
+    is_flag=True,
+    help="At the end, merge the index to one segment per shard: searches get faster. For an index that is complete.",
+)
 @click.option("--prune", is_flag=True, help="Remove photos from the index whose file is gone from the given folders.")
 @click.option(
     "--prune-anyway", is_flag=True, help="Prune without asking, even if more than a tenth of the photos is gone."

@@ -39,6 +39,7 @@ def refuse_others(request: Request) -> None:
         "--dry-run": request.dry_run,
         "--limit": request.limit is not None,
         "--list": bool(request.lists),
+        "--optimize": request.optimize,
         "--prune": request.prune,
         "--from-events": request.watch and request.from_events is not None,
     }

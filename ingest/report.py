@@ -15,8 +15,9 @@ class Report:
 
     `others` are the files in the given folders that are no photos, or are ignored. `decode`, `encode` and `write` are
     the seconds that each stage worked: clock time, averaged over its threads. The stage closest to `seconds` is the one
-    that the others wait for. `starting` are the seconds before the first photo in which Ray and its workers started;
-    they are not in `seconds`. `stopped` says that the run ended early because it was asked to.
+    that the others wait for. `starting` are the seconds before the first photo in which Ray and its workers started,
+    `merging` those after the last one in which the index was merged; they are not in `seconds`. `stopped` says that the
+    run ended early because it was asked to.
     """
 
     new: int = 0
@@ -31,6 +32,7 @@ class Report:
     encode: float = 0.0
     write: float = 0.0
     starting: float = 0.0
+    merging: float = 0.0
     stopped: bool = False
 
     @property
@@ -56,7 +58,8 @@ class Report:
         busy = {"decode": self.decode, "encode": self.encode, "write": self.write}
         shares = ", ".join(f"{stage} {seconds / (self.seconds or 1):.0%}" for stage, seconds in busy.items())
         speed = f"{self.seconds:.1f} s, {self.photos_per_second:.1f} photos/s"
-        return f"{photos}; {self.regions:,} regions; {speed} (busy: {shares})"
+        merged = f"; merged in {self.merging:.1f} s" if self.merging else ""
+        return f"{photos}; {self.regions:,} regions; {speed} (busy: {shares}){merged}"
 
 
 class Watch:

@@ -43,12 +43,13 @@ class Loading:
     batch_size: int
     trust_remote_code: bool
     dimension: int | None
+    backend: str | None = None
 
     def __call__(self) -> Model[Any]:
         """Raises ModelError."""
         # Another machine may have it in another place.
         checkpoint = find(MINI) if self.checkpoint.model == MINI else self.checkpoint
-        run = self.device, self.batch_size, self.trust_remote_code, self.dimension
+        run = self.device, self.batch_size, self.trust_remote_code, self.dimension, self.backend
         return load_model(checkpoint, self.regions, self.parameters, *run)
 
     def elsewhere(self, recipe: Recipe) -> Loading:
@@ -99,6 +100,7 @@ class Request:
     retry_timeout: float
     force: bool
     thumbnails: bool
+    optimize: bool
     prune: bool
     prune_anyway: bool
     dry_run: bool
@@ -174,10 +176,11 @@ class Request:
             # A recipe may hold parameters that a user cannot set, such as a detector's revision.
             known = {name: there.parameters[name] for name in METHODS[regions].parameters if name in there.parameters}
             parameters = {**known, **parameters}
-        dimension, checkpoint = self.dimension, self.checkpoint(there)
+        dimension, backend, checkpoint = self.dimension, None, self.checkpoint(there)
         if there is not None and (checkpoint.model, checkpoint.revision) == (there.model, there.revision):
             dimension = dimension or (there.dimension if regions in METHODS and METHODS[regions].cuts else None)
-        run = self.device, self.batch_size, self.trust_remote_code, dimension
+            backend = there.backend
+        run = self.device, self.batch_size, self.trust_remote_code, dimension, backend
         return Loading(checkpoint, regions, parameters, *run)
 
     def checkpoint(self, there: Recipe | None) -> Checkpoint:

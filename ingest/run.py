@@ -18,6 +18,7 @@ from sorce.cluster import address, translate_errors
 from sorce.errors import SorceError
 from sorce.ingest.alias import Alias, as_target, switch, template_is_outdated
 from sorce.ingest.index import NewIndex, TargetIndex
+from sorce.ingest.optimize import optimize
 from sorce.ingest.pipeline import Run, bring_in, rehearse
 from sorce.ingest.progress import Progress, interruptible
 from sorce.ingest.prune import Gone, count_gone, prune_target, refuse_many
@@ -80,6 +81,8 @@ def run(request: Request) -> tuple[str, Report]:
             report = work(plan, model, progress if log is None else Watches(progress, log))
         if log is not None:
             log.close(state_of(report), replace(report, others=others))
+        if request.optimize and not report.stopped and not request.dry_run:
+            report = merged(plan, report, progress)
         if request.alias and not report.stopped and not request.dry_run:
             try:
                 progress.say(moved(plan, progress))
@@ -174,6 +177,18 @@ def work(plan: Plan, model: Model[object], progress: Watch) -> Report:
     else:
         pruned = prune_target(target, plan.sources.files, retry, confirmation(request))
     return replace(report, pruned=pruned, stopped=progress.stop.is_set())
+
+
+def merged(plan: Plan, report: Report, progress: Progress) -> Report:
+    """Merges what the run wrote to. Before an alias moves, so that no search meets the index as it was."""
+    if plan.target.found is None:
+        return report
+    progress.say("merging the index; searches go on meanwhile.")
+    with translate_errors(address(plan.target.client)):
+        merge = optimize(plan.target.client, plan.target.names, progress.stop)
+    if not merge.is_done:
+        progress.say("the cluster goes on merging by itself.")
+    return replace(report, merging=merge.seconds, stopped=not merge.is_done)
 
 
 def confirmation(request: Request) -> Callable[[Gone], bool]:

@@ -55,14 +55,17 @@ class Encoder(TextEncoder):
         batch_size: int = BATCH_SIZE,
         half: bool = True,
         dimension: int | None = None,
+        backend: str | None = None,
     ) -> None:
         """`half` allows half precision if the device has it natively: on a GPU for everything, on a CPU for images.
 
-        `dimension` cuts the vectors to their first numbers. Raises ModelError if the checkpoint cannot be loaded, does
-        not encode both texts and images, or was not trained for such a cut.
+        `dimension` cuts the vectors to their first numbers. `backend` is what resizes images, by the recipe of an index
+        that is there. Raises ModelError if the checkpoint cannot be loaded, does not encode both texts and images, or
+        was not trained for such a cut.
         """
         self.checkpoint = pinned(checkpoint)
         self.family = family_of(self.checkpoint)
+        self.checkpoint = self.family.trusted(self.checkpoint)
         self.model: Any = open_network(self.checkpoint, self.family, pick_device(device), half)
         # The rules for texts follow what was opened, also where config.json could not be read.
         self.family = FAMILIES.get(str(self.model.config.model_type), self.family)
@@ -70,7 +73,7 @@ class Encoder(TextEncoder):
         self._halved = halved(self.model) if self._half_on_cpu else None
         self._refuse_half_an_encoder()
         self._tokenizer = Tokenizer(self.model, self.family)
-        self.image_processor = ImageProcessor(self.model, self.family)
+        self.image_processor = ImageProcessor(self.model, self.family, backend)
         self.batches = Batches(self.model.device, batch_size)
         self.input_size = self.image_processor.input_size
         self._cut: int | None = None
@@ -145,7 +148,7 @@ class Encoder(TextEncoder):
         processor, missing = self.model.processor, ""
         if not self.model.supports("image") or not hasattr(processor, "image_processor"):
             missing = "pictures, or has no preprocessor_config.json"
-        elif not self.model.supports("text") or not has_tokenizer(processor.tokenizer, self.model.config):
+        elif not self.model.supports("text") or not has_tokenizer(processor.tokenizer):
             missing = "texts, or has no tokenizer.json"
         if missing:
             raise ModelError(

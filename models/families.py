@@ -6,7 +6,7 @@ The rules for texts are those of the families' own papers and cards: with other 
 from __future__ import annotations
 
 from collections.abc import Container, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -24,7 +24,8 @@ class EncoderFamily:
     be cut to, since the network was trained for them (Matryoshka, arXiv 2205.13147). `auto_class` is the class of
     transformers that opens the family's own code; None if transformers itself has the family. `nested` says that the
     family's processor takes a plain list of pictures for one input with several pictures. `separate` says that texts
-    and pictures have a network each, so that texts can be encoded without the other one.
+    and pictures have a network each, so that texts can be encoded without the other one. `outdated` says that
+    checkpoints of the hub also bring code of their own, older than transformers' class, which is taken in any case.
     """
 
     name: str
@@ -37,11 +38,16 @@ class EncoderFamily:
     auto_class: str | None = None
     nested: bool = False
     separate: bool = False
+    outdated: bool = False
 
     def number_format(self, device: torch.device, half: bool = True) -> torch.dtype:
         """That of the weights on this device."""
         found: torch.dtype = getattr(torch, self.half) if half and device.type != "cpu" else torch.float32
         return found
+
+    def trusted(self, checkpoint: Checkpoint) -> Checkpoint:
+        """The checkpoint, whose own code does not run if it is outdated, whatever the user allows."""
+        return replace(checkpoint, trust_remote_code=checkpoint.trust_remote_code and not self.outdated)
 
 
 FAMILIES: Mapping[str, EncoderFamily] = {
@@ -49,7 +55,7 @@ FAMILIES: Mapping[str, EncoderFamily] = {
     "metaclip_2": EncoderFamily("MetaCLIP 2", "4.56", separate=True),
     "siglip": EncoderFamily("SigLIP", "4.37", tokens=64, lower=True, masked=False, separate=True),
     "siglip2": EncoderFamily("SigLIP 2 NaFlex", "4.49", tokens=64, lower=True, masked=False, separate=True),
-    "tipsv2": EncoderFamily("TIPSv2", "5.14", tokens=64, lower=True, separate=True),
+    "tipsv2": EncoderFamily("TIPSv2", "5.14", tokens=64, lower=True, separate=True, outdated=True),
     # In float16 its vectors are not-a-number.
     "embedding_gemma2": EncoderFamily(
         "EmbeddingGemma 2", "5.19", half="bfloat16", dimensions=(512, 256, 128), nested=True

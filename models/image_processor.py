@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
+from transformers.image_utils import SizeDict
 
 from sorce.mappings import Box
 from sorce.models.families import EncoderFamily
@@ -21,8 +22,12 @@ Features = dict[str, Any]
 
 # Above this ratio of sizes, Pillow first averages blocks. Large photos then shrink many times faster and look alike.
 REDUCING_GAP = 3.0
-# Encoders that take any shape shrink an image themselves, to far fewer pixels a side than this.
-LONGEST_VIEW = 2048
+# Without it, torchvision would need a gigabyte for a photo of 100 million pixels.
+MOST_PIXELS = 40_000_000
+"""A photo of more is first shrunk to half or less by averaging blocks."""
+# Encoders that take any shape shrink an image themselves, to far fewer pixels than these. Many views wait in memory.
+MOST_PIXELS_OF_VIEW = 2048 * 2048
+PILLOW = "pillow"
 USUAL_PATCHES, USUAL_PATCH = 256, 16
 CLOSE = 1e-5
 
@@ -31,15 +36,20 @@ class ImageProcessor:
     """The image half of a processor. It crops and resizes in any thread, and makes pixel values in the encoder's.
 
     For a network with a fixed square input, a box is squashed to that square. CLIP's own processors would crop to the
-    middle square instead, and then a region's vector would not show its whole box.
+    middle square instead, and then a region's vector would not show its whole box. The processor's own function does
+    the resizing, so that a vector is that of the model's own processor if that squashes, too, or the box is a square.
     """
 
-    def __init__(self, model: Any, family: EncoderFamily) -> None:
+    def __init__(self, model: Any, family: EncoderFamily, backend: str | None = None) -> None:
+        """`backend` is that of an index that is there: sorce 0.1.0 resized by Pillow. None: as the processor does."""
         self._model, self._nested = model, family.nested
         self._prompt = str(model.prompts.get("document") or "")
         self._processor: Any = model.processor.image_processor
+        self._has_torchvision = "Torchvision" in str(type(self._processor).__mro__)
+        self._by_pillow = not self._has_torchvision or (backend or "").startswith(PILLOW)
         self._side = _fixed_side(model.config)
-        self._resample = Image.Resampling(int(getattr(self._processor, "resample", None) or Image.Resampling.BICUBIC))
+        resample = getattr(self._processor, "resample", None)
+        self._resample = Image.Resampling.BICUBIC if resample is None else Image.Resampling(int(resample))
         self._options = _settled(self._processor, fits=self._side is not None)
         self._line = self._learn_line(self._side) if self._side else None
 
@@ -60,20 +70,34 @@ class ImageProcessor:
     def backend(self) -> str:
         """What resizes images, for the recipe."""
         if self._side:
-            return f"pillow-{self._resample.name.lower()}"
-        return "torchvision" if "Torchvision" in str(type(self._processor).__mro__) else "pillow"
+            return f"{PILLOW if self._by_pillow else 'torchvision'}-{self._resample.name.lower()}"
+        return "torchvision" if self._has_torchvision else PILLOW
 
     def view(self, photo: Image.Image, box: Box) -> View:
         """A box of an RGB photo at the network's size."""
-        if self._side:
+        if self._side and self._by_pillow:
             return np.asarray(photo.resize((self._side, self._side), self._resample, box.as_tuple(), REDUCING_GAP))
-        crop = photo.crop((math.floor(box.x1), math.floor(box.y1), math.ceil(box.x2), math.ceil(box.y2)))
-        crop.thumbnail((LONGEST_VIEW, LONGEST_VIEW), self._resample)
+        edges = math.floor(box.x1), math.floor(box.y1), math.ceil(box.x2), math.ceil(box.y2)
+        crop = photo if edges == (0, 0, *photo.size) else photo.crop(edges)
+        if self._side:
+            return self.scaled(crop, self._side, self._side)
+        shrink = math.sqrt(MOST_PIXELS_OF_VIEW / (crop.width * crop.height))
+        if shrink < 1:
+            size = max(1, round(shrink * crop.width)), max(1, round(shrink * crop.height))
+            crop = crop.resize(size, self._resample, reducing_gap=REDUCING_GAP)
         return np.asarray(crop)
 
     def scaled(self, photo: Image.Image, width: int, height: int) -> View:
         """An RGB photo scaled to this size, to cut views from."""
-        return np.asarray(photo.resize((width, height), self._resample, reducing_gap=REDUCING_GAP))
+        if self._by_pillow:
+            return np.asarray(photo.resize((width, height), self._resample, reducing_gap=REDUCING_GAP))
+        gap = min(photo.width / width, photo.height / height) / REDUCING_GAP
+        if gap >= 2 and photo.width * photo.height > MOST_PIXELS:
+            photo = photo.reduce(int(gap))
+        pixels = torch.from_numpy(np.array(photo)).permute(2, 0, 1)
+        size = SizeDict(height=height, width=width)
+        found: View = self._processor.resize(pixels, size, self._resample).permute(1, 2, 0).numpy()
+        return found
 
     def features(self, views: Sequence[View]) -> Features:
         """Pixel values of a batch, on the network's device and in its number format."""

@@ -27,7 +27,8 @@ class Runtime:
     """What a model runs on: the device (`auto`, cpu, cuda or mps), and the number of images or texts in a batch.
 
     `dimension` cuts the vectors; None leaves them whole. With `texts_first`, the half for pictures is loaded when a
-    picture is encoded, where a model can be opened in halves. Raises ModelError for a batch size that is no whole
+    picture is encoded, where a model can be opened in halves. `backend` is what resizes pictures, by the recipe of an
+    index that is there; None: what the model's own processor uses. Raises ModelError for a batch size that is no whole
     number from 1.
     """
 
@@ -35,6 +36,7 @@ class Runtime:
     batch_size: int = 64
     dimension: int | None = None
     texts_first: bool = False
+    backend: str | None = None
 
     def __post_init__(self) -> None:
         if isinstance(self.batch_size, bool) or not isinstance(self.batch_size, int) or self.batch_size < 1:
@@ -63,12 +65,14 @@ class Method:
 def _encoder(checkpoint: Checkpoint, run: Runtime) -> Encoder:
     from sorce.models.encoder import Encoder
 
-    return Encoder(checkpoint, run.device, run.batch_size, dimension=run.dimension)
+    return Encoder(checkpoint, run.device, run.batch_size, dimension=run.dimension, backend=run.backend)
 
 
 def _texts(checkpoint: Checkpoint, run: Runtime, recipe: Recipe | None = None) -> TextEncoder:
     def whole() -> Encoder:
-        return _encoder(checkpoint, run if recipe is None else replace(run, dimension=recipe.dimension))
+        return _encoder(
+            checkpoint, run if recipe is None else replace(run, dimension=recipe.dimension, backend=recipe.backend)
+        )
 
     if run.texts_first:
         from sorce.models.text_tower import open_text_tower
@@ -112,13 +116,13 @@ def _prompts_texts(checkpoint: Checkpoint, run: Runtime, recipe: Recipe) -> Text
 def _objects(checkpoint: Checkpoint, run: Runtime, settings: objects.ObjectsSettings) -> Model[Any]:
     from sorce.models.objects.opening import open_objects
 
-    return open_objects(checkpoint, settings, run.device, run.batch_size)
+    return open_objects(checkpoint, settings, run.device, run.batch_size, run.backend)
 
 
 def _objects_texts(checkpoint: Checkpoint, run: Runtime, recipe: Recipe) -> TextEncoder:
     from sorce.models.objects.opening import open_texts
 
-    return open_texts(checkpoint, str(recipe.parameters["vectors"]), run.device, run.batch_size)
+    return open_texts(checkpoint, str(recipe.parameters["vectors"]), run.device, run.batch_size, recipe.backend)
 
 
 def _objembed(checkpoint: Checkpoint, run: Runtime, settings: objembed.ObjEmbedSettings) -> Model[Any]:
@@ -196,12 +200,14 @@ def load_model(
     batch_size: int = 64,
     trust_remote_code: bool = False,
     dimension: int | None = None,
+    backend: str | None = None,
 ) -> Model[Any]:
     """Loads a model by its weights (`mini`, a folder, a name on the hub, or a found checkpoint) and regions method.
 
     Missing parameters have the method's defaults. `trust_remote_code` allows the model's or detector's own Python code
-    to run. `dimension` cuts the vectors to that many numbers, if the model was trained for that. Raises ModelError if
-    the weights cannot be loaded, or the method or a parameter is unknown.
+    to run. `dimension` cuts the vectors to that many numbers, if the model was trained for that. `backend` is what
+    resizes pictures, by the recipe of an index that gets more photos (`Recipe.backend`). Raises ModelError if the
+    weights cannot be loaded, or the method or a parameter is unknown.
     """
     method = _method(regions)
     given = dict(parameters or {})
@@ -216,7 +222,7 @@ def load_model(
     # Values out of range are refused before a model is fetched.
     settings = method.settings(**{**method.parameters, **given})
     checkpoint = _at_hand(find(model) if isinstance(model, str) else model, trust_remote_code)
-    return method.load(checkpoint, Runtime(device, batch_size, dimension), settings)
+    return method.load(checkpoint, Runtime(device, batch_size, dimension, backend=backend), settings)
 
 
 def parse_parameters(regions: str, texts: Iterable[str]) -> dict[str, Plain]:

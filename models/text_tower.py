@@ -88,7 +88,9 @@ def open_text_tower(
     """
     found, on = pinned(checkpoint), pick_device(device)
     family = family_of(found)
-    if not family.separate or "auto_map" in settings_of(found) or not all(lacks(found, name) for name in SAYS_MORE):
+    found = family.trusted(found)
+    own_code = found.trust_remote_code and "auto_map" in settings_of(found)
+    if not family.separate or own_code or not all(lacks(found, name) for name in SAYS_MORE):
         return None
     place, options = found.place, where(found)
     with opening(found, "text half"):
@@ -99,6 +101,6 @@ def open_text_tower(
         dtype = family.number_format(on)
         network = _AutoModel.from_pretrained(place, config=config, dtype=dtype, **options)
         tokenizer = transformers.AutoTokenizer.from_pretrained(place, **options)
-    if not has_tokenizer(tokenizer, network.config):
+    if not has_tokenizer(tokenizer):
         return None
     return TextTower(found.name, Towers(network.to(on), tokenizer), family, batch_size, whole)

@@ -13,7 +13,7 @@ from opensearchpy import OpenSearch
 from PIL.Image import Image
 
 from sorce.access import Access
-from sorce.cluster import Hosts, address, connect, find_index, translate_errors
+from sorce.cluster import Hosts, address, connect, find_index, look_up, translate_errors
 from sorce.errors import ClusterError, QueryError
 from sorce.ingest import Files, Naming, Options, Report, Source, Watch
 from sorce.ingest.delete import Removal
@@ -98,10 +98,10 @@ class Index:
         there now. Unchanged photos in the index are skipped. Raises RecipeMismatch before any photo is read if the
         index has another recipe, OtherRoot if its paths are relative to another root, and ClusterError.
         """
-        self._model = self._model or self._load()
         # A single text would be split into its letters.
         several = [photos] if isinstance(photos, str | Path | Source) else photos
         with translate_errors(address(self.client)):
+            self._model = self._model or self._load()
             target = TargetIndex(self.client, self.name)
             target.look_up()
             if root is not None:
@@ -250,7 +250,9 @@ def open_index(
     check_index_name(name)
 
     def load() -> Model[Any]:
-        return load_model(model or DEFAULT_MODEL, regions, parameters, device, batch_size, trust_remote_code, dimension)
+        there = look_up(index.client, name)
+        run = device, batch_size, trust_remote_code, dimension, there.recipe.backend if there else None
+        return load_model(model or DEFAULT_MODEL, regions, parameters, *run)
 
     def load_texts(recipe: Recipe) -> TextEncoder:
         return load_encoder(recipe, device, model, trust_remote_code, batch_size, texts_first=True)

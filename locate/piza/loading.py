@@ -77,7 +77,7 @@ def open_saved(checkpoint: Checkpoint, config: Any) -> OpenedPiza:
             f"model '{checkpoint.name}' is a {config.model_type} without the key 'piza' in its config.json; "
             "give a folder that `sorce locate convert` wrote."
         )
-    tokenizer = _tokenizer(checkpoint, config)
+    tokenizer = _tokenizer(checkpoint)
     with opening(checkpoint, "weights"):
         network = _from_pretrained(checkpoint.place, **where(checkpoint))[0]
     return OpenedPiza(network, tokenizer, checkpoint.name)
@@ -114,7 +114,7 @@ def base_of(checkpoint: Checkpoint, config: Any) -> PizaBase:
     """The same, of a checkpoint whose configuration is known."""
     if config.model_type != FAMILY:
         raise ModelError(f"model '{checkpoint.name}' is a {config.model_type}, and PIZA's base is a {FAMILY}.")
-    tokenizer = _tokenizer(checkpoint, config)
+    tokenizer = _tokenizer(checkpoint)
     network = open_network(MMGroundingDinoForObjectDetection, checkpoint, config)
     # All heads are among these weights, also where the checkpoint holds one for all layers.
     return PizaBase(untied(config), tokenizer, network.state_dict())
@@ -161,8 +161,8 @@ def _weights_file(folder: Path) -> Path:
     return found[0]
 
 
-def _tokenizer(checkpoint: Checkpoint, config: Any) -> Any:
-    return _checked(open_tokenizer(checkpoint, config), checkpoint)
+def _tokenizer(checkpoint: Checkpoint) -> Any:
+    return _checked(open_tokenizer(checkpoint), checkpoint)
 
 
 def _checked(tokenizer: Any, checkpoint: Checkpoint) -> Any:

@@ -78,11 +78,11 @@ def open_images(checkpoint: Checkpoint) -> Any:
         return opener.from_pretrained(checkpoint.place, **where(checkpoint))
 
 
-def open_tokenizer(checkpoint: Checkpoint, config: Any) -> Any:
+def open_tokenizer(checkpoint: Checkpoint) -> Any:
     """The tokenizer. Raises ModelError also if it is missing."""
     with opening(checkpoint, "tokenizer"):
         tokenizer: Any = AutoTokenizer.from_pretrained(checkpoint.place, **where(checkpoint))
-    if not has_tokenizer(tokenizer, config):
+    if not has_tokenizer(tokenizer):
         raise ModelError(
             f"the tokenizer of model '{checkpoint.name}' is missing (tokenizer.json); fetch or save it again."
         )

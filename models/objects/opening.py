@@ -18,9 +18,13 @@ from sorce.models.objects.settings import ObjectsSettings
 
 
 def open_objects(
-    checkpoint: Checkpoint, settings: ObjectsSettings, device: str = "auto", batch_size: int = BATCH_SIZE
+    checkpoint: Checkpoint,
+    settings: ObjectsSettings,
+    device: str = "auto",
+    batch_size: int = BATCH_SIZE,
+    backend: str | None = None,
 ) -> Model[Any]:
-    """`checkpoint` is the encoder's, or with vectors=owl the OWLv2's.
+    """`checkpoint` is the encoder's, or with vectors=owl the OWLv2's. `backend` is that of an index that is there.
 
     Raises ModelError if a network is unavailable, of another family, or does not fit the settings.
     """
@@ -35,14 +39,16 @@ def open_objects(
         )
     # The proposer first: users more often misspell its name, and the encoder takes longer to open.
     proposer = open_proposer(settings.proposer, settings.limits, device, checkpoint.trust_remote_code)
-    return CroppedObjects(Encoder(checkpoint, device, batch_size), proposer, settings)
+    return CroppedObjects(Encoder(checkpoint, device, batch_size, backend=backend), proposer, settings)
 
 
-def open_texts(checkpoint: Checkpoint, vectors: str, device: str = "auto", batch_size: int = BATCH_SIZE) -> TextEncoder:
+def open_texts(
+    checkpoint: Checkpoint, vectors: str, device: str = "auto", batch_size: int = BATCH_SIZE, backend: str | None = None
+) -> TextEncoder:
     """The text encoder for the photos' space, by a recipe's `vectors`: OWLv2's own, or an encoder's.
 
     Raises ModelError if the network is unavailable, or of another family.
     """
     if vectors == "owl":
         return OwlTextEncoder(Owl(pinned(checkpoint), pick_device(device)), batch_size)
-    return Encoder(checkpoint, device, batch_size)
+    return Encoder(checkpoint, device, batch_size, backend=backend)

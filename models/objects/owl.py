@@ -106,7 +106,7 @@ class OwlTextEncoder(TextEncoder):
     def __init__(self, owl: Owl, batch_size: int = BATCH_SIZE) -> None:
         """Raises ModelError if the checkpoint has no tokenizer."""
         self._owl = owl
-        self._tokenizer = open_tokenizer(owl.checkpoint, owl.config)
+        self._tokenizer = open_tokenizer(owl.checkpoint)
         self._batches = Batches(owl.network.device, batch_size)
         self._one_at_a_time = Lock()
 

@@ -10,14 +10,18 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from threading import Event
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
-from opensearchpy import OpenSearch
+from opensearchpy import OpenSearch, exceptions
 
+from sorce.errors import SorceError
 from sorce.ingest import commands, request
 from sorce.ingest.index import TargetIndex
+from sorce.ingest.optimize import optimize
 from sorce.ingest.progress import Progress
 from sorce.mappings import Rejected
 from tests.ingest.conftest import CountingModel, Draw
@@ -83,6 +87,45 @@ def test_json_is_one_object_on_stdout(run: Run, folder: Path) -> None:
     facts = json.loads(run(folder, "--json").stdout)
     assert (facts["new"], facts["rejected"], facts["regions"], facts["dry_run"]) == (5, 1, 25, False)
     assert facts["seconds"] > 0
+
+
+def segments(index: TargetIndex) -> list[int]:
+    """How many segments each primary shard has."""
+    shards = index.client.indices.segments(index=index.name)["indices"][index.name]["shards"].values()
+    return [len(shard["segments"]) for copies in shards for shard in copies if shard["routing"]["primary"]]
+
+
+def test_optimize_leaves_one_segment_per_shard_and_says_what_that_took(
+    run: Run, folder: Path, index: TargetIndex
+) -> None:
+    run(folder / "below")
+    run(folder)
+    assert segments(index) == [2]
+    dry = run(folder, "--optimize", "--dry-run")
+    assert (dry.exit_code, segments(index)) == (0, [2])
+    done = run(folder, "--optimize")
+    assert (done.exit_code, segments(index)) == (0, [1])
+    assert "; merged in " in done.stdout
+    assert "merging the index; searches go on meanwhile." in done.stderr
+    assert json.loads(run(folder, "--optimize", "--json").stdout)["merging"] > 0
+
+
+def test_who_stops_does_not_wait_for_a_merge() -> None:
+    stop, end = Event(), Event()
+    stop.set()
+    client: Any = SimpleNamespace(indices=SimpleNamespace(forcemerge=lambda **_: end.wait(), refresh=lambda **_: None))
+    assert not optimize(client, ["photos"], stop).is_done
+    end.set()
+
+
+def test_a_merge_that_is_refused_is_an_error(run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise exceptions.AuthorizationException(403, "security_exception", {"error": {"reason": "no permissions"}})
+
+    monkeypatch.setattr("opensearchpy.client.IndicesClient.forcemerge", refuse)
+    done = run(folder, "--optimize")
+    assert isinstance(done.exception, SorceError)
+    assert "this user may not do that" in str(done.exception)
 
 
 def test_quiet_says_nothing(run: Run, folder: Path) -> None:

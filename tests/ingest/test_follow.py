@@ -333,6 +333,7 @@ def wait_for(index: TargetIndex, photos: int) -> None:
     [
         (["--from-events", "-", "."], "name no others"),
         (["--watch", "--prune", "."], "--prune cannot be used with --watch"),
+        (["--watch", "--optimize", "."], "--optimize cannot be used with --watch"),
         (["--watch", "--limit", "1", "."], "--limit cannot be used with --watch"),
         (["--watch", "s3://bucket"], "name one"),
         (["--watch", "--from-events", "-", "."], "--from-events cannot be used with --watch"),

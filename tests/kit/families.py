@@ -94,6 +94,7 @@ def embedding_gemma2(folder: Path) -> Path:
         Gemma4ImageProcessor(max_soft_tokens=70),
         tokenizer,
         EmbeddingGemma2VideoProcessor(),
+        chat_template=GEMMA_TURNS,
     )
     ids = {
         "boi_token_id": words.index("<|image>"),
@@ -114,6 +115,15 @@ def embedding_gemma2(folder: Path) -> Path:
     )
     tiny.save(folder, EmbeddingGemma2Model, config, processor)
     return _for_sentence_transformers(folder, "mean", {"query": QUERY, "document": "title: none | text: "})
+
+
+GEMMA_TURNS = (
+    "{%- for message in messages %}{% if message.role == 'system' %}{% for part in message.content %}{{ part.text }}"
+    "{%- endfor %}{% endif %}{% endfor %}"
+    "{%- for message in messages %}{% if message.role != 'system' %}{% for part in message.content %}"
+    "{%- if part.type == 'image' %}<|image|>{% else %}{{ part.text }}{% endif %}{% endfor %}{% endif %}{% endfor %}"
+)
+"""The system's turn, which holds the prompt, and then the others, without a word between them."""
 
 
 def qwen3_embedding(folder: Path) -> Path:

@@ -3,29 +3,35 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from sentence_transformers import SentenceTransformer
 from tokenizers import normalizers
-from transformers import AutoModel, AutoProcessor
+from transformers import AutoConfig, AutoModel, AutoProcessor, CLIPModel
 from transformers import __version__ as transformers_version
 
 from sorce.errors import ModelError
-from sorce.mappings import Picture
-from sorce.models import families, load_encoder, load_model
+from sorce.mappings import Box, Picture
+from sorce.models import families, image_processor, load_encoder, load_model
 from sorce.models.checkpoint import find
 from sorce.models.dense import open_dense
 from sorce.models.families import FAMILIES, EncoderFamily
+from sorce.models.text_tower import TextTower
 from tests.kit import families as kit
 from tests.kit import tiny
 
-TEXTS = ["A small Red umbrella", "two dogs", "the third cup from the left " * 9]
-SHAPES = [(28, 28), (400, 30), (33, 170)]
+TEXTS = ["A small Red umbrella", "two dogs", "the third cup from the left " * 9, "ΟΔΟΣ, Größe"]
+SHAPES = ((28, 28), (400, 30), (33, 170), (640, 480))
+SQUARES = ((28, 28), (9, 9), (100, 100), (640, 640))
+"""CLIP's processors cut the middle square out of other photos, which sorce never does."""
 
 
 def own(folder):
@@ -41,7 +47,8 @@ def siglip_texts(folder, texts, broken):
     processor, model = own(folder)
     if broken == "case":
         processor.tokenizer.backend_tokenizer.normalizer = normalizers.Replace(" ", "▁")
-    given = [text if broken == "case" else text.lower() for text in texts]
+    itself = "Lowercase" in repr(processor.tokenizer.backend_tokenizer.normalizer)
+    given = [text if broken == "case" or itself else text.lower() for text in texts]
     padding = True if broken == "padding" else "max_length"
     # One by one, or the longest would pad the others.
     options = {"padding": padding, "max_length": 64, "truncation": True, "return_tensors": "pt"}
@@ -123,22 +130,23 @@ def qwen_pictures(folder, pictures):
 
 @dataclass(frozen=True)
 class Script:
-    """How a family's own classes encode, and which rule can be broken. `any_shape`: no picture is squashed."""
+    """How a family's own classes encode, and which rule can be broken. `shapes` are those of pictures."""
 
     make: Callable[..., Any]
     texts: Callable[..., torch.Tensor]
     rules: Sequence[str]
     pictures: Callable[..., torch.Tensor] = tower_pictures
-    any_shape: bool = False
+    shapes: Sequence[tuple[int, int]] = SHAPES
 
 
 SCRIPTS = {
     "tipsv2": Script(kit.tipsv2, tips_texts, ("case", "mask", "cut")),
-    "metaclip_2": Script(kit.metaclip2, clip_texts, ("case", "cut")),
-    "clip of OpenCLIP": Script(kit.openclip, clip_texts, ("case", "cut")),
-    "siglip2": Script(tiny.siglip2, siglip_texts, ("case", "padding", "mask"), naflex_pictures, True),
-    "embedding_gemma2": Script(kit.embedding_gemma2, gemma_texts, ("prompt", "task", "mask"), gemma_pictures, True),
-    "qwen3_vl": Script(kit.qwen3_embedding, qwen_texts, ("instruction", "turn", "pooling"), qwen_pictures, True),
+    "metaclip_2": Script(kit.metaclip2, clip_texts, ("case", "cut"), shapes=SQUARES),
+    "clip of OpenCLIP": Script(kit.openclip, clip_texts, ("case", "cut"), shapes=SQUARES),
+    "siglip": Script(tiny.siglip, siglip_texts, ("case", "padding", "mask")),
+    "siglip2": Script(tiny.siglip2, siglip_texts, ("case", "padding", "mask"), naflex_pictures),
+    "embedding_gemma2": Script(kit.embedding_gemma2, gemma_texts, ("prompt", "task", "mask"), gemma_pictures),
+    "qwen3_vl": Script(kit.qwen3_embedding, qwen_texts, ("instruction", "turn", "pooling"), qwen_pictures),
 }
 
 
@@ -160,9 +168,8 @@ def unit(script, *given):
     return torch.nn.functional.normalize(script(*given), dim=-1).numpy()
 
 
-def photos(any_shape):
+def photos(shapes):
     rng = np.random.default_rng(0)
-    shapes = SHAPES if any_shape else SHAPES[:1] * 3
     return [Image.fromarray(rng.integers(0, 256, (high, wide, 3), np.uint8)) for wide, high in shapes]
 
 
@@ -181,12 +188,110 @@ def test_a_rule_that_is_broken_gives_another_vector(name, rule, folders, models)
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_a_photo_files_vector_is_that_of_the_familys_own_classes(name, folders, models, tmp_path):
     script = SCRIPTS[name]
-    for number, photo in enumerate(photos(script.any_shape)):
+    for number, photo in enumerate(photos(script.shapes)):
         photo.save(tmp_path / f"{number}.png")
-    opened = [Image.open(tmp_path / f"{number}.png").convert("RGB") for number in range(3)]
+    opened = [Image.open(tmp_path / f"{number}.png").convert("RGB") for number in range(len(script.shapes))]
     regions = models[name].embed_photos([Picture(image) for image in opened])
     ours = np.stack([each[0].vec for each in regions])
     np.testing.assert_allclose(ours, unit(script.pictures, folders[name], opened), atol=1e-5)
+
+
+def written(folder, name, **settings):
+    """Changes settings in a JSON file of a checkpoint."""
+    file = folder / name
+    file.write_text(json.dumps(json.loads(file.read_text()) | settings))
+
+
+def copied(folders, name, place):
+    return Path(shutil.copytree(folders[name], place / "copy"))
+
+
+@pytest.mark.parametrize(
+    ("file", "settings"),
+    [
+        ("tokenizer_config.json", {"model_max_length": 40}),
+        ("sentence_bert_config.json", {"max_seq_length": 40}),
+        ("sentence_bert_config.json", {"query_length": 40}),
+        ("sentence_bert_config.json", {"processing_kwargs": {"text": {"max_length": 40}}}),
+    ],
+)
+def test_a_text_is_cut_where_the_checkpoint_says(file, settings, folders, tmp_path):
+    folder = copied(folders, "embedding_gemma2", tmp_path)
+    written(folder, file, **settings)
+    whole = SentenceTransformer(str(folder), device="cpu", model_kwargs={"dtype": torch.float32})
+    expected = whole.encode_query([{"text": text} for text in TEXTS], normalize_embeddings=True)
+    np.testing.assert_allclose(load_encoder(str(folder), "cpu").embed_texts(TEXTS), expected, atol=1e-5)
+
+
+def test_a_clips_text_does_not_depend_on_its_neighbours_wherever_the_tokenizer_pads(folders, tmp_path):
+    folder = copied(folders, "metaclip_2", tmp_path)
+    expected = load_encoder(str(folder), "cpu").embed_texts(TEXTS)
+    written(folder, "tokenizer_config.json", padding_side="left")
+    np.testing.assert_allclose(load_encoder(str(folder), "cpu").embed_texts(TEXTS), expected, atol=1e-5)
+
+
+def test_weights_in_bfloat16_and_in_several_files_are_computed_in_float32(folders, tmp_path):
+    folder = copied(folders, "siglip", tmp_path)
+    (folder / "model.safetensors").unlink()
+    AutoModel.from_pretrained(folders["siglip"], dtype=torch.bfloat16).save_pretrained(folder, max_shard_size="40KB")
+    assert len(list(folder.glob("*.safetensors"))) > 1
+    ours = load_encoder(str(folder), "cpu").embed_texts(TEXTS)
+    np.testing.assert_allclose(ours, unit(siglip_texts, folder, TEXTS, None), atol=1e-5)
+
+
+def test_a_network_may_have_room_for_more_words_than_its_tokenizer_knows(tmp_path):
+    processor = AutoProcessor.from_pretrained(tiny.clip(tmp_path / "small"))
+    config = AutoConfig.from_pretrained(tmp_path / "small")
+    config.text_config.vocab_size = 4000
+    folder = tiny.save(tmp_path / "large", CLIPModel, config, processor)
+    ours = load_encoder(str(folder), "cpu", texts_first=True).embed_texts(TEXTS)
+    np.testing.assert_allclose(ours, unit(clip_texts, folder, TEXTS, None), atol=1e-5)
+
+
+@pytest.mark.parametrize("trusted", [False, True])
+def test_tipsv2_is_opened_by_transformers_though_the_hubs_checkpoints_bring_older_code(
+    trusted, folders, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("SORCE_BFLOAT16", "off")
+    folder = copied(folders, "tipsv2", tmp_path)
+    own = {"AutoConfig": "own.TIPSv2Config", "AutoModel": "own.TIPSv2Model"}
+    written(folder, "config.json", auto_map=own, architectures=["TIPSv2Model"])
+    (folder / "own.py").write_text("raise AssertionError('it runs')")
+    found = load_encoder(str(folder), "cpu", trust_remote_code=trusted, texts_first=True)
+    assert isinstance(found, TextTower)
+    np.testing.assert_allclose(found.embed_texts(TEXTS), unit(tips_texts, folder, TEXTS, None), atol=1e-5)
+    model = load_model(str(folder), "whole", device="cpu", trust_remote_code=trusted)
+    [photo, *_] = photos(SHAPES)
+    np.testing.assert_allclose(model.embed_images([photo]), unit(tower_pictures, folder, [photo]), atol=1e-5)
+
+
+def test_an_index_of_an_older_sorce_goes_on_with_pillow(folders, models, monkeypatch):
+    monkeypatch.setenv("SORCE_BFLOAT16", "off")
+    photo = photos(SHAPES)[3]
+    assert models["siglip"].recipe.backend == "torchvision-bilinear"
+    older = load_model(str(folders["siglip"]), "whole", device="cpu", backend="pillow-bilinear")
+    assert older.recipe.backend == "pillow-bilinear"
+    resized = photo.resize((32, 32), Image.Resampling.BILINEAR, reducing_gap=3.0)
+    np.testing.assert_allclose(
+        older.embed_images([photo]), unit(tower_pictures, folders["siglip"], [resized]), atol=1e-5
+    )
+    searching = load_encoder(older.recipe, "cpu", str(folders["siglip"]))
+    np.testing.assert_array_equal(searching.embed_images([photo]), older.embed_images([photo]))
+
+
+def test_a_photo_of_very_many_pixels_is_shrunk_before(models, monkeypatch):
+    monkeypatch.setattr(image_processor, "MOST_PIXELS", 1000)
+    monkeypatch.setattr(image_processor, "MOST_PIXELS_OF_VIEW", 120 * 100)
+    down, across = np.mgrid[0:480, 0:640]
+    smooth = Image.fromarray(np.stack([across // 3, down // 2, 255 - across // 3], -1).astype(np.uint8))
+    shrunk = models["siglip"].embed_images([smooth])
+    sizes = [
+        models["siglip2"].encoder.view(each, Box(0, 0, *each.size)).shape for each in (smooth, *photos(SHAPES[1:2]))
+    ]
+    # The second is long, and has few pixels.
+    assert sizes == [(95, 126, 3), (30, 400, 3)]
+    monkeypatch.undo()
+    assert (shrunk * models["siglip"].embed_images([smooth])).sum() > 0.995
 
 
 @pytest.mark.parametrize("name", ["embedding_gemma2", "qwen3_vl"])

@@ -172,7 +172,7 @@ def test_a_closed_set_proposes_and_the_encoder_embeds(folders):
     model = open_objects(find(folders["clip"]), ObjectsSettings(detector=folders["detr"]), "cpu")
     [regions] = model.embed_photos([photo(90, 60)])
     assert len(regions) > 1
-    assert model.recipe.backend == "pillow-bicubic+torchvision"
+    assert model.recipe.backend == "torchvision-bicubic+torchvision"
     assert model.recipe.parameters["detector"] == f"folder@{find(folders['detr']).revision}"
 
 
@@ -197,7 +197,7 @@ def test_the_recipe_names_what_decides_the_vectors_and_no_path(folders, by_owl, 
         "margin": 0.5,
         "min_quality": 0.0,
     }
-    assert cropped.recipe.backend == "pillow-bicubic+pillow-bilinear"
+    assert cropped.recipe.backend == "torchvision-bicubic+pillow-bilinear"
     assert not any(folder in str(cropped.recipe.to_meta()) for folder in folders.values())
 
 
