@@ -75,7 +75,8 @@ class ImageProcessor:
 
     def view(self, photo: Image.Image, box: Box) -> View:
         """A box of an RGB photo at the network's size."""
-        if self._side and self._by_pillow:
+        # Only Pillow resizes a box whose edges lie within pixels.
+        if self._side and (self._by_pillow or not all(float(edge).is_integer() for edge in box.as_tuple())):
             return np.asarray(photo.resize((self._side, self._side), self._resample, box.as_tuple(), REDUCING_GAP))
         edges = math.floor(box.x1), math.floor(box.y1), math.ceil(box.x2), math.ceil(box.y2)
         crop = photo if edges == (0, 0, *photo.size) else photo.crop(edges)
