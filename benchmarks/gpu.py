@@ -64,7 +64,8 @@ def of(name: str, tower: Mapping[str, Any], device: torch.device, seconds: float
     with TemporaryDirectory() as folder:
         place = str(network_like(Path(folder), tower))
         encoder = Encoder(find(place), str(device))
-        network: Any = CLIPModel.from_pretrained(place, dtype=encoder.model.dtype).to(device).eval()
+        opened: Any = CLIPModel.from_pretrained(place, dtype=encoder.model.dtype)
+        network = opened.to(device).eval()
     settings = TileSettings(max_regions=MAX_REGIONS, max_stored=MAX_REGIONS)
     scenes = sorted(FOLDER.glob("*.jpg"))[:FEWEST]
     of_scenes = [Tiles(encoder, settings).prepare(open_picture(scene)).views for scene in scenes]

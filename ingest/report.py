@@ -15,9 +15,9 @@ class Report:
 
     `others` are the files in the given folders that are no photos, or are ignored. `decode`, `encode` and `write` are
     the seconds that each stage worked: clock time, averaged over its threads. The stage closest to `seconds` is the one
-    that the others wait for. `starting` are the seconds before the first photo in which Ray and its workers started,
-    `merging` those after the last one in which the index was merged; they are not in `seconds`. `stopped` says that the
-    run ended early because it was asked to.
+    that the others wait for. `starting` are the seconds before the first photo in which Ray and its workers started.
+    `merging` are those after the last photo in which the index was merged. Neither is in `seconds`. `stopped` says that
+    the run ended early because it was asked to.
     """
 
     new: int = 0
