@@ -7,6 +7,7 @@ import pickle
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from threading import RLock
 from typing import TYPE_CHECKING, Any
@@ -96,6 +97,8 @@ def why(error: Exception, checkpoint: Checkpoint) -> str:
     answers = [said for cause in causes if (said := said_by_hub(cause)) is not None]
     if answers:
         return answers[0]
+    if _wants_sentencepiece(error):
+        return "its tokenizer needs the package SentencePiece: pip install 'sorce[siglip1]'"
     own_code = _own_code(checkpoint) if checkpoint.trust_remote_code else None
     # Only the first sentence: the rest is advice for people who call transformers themselves.
     said = " ".join(str(error).split()).split(". ")[0].rstrip(".") or type(error).__name__
@@ -183,6 +186,12 @@ def _wants_trust(error: Exception) -> bool:
     Neither has a separate error class for this. In every version so far, both name the argument that they need.
     """
     return isinstance(error, ValueError) and "trust_remote_code=True" in str(error)
+
+
+def _wants_sentencepiece(error: Exception) -> bool:
+    """Whether a tokenizer of SentencePiece could not be read. transformers then tries it as one of tiktoken."""
+    said = str(error).lower()
+    return find_spec("sentencepiece") is None and ("sentencepiece" in said or "tiktoken" in said)
 
 
 def where(checkpoint: Checkpoint) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from transformers import __version__ as transformers_version
 
 from sorce.errors import ModelError
 from sorce.mappings import Box, Picture
-from sorce.models import families, image_processor, load_encoder, load_model
+from sorce.models import families, image_processor, load_encoder, load_model, loading
 from sorce.models.checkpoint import find
 from sorce.models.dense import open_dense
 from sorce.models.families import FAMILIES, EncoderFamily
@@ -335,6 +335,14 @@ def test_a_cut_that_the_model_was_not_trained_for_is_refused(folders):
         load_model(str(folders["metaclip_2"]), "whole", device="cpu", dimension=8)
     with pytest.raises(ModelError, match=r"'clusters' has vectors that are not cut; .* whole or tiles"):
         load_model("mini", "clusters", dimension=64)
+
+
+@pytest.mark.parametrize(
+    "said", ["`tiktoken` is required to read", "SiglipTokenizer requires the SentencePiece library"]
+)
+def test_a_tokenizer_of_sentencepiece_names_the_package_that_it_needs(said, folders, monkeypatch):
+    monkeypatch.setattr(loading, "find_spec", lambda _: None)
+    assert "pip install 'sorce[siglip1]'" in loading.why(ImportError(said), find(str(folders["tipsv2"])))
 
 
 def named(folder, kind):
