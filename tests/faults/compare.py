@@ -35,6 +35,9 @@ LACKS = re.compile(
 )
 """What a test raises that uses a name or an argument which 0.1.0 does not have."""
 
+NUMBER = re.compile(r"^\| (\d+\.[\ds.]+) \|", re.MULTILINE)
+"""A number at the beginning of a table's row."""
+
 FAILURES = {
     "asserted": "a failed assertion",
     "raised": "an error of 0.1.0",
@@ -102,10 +105,11 @@ def results(python: Path, tree: Path, report: Path, given: dict[str, str], *opti
 
 
 def marked() -> list[str]:
-    """The files with tests of faults: the others need not be imported."""
-    return [
-        str(each.relative_to(ROOT)) for each in ROOT.glob("tests/**/test_*.py") if "mark.fault(" in each.read_text()
-    ]
+    """The files with tests of faults, or that import a marked case: the others need not be imported."""
+    holders = [each for each in ROOT.glob("tests/kit/*.py") if "mark.fault(" in each.read_text()]
+    signs = ["mark.fault(", *(f"tests.kit.{each.stem} import" for each in holders)]
+    files = [each for each in ROOT.glob("tests/**/test_*.py") if any(sign in each.read_text() for sign in signs)]
+    return [str(each.relative_to(ROOT)) for each in files]
 
 
 def failure(message: str) -> str:
@@ -117,7 +121,7 @@ def failure(message: str) -> str:
 
 
 def show(then: dict[str, list[str]], now: dict[str, list[str]]) -> int:
-    """Prints a line for each number and the table; 1 where one does not pass here, or passed on 0.1.0."""
+    """Prints a line for each number and the table; 1 where one does not pass here, passed on 0.1.0, or is not there."""
     mended = set()
     for number in sorted(now, key=lambda each: [part.zfill(3) for part in each.split(".")]):
         before, after = then.get(number, ["not collected"]), now[number]
@@ -127,10 +131,18 @@ def show(then: dict[str, list[str]], now: dict[str, list[str]]) -> int:
         print(f"{'ok   ' if number in mended else 'WRONG'} {number:<8} {states}")
     how = {number: proof(then.get(number, ["not collected"])) for number in now}
     print(table(mended, how))
+    missing = set() if sys.argv[1:] else listed() - set(now)
+    if missing:
+        print(f"WRONG: no test that ran carries {', '.join(sorted(missing))}, which the lists name")
     print(f"{len(mended)} of {len(now)} numbers fail on 0.1.0 and pass here. There they fail by")
     for state, said in FAILURES.items():
         print(f"{sum(each == state for each in how.values()):>5} {said}")
-    return int(mended != set(now))
+    return int(mended != set(now) or bool(missing))
+
+
+def listed() -> set[str]:
+    """The numbers of the lists beside this file."""
+    return {number for file in Path(__file__).parent.glob("*.md") for number in NUMBER.findall(file.read_text())}
 
 
 def proof(states: list[str]) -> str:
