@@ -44,19 +44,19 @@ def serve(connection: Connection, shared: int, limits: DecodeLimits) -> None:
     _answer(connection, "ready")
     with suppress(EOFError, ConnectionError):
         while True:
-            content = connection.recv_bytes()
+            file = io.BytesIO(connection.recv_bytes())
             _limit(resource.RLIMIT_CPU, int(time.process_time()) + 1 + limits.seconds)
             try:
-                decode(connection, shared, content)
+                decode(connection, shared, file)
             except BadPhoto as error:
                 _answer(connection, str(error))
             except MemoryError:
                 _answer(connection, limits.too_big)
 
 
-def decode(connection: Connection, shared: int, content: bytes) -> None:
+def decode(connection: Connection, shared: int, file: io.BytesIO) -> None:
     """Raises BadPhoto, and MemoryError at the limit."""
-    with opened(io.BytesIO(content)) as image:
+    with opened(file) as image:
         _answer(connection, image.size)
         # Sent when the other side has memory for so many pixels.
         wanted = connection.recv_bytes()
@@ -64,13 +64,15 @@ def decode(connection: Connection, shared: int, content: bytes) -> None:
         width, height = photo.size
         taken, place = taken_at(image), location(image)
         answer = ((width, height), taken and taken.isoformat(), camera(image), keywords(image), place)
-        rows = int(wanted or height)
-        for top in range(0, height, rows):
-            if top > 0:
-                # The other side has taken the rows before.
-                connection.recv_bytes()
-            _share(shared, photo, top, min(top + rows, height))
-            _answer(connection, answer)
+    # The pixels are decoded: a large file need not be in memory beside them.
+    file.close()
+    rows = int(wanted or height)
+    for top in range(0, height, rows):
+        if top > 0:
+            # The other side has taken the rows before.
+            connection.recv_bytes()
+        _share(shared, photo, top, min(top + rows, height))
+        _answer(connection, answer)
 
 
 def _share(shared: int, photo: Decoded, top: int, bottom: int) -> None:
