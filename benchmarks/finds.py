@@ -77,21 +77,30 @@ def scenes(seed: int, styles: tuple[str, ...]) -> Scenes:
 
 
 class Recorder(Model[Any]):
-    """A model that keeps the vectors it computes: (regions, dimension) for each photo, in order."""
+    """A model that keeps the vectors it computes."""
 
     def __init__(self, model: Model[Any]) -> None:
         self._model, self.recipe = model, model.recipe
-        self.photos: list[Vector] = []
+        self._found: dict[str, Vector] = {}
+
+    @property
+    def photos(self) -> list[Vector]:
+        """(regions, dimension) for each photo, in the order of their names: an ingest encodes what is ready."""
+        return [self._found[name] for name in sorted(self._found)]
 
     def embed_texts(self, texts: Sequence[str]) -> Vector:
         return self._model.embed_texts(texts)
 
     def prepare(self, picture: Picture) -> Any:
-        return self._model.prepare(picture)
+        return picture.name, self._model.prepare(picture)
+
+    def pictures(self, prepared: Any) -> int:
+        return self._model.pictures(prepared[1])
 
     def encode(self, prepared: Sequence[Any]) -> list[list[Region]]:
-        found = self._model.encode(prepared)
-        self.photos += [np.stack([region.vec for region in regions]) for regions in found]
+        found = self._model.encode([each for _, each in prepared])
+        for (name, _), regions in zip(prepared, found, strict=True):
+            self._found[name] = np.stack([region.vec for region in regions])
         return found
 
 
