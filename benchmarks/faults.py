@@ -44,7 +44,8 @@ def counted(cases: Iterator[Case]) -> Iterator[Line]:
     for name, value in (one for case in cases for one in case.recorded):
         if value.isdigit():
             sums[name] += int(value)
-        else:
+        elif name != "fault":
+            # That is a number of `tests/faults`.
             pictures.setdefault(name, []).append(value)
     yield exactly("kills survived", sums.pop("kills survived", 0), KILLS)
     for name in FAULTS:
