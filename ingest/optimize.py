@@ -35,7 +35,7 @@ def optimize(client: OpenSearch, indices: Sequence[str], stop: Event | None = No
             client.indices.forcemerge(index=list(indices), params={"max_num_segments": 1, "request_timeout": DAY})
             # Until a refresh, searches read the old segments.
             client.indices.refresh(index=list(indices))
-        except Exception as error:
+        except Exception as error:  # Raised below, in the thread that waits.
             failures.append(error)
 
     # The request cannot be taken back, so it has a thread that the end of the process does not wait for.

@@ -91,8 +91,7 @@ def upright_size(file: Path) -> tuple[int, int]:
     try:
         with file.open("rb") as stream, opened(stream) as image:
             width, height = image.size
-            # EXIF's orientations with a quarter turn.
-            return (height, width) if orientation(image) in (5, 6, 7, 8) else (width, height)
+            return (height, width) if TURNS.get(orientation(image)) in _SIDEWAYS else (width, height)
     except OSError as error:
         raise BadPhoto(unreadable(error)) from error
 

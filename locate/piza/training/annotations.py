@@ -9,10 +9,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from unicodedata import normalize
 
 from sorce.errors import BadPhoto, GroundTruthError
-from sorce.mappings import Box
+from sorce.mappings import Box, conditions
 from sorce.pictures.loading import upright_size
 from sorce.pictures.names import spellings
 
@@ -111,7 +110,7 @@ class _Reader:
 
     def _photo(self, name: str) -> Path:
         for spelling in spellings(name):
-            for form in (spelling, normalize("NFC", spelling), normalize("NFD", spelling)):
+            for form in conditions.spellings(spelling):
                 if _is_below(form) and _is_file(self.photos / form):
                     return self.photos / form
         raise _BadRow(ABSENT)
