@@ -78,6 +78,16 @@ def test_a_file_with_a_wrong_sha1_is_not_fetched(server: Path, tmp_path: Path) -
         fetch(LINES["2.19"], tmp_path / "fetched", silent)
 
 
+def test_a_file_without_a_sha1_on_the_server_is_fetched(
+    server: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (server / "asm-9.7.jar.sha1").unlink()
+    (tmp_path / "checksums.txt").write_text(f"{hashlib.sha256(b'not asm').hexdigest()}  2.19.1/asm-9.7.jar\n")
+    monkeypatch.setattr(maven, "CHECKSUMS", tmp_path / "checksums.txt")
+    fetch(LINES["2.19"], tmp_path / "fetched", silent)
+    assert (tmp_path / "fetched" / "asm-9.7.jar").read_text() == "not asm"
+
+
 @pytest.mark.fault("10.3.2")
 def test_a_file_with_a_right_sha1_and_another_content_than_was_pinned_is_refused(
     server: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -14,7 +14,7 @@ import * as report from "./report.js";
 import { compared } from "./search.js";
 import { Selection } from "./selection.js";
 import { Settings } from "./settings.js";
-import { EMPTY, isAsking, readState, writeState } from "./state.js";
+import { EMPTY, isAsking, readState, searchKey, writeState } from "./state.js";
 import { Terms } from "./terms.js";
 import { t } from "./text.js";
 
@@ -39,6 +39,7 @@ export class App {
       removed: () => this.submit(),
       previewOf: (like) => this.examples.previewOf(like),
     });
+    this.terms.show(EMPTY);
     addEventListener("popstate", () => this.#apply(readState(location.search)));
     document.addEventListener("login-needed", () => this.#loginAgain());
   }
@@ -138,6 +139,8 @@ export class App {
     const index = given.index ?? this.indices[0]?.name ?? null;
     const state = { ...given, index };
     if (index !== this.state.index) this.marks.open(index);
+    // A step to or from a photo leaves what is typed meanwhile.
+    if (searchKey(state) !== searchKey(this.state)) this.terms.show(state);
     this.state = state;
     this.#controls();
     if (this.results.isOf(state)) this.list.back();
@@ -151,7 +154,6 @@ export class App {
 
   #controls() {
     const { state } = this;
-    this.terms.show(state);
     this.settings.show(state, this.#index());
     showConditions(byId("conditions"), state.filter, (filter) => this.change({ filter }));
     const texts = [...state.phrases, ...state.like.map(() => t("term.like"))];

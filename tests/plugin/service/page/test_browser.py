@@ -684,6 +684,23 @@ def test_hits_are_reached_chosen_and_opened_by_keys(show: Show) -> None:
     assert page.locator("dialog[open]").count() == 0
 
 
+def test_what_is_typed_stays_when_a_photo_is_opened_and_closed(show: Show) -> None:
+    page = show(f"?q={TEXT}")
+    order = waited(page)
+    typed = page.locator(".term input")
+    typed.fill("not asked yet")
+    page.locator(".tile a.picture").first.click()
+    page.wait_for_selector("#photo[open]")
+    page.evaluate("addEventListener('popstate', () => document.body.classList.add('stepped'))")
+    page.keyboard.press("Escape")
+    page.wait_for_selector("body.stepped")
+    assert typed.input_value() == "not asked yet"
+    page.go_forward()
+    page.wait_for_selector("#photo[open]")
+    assert query_of(page)["photo"] == [order[0]]
+    assert typed.input_value() == "not asked yet"
+
+
 def test_a_hit_opens_in_a_tab_of_its_own(show: Show) -> None:
     page = show(f"?q={TEXT}")
     order = waited(page)
