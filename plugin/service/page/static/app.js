@@ -14,7 +14,8 @@ import * as report from "./report.js";
 import { compared } from "./search.js";
 import { Selection } from "./selection.js";
 import { Settings } from "./settings.js";
-import { EMPTY, isAsking, readState, searchKey, writeState } from "./state.js";
+import { EMPTY, isAsking, searchKey, writeState } from "./state.js";
+import { Steps } from "./steps.js";
 import { Terms } from "./terms.js";
 import { t } from "./text.js";
 
@@ -26,6 +27,7 @@ export class App {
   indices = [];
   marks = new Marks(() => this.#marked());
   selection = new Selection();
+  #shown = null; // the search that the fields show
 
   constructor() {
     this.list = new HitList(this.#listPage(), this.#tilePage());
@@ -39,8 +41,7 @@ export class App {
       removed: () => this.submit(),
       previewOf: (like) => this.examples.previewOf(like),
     });
-    this.terms.show(EMPTY);
-    addEventListener("popstate", () => this.#apply(readState(location.search)));
+    this.steps = new Steps((state) => this.#apply(state));
     document.addEventListener("login-needed", () => this.#loginAgain());
   }
 
@@ -67,7 +68,8 @@ export class App {
     }
     byId("no-pictures").hidden = this.session.pictures;
     this.settings.offer(this.indices, this.session);
-    await this.#apply(readState(location.search));
+    this.#shown = null;
+    await this.#apply(this.steps.now);
     if (!this.photo.isOpen && !isAsking(this.state)) this.terms.focus();
   }
 
@@ -77,20 +79,22 @@ export class App {
   }
 
   /** A new search by the user: a step in the history. Another index has other fields and other photos. */
-  change(partial) {
+  async change(partial) {
+    await this.steps.taken;
     const other = partial.index !== undefined && partial.index !== this.state.index;
     const reset = other ? { filter: {}, like: [], notLike: [], rank: EMPTY.rank, debias: 0 } : {};
     const state = { ...this.state, ...this.terms.values, photo: null, ...reset, ...partial };
-    history.pushState(null, "", writeState(state));
+    this.steps.push(state);
     // At once, and not when the hits are there.
     this.state = { ...this.state, photo: null };
     if (this.photo.isOpen) this.photo.close();
     this.#apply(state);
   }
 
-  open(hit) {
+  async open(hit) {
+    await this.steps.taken;
     this.state = { ...this.state, photo: hit.id };
-    history.pushState({ opened: true }, "", writeState(this.state));
+    this.steps.push(this.state, { opened: true });
     this.photo.open(hit);
   }
 
@@ -123,10 +127,10 @@ export class App {
   }
 
   export() {
-    if (this.results.found === null) say(t("export.nothing"), true);
+    const { found, hasMore } = this.results;
+    if (found === null) say(t("export.nothing"), true);
     else {
-      const { hasMore } = this.results;
-      exportHits(this.state, { hits: this.grid.hits, selection: this.selection, hasMore, hasPictures: this.session.pictures });
+      exportHits({ ...found.state, min: this.state.min }, { hits: this.grid.hits, selection: this.selection, hasMore, hasPictures: this.session.pictures });
     }
   }
 
@@ -139,8 +143,6 @@ export class App {
     const index = given.index ?? this.indices[0]?.name ?? null;
     const state = { ...given, index };
     if (index !== this.state.index) this.marks.open(index);
-    // A step to or from a photo leaves what is typed meanwhile.
-    if (searchKey(state) !== searchKey(this.state)) this.terms.show(state);
     this.state = state;
     this.#controls();
     if (this.results.isOf(state)) this.list.back();
@@ -148,16 +150,22 @@ export class App {
       this.clearSelection();
       await this.list.search();
     }
-    // Another step may have been taken meanwhile.
-    if (this.state === state) this.#follow();
+    // Another step may have been taken meanwhile; the slider may have moved.
+    if (this.state === state || this.results.isOf(this.state)) this.#follow();
   }
 
   #controls() {
     const { state } = this;
-    this.settings.show(state, this.#index());
-    showConditions(byId("conditions"), state.filter, (filter) => this.change({ filter }));
-    const texts = [...state.phrases, ...state.like.map(() => t("term.like"))];
-    document.title = texts.length > 0 ? `${texts.join(", ")} – sorce` : "sorce";
+    const key = searchKey(state);
+    // A step to or from a photo leaves what is typed meanwhile.
+    if (key !== this.#shown) {
+      this.#shown = key;
+      this.terms.show(state);
+      this.settings.show(state, this.#index());
+      showConditions(byId("conditions"), state.filter, (filter) => this.change({ filter }));
+      report.showTitle(state);
+    }
+    this.settings.showLeast(state.min);
     this.#marked();
   }
 
@@ -175,7 +183,7 @@ export class App {
   // The slider moved: no request, and no step in the history.
   #least(min) {
     this.state = { ...this.state, min };
-    history.replaceState(history.state, "", writeState(this.state));
+    this.steps.replace(this.state);
     this.settings.showLeast(min);
     this.results.persist();
     this.list.show();
@@ -279,7 +287,7 @@ export class App {
 
   #moved(hit) {
     this.state = { ...this.state, photo: hit.id };
-    history.replaceState(history.state, "", writeState(this.state));
+    this.steps.replace(this.state);
     if (this.grid.positionOf(hit.id) >= this.grid.hits.length - AHEAD) this.more();
   }
 
@@ -287,9 +295,9 @@ export class App {
   #closed(hit) {
     if (this.state.photo !== null) {
       this.state = { ...this.state, photo: null };
-      if (history.state?.opened) history.back();
-      else history.replaceState(null, "", writeState(this.state));
+      this.steps.leave(this.state);
     }
-    if (hit !== null) this.grid.focus(hit.id);
+    // This comes late: the user may have asked for other hits.
+    if (hit !== null && this.results.isOf(this.state)) this.grid.refocus(hit.id);
   }
 }

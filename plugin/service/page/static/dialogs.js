@@ -45,6 +45,7 @@ export async function openCode(request) {
   const dialog = byId("code");
   try {
     const forms = await ask("api/code", { body: { request } });
+    if (document.querySelector("dialog[open]")) return;
     const known = CODES.filter((each) => forms[each]);
     const choose = (name) => {
       byId("code-text").textContent = forms[name];

@@ -68,8 +68,9 @@ export class FlatView {
     const { width, height } = this.#photo;
     const shown = Math.max((x2 - x1) / this.#sheet.clientWidth, (y2 - y1) / this.#sheet.clientHeight) * this.#fit;
     this.#panzoom.zoom(0.5 / shown, { animate: false });
-    // The transform scales first, so the way to the middle is measured without the scale.
-    this.#panzoom.pan((width / 2 - (x1 + x2) / 2) * this.#fit, (height / 2 - (y1 + y2) / 2) * this.#fit);
+    // The transform scales first, so the way to the middle is measured without the scale. How far it may go is measured
+    // on the screen, where the new scale comes with the next frame.
+    requestAnimationFrame(() => this.#panzoom.pan((width / 2 - (x1 + x2) / 2) * this.#fit, (height / 2 - (y1 + y2) / 2) * this.#fit));
   }
 
   close() {
@@ -84,11 +85,15 @@ export class FlatView {
     const { width, height } = this.#photo;
     const { clientWidth, clientHeight } = this.#sheet;
     if (clientWidth <= 2 * MARGIN || clientHeight <= 2 * MARGIN) return;
+    const before = this.#fit;
     this.#fit = Math.min((clientWidth - 2 * MARGIN) / width, (clientHeight - 2 * MARGIN) / height);
     this.#frame.style.width = `${width * this.#fit}px`;
     this.#frame.style.height = `${height * this.#fit}px`;
     this.#panzoom.setOptions({ maxScale: Math.max(PIXELS_LARGE / this.#fit, 4) });
-    this.#panzoom.reset({ animate: false });
+    if (this.zoom > 1) {
+      const { x, y } = this.#panzoom.getPan();
+      this.#panzoom.pan((x * this.#fit) / before, (y * this.#fit) / before, { animate: false });
+    } else this.#panzoom.reset({ animate: false });
     this.#measure(this.zoom);
   }
 

@@ -57,6 +57,12 @@ export class Grid {
     this.#layout();
   }
 
+  /** While other hits are waited for, these cannot be opened, chosen or marked: that would be for the new search. */
+  wait(is) {
+    this.#element.inert = is;
+    if (is) this.stop();
+  }
+
   /** Asks for no more pictures of these hits: others are wanted soon, and a browser asks for few at a time. */
   stop() {
     for (const tile of this.#tiles.values()) tile.stop();
@@ -81,6 +87,12 @@ export class Grid {
     else if (bottom > scrollY + innerHeight) scrollTo({ top: bottom - innerHeight + GAP });
     this.#paint();
     this.#tiles.get(id)?.picture.focus({ preventScroll: true });
+  }
+
+  /** As `focus`, unless the user has gone elsewhere meanwhile. */
+  refocus(id) {
+    const { activeElement } = document;
+    if (activeElement === document.body || activeElement.closest(".tile")) this.focus(id);
   }
 
   /** Moves the focus by a key: to the next or previous hit, or to the nearest one of another row. */
@@ -144,11 +156,12 @@ export class Grid {
       return at;
     });
     this.#element.style.height = `${top}px`;
-    const focused = document.activeElement?.closest(".tile")?.dataset.id;
+    const held = document.activeElement;
+    const focused = held?.closest(".tile")?.dataset.id;
     for (const row of this.#painted.values()) row.remove();
     this.#painted.clear();
     this.#paint();
-    if (focused !== undefined) this.#tiles.get(focused)?.picture.focus({ preventScroll: true });
+    if (focused !== undefined) (held.isConnected ? held : this.#tiles.get(focused)?.picture)?.focus({ preventScroll: true });
   }
 
   #paint() {

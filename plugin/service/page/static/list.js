@@ -31,11 +31,12 @@ export class HitList {
     if (!isAsking(state)) {
       this.#empty();
       report.busy(false);
+      this.grid.wait(false);
       report.showWelcome(index);
       return;
     }
     report.busy(true);
-    this.grid.stop();
+    this.grid.wait(true);
     try {
       if (!(await this.results.search(state))) return;
       this.show(true);
@@ -44,11 +45,15 @@ export class HitList {
       report.showError(error);
     }
     report.busy(false);
+    this.grid.wait(false);
   }
 
   /** Shows the hits of before, also where a search for others runs. */
   back() {
-    if (this.results.keep()) report.busy(false);
+    if (this.results.keep()) {
+      report.busy(false);
+      this.grid.wait(false);
+    }
     this.show();
   }
 
@@ -69,7 +74,7 @@ export class HitList {
     else report.showNoMessage();
     this.grid.show(shown, { complete: !found.more, anew });
     this.grid.refresh();
-    byId("more").hidden = true;
+    byId("more").hidden = !this.results.isBarren;
   }
 
   /** The next page of hits, if one of them may be shown. True if it came. `asked` is by the button. */

@@ -7,6 +7,7 @@ import { exportMarks, showCode } from "./exports.js";
 import { meaning } from "./keys.js";
 import { say } from "./notices.js";
 import { takePictures } from "./pictures.js";
+import { searchKey } from "./state.js";
 import { loadTexts } from "./text.js";
 
 const wide = matchMedia("(min-width: 900px)");
@@ -17,7 +18,11 @@ const app = new App();
 buttons();
 gridEvents();
 keys();
-takePictures((id, address) => app.examples.picture(id, address), (message) => say(message, true));
+takePictures({
+  asked: () => searchKey(app.state),
+  found: (id, address) => app.examples.picture(id, address),
+  failed: (message) => say(message, true),
+});
 await app.start();
 
 function buttons() {

@@ -6,11 +6,17 @@ import { t } from "./text.js";
 
 const LARGEST = 20e6; // bytes, as the server's limit
 
-/** Calls `found(upload, address)` with the server's id and a local address; `failed(message)` says why not. */
-export function takePictures(found, failed) {
+/**
+ * Calls `found(upload, address)` with the server's id and a local address; `failed(message)` says why not. Neither is
+ * called if `asked()`, the search of now, has changed meanwhile, or for a picture that another one followed.
+ */
+export function takePictures({ asked, found, failed }) {
+  let last = 0;
   const take = (files) => {
     const file = [...files].find(({ type }) => type.startsWith("image/"));
-    if (file) send(file, found, failed);
+    const [number, before] = [(last += 1), asked()];
+    const isWanted = () => number === last && before === asked();
+    if (file) send(file, (...all) => isWanted() && found(...all), (message) => isWanted() && failed(message));
     else if (files.length > 0) failed(t("picture.none"));
   };
   const choose = byId("file");

@@ -3,6 +3,12 @@
 import { byId, h } from "./dom.js";
 import { decimal, t } from "./text.js";
 
+/** The window's title. */
+export function showTitle({ phrases, like }) {
+  const texts = [...phrases, ...like.map(() => t("term.like"))];
+  document.title = texts.length > 0 ? `${texts.join(", ")} – sorce` : "sorce";
+}
+
 /** The line above the grid. `known` is the index's own note. */
 export function showStatus(results, shown, min, known) {
   const { photos, regions, took_ms: took, encode_ms: encode, notes } = results.facts;

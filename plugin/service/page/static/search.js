@@ -34,7 +34,7 @@ export class Searches {
 
   /** Adds the next page to the results of `run`. True if hits came. */
   async extend(results) {
-    if (!results.more || this.#paging) return false;
+    if (!results.more || this.#paging || this.isRunning) return false;
     this.#paging = true;
     const number = this.#number;
     try {
