@@ -28,6 +28,7 @@ ENCODER = "encoder service alone"
 ROUNDS = 10
 QUERIES = 300
 USUAL = "usual nested k-NN"
+UNFOLDED = "client with fold=None"
 MANY = 16
 """Clients at once for which there is a bar."""
 CLIENTS = (1, 4, MANY)
@@ -61,6 +62,7 @@ def of(shape: Shape) -> Iterator[Line]:
         install(index.client, index.name, parse(url, "synthetic", None), known)
         asks: dict[str, Ask] = {
             "client": asking(client),
+            UNFOLDED: unfolded(client),
             "bare request": bare(index),
             USUAL: usual,
             "server": asking(ServerSearch(index.client, index.name)),
@@ -78,6 +80,10 @@ def timed(shape: Shape, asks: Mapping[str, Ask], usual: str) -> Iterator[Line]:
             yield Line(f"queries, {shape}: {name}, p{share} ms", each.percentile(share), note=note)
     ratio, note = client.over(taken[USUAL])
     yield at_most(f"queries, {shape}: client / {USUAL} (p50)", ratio, 0.66, f"{note}; {usual}")
+    ratio, note = taken[UNFOLDED].over(taken[USUAL])
+    yield Line(
+        f"queries, {shape}: {UNFOLDED} / {USUAL} (p50)", ratio, note=f"{note}; as the usual query, it folds nothing"
+    )
     ratio, note = client.over(taken["bare request"])
     yield at_most(f"queries, {shape}: client / bare request (p50)", ratio, 1.15, note)
     more = taken["server"].p50 - client.p50
@@ -113,6 +119,10 @@ def numbers(hits: Sequence[Hit]) -> list[int]:
 
 def asking(search: Searcher) -> Callable[[int], Sequence[Hit]]:
     return lambda query: search.search(SearchRequest([text(query)]))
+
+
+def unfolded(search: Searcher) -> Callable[[int], Sequence[Hit]]:
+    return lambda query: search.search(SearchRequest([text(query)], fold=None))
 
 
 def bare(index: Indexed) -> Ask:

@@ -16,6 +16,9 @@ from sorce.mappings.ranking import Ranking
 from sorce.mappings.regions import VECTOR
 from sorce.mappings.values import Box
 
+_SIDES = tuple(f"regions.{side}" for side in ("x1", "y1", "x2", "y2"))
+_NUMBERS = (float, int)
+
 TOO_ALIKE = 0.5
 """Boxes of a photo that overlap a better one by this IoU or more are not shown."""
 
@@ -77,7 +80,7 @@ def _hit(found: Mapping[str, Any], query: Query) -> Hit:
     if not all(matches):
         raise _Malformed("it has no region to show")
     score = found["_score"]
-    if not isinstance(score, float | int) or not isfinite(score):
+    if not isinstance(score, _NUMBERS) or not isfinite(score):
         raise _Malformed(_NO_VECTOR)
     return Hit(
         photo_id=_text(fields, "photo_id"),
@@ -94,7 +97,7 @@ def _hit(found: Mapping[str, Any], query: Query) -> Hit:
 def _match(region: Mapping[str, Any], ranking: Ranking) -> Match:
     fields = region.get("fields", {})
     similarity = _similarity(region, fields, ranking)
-    sides = [_number(fields, f"regions.{side}") for side in ("x1", "y1", "x2", "y2")]
+    sides = [_number(fields, side) for side in _SIDES]
     if not (sides[0] < sides[2] and sides[1] < sides[3]):
         raise _Malformed("the box of one of its regions has no area")
     return Match(
@@ -111,12 +114,12 @@ def _similarity(region: Mapping[str, Any], fields: Mapping[str, Any], ranking: R
     if ranking.is_plain:
         score = region["_score"]
         # A region without a vector gets exactly 0.
-        cosine = score - 1 if isinstance(score, float | int) and score else None
+        cosine = score - 1 if isinstance(score, _NUMBERS) and score else None
     elif COSINE not in fields:
         raise OtherRanking
     else:
         [cosine] = fields[COSINE]
-    if not isinstance(cosine, float | int) or not abs(cosine) <= 1 + _ROUNDED:
+    if not isinstance(cosine, _NUMBERS) or not abs(cosine) <= 1 + _ROUNDED:
         raise _Malformed(_NO_VECTOR)
     return cosine
 
@@ -138,7 +141,7 @@ def _text(fields: Mapping[str, Any], name: str) -> str:
 
 def _number(fields: Mapping[str, Any], name: str) -> float:
     value = _value(fields, name)
-    if isinstance(value, bool) or not isinstance(value, float | int) or not isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, _NUMBERS) or not isfinite(value):
         raise _Malformed(f"its {name} is {value!r}, which is not a number")
     return value
 

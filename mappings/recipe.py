@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from sorce.errors import IndexMissing, RecipeMismatch
@@ -62,7 +63,7 @@ class Recipe:
         given = ", ".join(f"{key}={value}" for key, value in sorted(self.parameters.items()))
         return f"{self.model}@{self.revision[:15]} {self.regions}({given}) {self.dimension}-d"
 
-    @property
+    @cached_property
     def hash(self) -> str:
         """16 hexadecimal digits over all that determines a vector. Each document stores the hash of its recipe."""
         decides = {key: value for key, value in self.to_meta().items() if key != "bank"}

@@ -76,7 +76,7 @@ def _muted() -> Iterator[None]:
 def _handlers() -> list[logging.Handler]:
     loggers = [logging.getLogger()]
     for name, logger in list(logging.root.manager.loggerDict.items()):
-        if isinstance(logger, logging.Logger) and name.split(".")[0] in LIBRARIES:
+        if name.startswith(LIBRARIES) and isinstance(logger, logging.Logger):
             loggers.append(logger)
     handlers = [handler for logger in loggers for handler in logger.handlers]
     return [*handlers, logging.lastResort] if logging.lastResort else handlers

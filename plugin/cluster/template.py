@@ -1,9 +1,9 @@
 """The stored search template and its search pipeline: the same search, with the text encoded by the cluster.
 
 A request gives `text`. Optional are more phrases (`and`, `and2`, `and3`), `not` and `not2`, `filter` (a list of clauses
-on `regions.*`), and the options of `sorce.mappings.request` marked `in_template`. The template renders it into the
-query of `sorce.mappings.query`, with a reference in place of each of the client's vectors. The pipeline encodes all
-texts in one call and inserts the vectors.
+on `regions.*`), `vectors` (true shows those of the whole photos), and the options of `sorce.mappings.request` marked
+`in_template`. The template renders it into the query of `sorce.mappings.query`, with a reference in place of each of
+the client's vectors. The pipeline encodes all texts in one call and inserts the vectors.
 
 Mustache sees neither unknown names nor the type of a value: the string "false" is true for it. So all parameters are
 passed on unchanged. A script that runs on each photo found refuses parameters that are unknown or of a wrong type.
@@ -46,14 +46,19 @@ class TemplateForm:
         return _check(self.settings)
 
 
-PLAIN = TemplateForm(SETTINGS)
+VECTORS = "vectors"
+"""The parameter that a search with `fold` gives. Whoever asks by hand expects no vectors in the answer."""
+
+_KNOWN = SETTINGS | {VECTORS: Option("--fold", "Show the vector of each whole photo.", bool)}
+
+PLAIN = TemplateForm(_KNOWN)
 
 _LOCATE = Option("--locate", "How many of the first hits are looked at again.", int)
 _INSTANCES = Option("--boxes", "Maximum number of the localiser's boxes per photo and phrase.", int)
 _MIN_LOCATED_SCORE = Option("--min-located-score", "Least score of each of these boxes after the first.", float)
 
 LOCATED = TemplateForm(
-    SETTINGS | {"locate": _LOCATE, "instances": _INSTANCES, "min_located_score": _MIN_LOCATED_SCORE},
+    _KNOWN | {"locate": _LOCATE, "instances": _INSTANCES, "min_located_score": _MIN_LOCATED_SCORE},
     # A response processor sees only what `_source` holds, and `rerank` fails without a total.
     {"_source": ["photo_id", "uri"], "track_total_hits": True},
 )
@@ -101,8 +106,6 @@ def template(version: Version, recipe: Recipe, form: TemplateForm = PLAIN, *, is
         k=writer.mark(_value("k", _either("and", several, _either("not", several, one)))),
         ef_search=writer.mark(_value("ef_search", str(EF_SEARCH))),
         min_similarity=writer.mark(_value("min_similarity", str(NO_MINIMUM))),
-        # Whoever asks by hand expects no vectors in the answer.
-        fold=None,
     )
     query = Query(request, [_vector(name) for name in PHRASES], [_vector(name) for name in NOTS])
     ranking = Ranking(
@@ -141,6 +144,7 @@ class _Writer:
         _, *ranked = search_body(replace(query, ranking=ranking), version)["query"]["bool"]["must"]
         clauses = body["query"]["bool"]
         proposed, *plain = clauses["must"]
+        clauses["should"] = self.mark(f"[{_if(VECTORS, ','.join(map(self._write, clauses['should'])))}]")
         proposed["bool"]["should"] = self.mark(f"[{self._items(proposed['bool']['should'], PHRASES)}]")
         others = self._items(ranked, TEXTS)
         scored = _either("rank", others, _either("debias", others, self._items(plain, TEXTS)))
@@ -195,6 +199,9 @@ def _typed(names: Sequence[str], kind: str, what: str) -> str:
     return f"if ({known}) {{ if (!(e.getValue() instanceof {kind})) {{ {refused} }} }} else "
 
 
+UNKNOWN_PARAMETER = "sorce: there is no parameter "
+
+
 def _check(settings: Mapping[str, Option]) -> str:
     texts = [*TEXTS, *(name for name, said in settings.items() if said.kind is str)]
     known = ", ".join((*TEXTS, "filter", *settings))
@@ -202,7 +209,7 @@ def _check(settings: Mapping[str, Option]) -> str:
     for kind in dict.fromkeys(said.kind for said in settings.values() if said.kind is not str):
         painless, what = _PAINLESS[kind]
         typed += _typed([name for name, said in settings.items() if said.kind is kind], painless, what)
-    said = f"'sorce: there is no parameter ' + e.getKey() + '; there are {known}'"
+    said = f"'{UNKNOWN_PARAMETER}' + e.getKey() + '; there are {known}'"
     unknown = f"if (e.getKey() != 'filter') {{ throw new IllegalArgumentException({said}); }}"
     empty = "if (e.getValue() == null || e.getValue() == '') { continue; }"
     return f"for (e in params.given.entrySet()) {{ {empty} {typed}{unknown} }} return true;"

@@ -32,8 +32,12 @@ def folded_under(
         under.setdefault(ids[owner], []).append(hit)
     # A photo that stands by itself is the first one under its own id.
     by_themselves = [hit for hit in hits if under.get(hit.photo_id, [None])[0] is hit]
-    found = [replace(hit, duplicates=tuple(under.pop(hit.photo_id)[1:])) for hit in by_themselves]
+    found = [_above(hit, tuple(under.pop(hit.photo_id)[1:])) for hit in by_themselves]
     return replace(hits, found=tuple(found)), under
+
+
+def _above(hit: Hit, duplicates: tuple[Hit, ...]) -> Hit:
+    return hit if hit.duplicates == duplicates else replace(hit, duplicates=duplicates)
 
 
 def _owners(vectors: Sequence[Vector | None], cosine: float, kept: int) -> list[int]:
@@ -49,9 +53,13 @@ def _owners(vectors: Sequence[Vector | None], cosine: float, kept: int) -> list[
         if vector is None:
             owners.append(place)
             continue
-        alike = np.flatnonzero(better[: len(places)] @ vector >= cosine).tolist() if place >= kept else []
-        owners.append(places[alike[0]] if alike else place)
-        if not alike:
-            better[len(places)] = vector
-            places.append(place)
+        if place >= kept and places:
+            is_alike = better[: len(places)] @ vector >= cosine
+            first = int(is_alike.argmax())
+            if is_alike[first]:
+                owners.append(places[first])
+                continue
+        better[len(places)] = vector
+        places.append(place)
+        owners.append(place)
     return owners

@@ -9,17 +9,17 @@ from opensearchpy import OpenSearch, exceptions
 
 from sorce.cluster import reason
 from sorce.errors import PluginError, QueryError
-from sorce.mappings import Hits
+from sorce.mappings import Hits, Vector
 from sorce.mappings.answer import OtherRanking, read_hits
 from sorce.mappings.found import FoundIndex
 from sorce.mappings.names import Names
 from sorce.mappings.option import options_of
 from sorce.mappings.query import Json, Query
 from sorce.mappings.ranking import PRODUCT, ranking
-from sorce.mappings.regions import WHOLE, by_photo_ids, read_vectors, vectors_body
+from sorce.mappings.regions import read_vectors
 from sorce.mappings.request import SearchRequest
 from sorce.mappings.selection import regions_of
-from sorce.plugin.cluster.template import NOTS, PHRASES
+from sorce.plugin.cluster.template import NOTS, PHRASES, UNKNOWN_PARAMETER, VECTORS
 from sorce.plugin.query.asking import send
 from sorce.plugin.query.folding import folded
 from sorce.plugin.query.following import Following
@@ -48,32 +48,34 @@ class ServerSearch(Following):
         """Raises PluginError if nothing is installed for the index, or it was installed by an older sorce."""
         query = text_query(self.found, request if self._second is None else with_enough(request, self._second.most))
         try:
-            hits = self._read(query)
+            hits, wholes = self._read(query)
         except OtherRanking as error:
-            raise PluginError(
-                f"what is installed for '{self.found.asked}' is of an older sorce and ranks by similarity alone; run "
-                f"`sorce plugin install --index {self.found.asked} --encoder URL` again, or search with --client."
-            ) from error
+            raise self._older("ranks by similarity alone") from error
         unproved = query.ranking.rank == PRODUCT and not query.request.exact
         skipped = request.start - query.request.start
         first = tuple(replace(hit, unproved=unproved) for hit in hits[skipped : skipped + request.size])
-        return self._folded(replace(hits, found=first), request)
+        hits = replace(hits, found=first)
+        return hits if request.fold is None else folded(hits, wholes, request.fold)
 
-    def _folded(self, hits: Hits, request: SearchRequest) -> Hits:
-        """One more request: the template's answer has no vectors."""
-        if request.fold is None or len(hits) < 2:
-            return hits
-        ids = [hit.photo_id for hit in hits]
-        answer = self._ask(vectors_body(by_photo_ids(ids), WHOLE, len(ids)), request.allow_partial)
-        return folded(hits, read_vectors(answer), request.fold)
+    def _older(self, lack: str) -> PluginError:
+        index = self.found.asked
+        return PluginError(
+            f"what is installed for '{index}' is of an older sorce and {lack}; run `sorce plugin install --index "
+            f"{index} --encoder URL` again, or search with --client."
+        )
 
-    def _read(self, query: Query) -> Hits:
-        names, given, partial = Names(self.found.asked), params(query), query.request.allow_partial
+    def _read(self, query: Query) -> tuple[Hits, dict[str, Vector | None]]:
+        """The hits, and the vectors of their whole photos, if they are to be folded."""
+        names, given, request = Names(self.found.asked), params(query), query.request
+        if request.fold is not None:
+            given[VECTORS] = True
         if self._second is None:
-            return read_hits(self._send(names.search, given, partial), query)
-        more = self._second.params(query.request)
-        answer, seen = split_answer(self._send(names.located, {**given, **more}, partial))
-        return with_seen(read_hits(answer, query), seen, self.found.asked, query.request.start)
+            answer = self._send(names.search, given, request.allow_partial)
+            return read_hits(answer, query), _wholes(answer, request)
+        more = self._second.params(request)
+        answer, seen = split_answer(self._send(names.located, {**given, **more}, request.allow_partial))
+        hits = with_seen(read_hits(answer, query), seen, self.found.asked, request.start)
+        return hits, _wholes(answer, request)
 
     def _send(self, name: str, params: Json, allow_partial: bool) -> Json:
         index = self.found.asked
@@ -87,9 +89,15 @@ class ServerSearch(Following):
                     f"nothing is installed in the cluster to {what} of '{index}'; run "
                     f"`sorce plugin install --index {index} --encoder URL{more}`, or search with --client."
                 ) from error
+            if UNKNOWN_PARAMETER in str(error.info):
+                raise self._older("does not know all parameters of this one") from error
             raise
         self._refuse_moved(answer)
         return answer
+
+
+def _wholes(answer: Json, request: SearchRequest) -> dict[str, Vector | None]:
+    return {} if request.fold is None else read_vectors(answer)
 
 
 def text_query(found: FoundIndex, request: SearchRequest) -> Query:

@@ -21,7 +21,8 @@ from sorce.cli import sorce as command
 from sorce.errors import PluginError, QueryError, SorceError
 from sorce.plugin import ClientSearch, SearchRequest
 from sorce.plugin.query.table import as_json, table
-from tests.kit.corpus import Words
+from tests.kit.corpus import Corpus, Words
+from tests.kit.indexed import indexed
 from tests.kit.place import Place
 
 
@@ -172,16 +173,18 @@ def test_a_file_that_cannot_be_written_is_a_sentence(index: str, tmp_path: Path)
         run("search", "a kite", "--index", index, "--export", f"json:{tmp_path / 'none' / 'hits.json'}")
 
 
-def test_install_status_uninstall(index: str, encoder_url: str) -> None:
-    assert "sorce search --index" in run("plugin", "install", "--index", index, "--encoder", encoder_url).stdout
-    try:
-        good = run("plugin", "status", "--index", index)
-        assert good.return_value == 0
-        assert all(line.startswith("ok") for line in good.stdout.splitlines())
-    finally:
-        assert "is removed; the index itself is kept." in run("plugin", "uninstall", "--index", index).stdout
-    with pytest.raises(PluginError, match="nothing is installed in the cluster"):
-        run("plugin", "status", "--index", index, "--json")
+def test_install_status_uninstall(client: OpenSearch, corpus: Corpus, encoder_url: str) -> None:
+    # Other tests use what is installed for `index`.
+    with indexed(client, corpus) as index:
+        assert "sorce search --index" in run("plugin", "install", "--index", index, "--encoder", encoder_url).stdout
+        try:
+            good = run("plugin", "status", "--index", index)
+            assert good.return_value == 0
+            assert all(line.startswith("ok") for line in good.stdout.splitlines())
+        finally:
+            assert "is removed; the index itself is kept." in run("plugin", "uninstall", "--index", index).stdout
+        with pytest.raises(PluginError, match="nothing is installed in the cluster"):
+            run("plugin", "status", "--index", index, "--json")
 
 
 def test_hits_as_json_can_be_read_back(client: OpenSearch, index: str) -> None:

@@ -21,7 +21,7 @@ from sorce.mappings.ranking import NO_MINIMUM, Ranking, ranking
 from sorce.plugin import ClientSearch, SearchRequest, ServerSearch
 from sorce.plugin.cluster.endpoint import parse
 from sorce.plugin.cluster.install import install, uninstall
-from sorce.plugin.cluster.template import NOTS, PHRASES
+from sorce.plugin.cluster.template import NOTS, PHRASES, VECTORS
 from sorce.plugin.query.server import FILLED_IN, LOST, params
 from tests.kit.corpus import PHOTOS, RECIPE, Corpus, Words
 from tests.kit.examples import examples
@@ -109,6 +109,7 @@ def requests(draw: st.DrawFn) -> SearchRequest:
         k=draw(st.none() | st.integers(1, 10_000)),
         ef_search=draw(st.integers(1, 2000)),
         exact=draw(st.booleans()),
+        fold=draw(st.sampled_from([None, 0.97])),
     )
     rank, debias = draw(st.sampled_from([("similarity", 0.0), ("product", 0.0), ("similarity", 0.5)]))
     # For products, the client would raise the candidates, which the cluster cannot do.
@@ -159,11 +160,15 @@ def test_the_template_renders_the_client_s_body(client: OpenSearch, served: str)
     @given(requests())
     def holds(request: SearchRequest) -> None:
         by = ranking(OBJECTS, request.rank, request.debias)
-        asked = {"id": Names(served).search, "params": params(bound(request, by))}
+        folds = {} if request.fold is None else {VECTORS: True}
+        asked = {"id": Names(served).search, "params": params(bound(request, by)) | folds}
         rendered = client.render_search_template(body=asked)["template_output"]
         encoded = rendered.pop("ext")["ml_inference"]["params"]["texts"]
         assert encoded == [*request.phrases, *reversed(request.nots)]
         rendered["query"] = rendered["query"]["template"]
+        # The client leaves the key out.
+        if request.fold is None:
+            assert rendered["query"]["bool"].pop("should") == []
         # Quoted in the template, so that a value that is not a number cannot end the query there.
         rendered |= {name: int(rendered[name]) for name in ("size", "from")}
         assert rendered.pop("post_filter")["script"]["script"]["params"]["given"] == asked["params"]
@@ -172,8 +177,6 @@ def test_the_template_renders_the_client_s_body(client: OpenSearch, served: str)
     def body(request: SearchRequest, by: Any) -> Any:
         references = [[reference(name) for name in names] for names in (PHRASES, NOTS)]
         vectors, nots = references[0][: len(request.phrases)], references[1][: len(request.nots)]
-        # The template folds nothing: `ServerSearch` reads the vectors of the photos found, and folds them.
-        request = replace(request, fold=None)
         query = replace(bound(request, by), phrases=vectors, nots=nots)
         if request.min_similarity is None:
             # A template cannot leave it out. It writes a value below any cosine instead.

@@ -11,6 +11,7 @@ from opensearchpy import OpenSearch, exceptions
 from sorce.cluster import reason
 from sorce.mappings.names import Names
 from sorce.mappings.query import Version
+from sorce.mappings.regions import read_vectors
 from sorce.plugin import ClientSearch, SearchRequest, ServerSearch
 from sorce.plugin.cluster.template import template
 from tests.kit.corpus import RECIPE, Words
@@ -99,6 +100,15 @@ def test_what_is_not_understood_is_refused(
     with pytest.raises(exceptions.RequestError) as refused:
         ask(client, installed, params)
     assert said in reason(refused.value)
+
+
+def test_vectors_of_whole_photos_are_shown_where_they_are_asked_for(client: OpenSearch, installed: str) -> None:
+    plain, more = (ask(client, installed, {"text": "a kite", **params}) for params in ({}, {"vectors": True}))
+    assert all(hit["inner_hits"].keys() == {"p0"} for hit in plain["hits"]["hits"])
+    assert [hit["_score"] for hit in more["hits"]["hits"]] == [hit["_score"] for hit in plain["hits"]["hits"]]
+    shown = read_vectors(more)
+    assert len(shown) == len(plain["hits"]["hits"]) == 10
+    assert all(vector is not None and len(vector) == RECIPE.dimension for vector in shown.values())
 
 
 @pytest.mark.parametrize(

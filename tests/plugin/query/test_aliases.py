@@ -15,7 +15,7 @@ from sorce.errors import IndexMissing
 from sorce.index import Index
 from sorce.mappings import Recipe
 from sorce.mappings.index import index_body
-from sorce.plugin import ClientSearch, SearchRequest
+from sorce.plugin import ClientSearch, SearchRequest, ServerSearch
 from tests.kit.corpus import PHOTOS, RECIPE, Corpus, Words, assigned
 from tests.kit.fake import FakeModel
 from tests.plugin.query.test_ranking import OBJECTS
@@ -119,6 +119,15 @@ def test_a_search_asks_once_and_no_hit_costs_one_look_up_and_one_reason(
     counted.paths.clear()
     assert not search.search(SearchRequest(["a kite"], min_similarity=0.999))
     assert counted.paths == [f"/{index}/_search", f"/{index}", f"/{index}/_search"]
+
+
+def test_a_search_by_the_cluster_asks_once_also_to_fold(
+    client: OpenSearch, installed: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    search = ServerSearch(client, find_index(client, installed))
+    counted = Counted(client, monkeypatch)
+    assert search.search(SearchRequest(["a kite"], fold=0.97))
+    assert counted.paths == [f"/{installed}/_search/template"]
 
 
 @pytest.mark.fault("2.s.34")

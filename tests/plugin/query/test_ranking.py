@@ -22,6 +22,7 @@ from sorce.mappings.ranking import ranking
 from sorce.plugin import ClientSearch, SearchRequest, ServerSearch
 from sorce.plugin.cluster.endpoint import parse
 from sorce.plugin.cluster.install import install, uninstall
+from sorce.plugin.cluster.template import VECTORS
 from sorce.plugin.query.server import params
 from sorce.plugin.query.table import as_json, table
 from tests.kit.corpus import PHOTOS, RECIPE, Corpus, Expected, Words
@@ -259,6 +260,23 @@ def test_the_template_of_an_index_that_cannot_refuses(
     assert said in str(refused.value.info)
     with pytest.raises(QueryError, match=said):
         ServerSearch(client, installed).search(SearchRequest(["a kite"], **params))
+
+
+def test_the_template_of_an_older_sorce_that_lacks_a_parameter_is_a_sentence(
+    client: OpenSearch, installed: str
+) -> None:
+    name = Names(installed).search
+    source = client.get_script(id=name)["script"]["source"]
+    client.put_script(
+        id=name, body={"script": {"lang": "mustache", "source": source.replace(f"'{VECTORS}'", "'nothing'")}}
+    )
+    try:
+        with pytest.raises(
+            PluginError, match=r"is of an older sorce and does not know all parameters .*plugin install"
+        ):
+            ServerSearch(client, installed).search(SearchRequest(["a kite"]))
+    finally:
+        client.put_script(id=name, body={"script": {"lang": "mustache", "source": source}})
 
 
 def test_the_template_of_an_older_sorce_is_no_silent_similarity(client: OpenSearch, installed: str) -> None:
