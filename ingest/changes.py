@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path, PurePosixPath
-from queue import Empty, SimpleQueue
+from queue import Empty, Queue
 from threading import Event, Thread
 from typing import Any
 from urllib.parse import unquote_plus
@@ -20,6 +20,8 @@ from sorce.pictures.source import Source
 
 MOST = 500
 """Changes that are worked on together."""
+MAX_WAITING = 100_000
+"""Changes that are kept in memory: a file of events may have any number."""
 PATIENCE = 0.2
 """A waiting loop checks this often, in seconds, whether it should end."""
 ESTABLISHED = 500
@@ -41,12 +43,12 @@ class Touched:
 
 @dataclass
 class Changes:
-    """Changes that wait. A thread fills it, and calls `end` at the end of its input.
+    """Changes that wait. A thread fills it, and calls `end` at the end of its input. It waits while `waiting` is full.
 
     `established` is set when no later change can be missed.
     """
 
-    waiting: SimpleQueue[Touched] = field(default_factory=SimpleQueue)
+    waiting: Queue[Touched] = field(default_factory=lambda: Queue(MAX_WAITING))
     established: Event = field(default_factory=Event)
     _ended: Event = field(default_factory=Event)
     _error: Exception | None = None

@@ -7,7 +7,6 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
-from pathlib import Path
 from typing import Any
 
 import click
@@ -18,7 +17,7 @@ from sorce.ingest.changes import Changes, raw_lines, s3_events, watched
 from sorce.ingest.follow import ContinuousRun, Followed
 from sorce.ingest.pipeline import bring_in
 from sorce.ingest.progress import Progress, interruptible
-from sorce.ingest.prune import Gone, prune_target
+from sorce.ingest.prune import EmptyFolder, Gone, holds_photos, prune_target
 from sorce.ingest.report import Report
 from sorce.ingest.request import Request
 from sorce.ingest.retry import Retry
@@ -135,7 +134,12 @@ def pruning(plan: Plan, progress: Progress) -> Callable[[], int]:
         if progress.stop.is_set() or not full:
             return 0
         retry = Retry(request.retry_timeout, progress)
-        return prune_target(plan.target, Files(full, files.naming), retry, confirm)
+        try:
+            return prune_target(plan.target, Files(full, files.naming), retry, confirm)
+        except EmptyFolder as error:
+            # Its last photo has gone meanwhile.
+            progress.noted(str(error))
+            return 0
 
     return prune
 
@@ -148,10 +152,6 @@ def rescanning(plan: Plan, model: Model[Any], progress: Progress, prune: Callabl
         return replace(report, pruned=prune())
 
     return rescan
-
-
-def holds_photos(folder: Path, files: Files) -> bool:
-    return next(iter(Files([str(folder)], files.naming)), None) is not None
 
 
 def telling(request: Request, index: str, progress: Progress) -> Callable[[Followed], None]:

@@ -78,7 +78,7 @@ class ContinuousRun:
                     break
                 lines = touched[-1].line
                 self.tell(Followed(total, lines, changes.waiting.qsize(), time.time() - touched[0].at))
-            elif self.rescan is not None and time.monotonic() - looked > self.every:
+            if self.rescan is not None and time.monotonic() - looked > self.every:
                 total, looked = added(total, self._through(self.rescan)), time.monotonic()
         return replace(total, stopped=self.watch.stop.is_set())
 

@@ -84,6 +84,8 @@ def prune_target(target: TargetIndex, files: Files, retry: Retry, confirm: Confi
         while batch := list(islice(left, AT_ONCE)):
             # Checked again: a file may have come back since.
             still = [photo for photo, file in batch if is_gone(file)]
+            # After it: a disk may have been unmounted since.
+            refuse_empty_folders(files, "no more was pruned")
             sent = sender.send([Deletion(photo.uri, photo.photo_id, "pruned", photo.version) for photo in still])
             removed += len(sent.written)
         retry.ask(target.refresh)
@@ -100,11 +102,9 @@ def count_gone(target: TargetIndex, files: Files, retry: Retry | None = None) ->
 
 def find_gone(target: TargetIndex, files: Files, retry: Retry) -> Gone:
     """The photos whose file is gone. Raises Interrupted if the run ends first."""
-    folders = files.folders()
-    for folder in folders:
-        refuse_empty(folder, files)
+    refuse_empty_folders(files, "nothing was pruned")
     found, kept, photos = dict[Listed, Path](), dict[Path, int](), 0
-    for folder in folders:
+    for folder in files.folders():
         for photo, file in _below(target, folder, files, retry):
             photos += 1
             if is_gone(file):
@@ -153,9 +153,18 @@ def tell_kept(gone: Gone, retry: Retry) -> None:
         )
 
 
-def refuse_empty(folder: Path, files: Files) -> None:
-    photos, _ = Files([str(folder)], files.naming).count()
-    if not photos:
-        raise SorceError(
-            f"nothing was pruned, because '{folder}' holds no photo; mount its disk, or name the folder above it."
-        )
+class EmptyFolder(SorceError):
+    """A folder holds no photo, as one whose disk is not mounted."""
+
+
+def refuse_empty_folders(files: Files, said: str) -> None:
+    """Raises EmptyFolder, whose sentence begins with what is said."""
+    for folder in files.folders():
+        if not holds_photos(folder, files):
+            raise EmptyFolder(
+                f"{said}, because '{folder}' holds no photo; mount its disk, or name the folder above it."
+            )
+
+
+def holds_photos(folder: Path, files: Files) -> bool:
+    return next(iter(Files([str(folder)], files.naming)), None) is not None

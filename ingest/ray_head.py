@@ -32,6 +32,10 @@ STORE = 1 << 30
 def main() -> None:
     """Arguments: a folder for Ray's files, and the number of CPUs to offer."""
     folder, cpus = sys.argv[1:]
+    # Ray also writes its address, below this folder. In the usual one that fails if no Ray ran on this machine before,
+    # and misleads programs that look for another Ray.
+    os.environ["RAY_TMPDIR"] = folder
+    Path(folder, "ray").mkdir(exist_ok=True)
     agent = free_port()
     announce_early(agent)
     # Unlike `ray.init`, this leaves out two processes of which an ingest has no use.

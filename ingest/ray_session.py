@@ -27,6 +27,7 @@ from sorce.errors import SorceError
 from sorce.ingest.progress import ENDS
 from sorce.ingest.ray_head import LOOPBACK, START, end_session
 
+ERRORS = "errors.log"
 ATTEMPTS = 3
 """Ray gives up its own start after 30 s, which is little on a busy machine."""
 
@@ -142,19 +143,29 @@ def started(folder: Path, cpus: int, stop: Event) -> Iterator[str]:
                 return
         finally:
             end(process)
-    raise SorceError("Ray did not start; see whether this machine is too busy or short of memory, and try again.")
+    why = last_words(folder)
+    raise SorceError(
+        f"Ray did not start ({why}); see whether this machine is too busy or short of memory, and try again."
+    )
 
 
 def head_process(folder: Path, cpus: int) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-c", START, str(folder), str(cpus)],
-        cwd=folder,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        start_new_session=True,
-    )
+    with (folder / ERRORS).open("wb") as errors:
+        return subprocess.Popen(
+            [sys.executable, "-c", START, str(folder), str(cpus)],
+            cwd=folder,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+            start_new_session=True,
+        )
+
+
+def last_words(folder: Path) -> str:
+    """The last line of what Ray's process wrote on its standard error."""
+    said = (folder / ERRORS).read_text(errors="replace").strip()
+    return said.splitlines()[-1].strip() if said else "it said nothing"
 
 
 def end(process: subprocess.Popen[str]) -> None:

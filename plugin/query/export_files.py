@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from secrets import token_hex
 from typing import BinaryIO
 
 import click
@@ -59,7 +60,8 @@ def _write(export: FileExport, what: Export) -> tuple[Rejected, ...]:
             # Such as /dev/stdout.
             with file.open("wb") as stream:
                 return _exported(export.format, what, stream)
-        part = file.with_name(f".{file.name}.part")
+        # Another run may write the same file now.
+        part = file.with_name(f".{file.name}.{token_hex(4)}.part")
         try:
             with part.open("wb") as stream:
                 missing = _exported(export.format, what, stream)

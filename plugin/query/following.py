@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from opensearchpy import OpenSearch, exceptions
@@ -48,47 +49,55 @@ class Following(ABC):
     def search(self, request: SearchRequest) -> Hits:
         """The photos found, best first. Raises QueryError, ClusterError."""
         started = time.perf_counter()
-        hits = self._search(request)
+        hits = self._followed(partial(self._hits, request))
+        if not hits or hits.left_out:
+            hits = explained(self.client, self.found, request, hits)
         milliseconds = 1000 * (time.perf_counter() - started)
         log.info("searched '%s' for %s: %d photos, %.1f ms", self.found.asked, request.labels, len(hits), milliseconds)
         return hits
 
-    def _search(self, request: SearchRequest) -> Hits:
+    def _followed(self, find: Callable[[FoundIndex], Hits]) -> Hits:
+        """What `find` finds in the index that the name stands for. `find` may raise Moved.
+
+        Another thread may look the name up meanwhile, so one attempt keeps to one look-up.
+        """
         for _ in range(TRIES):
-            hits, refusal = self._tried(request)
+            asked = self.found
+            hits, refusal = _tried(find, asked)
             if hits and not hits.left_out:
                 return hits
-            found = find_index(self.client, self.found.asked)
-            if found != self.found:
+            found = find_index(self.client, asked.asked)
+            if found != asked:
                 log.info("'%s' stands for another index now: %s", found.asked, ", ".join(found.names))
                 self.found = found
             elif refusal is not None:
                 raise refusal
             elif hits is not None:
-                return explained(self.client, self.found, request, hits)
+                return hits
         raise ClusterError(f"'{self.found.asked}' stands for another index again and again; search again later.")
 
-    def _tried(self, request: SearchRequest) -> tuple[Hits | None, Exception | None]:
-        """The hits, or the error, or neither if another index answered."""
-        try:
-            return self._hits(request), None
-        except _REFUSALS as error:
-            return None, error
-        except Moved:
-            return None, None
-
     @abstractmethod
-    def _hits(self, request: SearchRequest) -> Hits:
+    def _hits(self, request: SearchRequest, found: FoundIndex) -> Hits:
         """The hits of the index that was looked up, with near-duplicates folded. Raises Moved."""
 
-    def _ask(self, body: Json, allow_partial: bool) -> Any:
+    def _ask(self, found: FoundIndex, body: Json, allow_partial: bool) -> Any:
         """The answer to a search of the index. Raises Moved, ClusterError."""
-        answer = ask(self.client, self.found.asked, body, allow_partial)
-        self._refuse_moved(answer)
+        answer = ask(self.client, found.asked, body, allow_partial)
+        refuse_moved(answer, found)
         return answer
 
-    def _refuse_moved(self, answer: Mapping[str, Any]) -> None:
-        """Raises Moved if a hit is from another index."""
-        names = self.found.names
-        if any(hit["_index"] not in names for hit in answer["hits"]["hits"]):
-            raise Moved
+
+def _tried(find: Callable[[FoundIndex], Hits], found: FoundIndex) -> tuple[Hits | None, Exception | None]:
+    """The hits, or the error, or neither if another index answered."""
+    try:
+        return find(found), None
+    except _REFUSALS as error:
+        return None, error
+    except Moved:
+        return None, None
+
+
+def refuse_moved(answer: Mapping[str, Any], found: FoundIndex) -> None:
+    """Raises Moved if a hit is from another index."""
+    if any(hit["_index"] not in found.names for hit in answer["hits"]["hits"]):
+        raise Moved

@@ -67,83 +67,93 @@ class ClientSearch(Following):
         Raises QueryError, ClusterError.
         """
         asked = replace(request, exact=True, start=0, size=max(1, len(photo_ids)), fold=None)
-        query = self._query(asked)
-        body = among(search_body(query, self._version), photo_ids)
-        return read_hits(self._ask(body, request.allow_partial), query)
+
+        def compared(found: FoundIndex) -> Hits:
+            query = self._query(asked, found)
+            body = among(search_body(query, self._version), photo_ids)
+            return read_hits(self._ask(found, body, request.allow_partial), query)
+
+        return self._followed(compared)
 
     def body(self, request: SearchRequest) -> Json:
         """One plain request for what this search finds, with all vectors. Raises QueryError.
 
         By product it is a scan: the search itself may send several requests to the graph, which find the same.
         """
-        query = self._query(request)
+        query = self._query(request, self.found)
         if query.ranking.rank == SIMILARITY:
             return search_body(query, self._version)
         return search_body(scan(query), self._version)
 
-    def _hits(self, request: SearchRequest) -> Hits:
-        query = self._chosen(self._query(request))
+    def _hits(self, request: SearchRequest, found: FoundIndex) -> Hits:
+        query = self._chosen(self._query(request, found), found)
         wholes: dict[str, Vector | None] = {}
 
         def ask_for(body: Json) -> Hits:
-            answer = self._ask(body, request.allow_partial)
+            answer = self._ask(found, body, request.allow_partial)
             if request.fold is not None:
                 wholes.update(read_vectors(answer))
             return read_hits(answer, query)
 
         if query.ranking.rank == SIMILARITY or query.request.exact:
             hits = ask_for(search_body(query, self._version))
-        elif self.found.is_compressed:
+        elif found.is_compressed:
             # The graph's own scores are rough there, so they prove nothing.
             hits = unproven(ask_for(search_body(query, self._version)))
         else:
             body = search_body(scan(query), self._version)
-            hits = proven(query, request.max_k, self._propose, lambda photo_ids: ask_for(among(body, photo_ids)))
+            propose = partial(self._propose, found)
+            hits = proven(query, request.max_k, propose, lambda photo_ids: ask_for(among(body, photo_ids)))
         return hits if request.fold is None else folded(hits, wholes, request.fold)
 
-    def _chosen(self, query: Query) -> Query:
+    def _chosen(self, query: Query, found: FoundIndex) -> Query:
         """The query, as a scan of all regions where that is the better way to rank by product."""
         asked = query.request
         is_free = query.ranking.rank != SIMILARITY and asked.k is None and asked.ef_search is None
-        if asked.exact or not is_free or self._regions() > SCANNED:
+        if asked.exact or not is_free or self._regions(found) > SCANNED:
             return query
         return scan(query)
 
-    def _query(self, request: SearchRequest) -> Query:
+    def _query(self, request: SearchRequest, found: FoundIndex) -> Query:
         # Checked before the texts are encoded, so that an invalid request costs nothing.
-        by = ranking(self.found.recipe, request.rank, request.debias)
-        regions = regions_of(self.found)
-        request.filter.check(regions, self.found.asked)
+        by = ranking(found.recipe, request.rank, request.debias)
+        regions = regions_of(found)
+        request.filter.check(regions, found.asked)
         clauses = request.filter.clauses(regions)
-        vectors = list(self.encoder().embed_texts(request.texts)) if request.texts else []
+        encoder = partial(self._encoder, found.recipe)
+        vectors = list(encoder().embed_texts(request.texts)) if request.texts else []
         split = len(request.phrases)
         phrases, nots = vectors[:split], vectors[split:]
-        ask = partial(self._ask, allow_partial=request.allow_partial)
-        phrases += vectors_of(request.like, self.found.recipe, self.encoder, ask)
-        nots += vectors_of(request.not_like, self.found.recipe, self.encoder, ask)
-        return Query(bound_to(request, self.found), phrases, nots, clauses, by, self.found.recipe.hash)
+        ask = partial(self._ask, found, allow_partial=request.allow_partial)
+        phrases += vectors_of(request.like, found.recipe, encoder, ask)
+        nots += vectors_of(request.not_like, found.recipe, encoder, ask)
+        return Query(bound_to(request, found), phrases, nots, clauses, by, found.recipe.hash)
 
     def encoder(self) -> TextEncoder:
         """What encodes the index's texts."""
+        return self._encoder(self.found.recipe)
+
+    def _encoder(self, recipe: Recipe) -> TextEncoder:
         with self._loading:
-            if self._loaded is None or self._loaded[0] != self.found.recipe:
-                log.info("loading the encoder of %s", self.found.recipe)
-                self._loaded = (self.found.recipe, self._load(self.found.recipe))
+            if self._loaded is None or self._loaded[0] != recipe:
+                log.info("loading the encoder of %s", recipe)
+                self._loaded = (recipe, self._load(recipe))
             return self._loaded[1]
 
-    def _regions(self) -> int:
+    def _regions(self, found: FoundIndex) -> int:
         """How many regions the index has, or had when first counted."""
-        if self._counted is None or self._counted[0] != self.found:
+        counted = self._counted
+        if counted is None or counted[0] != found:
             body = {"size": 0, "track_total_hits": False, "aggs": {"regions": {"nested": {"path": "regions"}}}}
             # It only chooses the faster way, so a partial count is enough.
-            answer = self._ask(body, allow_partial=True)
-            self._counted = (self.found, int(answer["aggregations"]["regions"]["doc_count"]))
-        return self._counted[1]
+            answer = self._ask(found, body, allow_partial=True)
+            counted = self._counted = (found, int(answer["aggregations"]["regions"]["doc_count"]))
+        return counted[1]
 
-    def _propose(self, query: Query, phrase: int) -> list[Candidate]:
+    def _propose(self, found: FoundIndex, query: Query, phrase: int) -> list[Candidate]:
         """The candidates for one phrase, nearest first."""
         body = proposals(query.phrases[phrase], query, self._version)
-        hits = self._ask(body, query.request.allow_partial)["hits"]["hits"]
+        hits = self._ask(found, body, query.request.allow_partial)["hits"]["hits"]
         return [Candidate(str(hit["_id"]), to_cosine(hit["_score"])) for hit in hits]
 
 

@@ -22,7 +22,7 @@ from sorce.mappings.selection import regions_of
 from sorce.plugin.cluster.template import NOTS, PHRASES, UNKNOWN_PARAMETER, VECTORS
 from sorce.plugin.query.asking import send
 from sorce.plugin.query.folding import folded
-from sorce.plugin.query.following import Following
+from sorce.plugin.query.following import Following, refuse_moved
 from sorce.plugin.query.locating import with_enough
 from sorce.plugin.query.search import bound_to
 from sorce.plugin.query.server_locating import ServerStage, split_answer, with_seen
@@ -44,11 +44,11 @@ class ServerSearch(Following):
         super().__init__(client, index)
         self._second = second
 
-    def _hits(self, request: SearchRequest) -> Hits:
+    def _hits(self, request: SearchRequest, found: FoundIndex) -> Hits:
         """Raises PluginError if nothing is installed for the index, or it was installed by an older sorce."""
-        query = text_query(self.found, request if self._second is None else with_enough(request, self._second.most))
+        query = text_query(found, request if self._second is None else with_enough(request, self._second.most))
         try:
-            hits, wholes = self._read(query)
+            hits, wholes = self._read(query, found)
         except OtherRanking as error:
             raise self._older("ranks by similarity alone") from error
         unproved = query.ranking.rank == PRODUCT and not query.request.exact
@@ -64,21 +64,21 @@ class ServerSearch(Following):
             f"{index} --encoder URL` again, or search with --client."
         )
 
-    def _read(self, query: Query) -> tuple[Hits, dict[str, Vector | None]]:
+    def _read(self, query: Query, found: FoundIndex) -> tuple[Hits, dict[str, Vector | None]]:
         """The hits, and the vectors of their whole photos, if they are to be folded."""
-        names, given, request = Names(self.found.asked), params(query), query.request
+        names, given, request = Names(found.asked), params(query), query.request
         if request.fold is not None:
             given[VECTORS] = True
         if self._second is None:
-            answer = self._send(names.search, given, request.allow_partial)
+            answer = self._send(found, names.search, given, request.allow_partial)
             return read_hits(answer, query), _wholes(answer, request)
         more = self._second.params(request)
-        answer, seen = split_answer(self._send(names.located, {**given, **more}, request.allow_partial))
-        hits = with_seen(read_hits(answer, query), seen, self.found.asked, request.start)
+        answer, seen = split_answer(self._send(found, names.located, {**given, **more}, request.allow_partial))
+        hits = with_seen(read_hits(answer, query), seen, found.asked, request.start)
         return hits, _wholes(answer, request)
 
-    def _send(self, name: str, params: Json, allow_partial: bool) -> Json:
-        index = self.found.asked
+    def _send(self, found: FoundIndex, name: str, params: Json, allow_partial: bool) -> Json:
+        index = found.asked
         try:
             body = {"id": name, "params": params}
             answer: Json = send(self.client, index, "_search/template", body, {"search_pipeline": name}, allow_partial)
@@ -92,7 +92,7 @@ class ServerSearch(Following):
             if UNKNOWN_PARAMETER in str(error.info):
                 raise self._older("does not know all parameters of this one") from error
             raise
-        self._refuse_moved(answer)
+        refuse_moved(answer, found)
         return answer
 
 

@@ -83,7 +83,7 @@ class _Opening:
 
     def localisers(self, found: Sequence[FoundIndex]) -> dict[str, Localiser]:
         """By the name of the index; one for each recipe, for several threads in turns."""
-        from sorce.plugin.service.turns import TakingTurns
+        from sorce.locate.turns import TakingTurns
 
         opened: dict[str, Localiser] = {}
         for each in found:

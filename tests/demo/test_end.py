@@ -71,7 +71,8 @@ def test_on_a_terminal_the_demo_shows_the_page_until_a_key_is_pressed(
     os.close(theirs)
     said = read_until(ours, "Press any key to end.")
     address = re.findall(r"Look for yourself: (http://127\.0\.0\.1:\d+/)\?q=", said)[0]
-    assert httpx.get(address).status_code == 200
+    # It answers once its first search is done.
+    assert httpx.get(address, timeout=60).status_code == 200
     while termios.tcgetattr(ours)[3] & termios.ICANON:
         # What is typed before the demo reads single keys is dropped.
         os.sched_yield()

@@ -44,7 +44,7 @@ def run(*words: str, name: str = NAME) -> Result:
     return CliRunner().invoke(commands, [*words, "--name", name])
 
 
-def until(condition: Callable[[], Any], seconds: float = 60.0) -> Any:
+def until(condition: Callable[[], Any], seconds: float = 300.0) -> Any:
     deadline = time.monotonic() + seconds
     while not (value := condition()):
         assert time.monotonic() < deadline, "waited in vain"

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from threading import Event
 from typing import Any
 
@@ -28,7 +29,19 @@ from sorce.ingest import Options, Watch, ingest_photos
 from sorce.ingest.index import TargetIndex
 from sorce.ingest.pipeline import Run
 from sorce.ingest.ray_run import AT_ONCE, ByRay
-from sorce.ingest.ray_session import ONLY_HERE, Team, placed, ray_running, token, token_of_cluster
+from sorce.ingest.ray_session import (
+    ERRORS,
+    ONLY_HERE,
+    Team,
+    last_words,
+    placed,
+    ray_running,
+    short_folder,
+    started,
+    token,
+    token_of_cluster,
+    variables,
+)
 from sorce.ingest.report import Report
 from sorce.ingest.retry import Retry
 from sorce.mappings import Rejected
@@ -136,6 +149,33 @@ class KillingWriter(Heard):
             for process in processes("ray::ClusterWriter"):
                 os.kill(process, signal.SIGKILL)
                 self.killed += 1
+
+
+@pytest.mark.long
+def test_ray_starts_on_a_machine_where_none_ran_before_and_writes_into_its_own_folder_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usual = tmp_path / "usual"
+    usual.mkdir()
+    monkeypatch.setenv("TMPDIR", str(usual))
+    monkeypatch.delenv("RAY_TMPDIR", raising=False)
+    with TemporaryDirectory(dir=short_folder()) as folder, variables({**ONLY_HERE, **token()}):
+        with started(Path(folder), 1, Event()) as address:
+            assert address
+        assert (Path(folder) / "ray/ray_current_cluster").read_text() == address
+    assert list(usual.iterdir()) == []
+
+
+def test_why_ray_does_not_start_is_said(tmp_path: Path) -> None:
+    assert last_words_of(tmp_path, "") == "it said nothing"
+    assert last_words_of(tmp_path, "Traceback\n  File\nOSError: [Errno 28] No space left\n") == (
+        "OSError: [Errno 28] No space left"
+    )
+
+
+def last_words_of(folder: Path, said: str) -> str:
+    (folder / ERRORS).write_text(said)
+    return last_words(folder)
 
 
 @pytest.mark.long

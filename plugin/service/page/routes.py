@@ -22,6 +22,7 @@ from sorce.plugin.service.page.serving import Page, as_json
 from sorce.plugin.service.page.session_routes import add_session
 from sorce.plugin.service.page.uploads import MAX_UPLOAD, UPLOAD_PATIENCE
 from sorce.plugin.service.page.users import ClusterUser, asking
+from sorce.plugin.service.page.workers import unless_gone
 from sorce.plugin.service.requests import Bodies, Refused
 
 STATIC = Path(__file__).parent / "static"
@@ -67,7 +68,9 @@ def _add_search(app: FastAPI, page: Page, bodies: Bodies) -> None:
     @app.post("/api/search", include_in_schema=False)
     async def search(request: Request) -> Response:
         body = parsed(SearchBody, await bodies.read(request))
-        return as_json(await page.searching(lambda: page.search.answer(page.user(request), body)))
+        looks_again = body.locate > 0
+        searching = page.searching(lambda: page.search.answer(page.user(request), body), looks_again=looks_again)
+        return as_json(await (unless_gone(request, searching) if looks_again else searching))
 
     @app.post("/api/like", include_in_schema=False)
     async def like(request: Request) -> Response:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -42,6 +43,8 @@ log = logging.getLogger("sorce.service")
 
 SEARCHING, MAX_SEARCHES = 16, 256
 """Threads that ask the cluster, and how many requests may wait for one."""
+LOOKING, MAX_LOOKING = 2, 32
+"""The same for searches whose hits are looked at again. One takes seconds to minutes; others must not wait for it."""
 MAX_PICTURES = 512
 """How many pictures may wait to be made."""
 WARMING = "a photo"
@@ -79,6 +82,7 @@ class Page:
         self.folders, self.places = Folders(self.settings.roots, self.settings.show_paths), PhotoPlaces()
         self._decoders = DecoderPool(LIMITS)
         self._asking = Workers("searches", SEARCHING, MAX_SEARCHES)
+        self._looking = Workers("searches that look at photos again", LOOKING, MAX_LOOKING)
         self.drawing = Workers("pictures", max(2, min(4, os.cpu_count() or 2)), MAX_PICTURES)
         budget = PixelBudget(MAX_DECODED)
         cache = DiskCache(self.settings.cache, self.settings.cache_megabytes << 20)
@@ -92,14 +96,17 @@ class Page:
         """Who asks the cluster for this request. Raises HTTPException."""
         return self.users.of(request.headers.get("Authorization", ""))
 
-    async def searching(self, work: Callable[[], Result]) -> Result:
-        """Runs what asks the cluster in a thread. Raises Refused, HTTPException."""
+    async def searching(self, work: Callable[[], Result], *, looks_again: bool = False) -> Result:
+        """Runs what asks the cluster in a thread. Raises Refused, HTTPException.
+
+        What also `looks_again` at photos has threads of its own.
+        """
 
         def refusing() -> Result:
             with asking(is_own=not self.settings.pass_credentials):
                 return work()
 
-        return await self._asking.run(refusing)
+        return await (self._looking if looks_again else self._asking).run(refusing)
 
     def warm_up(self) -> None:
         """A search of each index, so that the first of a person is quick. Not in the event loop's thread."""
@@ -116,9 +123,10 @@ class Page:
 
     async def close(self) -> None:
         """Call this when no request is in progress."""
+        # What was left by its client may still run. It may wait for an encoder, whose turns need this event loop.
+        for workers in (self._asking, self._looking, self.drawing):
+            await asyncio.to_thread(workers.close)
         await self.encoders.close()
-        self._asking.close()
-        self.drawing.close()
         self._decoders.close()
 
 

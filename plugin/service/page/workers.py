@@ -78,13 +78,15 @@ class Once:
 
     def _task(self, key: str, work: Callable[[], Coroutine[Any, Any, Any]]) -> asyncio.Task[Any]:
         task = self._running.get(key)
-        if task is None:
+        # One that is done stays here until the event loop's next turn, and must not be waited for again and again.
+        if task is None or task.done():
             task = self._running[key] = asyncio.create_task(work())
             task.add_done_callback(lambda done: self._done(key, done))
         return task
 
     def _done(self, key: str, task: asyncio.Task[Any]) -> None:
-        del self._running[key]
+        if self._running.get(key) is task:
+            del self._running[key]
         if not task.cancelled():
             # Retrieved, because all callers may be gone and asyncio would log an unread exception.
             task.exception()

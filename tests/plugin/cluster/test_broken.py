@@ -101,6 +101,7 @@ def test_status_says_what_is_broken_and_install_mends_it(
     client: OpenSearch, installed: str, endpoint: Endpoint, damage: Any, step: str, said: str
 ) -> None:
     assert problems(client, installed) == {}
+    before = client.cluster.get_settings(params={"flat_settings": "true"})["persistent"]
     try:
         damage(client, installed)
         wrong = problems(client, installed)
@@ -110,7 +111,7 @@ def test_status_says_what_is_broken_and_install_mends_it(
         assert problems(client, installed) == {}
     finally:
         if damage is _break_settings:
-            client.cluster.put_settings(body={"persistent": {TRUSTED: None, PRIVATE: None}})
+            client.cluster.put_settings(body={"persistent": {name: before.get(name) for name in (TRUSTED, PRIVATE)}})
             install(client, installed, endpoint, Words())
         for connector in MlCommons(client).find("connectors", Names(installed).search):
             client.plugins.ml.delete_connector(connector_id=connector, ignore=409)

@@ -344,7 +344,7 @@ def test_a_full_queue_is_503_with_retry_after_and_passes() -> None:
 
 def wait_for(url: str, texts: int) -> None:
     for _ in range(1000):
-        if httpx.get(f"{url}/health").json()["waiting"] == texts:
+        if httpx.get(f"{url}/health", timeout=60).json()["waiting"] == texts:
             return
         time.sleep(0.01)
     raise AssertionError(f"{texts} texts do not wait")

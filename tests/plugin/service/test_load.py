@@ -81,7 +81,7 @@ def test_of_more_requests_than_the_queue_holds_the_rest_is_refused_and_answered_
         assert encoder.busy.wait(60)
         asked = [threads.submit(ask, url, {"input": texts}) for texts in requests]
         wait_for(url, 20)
-        refused = list(islice(as_completed(asked, 30), 35))
+        refused = list(islice(as_completed(asked, 120), 35))
         assert {each.result().status_code for each in refused} == {503}
         assert {each.result().headers["Retry-After"] for each in refused} == {"1"}
         encoder.go.set()
@@ -161,9 +161,12 @@ def test_slow_clients_hold_up_nobody_and_are_let_go(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(header_timeout, "HEAD_SECONDS", 0.5)
     starts = {"silent": b"", "head": HEAD[:20], "body": HEAD + b"Content-Length: 100\r\n\r\n{"}
     with serving(served(Words())) as url, ExitStack() as stack:
-        slow = [(kind, stack.enter_context(connected(url))) for kind in starts for _ in range(30)]
-        for kind, client in slow:
-            client.sendall(starts[kind])
+        slow = []
+        for kind in starts:
+            for _ in range(30):
+                slow.append((kind, stack.enter_context(connected(url))))
+                # At once: its time runs.
+                slow[-1][1].sendall(starts[kind])
         assert right(ask(url, {"input": "a"}), ["a"])
         for kind, client in slow:
             said = everything(client)

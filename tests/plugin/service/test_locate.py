@@ -291,22 +291,27 @@ def test_a_busy_localiser_refuses_and_a_slow_one_is_not_waited_for(
     url: str, folder: Path, localiser: Steered, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     body = {"query": "red", "documents": [(folder / f"{number}.png").as_uri() for number in range(4)]}
+    # The decoder has started before the time is short.
+    rerank(url, body["documents"])
     monkeypatch.setattr(locating, "MAX_WAITING", 1)
     monkeypatch.setattr(locating, "LOOK_SECONDS", 2)
     localiser.go.clear()
     localiser.busy.clear()
     localiser.asked.clear()
-    with ThreadPoolExecutor(1) as other:
-        first = other.submit(post, url, "/v1/rerank", body)
-        assert localiser.busy.wait(60)
-        second = post(url, "/v1/rerank", body)
-        # Texts are encoded meanwhile.
-        assert post(url, "/v1/embeddings", {"input": "red"}).status_code == 200
-        slow = first.result()
-    localiser.go.set()
+    try:
+        with ThreadPoolExecutor(1) as other:
+            first = other.submit(post, url, "/v1/rerank", body)
+            assert localiser.busy.wait(60)
+            second = post(url, "/v1/rerank", body)
+            # Texts are encoded meanwhile.
+            assert post(url, "/v1/embeddings", {"input": "red"}).status_code == 200
+            slow = first.result()
+    finally:
+        localiser.go.set()
     assert (second.status_code, second.headers["Retry-After"]) == (503, "1")
     assert "too many requests wait for the localiser" in second.text
     assert (slow.status_code, "did not finish within 2 seconds" in slow.text) == (503, True)
+    monkeypatch.setattr(locating, "LOOK_SECONDS", 60)
     assert len(rerank(url, body["documents"])) == 4
     # The photo at hand when nobody waited any more, and those of the last request.
     assert len(localiser.asked) == 5
