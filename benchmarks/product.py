@@ -20,6 +20,7 @@ from timing import Ask, latencies
 from sorce.cluster import connect
 from sorce.engine import running
 from sorce.mappings import Hits, Recipe, Vector
+from sorce.mappings.found import FoundIndex
 from sorce.mappings.query import COSINE, MATCH_FIELDS, PHOTO_FIELDS, Json, compared, cosine
 from sorce.plugin import ClientSearch, SearchRequest
 from sorce.plugin.query.asking import ask
@@ -54,10 +55,10 @@ class Counting(ClientSearch):
 
     candidates = 0
 
-    def _ask(self, body: Any, allow_partial: bool) -> Any:
+    def _ask(self, found: FoundIndex, body: Any, allow_partial: bool) -> Any:
         for clause in body.get("query", {}).get("bool", {}).get("filter", []):
             self.candidates = len(clause.get("ids", {}).get("values", []))
-        return super()._ask(body, allow_partial)
+        return super()._ask(found, body, allow_partial)
 
 
 def measures() -> Iterator[Line]:

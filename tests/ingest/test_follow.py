@@ -195,6 +195,23 @@ def test_files_come_and_go(index: TargetIndex, model: CountingModel, draw: Draw)
     assert set(stored(index)) == {photo_id_of(two.as_uri())}
 
 
+def test_the_folders_are_looked_at_again_however_many_changes_come(index: TargetIndex, model: CountingModel) -> None:
+    class Busy(Changes):
+        left = 3
+
+        def take(self) -> list[Touched] | None:
+            self.left -= 1
+            return [Touched("/nowhere/vanished.jpg", time.time())] if self.left >= 0 else None
+
+    looks = []
+    index.look_up()
+    run = ContinuousRun(
+        index, model, Naming(), Options(), Watch(), lambda _: None, lambda: looks.append(1) or Report(), every=0
+    )
+    run.run(Busy())
+    assert len(looks) == 4
+
+
 def test_a_folder_is_watched_from_before_the_first_look(
     index: TargetIndex, model: CountingModel, draw: Draw, folder: Path
 ) -> None:

@@ -99,6 +99,21 @@ def test_a_folder_without_any_photo_is_refused_as_it_may_be_unmounted(
     assert left(index) == "123456"
 
 
+def test_a_disk_that_is_unmounted_after_the_look_loses_no_photo(
+    client: OpenSearch, index: TargetIndex, archive: Path, tmp_path: Path
+) -> None:
+    (archive / "a/1.jpg").unlink()
+
+    def unmounting(gone: Gone) -> bool:
+        archive.rename(tmp_path / "away")
+        archive.mkdir()
+        return anyway(gone)
+
+    with pytest.raises(SorceError, match=r"^no more was pruned, because '.*' holds no photo; mount its disk, or"):
+        prune(client, index.name, files(archive), confirm=unmounting)
+    assert left(index) == "123456"
+
+
 def test_with_a_root_only_relative_names_are_pruned(
     client: OpenSearch, index: TargetIndex, archive: Path, model: CountingModel
 ) -> None:

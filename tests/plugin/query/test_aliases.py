@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -13,7 +13,7 @@ from opensearchpy import OpenSearch
 from sorce.cluster import find_index
 from sorce.errors import IndexMissing
 from sorce.index import Index
-from sorce.mappings import Recipe
+from sorce.mappings import Recipe, Vector
 from sorce.mappings.index import index_body
 from sorce.plugin import ClientSearch, SearchRequest, ServerSearch
 from tests.kit.corpus import PHOTOS, RECIPE, Corpus, Words, assigned
@@ -148,6 +148,34 @@ def test_an_alias_that_moved_is_followed_and_its_own_model_encodes(
         client.indices.delete_alias(index=other, name=alias)
         with pytest.raises(IndexMissing, match="there is no index"):
             search.search(EVERYTHING)
+    finally:
+        client.indices.delete(index=other)
+
+
+@pytest.mark.parametrize("compares", [False, True])
+def test_a_search_keeps_to_one_index_though_another_thread_notices_meanwhile_that_the_alias_moved(
+    client: OpenSearch, corpus: Corpus, index: str, compares: bool
+) -> None:
+    other, alias = f"{index}-other", f"{index}-moving"
+    corpus.load(client, other, OTHER)
+    try:
+        client.indices.put_alias(index=index, name=alias)
+        moves = [{"remove": {"index": index, "alias": alias}}, {"add": {"index": other, "alias": alias}}]
+
+        class Interrupted(Words):
+            def embed_texts(self, texts: Sequence[str]) -> Vector:
+                if moves:
+                    client.indices.update_aliases(body={"actions": [moves.pop(0), moves.pop(0)]})
+                    # What the other thread's search does when it notices.
+                    search.found = find_index(client, alias)
+                return super().embed_texts(texts)
+
+        search = ClientSearch(client, alias, lambda recipe: Interrupted() if recipe == RECIPE else encoder(recipe))
+        right = ClientSearch(client, other, encoder).search(EVERYTHING)
+        if compares:
+            assert list(search.compare(EVERYTHING, [right[0].photo_id])) == [right[0]]
+        else:
+            assert list(search.search(EVERYTHING)) == list(right)
     finally:
         client.indices.delete(index=other)
 

@@ -17,7 +17,7 @@ from opensearchpy import OpenSearch
 from sorce.plugin.service.page import serving
 from sorce.plugin.service.page.pictures import PhotoPictures
 from sorce.plugin.service.page.settings import PageSettings
-from sorce.plugin.service.page.workers import Once, Workers
+from sorce.plugin.service.page.workers import Once, Unwanted, Workers
 from sorce.plugin.service.requests import Refused
 from tests.kit.album import Album, served_page
 
@@ -69,6 +69,29 @@ def test_the_same_work_is_done_once_for_all_who_ask() -> None:
         return [*await asyncio.gather(*asked), await once.get("a", work)]
 
     assert asyncio.run(several()) == [1, 1, 2]
+
+
+def test_who_asks_in_the_very_moment_when_the_work_is_given_up_gets_it_all_the_same() -> None:
+    async def several() -> int:
+        once, go = Once(), asyncio.Event()
+
+        async def given_up() -> int:
+            await go.wait()
+            # This task is done before the event loop hears of it.
+            asked.append(asyncio.create_task(once.get("a", work)))
+            raise Unwanted
+
+        async def work() -> int:
+            return 2
+
+        asked = [asyncio.create_task(once.get("a", given_up))]
+        await asyncio.sleep(0)
+        asked[0].cancel()
+        go.set()
+        await asyncio.wait(asked)
+        return await asyncio.wait_for(asked[1], 60)
+
+    assert asyncio.run(several()) == 2
 
 
 def test_work_that_nobody_waits_for_any_more_is_not_begun() -> None:
