@@ -30,7 +30,7 @@ def fetch(line: ReleaseLine, folder: Path, say: Say) -> None:
     command += ["--activate-profiles", line.version, "dependency:copy", f"-DoutputDirectory={folder}"]
     with repeated(say, f"Maven is fetching {line}"):
         code, printed = _run(command)
-        # Some servers have no checksum for some files. The pinned SHA-256 below decides for each file.
+        # Some servers have no checksum for some files. The pinned SHA-256 below decides for each file of OpenSearch.
         if code != 0 and "no checksums available" in printed:
             code, printed = _run([each for each in command if each != "--strict-checksums"])
     if code != 0:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
@@ -19,7 +19,7 @@ from sorce.ingest.index import Listed, TargetIndex
 from sorce.ingest.retry import Interrupted, Retry
 from sorce.ingest.root import refuse_other_root
 from sorce.ingest.write import Sender
-from sorce.pictures.files import Files, is_gone
+from sorce.pictures.files import Files, is_folder, is_gone
 
 AT_ONCE = 1000
 
@@ -75,36 +75,39 @@ def prune_target(target: TargetIndex, files: Files, retry: Retry, confirm: Confi
     """Like `prune`, for an index that has been looked up."""
     removed = 0
     with suppress(Interrupted):
-        gone = find_gone(target, files, retry)
+        folders = files.folders()
+        gone = find_gone(target, files, folders, retry)
         tell_kept(gone, retry)
         if target.found is None or not gone.files or (gone.are_many and not confirm(gone)):
             return 0
         sender = Sender(target.client, Guard.of(target.found), retry)
         left = iter(gone.files.items())
-        while batch := list(islice(left, AT_ONCE)):
-            # Checked again: a file may have come back since.
-            still = [photo for photo, file in batch if is_gone(file)]
-            # After it: a disk may have been unmounted since.
-            refuse_empty_folders(files, "no more was pruned")
-            sent = sender.send([Deletion(photo.uri, photo.photo_id, "pruned", photo.version) for photo in still])
-            removed += len(sent.written)
-        retry.ask(target.refresh)
+        try:
+            while batch := list(islice(left, AT_ONCE)):
+                # Checked again: a file may have come back since.
+                still = [photo for photo, file in batch if is_gone(file)]
+                # After it: a disk may have been unmounted since.
+                refuse_empty(folders, files, "no more was pruned")
+                sent = sender.send([Deletion(photo.uri, photo.photo_id, "pruned", photo.version) for photo in still])
+                removed += len(sent.written)
+        finally:
+            retry.ask(target.refresh)
     return removed
 
 
 def count_gone(target: TargetIndex, files: Files, retry: Retry | None = None) -> int:
     """How many documents `prune` would remove."""
     try:
-        return len(find_gone(target, files, retry or Retry()).files)
+        return len(find_gone(target, files, files.folders(), retry or Retry()).files)
     except Interrupted:
         return 0
 
 
-def find_gone(target: TargetIndex, files: Files, retry: Retry) -> Gone:
-    """The photos whose file is gone. Raises Interrupted if the run ends first."""
-    refuse_empty_folders(files, "nothing was pruned")
+def find_gone(target: TargetIndex, files: Files, folders: Sequence[Path], retry: Retry) -> Gone:
+    """The photos of these folders whose file is gone. Raises Interrupted if the run ends first."""
+    refuse_empty(folders, files, "nothing was pruned")
     found, kept, photos = dict[Listed, Path](), dict[Path, int](), 0
-    for folder in files.folders():
+    for folder in folders:
         for photo, file in _below(target, folder, files, retry):
             photos += 1
             if is_gone(file):
@@ -157,10 +160,11 @@ class EmptyFolder(SorceError):
     """A folder holds no photo, as one whose disk is not mounted."""
 
 
-def refuse_empty_folders(files: Files, said: str) -> None:
+def refuse_empty(folders: Sequence[Path], files: Files, said: str) -> None:
     """Raises EmptyFolder, whose sentence begins with what is said."""
-    for folder in files.folders():
-        if not holds_photos(folder, files):
+    for folder in folders:
+        # Some mount points vanish with their disk; the path of a file that is not there counts as a photo.
+        if not is_folder(folder) or not holds_photos(folder, files):
             raise EmptyFolder(
                 f"{said}, because '{folder}' holds no photo; mount its disk, or name the folder above it."
             )

@@ -16,7 +16,7 @@ from sorce.mappings.names import Names
 from sorce.mappings.option import options_of
 from sorce.mappings.query import Json, Query
 from sorce.mappings.ranking import PRODUCT, ranking
-from sorce.mappings.regions import read_vectors
+from sorce.mappings.regions import VECTOR, read_vectors
 from sorce.mappings.request import SearchRequest
 from sorce.mappings.selection import regions_of
 from sorce.plugin.cluster.template import NOTS, PHRASES, UNKNOWN_PARAMETER, VECTORS
@@ -71,11 +71,19 @@ class ServerSearch(Following):
             given[VECTORS] = True
         if self._second is None:
             answer = self._send(found, names.search, given, request.allow_partial)
-            return read_hits(answer, query), _wholes(answer, request)
+            return read_hits(answer, query), self._wholes(answer, request)
         more = self._second.params(request)
         answer, seen = split_answer(self._send(found, names.located, {**given, **more}, request.allow_partial))
         hits = with_seen(read_hits(answer, query), seen, found.asked, request.start)
-        return hits, _wholes(answer, request)
+        return hits, self._wholes(answer, request)
+
+    def _wholes(self, answer: Json, request: SearchRequest) -> dict[str, Vector | None]:
+        if request.fold is None:
+            return {}
+        # The template of 0.1.0 passes over parameters that it does not know.
+        if any(VECTOR not in hit["inner_hits"] for hit in answer["hits"]["hits"]):
+            raise self._older("shows no vectors by which near-duplicates are found")
+        return read_vectors(answer)
 
     def _send(self, found: FoundIndex, name: str, params: Json, allow_partial: bool) -> Json:
         index = found.asked
@@ -94,10 +102,6 @@ class ServerSearch(Following):
             raise
         refuse_moved(answer, found)
         return answer
-
-
-def _wholes(answer: Json, request: SearchRequest) -> dict[str, Vector | None]:
-    return {} if request.fold is None else read_vectors(answer)
 
 
 def text_query(found: FoundIndex, request: SearchRequest) -> Query:

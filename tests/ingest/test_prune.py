@@ -99,14 +99,16 @@ def test_a_folder_without_any_photo_is_refused_as_it_may_be_unmounted(
     assert left(index) == "123456"
 
 
+@pytest.mark.parametrize("leaves_its_folder", [True, False])
 def test_a_disk_that_is_unmounted_after_the_look_loses_no_photo(
-    client: OpenSearch, index: TargetIndex, archive: Path, tmp_path: Path
+    client: OpenSearch, index: TargetIndex, archive: Path, tmp_path: Path, leaves_its_folder: bool
 ) -> None:
     (archive / "a/1.jpg").unlink()
 
     def unmounting(gone: Gone) -> bool:
         archive.rename(tmp_path / "away")
-        archive.mkdir()
+        if leaves_its_folder:
+            archive.mkdir()
         return anyway(gone)
 
     with pytest.raises(SorceError, match=r"^no more was pruned, because '.*' holds no photo; mount its disk, or"):

@@ -34,7 +34,7 @@ def add_carrying(app: FastAPI, page: Page, bodies: Bodies) -> None:
             user = page.user(request)
             return *carrying.file(user, body), user.found(body.index or body.request.index).asked
 
-        stream, left_out, index = await page.searching(written, looks_again=body.request.locate > 0)
+        stream, left_out, index = await page.answering(request, written, looks_again=body.request.locate > 0)
         form = FORMATS[body.format]
         name = f"{index}-{body.format}{form.suffix}"
         headers = {

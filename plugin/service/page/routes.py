@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from fastapi import FastAPI, Request, Response
@@ -22,7 +23,6 @@ from sorce.plugin.service.page.serving import Page, as_json
 from sorce.plugin.service.page.session_routes import add_session
 from sorce.plugin.service.page.uploads import MAX_UPLOAD, UPLOAD_PATIENCE
 from sorce.plugin.service.page.users import ClusterUser, asking
-from sorce.plugin.service.page.workers import unless_gone
 from sorce.plugin.service.requests import Bodies, Refused
 
 STATIC = Path(__file__).parent / "static"
@@ -68,9 +68,8 @@ def _add_search(app: FastAPI, page: Page, bodies: Bodies) -> None:
     @app.post("/api/search", include_in_schema=False)
     async def search(request: Request) -> Response:
         body = parsed(SearchBody, await bodies.read(request))
-        looks_again = body.locate > 0
-        searching = page.searching(lambda: page.search.answer(page.user(request), body), looks_again=looks_again)
-        return as_json(await (unless_gone(request, searching) if looks_again else searching))
+        work = partial(_answer, page, request, body)
+        return as_json(await page.answering(request, work, looks_again=body.locate > 0))
 
     @app.post("/api/like", include_in_schema=False)
     async def like(request: Request) -> Response:
@@ -83,6 +82,10 @@ def _add_search(app: FastAPI, page: Page, bodies: Bodies) -> None:
             return {"upload": number, "width": width, "height": height}
 
         return as_json(await page.searching(kept))
+
+
+def _answer(page: Page, request: Request, body: SearchBody) -> Json:
+    return page.search.answer(page.user(request), body)
 
 
 def _indices(page: Page, user: ClusterUser) -> list[Json]:

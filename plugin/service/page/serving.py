@@ -7,6 +7,7 @@ import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TypeVar
 
 import orjson
@@ -35,7 +36,7 @@ from sorce.plugin.service.page.settings import PageSettings
 from sorce.plugin.service.page.uploads import Uploads
 from sorce.plugin.service.page.users import ClusterUser, ClusterUsers, Connect, asking
 from sorce.plugin.service.page.wholes import WholeVectors
-from sorce.plugin.service.page.workers import Workers
+from sorce.plugin.service.page.workers import Workers, unless_gone
 
 Result = TypeVar("Result")
 
@@ -96,17 +97,21 @@ class Page:
         """Who asks the cluster for this request. Raises HTTPException."""
         return self.users.of(request.headers.get("Authorization", ""))
 
-    async def searching(self, work: Callable[[], Result], *, looks_again: bool = False) -> Result:
-        """Runs what asks the cluster in a thread. Raises Refused, HTTPException.
+    async def searching(self, work: Callable[[], Result]) -> Result:
+        """Runs what asks the cluster in a thread. Raises Refused, HTTPException."""
+        return await self._asking.run(partial(self._refusing, work))
 
-        What also `looks_again` at photos has threads of its own.
+    async def answering(self, request: Request, work: Callable[[], Result], *, looks_again: bool) -> Result:
+        """As `searching`. What also looks again at photos has threads of its own, and is dropped if the client leaves
+        before it has one.
         """
+        if not looks_again:
+            return await self.searching(work)
+        return await unless_gone(request, self._looking.run(partial(self._refusing, work)))
 
-        def refusing() -> Result:
-            with asking(is_own=not self.settings.pass_credentials):
-                return work()
-
-        return await (self._looking if looks_again else self._asking).run(refusing)
+    def _refusing(self, work: Callable[[], Result]) -> Result:
+        with asking(is_own=not self.settings.pass_credentials):
+            return work()
 
     def warm_up(self) -> None:
         """A search of each index, so that the first of a person is quick. Not in the event loop's thread."""

@@ -262,18 +262,24 @@ def test_the_template_of_an_index_that_cannot_refuses(
         ServerSearch(client, installed).search(SearchRequest(["a kite"], **params))
 
 
+@pytest.mark.parametrize(
+    ("now", "older", "said"),
+    [
+        (f"'{VECTORS}'", "'nothing'", "does not know all parameters"),
+        # As 0.1.0, which passes over what it does not know.
+        (f"{{{{#{VECTORS}}}}}", "{{#nothing}}", "shows no vectors"),
+    ],
+)
 def test_the_template_of_an_older_sorce_that_lacks_a_parameter_is_a_sentence(
-    client: OpenSearch, installed: str
+    client: OpenSearch, installed: str, now: str, older: str, said: str
 ) -> None:
     name = Names(installed).search
     source = client.get_script(id=name)["script"]["source"]
-    client.put_script(
-        id=name, body={"script": {"lang": "mustache", "source": source.replace(f"'{VECTORS}'", "'nothing'")}}
-    )
+    assert now in source
+    changed = source.replace(now, older).replace(now.replace("#", "/"), older.replace("#", "/"))
+    client.put_script(id=name, body={"script": {"lang": "mustache", "source": changed}})
     try:
-        with pytest.raises(
-            PluginError, match=r"is of an older sorce and does not know all parameters .*plugin install"
-        ):
+        with pytest.raises(PluginError, match=f"is of an older sorce and {said} .*plugin install"):
             ServerSearch(client, installed).search(SearchRequest(["a kite"]))
     finally:
         client.put_script(id=name, body={"script": {"lang": "mustache", "source": source}})

@@ -93,6 +93,7 @@ export class App {
 
   async open(hit) {
     await this.steps.taken;
+    if (this.photo.isOpen) return;
     this.state = { ...this.state, photo: hit.id };
     this.steps.push(this.state, { opened: true });
     this.photo.open(hit);

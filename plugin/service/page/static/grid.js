@@ -23,6 +23,7 @@ export class Grid {
   #painted = new Map();
   #tiles = new Map();
   #active = null;
+  #waiting = null; // the hit that had the focus before other hits were waited for
 
   constructor(element, page) {
     this.#element = element;
@@ -59,8 +60,15 @@ export class Grid {
 
   /** While other hits are waited for, these cannot be opened, chosen or marked: that would be for the new search. */
   wait(is) {
+    if (is) {
+      this.stop();
+      this.#waiting ??= document.activeElement?.closest(".tile")?.dataset.id ?? null;
+    }
     this.#element.inert = is;
-    if (is) this.stop();
+    if (is) return;
+    // The browser has taken the focus away.
+    if (document.activeElement === document.body) this.#tiles.get(this.#waiting)?.picture.focus({ preventScroll: true });
+    this.#waiting = null;
   }
 
   /** Asks for no more pictures of these hits: others are wanted soon, and a browser asks for few at a time. */

@@ -19,7 +19,8 @@ buttons();
 gridEvents();
 keys();
 takePictures({
-  asked: () => searchKey(app.state),
+  // Without the index, which is not known at first.
+  asked: () => searchKey({ ...app.state, index: null }),
   found: (id, address) => app.examples.picture(id, address),
   failed: (message) => say(message, true),
 });

@@ -14,10 +14,11 @@ export function takePictures({ asked, found, failed }) {
   let last = 0;
   const take = (files) => {
     const file = [...files].find(({ type }) => type.startsWith("image/"));
-    const [number, before] = [(last += 1), asked()];
-    const isWanted = () => number === last && before === asked();
-    if (file) send(file, (...all) => isWanted() && found(...all), (message) => isWanted() && failed(message));
-    else if (files.length > 0) failed(t("picture.none"));
+    if (file) {
+      const [number, before] = [(last += 1), asked()];
+      const isWanted = () => number === last && before === asked();
+      send(file, (...all) => isWanted() && found(...all), (message) => isWanted() && failed(message));
+    } else if (files.length > 0) failed(t("picture.none"));
   };
   const choose = byId("file");
   byId("pick").addEventListener("click", () => choose.click());
