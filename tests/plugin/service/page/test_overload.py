@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -14,12 +15,14 @@ import httpx
 import pytest
 from opensearchpy import OpenSearch
 
+from sorce.mappings import Located, LocateRequest
 from sorce.plugin.service.page import serving
 from sorce.plugin.service.page.pictures import PhotoPictures
 from sorce.plugin.service.page.settings import PageSettings
 from sorce.plugin.service.page.workers import Once, Unwanted, Workers
 from sorce.plugin.service.requests import Refused
 from tests.kit.album import Album, served_page
+from tests.kit.localiser import FakeLocaliser
 
 
 def test_a_full_queue_is_refused_for_a_second(
@@ -121,6 +124,38 @@ def test_work_that_nobody_waits_for_any_more_is_not_begun() -> None:
 
     assert asyncio.run(several()) == [2, 3]
     assert calls == [2, 3, 1]
+
+
+class Held(FakeLocaliser):
+    """Looks when it may."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.begun, self.go = Event(), Event()
+
+    def locate(self, requests: Sequence[LocateRequest], boxes: int = 1, min_score: float = 0.0) -> list[Located]:
+        self.begun.set()
+        assert self.go.wait(60)
+        return super().locate(requests, boxes, min_score)
+
+
+def test_who_looks_at_photos_again_holds_up_no_other_search(
+    cluster: OpenSearch, album: Album, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(serving, "SEARCHING", 1)
+    held, settings = Held(), PageSettings([album.root], cache=cache)
+    with (
+        served_page(cluster, album, settings, localisers={album.index: held}) as page,
+        ThreadPoolExecutor(1) as other,
+    ):
+        try:
+            slow = other.submit(page.post, "/api/search", json={"phrases": ["red"], "locate": 1}, timeout=60)
+            assert held.begun.wait(60)
+            assert page.post("/api/search", json={"phrases": ["red"]}).status_code == 200
+            assert not slow.done()
+        finally:
+            held.go.set()
+        assert slow.result().json()["hits"][0]["located"]
 
 
 def test_a_picture_is_not_made_for_a_browser_that_left(
