@@ -22,7 +22,7 @@ from sorce.ingest.pipeline import bring_in
 from sorce.ingest.root import agree_on_root, refuse_other_root
 from sorce.listing import IndexInfo, described
 from sorce.locate import ZOOM, open_localiser
-from sorce.locate.turns import TakingTurns
+from sorce.locate.turns import Localisers
 from sorce.mappings import Hits, Localiser, Recipe, Rejected, Vector
 from sorce.mappings.example import Example, LikePicture, LikeRegion, LikeVector
 from sorce.mappings.filters import Filter
@@ -69,8 +69,8 @@ class Index:
         self._load, self._load_encoder = model, encoder
         self._model: Model[Any] | None = None
         self._searching: ClientSearch | None = None
-        self._localisers: dict[str, Localiser] = {}
-        self._lock, self._opening = Lock(), Lock()
+        self._localisers = Localisers(open_localiser)
+        self._lock = Lock()
         self._owns_client = False
 
     def __enter__(self) -> Index:
@@ -200,12 +200,7 @@ class Index:
             # A service encodes texts only.
             here = (lambda: self._load_encoder(searching.found.recipe)) if self._service else searching.encoder
             return open_localiser(named, here)
-        # A lock of its own: it takes long, and searches do not wait for it.
-        with self._opening:
-            # Kept: a detector takes seconds to load.
-            if named not in self._localisers:
-                self._localisers[named] = TakingTurns(open_localiser(named))
-            return self._localisers[named]
+        return self._localisers.of(named)
 
     def _searcher(self) -> ClientSearch:
         with self._lock:

@@ -16,6 +16,7 @@ from sorce.errors import PluginError, QueryError
 from sorce.mappings import Recipe
 from sorce.mappings.answer import read_hits
 from sorce.mappings.filters import Filter
+from sorce.mappings.found import FoundIndex
 from sorce.mappings.names import Names
 from sorce.mappings.query import Query
 from sorce.mappings.ranking import ranking
@@ -114,7 +115,7 @@ def test_products_come_from_the_graph_where_there_is_too_much_to_scan(
 ) -> None:
     searched, asked = by_client(client, ranked), list[Any]()
 
-    def spy(body: Any, allow_partial: bool) -> Any:  # noqa: ARG001
+    def spy(_: FoundIndex, body: Any, allow_partial: bool) -> Any:  # noqa: ARG001
         asked.append(body)
         return client.search(index=ranked, body=orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY))
 

@@ -1,7 +1,7 @@
 // The page's state and what follows from it: the address, the list of hits and the open photo.
 
 import { ask } from "./api.js";
-import { openLogin } from "./dialogs.js";
+import { loginAgain, openLogin } from "./dialogs.js";
 import { byId } from "./dom.js";
 import { Examples } from "./examples.js";
 import { exportHits } from "./exports.js";
@@ -42,7 +42,7 @@ export class App {
       previewOf: (like) => this.examples.previewOf(like),
     });
     this.steps = new Steps((state) => this.#apply(state));
-    document.addEventListener("login-needed", () => this.#loginAgain());
+    document.addEventListener("login-needed", () => loginAgain(() => this.start()));
   }
 
   get results() {
@@ -130,9 +130,7 @@ export class App {
   export() {
     const { found, hasMore } = this.results;
     if (found === null) say(t("export.nothing"), true);
-    else {
-      exportHits({ ...found.state, min: this.state.min }, { hits: this.grid.hits, selection: this.selection, hasMore, hasPictures: this.session.pictures });
-    }
+    else exportHits({ ...found.state, min: this.state.min }, { hits: this.grid.hits, selection: this.selection, hasMore, hasPictures: this.session.pictures });
   }
 
   /** The next page of hits, if one of them may be shown. `asked` is by the button. */
@@ -208,11 +206,6 @@ export class App {
 
   #index() {
     return this.indices.find(({ name }) => name === this.state.index) ?? null;
-  }
-
-  #loginAgain() {
-    // Without a login the browser itself asks, as for a caller's own credentials.
-    ask("api/session").then(({ login }) => login && openLogin(() => this.start()), () => {});
   }
 
   #examplePage() {

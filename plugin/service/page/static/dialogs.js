@@ -69,6 +69,11 @@ export function openHelp() {
   byId("help").showModal();
 }
 
+/** Asks for the key where the page asks for one: else the browser does, as for a caller's own credentials. */
+export function loginAgain(entered) {
+  ask("api/session").then(({ login }) => login && openLogin(entered), () => {});
+}
+
 /** Asks for the key until the server takes it. */
 export function openLogin(entered) {
   const dialog = byId("login");
