@@ -155,7 +155,7 @@ def test_who_looks_at_photos_again_holds_up_no_other_search(
             assert not slow.done()
         finally:
             held.go.set()
-        assert slow.result().json()["hits"][0]["located"]
+        assert slow.result().json()["hits"][0]["seen"]
 
 
 def test_a_picture_is_not_made_for_a_browser_that_left(
