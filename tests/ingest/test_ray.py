@@ -159,9 +159,11 @@ def test_ray_starts_on_a_machine_where_none_ran_before_and_writes_into_its_own_f
     usual.mkdir()
     monkeypatch.setenv("TMPDIR", str(usual))
     monkeypatch.delenv("RAY_TMPDIR", raising=False)
-    with TemporaryDirectory(dir=short_folder()) as folder, variables({**ONLY_HERE, **token()}):
-        with started(Path(folder), 1, Event()) as address:
-            assert address
+    with (
+        TemporaryDirectory(dir=short_folder()) as folder,
+        variables({**ONLY_HERE, **token()}),
+        started(Path(folder), 1, Event()) as address,
+    ):
         assert (Path(folder) / "ray/ray_current_cluster").read_text() == address
     assert list(usual.iterdir()) == []
 
