@@ -17,7 +17,7 @@ from timing import Ask, latencies, throughput
 from sorce.cluster import address, version
 from sorce.mappings import Hit
 from sorce.mappings.query import MATCH_FIELDS, PHOTO_FIELDS, Json, Query, search_body
-from sorce.mappings.request import EF_SEARCH
+from sorce.mappings.request import DUPLICATE, EF_SEARCH
 from sorce.models.model import TextEncoder
 from sorce.plugin import Searcher, SearchRequest, ServerSearch
 from sorce.plugin.cluster.endpoint import parse
@@ -62,7 +62,7 @@ def of(shape: Shape) -> Iterator[Line]:
         install(index.client, index.name, parse(url, "synthetic", None), known)
         asks: dict[str, Ask] = {
             "client": asking(client),
-            UNFOLDED: unfolded(client),
+            UNFOLDED: asking(client, fold=None),
             "bare request": bare(index),
             USUAL: usual,
             "server": asking(ServerSearch(index.client, index.name)),
@@ -117,12 +117,8 @@ def numbers(hits: Sequence[Hit]) -> list[int]:
     return [int(hit.photo_id, 16) for hit in hits]
 
 
-def asking(search: Searcher) -> Callable[[int], Sequence[Hit]]:
-    return lambda query: search.search(SearchRequest([text(query)]))
-
-
-def unfolded(search: Searcher) -> Callable[[int], Sequence[Hit]]:
-    return lambda query: search.search(SearchRequest([text(query)], fold=None))
+def asking(search: Searcher, fold: float | None = DUPLICATE) -> Callable[[int], Sequence[Hit]]:
+    return lambda query: search.search(SearchRequest([text(query)], fold=fold))
 
 
 def bare(index: Indexed) -> Ask:

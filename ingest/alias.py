@@ -199,9 +199,7 @@ def carry_over(alias: str, old: TargetIndex, new: TargetIndex, files: Files | No
     # Without a refresh, photos written just now, or in an index that never refreshes by itself, would be overlooked.
     retry.insist(old.refresh)
     retry.insist(new.refresh)
-    excused = (
-        set() if files is None else {photo.photo_id for photo in find_gone(old, files, files.folders(), retry).files}
-    )
+    excused = set() if files is None else {photo.photo_id for photo in find_gone(old, files, retry).files}
     lost: list[Listed] = []
     for photos, here, there in compared_pages(old, new, retry):
         lost += [photo for photo in photos if photo.photo_id not in there and photo.photo_id not in excused]

@@ -29,12 +29,13 @@ SHARE = 0.1
 
 @dataclass(frozen=True)
 class Gone:
-    """The photos whose file is gone, and the file of each.
+    """The photos below `folders` whose file is gone, and the file of each.
 
-    `photos` counts all photos in the index below the given folders. `kept` are photos whose folder exists but is empty,
+    `photos` counts all photos in the index below them. `kept` are photos whose folder exists but is empty,
     as for a disk that is not mounted: they stay in the index.
     """
 
+    folders: Sequence[Path] = ()
     files: dict[Listed, Path] = field(default_factory=dict)
     kept: dict[Path, int] = field(default_factory=dict)
     photos: int = 0
@@ -75,8 +76,7 @@ def prune_target(target: TargetIndex, files: Files, retry: Retry, confirm: Confi
     """Like `prune`, for an index that has been looked up."""
     removed = 0
     with suppress(Interrupted):
-        folders = files.folders()
-        gone = find_gone(target, files, folders, retry)
+        gone = find_gone(target, files, retry)
         tell_kept(gone, retry)
         if target.found is None or not gone.files or (gone.are_many and not confirm(gone)):
             return 0
@@ -87,7 +87,7 @@ def prune_target(target: TargetIndex, files: Files, retry: Retry, confirm: Confi
                 # Checked again: a file may have come back since.
                 still = [photo for photo, file in batch if is_gone(file)]
                 # After it: a disk may have been unmounted since.
-                refuse_empty(folders, files, "no more was pruned")
+                refuse_empty(gone.folders, files, "no more was pruned")
                 sent = sender.send([Deletion(photo.uri, photo.photo_id, "pruned", photo.version) for photo in still])
                 removed += len(sent.written)
         finally:
@@ -98,13 +98,14 @@ def prune_target(target: TargetIndex, files: Files, retry: Retry, confirm: Confi
 def count_gone(target: TargetIndex, files: Files, retry: Retry | None = None) -> int:
     """How many documents `prune` would remove."""
     try:
-        return len(find_gone(target, files, files.folders(), retry or Retry()).files)
+        return len(find_gone(target, files, retry or Retry()).files)
     except Interrupted:
         return 0
 
 
-def find_gone(target: TargetIndex, files: Files, folders: Sequence[Path], retry: Retry) -> Gone:
-    """The photos of these folders whose file is gone. Raises Interrupted if the run ends first."""
+def find_gone(target: TargetIndex, files: Files, retry: Retry) -> Gone:
+    """The photos whose file is gone. Raises Interrupted if the run ends first."""
+    folders = files.folders()
     refuse_empty(folders, files, "nothing was pruned")
     found, kept, photos = dict[Listed, Path](), dict[Path, int](), 0
     for folder in folders:
@@ -116,7 +117,7 @@ def find_gone(target: TargetIndex, files: Files, folders: Sequence[Path], retry:
                     found[photo] = file
                 else:
                     kept[empty] = kept.get(empty, 0) + 1
-    return Gone(found, kept, photos)
+    return Gone(folders, found, kept, photos)
 
 
 def _below(target: TargetIndex, folder: Path, files: Files, retry: Retry) -> Iterator[tuple[Listed, Path]]:

@@ -71,10 +71,11 @@ class ServerSearch(Following):
             given[VECTORS] = True
         if self._second is None:
             answer = self._send(found, names.search, given, request.allow_partial)
-            return read_hits(answer, query), self._wholes(answer, request)
-        more = self._second.params(request)
-        answer, seen = split_answer(self._send(found, names.located, {**given, **more}, request.allow_partial))
-        hits = with_seen(read_hits(answer, query), seen, found.asked, request.start)
+            hits = read_hits(answer, query)
+        else:
+            more = self._second.params(request)
+            answer, seen = split_answer(self._send(found, names.located, {**given, **more}, request.allow_partial))
+            hits = with_seen(read_hits(answer, query), seen, found.asked, request.start)
         return hits, self._wholes(answer, request)
 
     def _wholes(self, answer: Json, request: SearchRequest) -> dict[str, Vector | None]:

@@ -189,7 +189,7 @@ def test_a_cluster_that_never_recovers_is_given_up_and_the_next_run_does_the_res
     watch = Hearing()
     with (
         through(lambda number: "503" if number >= 3 else None) as (client, _),
-        pytest.raises(ClusterError, match=r"^the cluster accepted nothing for \d s \(503, because\); correct that"),
+        pytest.raises(ClusterError, match=r"^the cluster accepted nothing for 5 s \(503, because\); correct that"),
     ):
         run(client, index, photos, watch, retry_timeout=5)
     assert "503, because" in watch.waits
@@ -254,7 +254,7 @@ def test_how_long_to_wait_can_be_said(
         arguments = ["--url", url, "--index", index.name, "--retry-timeout", "5", str(photos)]
         given_up = CliRunner().invoke(commands.ingest, arguments)
     assert "waiting for the cluster, for 5 s at most: 429, rejected execution" in given_up.stderr
-    assert re.match(r"the cluster accepted nothing for \d s \(429, rejected execution", str(given_up.exception))
+    assert str(given_up.exception).startswith("the cluster accepted nothing for 5 s (429, rejected execution")
     assert str(given_up.exception).endswith(
         "or wait longer with --retry-timeout, and run the same command again: what is written stays."
     )

@@ -19,7 +19,6 @@ from sorce.models.encoder import Encoder
 from sorce.models.image_processor import View
 from sorce.models.objects.owl import OwlTextEncoder
 from tests.kit import tiny
-from tests.kit.close import bound
 
 NEAR = 1e-3
 
@@ -48,9 +47,9 @@ def test_many_photos_and_one_at_a_time_agree(zoom: Localiser) -> None:
     together = zoom.locate(asked)
     for request, located in zip(asked, together, strict=True):
         [alone] = zoom.locate([request])
+        assert alone.score == pytest.approx(located.score, abs=NEAR)
         # In bfloat16 the vectors depend a little on the size of a batch.
-        assert alone.score == pytest.approx(located.score, abs=max(NEAR, bound() / 2))
-        assert alone.box.iou(located.box) > 0.95
+        assert alone.box.iou(located.box) > 0.98
         assert len(alone.steps) == len(located.steps)
 
 

@@ -18,4 +18,4 @@ def test_an_image_is_region_0_of_itself(regions: str) -> None:
     [[whole, *_]] = model.embed_photos([Picture(image)])
     # In bfloat16 a vector depends a little on its batch.
     for encoder in (model, load_encoder(model.recipe)):
-        assert encoder.embed_images([image])[0] @ whole.vec > 0.999
+        assert encoder.embed_images([image])[0] @ whole.vec > 0.9999

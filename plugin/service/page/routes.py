@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 
 from fastapi import FastAPI, Request, Response
@@ -68,8 +67,11 @@ def _add_search(app: FastAPI, page: Page, bodies: Bodies) -> None:
     @app.post("/api/search", include_in_schema=False)
     async def search(request: Request) -> Response:
         body = parsed(SearchBody, await bodies.read(request))
-        work = partial(_answer, page, request, body)
-        return as_json(await page.answering(request, work, looks_again=body.locate > 0))
+
+        def answer() -> Json:
+            return page.search.answer(page.user(request), body)
+
+        return as_json(await page.answering(request, answer, looks_again=body.locate > 0))
 
     @app.post("/api/like", include_in_schema=False)
     async def like(request: Request) -> Response:
@@ -82,10 +84,6 @@ def _add_search(app: FastAPI, page: Page, bodies: Bodies) -> None:
             return {"upload": number, "width": width, "height": height}
 
         return as_json(await page.searching(kept))
-
-
-def _answer(page: Page, request: Request, body: SearchBody) -> Json:
-    return page.search.answer(page.user(request), body)
 
 
 def _indices(page: Page, user: ClusterUser) -> list[Json]:

@@ -30,13 +30,11 @@ export class HitList {
     const { state, index } = this.#page;
     if (!isAsking(state)) {
       this.#empty();
-      report.busy(false);
-      this.grid.wait(false);
+      this.#wait(false);
       report.showWelcome(index);
       return;
     }
-    report.busy(true);
-    this.grid.wait(true);
+    this.#wait(true);
     try {
       if (!(await this.results.search(state))) return;
       this.show(true);
@@ -44,16 +42,12 @@ export class HitList {
       this.#empty();
       report.showError(error);
     }
-    report.busy(false);
-    this.grid.wait(false);
+    this.#wait(false);
   }
 
   /** Shows the hits of before, also where a search for others runs. */
   back() {
-    if (this.results.keep()) {
-      report.busy(false);
-      this.grid.wait(false);
-    }
+    if (this.results.keep()) this.#wait(false);
     this.show();
   }
 
@@ -96,6 +90,11 @@ export class HitList {
   unfold(id) {
     this.results.unfold(id);
     this.show();
+  }
+
+  #wait(is) {
+    report.busy(is);
+    this.grid.wait(is);
   }
 
   #empty() {

@@ -39,7 +39,7 @@ export class Settings {
   }
 
   /**
-   * Shows the state; `index` is the entry of /api/indices. What the address asks for has a control, also where the
+   * Shows the state, but for the slider; `index` is the entry of /api/indices. What the address asks for has a control, also where the
    * index or the server cannot do it and says so: the user takes it away there.
    */
   show(state, index) {
@@ -61,7 +61,6 @@ export class Settings {
     byId("locate").replaceChildren(...[...new Set([...LOCATED, state.locate])].sort((one, other) => one - other).map(located));
     byId("locate").value = state.locate;
     byId("fold").checked = state.fold;
-    this.showLeast(state.min);
     showFilters(byId("filters"), index?.fields ?? [], state.filter, (filter) => this.#change({ filter }));
   }
 

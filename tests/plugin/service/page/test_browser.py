@@ -364,14 +364,20 @@ def test_a_late_answer_never_replaces_a_newer_one(show: Show, url: str) -> None:
     assert ids(page) == newer
 
 
-def test_a_search_that_was_left_by_going_back_is_not_shown(show: Show, url: str) -> None:
-    page = show(f"?q={TEXT}")
-    before = waited(page)
+def asked_and_held(page: Any) -> list[Any]:
+    """Searches for something else, and holds the request. It is the list's only item."""
     held: list[Any] = []
     page.route("**/api/search", lambda route: held.append(route))
     page.locator(".term input").fill("robot")
     with page.expect_request("**/api/search"):
         page.keyboard.press("Enter")
+    return held
+
+
+def test_a_search_that_was_left_by_going_back_is_not_shown(show: Show, url: str) -> None:
+    page = show(f"?q={TEXT}")
+    before = waited(page)
+    held = asked_and_held(page)
     page.go_back()
     page.wait_for_selector("#progress", state="hidden")
     held[0].fulfill(json={**answer(url, phrases=["robot"]), "hits": []})
@@ -383,11 +389,7 @@ def test_a_search_that_was_left_by_going_back_is_not_shown(show: Show, url: str)
 def test_the_hits_of_before_are_out_of_reach_while_others_are_waited_for(show: Show) -> None:
     page = show(f"?q={TEXT}")
     before = waited(page)
-    held: list[Any] = []
-    page.route("**/api/search", lambda route: held.append(route))
-    page.locator(".term input").fill("robot")
-    with page.expect_request("**/api/search"):
-        page.keyboard.press("Enter")
+    held = asked_and_held(page)
     assert page.locator("#grid").evaluate("grid => grid.inert")
     page.locator("#show-export").click()
     with page.expect_request("**/api/export") as asked:
