@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import socket
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
 from sorce.engine.files import make_folder, read_file, write_file
@@ -15,6 +13,7 @@ from sorce.engine.node import Engine, Node, Peers
 from sorce.engine.paths import SET_CACHE, Account
 from sorce.engine.progress import Say, silent
 from sorce.errors import EngineError
+from sorce.ports import free_ports
 
 MAX_NODES = 9
 SMALL_HEAP = "512m"
@@ -31,10 +30,7 @@ class Ports:
     @classmethod
     def free(cls, first: int, nodes: int) -> Ports:
         """`first` is the port for requests to the first node; 0 takes a free one, as all others do."""
-        with ExitStack() as stack:
-            # All are held at once, so that none is taken twice.
-            held = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(2 * nodes)]
-            ports = [each.getsockname()[1] for each in held]
+        ports = free_ports(2 * nodes)
         return cls([first or ports[0], *ports[1:nodes]], ports[nodes:])
 
 

@@ -67,7 +67,8 @@ def look_up(pid: int) -> Process | None:
             status = dict(line.split(":", 1) for line in (folder / "status").read_text(errors="replace").splitlines())
         except OSError:
             return None
-        if status["State"].split()[0] in "ZX":
+        # Its first thread may end before the others, which still have its files open.
+        if status["State"].split()[0] in "ZX" and int(status["Threads"]) <= 1:
             return None
         if any(words):
             return Process(int(status["Uid"].split()[1]), tuple(words[:-1]))

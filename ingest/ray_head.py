@@ -10,12 +10,14 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import sys
+import time
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Any
+
+from sorce.ports import free_ports
 
 START = """import sys
 sys.path = [folder for folder in sys.path if folder]
@@ -24,6 +26,9 @@ main()"""
 """Not `-m`, which imports from the current folder first."""
 
 LOOPBACK = "127.0.0.1"
+
+LAST_SECONDS = 10
+"""For processes that are killed."""
 
 STORE = 1 << 30
 """Bytes for documents on their way from workers to the writer. More than that wait on the disk."""
@@ -36,7 +41,7 @@ def main() -> None:
     # and misleads programs that look for another Ray.
     os.environ["RAY_TMPDIR"] = folder
     Path(folder, "ray").mkdir(exist_ok=True)
-    agent = free_port()
+    [agent] = free_ports(1)
     announce_early(agent)
     # Unlike `ray.init`, this leaves out two processes of which an ingest has no use.
     given = {"no_monitor": True, "include_log_monitor": False, "include_dashboard": False, "num_gpus": None}
@@ -80,16 +85,25 @@ def announce_early(agent: int) -> None:
     services.start_ray_process = started
 
 
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind((LOOPBACK, 0))
-        return int(free.getsockname()[1])
-
-
 def end_session(session: int = 0) -> None:
-    """Kills what is left in a session (0: this process's), but for this process. Only Linux lists its processes."""
-    wanted, here = session or os.getpid(), os.getpid()
+    """Kills what is left in a session (0: this process's), but for this process, and waits until it has ended.
+
+    What still runs could write into a folder that is removed next. Only Linux lists its processes.
+    """
+    end = time.monotonic() + LAST_SECONDS
+    while (left := running_in(session or os.getpid()) - {os.getpid()}) and time.monotonic() < end:
+        for each in left:
+            with suppress(OSError):
+                os.kill(each, signal.SIGKILL)
+        time.sleep(0.01)
+
+
+def running_in(session: int) -> set[int]:
+    """The processes of a session that have not ended."""
+    found = set()
     for entry in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
-            if os.getsid(int(entry.name)) == wanted and int(entry.name) != here:
-                os.kill(int(entry.name), signal.SIGKILL)
+            state = (entry / "stat").read_text().rpartition(")")[2].split()[0]
+            if os.getsid(int(entry.name)) == session and state not in "ZX":
+                found.add(int(entry.name))
+    return found

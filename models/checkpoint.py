@@ -21,6 +21,11 @@ CODE = ".py"
 DECISIVE = {".bin", ".jinja", ".json", ".model", ".pt", ".safetensors", ".tiktoken", ".txt"}
 IDLE = {"training", "training.json"}
 
+_NEW_MINI = (
+    "ingest its photos with `sorce ingest --alias ALIAS`, which makes a new index and moves the searches to it, or "
+    "install the sorce that made this one"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
@@ -66,7 +71,7 @@ def find_again(recipe: Recipe, folder: str | None = None) -> Checkpoint:
     An index never decides which local files are read: a recipe is data that anybody may have written.
     """
     if recipe.model == MINI:
-        found, remedy = find(MINI), "ingest again into another index, or install the sorce that made this one"
+        found, remedy = find(MINI), _NEW_MINI
     elif recipe.model != FOLDER:
         return _of_hub(recipe, folder)
     elif folder is None:

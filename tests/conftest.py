@@ -96,3 +96,12 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     seed = config.getoption("randomly_seed", None)
     if seed is not None:
         terminalreporter.write_line(f"This order again: pytest --randomly-seed={seed}")
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Names what failed in the last lines: of a long log, only these may be kept."""
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is not None:
+        for report in (*reporter.stats.get("failed", ()), *reporter.stats.get("error", ())):
+            crash = getattr(report.longrepr, "reprcrash", None)
+            print(f"failed: {report.nodeid}: {crash.message if crash else report.longreprtext}"[:1000])

@@ -18,6 +18,7 @@ TRIES = 3
 """How often a search is sent that a shard does not answer: a node may have stopped between the search's two phases
 ("No search context found"), while another node has a copy of its shards."""
 
+NOT_FOUND = 404
 UNAVAILABLE = 503
 """Also the answer of a node that has just started, and does not know the cluster yet."""
 
@@ -63,5 +64,6 @@ def transport_of(client: OpenSearch) -> Transport:
 
 
 def _shards_are_missing(error: exceptions.TransportError) -> bool:
-    status = error.status_code
-    return isinstance(status, int) and status >= 500 and error.error == "search_phase_execution_exception"
+    """A node that stops forgets its searches first: it answers 404 as long as it answers."""
+    lost = error.status_code == NOT_FOUND or (isinstance(error.status_code, int) and error.status_code >= 500)
+    return lost and error.error == "search_phase_execution_exception"

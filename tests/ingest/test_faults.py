@@ -15,9 +15,9 @@ from click.testing import CliRunner
 from opensearchpy import OpenSearch
 from PIL import Image
 
-from sorce.cluster import connect
+from sorce.cluster import address, connect, translate_errors
 from sorce.errors import ClusterError
-from sorce.ingest import Options, Report, Watch, commands, ingest_photos, pipeline, prune, request
+from sorce.ingest import Options, Report, Watch, commands, pipeline, prune, request
 from sorce.ingest import retry as retry
 from sorce.ingest.alias import DEFAULT_PIPELINE, switch
 from sorce.ingest.index import TargetIndex
@@ -107,7 +107,11 @@ def through(opensearch: str) -> Through:
 
 
 def run(client: OpenSearch, index: TargetIndex, folder: Path, watch: Watch | None = None, **options: Any) -> Report:
-    return ingest_photos(client, index.name, CountingModel(), files(folder), Options(workers=1, **options), watch)
+    target = TargetIndex(client, index.name)
+    # By a client that has all the time it needs: nothing repeats this request.
+    target.found = TargetIndex(index.client, index.name).look_up()
+    with translate_errors(address(client)):
+        return pipeline.bring_in(target, CountingModel(), files(folder), Options(workers=1, **options), watch)
 
 
 @pytest.mark.parametrize("kind", PASSING)

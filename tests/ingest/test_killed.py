@@ -7,7 +7,6 @@ import os
 import random
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -26,6 +25,7 @@ from sorce.engine import Engine, start, stop
 from sorce.ingest import Options, Watch, ingest_photos, pipeline, prune
 from sorce.ingest.index import TargetIndex
 from sorce.mappings import Region, Rejected
+from sorce.ports import free_ports
 from tests.ingest.conftest import CountingModel, Documents, Draw, files, old, stored
 from tests.ingest.warm import writer
 from tests.kit.close import are_close
@@ -175,9 +175,7 @@ def test_two_ingests_of_the_same_folder_at_once_are_as_one(
 
 @pytest.fixture
 def engine() -> Iterator[Engine]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    [port] = free_ports(1)
     engine = Engine.named(f"test-restart-{os.getpid()}", port=port, heap="512m", quick_start=True)
     start(engine)
     yield engine

@@ -28,6 +28,7 @@ from sorce.errors import SorceError
 from sorce.ingest import Options, Watch, ingest_photos
 from sorce.ingest.index import TargetIndex
 from sorce.ingest.pipeline import Run
+from sorce.ingest.ray_head import running_in
 from sorce.ingest.ray_run import AT_ONCE, ByRay
 from sorce.ingest.ray_session import (
     ERRORS,
@@ -49,7 +50,7 @@ from sorce.options import Cluster
 from tests.ingest.conftest import Documents, files, old, stored
 from tests.ingest.ray_models import Different, Ending
 from tests.kit.fake import FakeModel
-from tests.kit.ray import processes, public_listeners, sessions
+from tests.kit.ray import command, public_listeners, session_of
 
 ROOT = Path(__file__).parents[2]
 PHOTOS = 100
@@ -146,9 +147,10 @@ class KillingWriter(Heard):
     def done(self, photos: int) -> None:
         super().done(photos)
         if self.count > 2 and not self.killed:
-            for process in processes("ray::ClusterWriter"):
-                os.kill(process, signal.SIGKILL)
-                self.killed += 1
+            for process in running_in(session_of(os.getpid())):
+                if command(process).startswith("ray::ClusterWriter"):
+                    os.kill(process, signal.SIGKILL)
+                    self.killed += 1
 
 
 @pytest.mark.long
@@ -247,7 +249,7 @@ def test_an_error_of_a_worker_is_one_sentence(by_two: ByTwo, index: TargetIndex,
 @pytest.mark.long
 def test_ray_listens_on_loopback_only(ray: Any) -> None:
     assert ray.is_initialized()
-    found = {os.getpid(), *sessions(processes("raylet"))}
+    found = {os.getpid(), *running_in(session_of(os.getpid()))}
     # This process, six of Ray's own, and those that wait for work; a busy machine may not have all of the last.
     assert len(found) >= 7
     assert public_listeners(found) == []
@@ -358,7 +360,6 @@ def test_nothing_of_ray_is_left_after_a_signal(
     for number in range(40):
         (tmp_path / str(number)).symlink_to(hundred)
     index = f"test-ingest-{uuid.uuid4().hex[:12]}"
-    others = set(processes("raylet", "gcs_server", "ray::"))
     with subprocess.Popen(
         [*INGEST, "--ray", "--workers", "2", "--index", index, "--url", opensearch, str(tmp_path)],
         cwd=ROOT,
@@ -370,8 +371,8 @@ def test_nothing_of_ray_is_left_after_a_signal(
         for line in process.stderr:
             if "Ray: 2 workers" in line:
                 break
-        session = set(processes("raylet", "gcs_server", "ray::")) - others
-        assert session
+        session = session_of(process.pid)
+        assert len(running_in(session)) >= 6
         os.killpg(process.pid, end)
         process.stderr.read()
         assert process.wait() == (-end if end is signal.SIGKILL else 130)
@@ -380,9 +381,9 @@ def test_nothing_of_ray_is_left_after_a_signal(
         client.indices.delete(index=index, params={"ignore_unavailable": "true"})
 
 
-def until_gone(session: set[int]) -> None:
-    """Waits until none of the processes runs."""
+def until_gone(session: int) -> None:
+    """Waits until none of its processes runs."""
     end = time.monotonic() + 60
-    while left := {each for each in session if Path(f"/proc/{each}").exists()}:
+    while left := running_in(session):
         assert time.monotonic() < end, left
         time.sleep(0.1)

@@ -12,7 +12,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.kit.s3 import STARTING, free_port
+from sorce.ports import free_ports
+from tests.kit.s3 import STARTING
 
 AZURITE = shutil.which("azurite-blob")
 
@@ -23,7 +24,7 @@ AZURE_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZ
 @contextmanager
 def gs_server(folder: Path) -> Iterator[Mapping[str, str]]:
     """The environment in which every client finds a store without a bucket. No key is needed."""
-    port = free_port()
+    [port] = free_ports(1)
     words = [sys.executable, "-m", "gcp_storage_emulator", "--data-dir", str(folder / "data"), "start", "--quiet"]
     with server([*words, "--host", "127.0.0.1", "--port", str(port)], port, folder / "log"):
         yield {"STORAGE_EMULATOR_HOST": f"http://127.0.0.1:{port}"}
@@ -32,7 +33,7 @@ def gs_server(folder: Path) -> Iterator[Mapping[str, str]]:
 @contextmanager
 def az_server(folder: Path) -> Iterator[Mapping[str, str]]:
     """The same for Azure. Needs Azurite (npm)."""
-    port = free_port()
+    [port] = free_ports(1)
     words = [str(AZURITE), "--silent", "--location", str(folder), "--skipApiVersionCheck", "--disableTelemetry"]
     account = f"DefaultEndpointsProtocol=http;AccountName=devstoreaccount1;AccountKey={AZURE_KEY}"
     with server([*words, "--blobHost", "127.0.0.1", "--blobPort", str(port)], port, folder / "log"):

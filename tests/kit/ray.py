@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -12,22 +11,25 @@ LOOPBACK = ("0100007F", "00000000000000000000000001000000", "0000000000000000FFF
 """127.0.0.1, ::1 and ::ffff:127.0.0.1, as /proc writes them."""
 
 
-def processes(*names: str) -> Iterator[int]:
-    """Those of a Ray that an ingest has started, and whose command begins with one of the names, or its program's."""
-    for entry in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):
-            words = (entry / "cmdline").read_bytes().decode(errors="replace").split("\0")
-            if words[0].startswith(names) or Path(words[0]).name in names:
-                yield int(entry.name)
+def session_of(driver: int) -> int:
+    """The session of the Ray that an ingest has started. Another test's Ray, which may run beside it, has another."""
+    running = (int(entry.name) for entry in Path("/proc").glob("[0-9]*"))
+    [head] = (each for each in running if parent(each) == driver and "ray_head" in command(each))
+    return head
 
 
-def sessions(pids: Iterable[int]) -> Iterator[int]:
-    """All processes of the sessions that these belong to: each Ray is one."""
-    wanted = set(map(os.getsid, pids))
-    for entry in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):
-            if os.getsid(int(entry.name)) in wanted:
-                yield int(entry.name)
+def parent(process: int) -> int | None:
+    """None if the process has ended."""
+    with suppress(OSError):
+        return int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[1])
+    return None
+
+
+def command(process: int) -> str:
+    """Its words, with a NUL character after each; empty if the process has ended."""
+    with suppress(OSError):
+        return Path(f"/proc/{process}/cmdline").read_bytes().decode(errors="replace")
+    return ""
 
 
 def public_listeners(pids: Iterable[int]) -> list[str]:

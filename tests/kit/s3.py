@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -15,6 +14,8 @@ from typing import Any
 
 import boto3
 
+from sorce.ports import free_ports
+
 STARTING = 120
 """Seconds for a busy machine to import the server."""
 
@@ -22,7 +23,7 @@ STARTING = 120
 @contextmanager
 def s3_server(log: Path) -> Iterator[str]:
     """The address of a server with no bucket in it."""
-    port = free_port()
+    [port] = free_ports(1)
     address = f"http://127.0.0.1:{port}"
     with log.open("w") as output:
         words = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
@@ -33,12 +34,6 @@ def s3_server(log: Path) -> Iterator[str]:
         finally:
             process.terminate()
             process.wait()
-
-
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
 
 
 def wait_for(address: str, process: subprocess.Popen[bytes]) -> None:

@@ -84,7 +84,7 @@ def test_another_folder_than_the_indexs_is_refused(recipe, folder):
 def test_an_index_made_with_another_mini_is_refused(recipe):
     there = find("mini")
     assert find_again(replace(recipe, model="mini", revision=str(there.revision))) == there
-    with pytest.raises(ModelError, match=r"'mini' .*ingest again"):
+    with pytest.raises(ModelError, match=r"'mini' .*`sorce ingest --alias ALIAS`, which makes a new index"):
         find_again(replace(recipe, model="mini"))
 
 

@@ -18,17 +18,24 @@ CAUSE = {"type": "search_context_missing_exception", "reason": "No search contex
 BROKEN = {"error": {"root_cause": [CAUSE], "type": "search_phase_execution_exception", "reason": "all shards failed"}}
 
 
+@pytest.mark.parametrize("error", [exceptions.TransportError, exceptions.NotFoundError])
 @pytest.mark.parametrize("broken", [TRIES - 1, TRIES])
 def test_a_search_broken_by_a_node_that_stops_is_sent_again(
-    client: OpenSearch, index: str, corpus: Corpus, broken: int, monkeypatch: pytest.MonkeyPatch
+    client: OpenSearch,
+    index: str,
+    corpus: Corpus,
+    broken: int,
+    error: type[exceptions.TransportError],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    status = 404 if error is exceptions.NotFoundError else 500
     asked, perform, sent = SearchRequest(["a kite"]), client.transport.perform_request, list[str]()
     searcher = ClientSearch(client, index, lambda _: Words())
 
     def breaking(method: str, url: str, **more: Any) -> Any:
         sent.append(url)
         if len(sent) <= broken:
-            raise exceptions.TransportError(500, "search_phase_execution_exception", BROKEN)
+            raise error(status, "search_phase_execution_exception", BROKEN)
         return perform(method, url, **more)
 
     monkeypatch.setattr(client.transport, "perform_request", breaking)

@@ -81,7 +81,7 @@ def test_the_command_serves_over_tls(tmp_path: Path) -> None:
         assert said is not None
         trusted = ssl.create_default_context(cafile=tmp_path / "ca.pem")
         transport = httpx.HTTPTransport(verify=trusted, retries=5)
-        with httpx.Client(transport=transport) as client:
+        with httpx.Client(transport=transport, timeout=60) as client:
             assert client.get(f"{said[1]}/health").json()["model"] == "mini"
         process.terminate()
 
