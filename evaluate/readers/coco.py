@@ -28,6 +28,9 @@ from sorce.evaluate.readers.rows import (
 from sorce.evaluate.readers.text import file_of, read_json
 from sorce.mappings import Box
 
+FILES = ("*.json", "annotations/*.json")
+"""Where a folder has its label file."""
+
 REPEATED = "pictures that the label file lists more than once, their objects taken together"
 CROWD = "boxes round a crowd, which say that a picture shows the class, but not where"
 SHARED = "pictures that share an id with another one, left out, as their boxes could be of either"
@@ -48,7 +51,7 @@ class Images:
 
 def read(folder: Path, truth: Path | None = None) -> GroundTruth:
     """A query for each category's name, with the pictures that show it. Raises GroundTruthError."""
-    file = file_of(folder, truth, "*.json", "annotations/*.json")
+    file = file_of(folder, truth, *FILES)
     content, remarks = read_json(file), Remarks()
     categories, images, annotations = (
         rows_of(content, key, f"'{file}'") for key in ("categories", "images", "annotations")

@@ -9,9 +9,13 @@ from sorce.evaluate.readers import coco, yolo
 
 
 def read(folder: Path, truth: Path | None = None) -> GroundTruth:
-    """A query for each class. The label file is COCO's if it is JSON, or if FOLDER holds JSON.
+    """A query for each class. The label file is COCO's if it is JSON. Raises GroundTruthError.
 
-    Raises GroundTruthError.
+    Without one, FOLDER is COCO's if it holds JSON (itself, or in `annotations`) and no `data.yaml`, which is YOLO's.
     """
-    is_coco = truth.suffix.lower() == ".json" if truth is not None else any(folder.glob("*.json"))
+    is_coco = truth.suffix.lower() == ".json" if truth is not None else _holds_coco(folder)
     return coco.read(folder, truth) if is_coco else yolo.read(folder, truth)
+
+
+def _holds_coco(folder: Path) -> bool:
+    return not (folder / "data.yaml").is_file() and any(any(folder.glob(form)) for form in coco.FILES)

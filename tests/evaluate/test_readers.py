@@ -14,6 +14,7 @@ from PIL import Image
 from sorce.errors import GroundTruthError
 from sorce.evaluate.ground_truth import GroundTruth
 from sorce.evaluate.readers import coco, lines, sorce1k, sorec, yolo
+from sorce.evaluate.readers.labels import read as read_labels
 
 DATA = Path(__file__).parents[3] / "shared/data"
 needs_data = pytest.mark.skipif(not DATA.is_dir(), reason=f"the published files are not at {DATA}")
@@ -267,6 +268,28 @@ def test_coco_pictures_that_share_an_id_are_left_out(tmp_path: Path, draw: Draw)
         f"{coco.SHARED}: 4 (first: 1.jpg).",
         f"{coco.REPEATED}: 1 (first: 4.jpg).",
     ]
+
+
+@pytest.mark.parametrize("place", ["labels.json", "annotations/instances.json"])
+def test_a_folder_with_json_and_no_data_yaml_is_cocos(tmp_path: Path, draw: Draw, place: str) -> None:
+    draw("images/a.jpg")
+    content = {
+        "images": [{"id": 1, "file_name": "a.jpg"}],
+        "categories": [{"id": 7, "name": "cup"}],
+        "annotations": [{"image_id": 1, "category_id": 7, "bbox": [1, 2, 3, 4]}],
+    }
+    (tmp_path / place).parent.mkdir(exist_ok=True)
+    (tmp_path / place).write_text(json.dumps(content))
+    assert answers(read_labels(tmp_path)) == {"cup": {"images/a.jpg": [(1, 2, 4, 6)]}}
+
+
+def test_a_folder_of_yolo_with_other_json_is_yolos(tmp_path: Path, draw: Draw) -> None:
+    draw("images/a.jpg")
+    (tmp_path / "data.yaml").write_text("names: [cup]")
+    (tmp_path / "notes.json").write_text("{}")
+    (tmp_path / "labels").mkdir()
+    (tmp_path / "labels/a.txt").write_text("0 0.5 0.5 0.2 0.5")
+    assert answers(read_labels(tmp_path)) == {"cup": {"images/a.jpg": [pytest.approx((40, 20, 60, 60))]}}
 
 
 @pytest.mark.parametrize(("pictures", "labels"), [("images/val", "labels/val"), ("images/val", "images/val")])
