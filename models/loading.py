@@ -13,6 +13,7 @@ from threading import RLock
 from typing import TYPE_CHECKING, Any
 
 import torch
+from huggingface_hub.errors import StrictDataclassError
 from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 from safetensors import SafetensorError
 from transformers import __version__ as transformers_version
@@ -32,6 +33,8 @@ REFUSALS = (
     *(OSError, ValueError, KeyError, TypeError, AttributeError, ImportError, RuntimeError, SafetensorError),
     # Weights that are a pickle with code in it: torch refuses them.
     pickle.UnpicklingError,
+    # A value of another type in config.json.
+    StrictDataclassError,
 )
 NAMING_CODE = (
     "config.json",

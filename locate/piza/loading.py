@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from huggingface_hub.errors import StrictDataclassError
 from torch import Tensor
 from transformers import AutoTokenizer, MMGroundingDinoForObjectDetection
 
@@ -99,7 +100,7 @@ def open_released(source: str, base: str = USUAL_BASE, variant: Variant | None =
         opened = open_base(base) if sizes is None else _base_of_sizes(folder, sizes)
         opened.config.piza = settings.as_json()
         network = with_weights(opened, wanted(weights, settings.variant), source)
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, ValueError, StrictDataclassError) as error:
         raise ModelError(f"'{source}' has another form than the released PIZA ({error}); get it again.") from error
     return OpenedPiza(network, opened.tokenizer, source)
 

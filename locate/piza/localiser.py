@@ -54,8 +54,9 @@ def _instances(trace: ZoomTrace, boxes: int, min_score: float, whole: Corners) -
 
 
 def _box(corners: Sequence[float], whole: Corners) -> Box:
-    """The box; one without area becomes the pixel at its place."""
-    x1, y1, x2, y2 = corners
+    """The box, which ends with the photo; one without area becomes the pixel at its place."""
+    # Divided by a float32 scale, a corner can lie a little beyond: 267 / 0.267 is 1000.00006.
+    x1, y1, x2, y2 = (min(corner, end) for corner, end in zip(corners, whole[2:] * 2, strict=True))
     if x1 < x2 and y1 < y2:
         return Box(x1, y1, x2, y2)
     left, top = min(int(x1), whole[2] - 1), min(int(y1), whole[3] - 1)

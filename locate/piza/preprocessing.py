@@ -74,5 +74,6 @@ def prompt(text: str, variant: Variant) -> str:
     # Tokenizers refuse half of a surrogate pair.
     plain = text.encode(errors="replace").decode()
     if variant == "demo":
-        return re.sub(r"\([^()]*\)", "", plain).replace("_", " ").replace("  ", " ") + ". "
+        # Greedy, as released: from the first bracket of a line to its last.
+        return re.sub(r"\(.*\)", "", plain).replace("_", " ").replace("  ", " ") + ". "
     return plain if plain.endswith(".") else plain + ". "

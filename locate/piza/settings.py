@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
+from math import isfinite
 from typing import Any, Literal
 
 Variant = Literal["evaluation", "demo"]
@@ -47,7 +48,7 @@ class PizaSettings:
     embedding is made from `zoom_channels` sines and cosines and has `zoom_width` numbers; `demo` has none. A crop is
     resized to at most `shorter` and `longer` pixels, and its pixels of 0..255 are normalised with `mean` and `std`
     (RGB). The loop takes at most `steps` steps, and ends earlier if the probability of the end is at least `stop_at`.
-    Zoom values are multiples of `zoom_step`. `adapter` says how the encoder's layers are adapted.
+    Zoom values are multiples of `zoom_step`. `adapter` says how the encoder's layers are adapted. Raises ValueError.
     """
 
     variant: Variant
@@ -64,6 +65,18 @@ class PizaSettings:
     stop_at: float = 0.95
     zoom_step: float = 0.05
     adapter: AdapterKind = "adapter+"
+
+    def __post_init__(self) -> None:
+        for name in ("bottleneck", "text_bottleneck", "zoom_channels", "zoom_width", "shorter", "longer", "steps"):
+            if not _is_whole(value := getattr(self, name)):
+                raise ValueError(f"{name} is {value!r}, not a whole number from 1")
+        for name in ("mean", "std"):
+            if len(value := getattr(self, name)) != 3 or not all(map(_is_finite, value)):
+                raise ValueError(f"{name} is {value!r}, not three numbers")
+        if not (_is_finite(self.stop_at) and self.stop_at >= 0):
+            raise ValueError(f"stop_at is {self.stop_at!r}, not a number from 0")
+        if not (_is_finite(self.zoom_step) and self.zoom_step > 0):
+            raise ValueError(f"zoom_step is {self.zoom_step!r}, not a number above 0")
 
     @property
     def uses_zoom(self) -> bool:
@@ -90,3 +103,11 @@ class PizaSettings:
         if unknown := sorted(set(values) - known):
             raise ValueError(f"unknown setting {unknown[0]!r}")
         return cls(**values, history=history)
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+
+
+def _is_finite(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -205,6 +206,25 @@ def test_the_two_prompts_differ_in_brackets_and_stops() -> None:
     assert prompt("A_cup (the left one).", "demo") == "A cup .. "
 
 
+@pytest.mark.parametrize("text", ["a (b) c (d) e", "a (b (c) d) e"])
+def test_the_demos_prompt_is_cut_from_the_first_bracket_to_the_last(text: str) -> None:
+    assert prompt(text, "demo") == "a e. "
+
+
+def test_a_box_ends_with_the_photo(piza: Piza, opened: OpenedPiza, monkeypatch: pytest.MonkeyPatch) -> None:
+    changed(opened, shorter=160, longer=267, stop_at=2.0)
+
+    def detect(_network: Any, pixels: torch.Tensor, *_given: Any) -> Any:
+        # To the corner of the crop, of which the input may be an extension.
+        end = torch.tensor([267, 26]) / torch.tensor([pixels.shape[-1], pixels.shape[-2]])
+        return SimpleNamespace(pred_boxes=torch.cat([end * 0.75, end * 0.5])[None, None], logits=torch.zeros(1, 1, 1))
+
+    monkeypatch.setattr(type(opened.network), "detect", detect)
+    changed(opened, steps=1)
+    [located] = piza.locate([request(Image.new("RGB", (1000, 100)))])
+    assert (located.box.x2, located.box.y2) == (1000, 100)
+
+
 def test_a_saved_piza_is_opened_again_by_its_folder(piza: Piza, tmp_path: Path) -> None:
     done = CliRunner().invoke(convert, [str(GOLDEN), str(tmp_path / "saved")])
     assert done.exit_code == 0, done.output
@@ -347,10 +367,37 @@ def test_a_tokenizer_with_other_delimiters_is_refused(tmp_path: Path) -> None:
 
 def test_settings_of_another_form_are_refused() -> None:
     settings = PizaSettings("demo", 4, 4).as_json()
-    for spoil in ({"variant": "other"}, {"depth": 3}, {"mean": [1, 2]}):
-        with pytest.raises(ValueError, match=r"variant|depth|unpack"):
+    spoilt: tuple[dict[str, Any], ...] = ({"variant": "other"}, {"depth": 3}, {"mean": [1, 2]}, {"steps": "5"})
+    spoilt += ({"steps": 0}, {"longer": 9.5}, {"bottleneck": True}, {"stop_at": "x"}, {"stop_at": -1})
+    spoilt += ({"zoom_step": 0}, {"zoom_step": float("inf")})
+    for spoil in spoilt:
+        with pytest.raises(ValueError, match=f"{next(iter(spoil))}|unpack"):
             PizaSettings.of(settings | spoil)
+    with pytest.raises(ValueError, match="mean is"):
+        PizaSettings("demo", 4, 4, mean=("1", 2, 3))  # type: ignore[arg-type]
     assert PizaSettings.of(json.loads(json.dumps(settings))) == PizaSettings("demo", 4, 4)
+
+
+@pytest.mark.parametrize("spoil", [{"d_model": "64"}, {"steps": "5"}, {"stop_at": "x"}])
+def test_a_saved_piza_with_a_setting_of_another_form_is_refused(
+    spoil: dict[str, Any], opened: OpenedPiza, tmp_path: Path
+) -> None:
+    save(opened.network, opened.tokenizer, tmp_path)
+    said = json.loads((tmp_path / "config.json").read_text())
+    (said if "d_model" in spoil else said["piza"]).update(spoil)
+    (tmp_path / "config.json").write_text(json.dumps(said))
+    with pytest.raises(ModelError, match="cannot be loaded"):
+        open_localiser(str(tmp_path))
+
+
+@pytest.mark.parametrize("spoil", [{"resize_scale": [1, 2, 3]}, {"max_zoom_steps": "5"}, {"hidden": "64"}])
+def test_a_released_folder_with_a_setting_of_another_form_is_refused(spoil: dict[str, Any], tmp_path: Path) -> None:
+    for file in GOLDEN.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    said = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(said | spoil))
+    with pytest.raises(ModelError, match="has another form than the released PIZA"):
+        open_localiser(str(tmp_path))
 
 
 def test_weights_that_give_no_numbers_are_named(opened: OpenedPiza, piza: Piza) -> None:

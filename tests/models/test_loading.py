@@ -168,6 +168,13 @@ def test_a_damaged_configuration_is_an_error(folder):
     assert "cannot be loaded" in refused(folder)
 
 
+def test_a_setting_of_another_type_is_an_error(folder):
+    said = json.loads((folder / "config.json").read_text())
+    said["projection_dim"] = "64"
+    (folder / "config.json").write_text(json.dumps(said))
+    refused(folder)
+
+
 def test_a_missing_processor_is_an_error(folder):
     (folder / "processor_config.json").unlink()
     assert "needs config.json, weights, a tokenizer and preprocessor_config.json" in refused(folder)
