@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
+
 from sorce.errors import ModelError
 from sorce.locate.piza.network import PizaNetwork
 from sorce.models.loading import quiet_loading
@@ -20,5 +22,5 @@ def save(network: PizaNetwork, tokenizer: Any, folder: Path) -> None:
             folder.mkdir(parents=True, exist_ok=True)
             network.save_pretrained(folder)
             tokenizer.save_pretrained(folder)
-        except OSError as error:
+        except (OSError, SafetensorError) as error:
             raise ModelError(f"'{folder}' cannot be written ({error}); name another folder.") from error

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -16,8 +16,9 @@ import pytest
 import torch
 from click.testing import CliRunner
 from PIL import Image, ImageDraw
+from safetensors import SafetensorError
 
-from sorce.errors import GroundTruthError, ModelError
+from sorce.errors import BadPhoto, GroundTruthError, ModelError, SorceError
 from sorce.locate import open_localiser
 from sorce.locate.piza.detector import PizaDetector
 from sorce.locate.piza.loading import PizaBase, open_piza, open_released
@@ -28,6 +29,7 @@ from sorce.locate.piza.saving import save
 from sorce.locate.piza.training.annotations import Expression, read_expressions, split
 from sorce.locate.piza.training.commands import train
 from sorce.locate.piza.training.learning import Learner, TrainingPlan, choose_learned
+from sorce.locate.piza.training.running import accuracy
 from sorce.locate.piza.training.starting import with_new_parts
 from sorce.locate.piza.training.training import new_settings
 from sorce.locate.piza.training.trajectories import lesson, number_of_steps, trajectory
@@ -71,7 +73,7 @@ def learner(labels: Path, plan: TrainingPlan) -> Learner:
 def test_sorecs_rows_are_read(labels: Path) -> None:
     found = read_expressions(labels / "sorec.json", labels)
     assert len(found) == 6
-    assert found[0] == Expression(labels / "0.png", "red square", Box(*RED))
+    assert found[0] == Expression(labels / "0.png", "red square", Box(*RED), SIZE)
 
 
 def test_cocos_categories_that_a_photo_shows_once_are_read(labels: Path, tmp_path: Path) -> None:
@@ -86,7 +88,45 @@ def test_cocos_categories_that_a_photo_shows_once_are_read(labels: Path, tmp_pat
         ],
     }
     (tmp_path / "coco.json").write_text(json.dumps(coco))
-    assert read_expressions(tmp_path / "coco.json", labels) == [Expression(labels / "0.png", "red square", Box(*RED))]
+    [found] = read_expressions(tmp_path / "coco.json", labels)
+    assert found == Expression(labels / "0.png", "red square", Box(*RED), SIZE)
+
+
+def of_size(width: Any, height: Any, *boxes: Any) -> str:
+    """COCO's JSON with one class for each box of `0.png`, and the size that the file states for it."""
+    return json.dumps(
+        {
+            "images": [{"id": 1, "file_name": "0.png", "width": width, "height": height}],
+            "categories": [{"id": number, "name": "square"} for number, _ in enumerate(boxes)],
+            "annotations": [{"image_id": 1, "category_id": number, "bbox": box} for number, box in enumerate(boxes)],
+        }
+    )
+
+
+def test_boxes_for_a_larger_copy_of_a_photo_are_scaled_and_said(labels: Path, tmp_path: Path) -> None:
+    file, notes = tmp_path / "coco.json", list[str]()
+    file.write_text(of_size(SIZE[0] * 5, SIZE[1] * 5, [100, 150, 120, 100]))
+    assert [found.box for found in read_expressions(file, labels, notes.append)] == [Box(*RED)]
+    assert notes == [
+        f"note: boxes of '{file}' that were drawn on a photo of another size, scaled: 1 (first: number 1)."
+    ]
+    for unusable in (None, 0, "9", True, float("nan"), 10**400):
+        file.write_text(of_size(160, unusable, [20, 30, 24, 20]))
+        assert [found.box for found in read_expressions(file, labels)] == [Box(*RED)]
+    file.write_text(of_size(*reversed(SIZE), [20, 30, 24, 20]))
+    with pytest.raises(GroundTruthError, match="have a photo of another shape than the file says"):
+        read_expressions(file, labels)
+
+
+def test_boxes_that_reach_beyond_their_photo_are_cut_and_said(labels: Path, tmp_path: Path) -> None:
+    file, notes = tmp_path / "coco.json", list[str]()
+    file.write_text(of_size(*SIZE, [0, 0, 160.5, 20], [150, -3, 20, 20], [-9, 100, 10, 90], [160, 0, 9, 9]))
+    found = read_expressions(file, labels, notes.append)
+    assert [one.box for one in found] == [Box(0, 0, 160, 20), Box(150, 0, 160, 17), Box(0, 100, 1, 120)]
+    assert notes == [
+        f"note: rows of '{file}' that have a box outside of their photo, left out: 1 (first: number 4).",
+        f"note: boxes of '{file}' that reach beyond their photo, cut at its edge: 2 (first: number 2).",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -125,6 +165,9 @@ def test_boxes_without_area_are_left_out_and_said(labels: Path, tmp_path: Path) 
 def test_a_row_that_cannot_be_used_costs_itself_and_is_said(form: str, labels: Path, tmp_path: Path) -> None:
     good = {"image": "0.png", "ref": "a", "bbox": [20, 30, 5, 5]}
     (labels / "damaged.png").write_bytes(b"no picture")
+    Image.effect_noise(SIZE, 90).save(labels / "cut.jpg")
+    content = (labels / "cut.jpg").read_bytes()
+    (labels / "cut.jpg").write_bytes(content[: len(content) * 6 // 10])
     bad = {
         "are not JSON objects": "a",
         "name no photo": {**good, "image": None},
@@ -134,7 +177,7 @@ def test_a_row_that_cannot_be_used_costs_itself_and_is_said(form: str, labels: P
         "have a photo that cannot be opened": {**good, "image": "damaged.png"},
         "have a box outside of their photo": {**good, "bbox": [5000, 30, 5, 5]},
     }
-    rows: Any = [good, *bad.values(), good]
+    rows: Any = [good, *bad.values(), {**good, "image": "cut.jpg"}, good]
     if form == "coco":
         # No row of COCO has a text of its own.
         bad["name no photo"] = bad.pop("are not JSON objects")
@@ -153,7 +196,8 @@ def test_a_row_that_cannot_be_used_costs_itself_and_is_said(form: str, labels: P
     file.write_text(json.dumps(rows), encoding="utf-8-sig")
     notes: list[str] = []
     found = read_expressions(file, labels, notes.append)
-    assert found == [Expression(labels / "0.png", "a", Box(20, 30, 25, 35))] * 2
+    assert found == [Expression(labels / "0.png", "a", Box(20, 30, 25, 35), SIZE)] * 2
+    assert len([note for note in notes if "cannot be opened, left out: 2 " in note]) == 1
     assert {note.split(" that ", 1)[1].split(", left out")[0] for note in notes} == set(bad)
     assert notes[0].endswith(" (first: number 2).")
 
@@ -384,6 +428,47 @@ def test_a_run_that_was_stopped_gives_the_same_as_one_that_was_not(labels: Path,
         learner(labels, replace(plan, steps=3)).resume(tmp_path)
 
 
+def test_a_photo_that_is_damaged_later_is_replaced_by_another_one(labels: Path, tmp_path: Path) -> None:
+    trained = learner(labels, TrainingPlan(steps=1, batch=4))
+    [good] = trained._expressions
+    (tmp_path / "gone.png").write_bytes(b"no picture")
+    gone = replace(good, photo=tmp_path / "gone.png")
+    trained._expressions = [gone, good]
+    assert trained.learn() > 0
+    assert 0 <= (accuracy(trained.detector, [good, gone]) or 0) <= 0.5
+    trained._expressions = [gone]
+    with pytest.raises(BadPhoto, match=r"photos cannot be opened, such as .*gone\.png.*; put them back"):
+        trained.learn()
+
+
+def test_a_history_is_learned_in_the_photo_of_its_expression(labels: Path) -> None:
+    trained = learner(labels, TrainingPlan(steps=1, batch=1))
+    [red] = trained._expressions
+    trained._expressions = [red, Expression(red.photo, "far", Box(4000, 2000, 4100, 2050), (6000, 3000))]
+    rng = np.random.default_rng(1)
+    lessons = [trained._history_lesson(rng).history for _ in range(40)]
+    assert {rows[0] for rows in lessons} == {(0, 0, *SIZE), (0, 0, 6000, 3000)}
+    assert {rows[-1] for rows in lessons if len(rows) == 4} == {(4000, 2000, 100, 50)}
+
+
+def failing(error: Exception) -> Callable[..., None]:
+    def fail(*_given: Any, **_more: Any) -> None:
+        raise error
+
+    return fail
+
+
+def test_a_full_disk_is_named(labels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trained = learner(labels, TrainingPlan(steps=1))
+    for error in (RuntimeError("failed writing file"), OSError(28, "No space left on device")):
+        monkeypatch.setattr(torch, "save", failing(error))
+        with pytest.raises(ModelError, match="the checkpoint cannot be written"):
+            trained.save(tmp_path)
+    monkeypatch.setattr("transformers.modeling_utils.safe_save_file", failing(SafetensorError("No space left")))
+    with pytest.raises(ModelError, match="cannot be written"):
+        save(trained.detector.network, open_released(str(GOLDEN)).tokenizer, tmp_path)
+
+
 class Evil:
     def __reduce__(self) -> Any:
         return (Path("run").touch, ())
@@ -436,3 +521,43 @@ def test_the_command_trains_resumes_and_writes_a_localiser(labels: Path, tmp_pat
     assert not (out / "training.pt").exists()
     again = CliRunner().invoke(train, given)
     assert "already holds a model" in str(again.exception)
+
+
+def small(labels: Path, out: Path, *more: str) -> list[str]:
+    given = ["piza", str(labels / "sorec.json"), str(labels), str(out), "--base", str(GOLDEN), "--batch", "1"]
+    return [*given, "--longest", "64", "--held-out", "1", *more]
+
+
+def test_a_run_that_was_stopped_while_it_wrote_its_result_goes_on(
+    labels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(_network: Any, _tokenizer: Any, folder: Path) -> None:
+        (folder / "config.json").write_text("{}")
+        raise ModelError("stopped")
+
+    given = small(labels, tmp_path / "out", "--steps", "1", "--json")
+    with monkeypatch.context() as patch:
+        patch.setattr("sorce.locate.piza.training.running.save", stopped)
+        assert "stopped" in str(CliRunner().invoke(train, given).exception)
+    done = CliRunner().invoke(train, given)
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout.splitlines()[-1])["loss"] is None
+    assert open_piza(str(tmp_path / "out")).name == str(tmp_path / "out")
+
+
+def test_a_folder_that_cannot_be_written_is_refused_before_any_step(
+    labels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Learner, "learn", lambda _self: pytest.fail("a step"))
+    (tmp_path / "file").touch()
+    done = CliRunner().invoke(train, small(labels, tmp_path / "file" / "out"))
+    assert isinstance(done.exception, SorceError)
+    assert "cannot be written to" in str(done.exception)
+
+
+def test_without_a_terminal_each_checkpoint_is_a_line(labels: Path, tmp_path: Path) -> None:
+    done = CliRunner().invoke(train, small(labels, tmp_path / "out", "--steps", "3", "--every", "2"))
+    assert done.exit_code == 0, done.output
+    lines = [line for line in done.stderr.splitlines() if line.startswith("step ")]
+    assert [line.split(": loss ")[0] for line in lines] == ["step 2 of 3", "step 3 of 3"]
+    assert all(", Acc50 " in line for line in lines)

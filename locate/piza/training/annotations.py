@@ -12,20 +12,30 @@ from typing import Any
 
 from sorce.errors import BadPhoto, GroundTruthError
 from sorce.mappings import Box, conditions
-from sorce.pictures.loading import upright_size
+from sorce.pictures.limits import MAX_PIXELS
+from sorce.pictures.loading import open_picture
 from sorce.pictures.names import spellings
 
 NO_AREA = "have no box with an area"
 ABSENT = "have a photo that is not in the folder"
+CUT = "reach beyond their photo, cut at its edge"
+SCALED = "were drawn on a photo of another size, scaled"
+
+BEYOND = 1.0
+"""A box that exceeds its photo by at most this many pixels is due to rounding. It is cut without a note."""
+
+Row = tuple[int, Any, tuple[float, float] | None]
+"""A row's number, the row in SOREC's form, and the width and height that the file states for its photo."""
 
 
 @dataclass(frozen=True, slots=True)
 class Expression:
-    """A text and the one box that it names, in pixels of the upright photo."""
+    """A text and the one box that it names, in pixels of the upright photo. `size` is the photo's width and height."""
 
     photo: Path
     text: str
     box: Box
+    size: tuple[int, int]
 
 
 class _BadRow(Exception):
@@ -37,6 +47,7 @@ def read_expressions(file: Path, photos: Path, note: Callable[[str], object] = l
 
     Of COCO's annotations, those of a category that its photo shows once: elsewhere the name says not which one. A row
     that cannot be used costs itself: for each reason `note` gets a sentence with their number and the first one's.
+    So does each reason for which boxes were changed. Every photo is decoded once, since a header does not tell damage.
     """
     try:
         # Bytes: JSON's encoding and its byte order mark are found.
@@ -46,15 +57,17 @@ def read_expressions(file: Path, photos: Path, note: Callable[[str], object] = l
         raise _other_file(file, f"{type(error).__name__}: {error}") from error
     reader, found = _Reader(photos), []
     left_out: dict[str, list[int]] = {}
-    for number, row in rows:
+    for number, row, stated in rows:
         try:
-            found.append(reader.expression(row))
+            found.append(reader.expression(number, row, stated))
         except _BadRow as error:
             left_out.setdefault(str(error), []).append(number)
     if not found:
         raise _none(file, photos, left_out)
     for reason, numbers in left_out.items():
         note(f"note: rows of '{file}' that {reason}, left out: {len(numbers):,} (first: number {numbers[0]:,}).")
+    for reason, numbers in reader.changed.items():
+        note(f"note: boxes of '{file}' that {reason}: {len(numbers):,} (first: number {numbers[0]:,}).")
     return found
 
 
@@ -86,12 +99,13 @@ def split(expressions: Sequence[Expression], held_out: int) -> tuple[list[Expres
 
 @dataclass(frozen=True)
 class _Reader:
-    """Checks rows. The size of each photo is read once."""
+    """Checks rows. `changed` has the numbers of those whose box was changed, by the reason."""
 
     photos: Path
+    changed: dict[str, list[int]] = field(default_factory=dict)
     _sizes: dict[Path, tuple[int, int] | None] = field(default_factory=dict)
 
-    def expression(self, row: Any) -> Expression:
+    def expression(self, number: int, row: Any, stated: tuple[float, float] | None) -> Expression:
         """Raises _BadRow."""
         if not isinstance(row, Mapping):
             raise _BadRow("are not JSON objects")
@@ -104,9 +118,16 @@ class _Reader:
         size = self._size(photo)
         if size is None:
             raise _BadRow("have a photo that cannot be opened")
-        if box.x1 >= size[0] or box.y1 >= size[1] or box.x2 <= 0 or box.y2 <= 0:
+        scale = _scale(size, stated)
+        x1, y1, x2, y2 = (side * scale for side in box.as_tuple())
+        cut = max(x1, 0.0), max(y1, 0.0), min(x2, float(size[0])), min(y2, float(size[1]))
+        if cut[0] >= cut[2] or cut[1] >= cut[3]:
             raise _BadRow("have a box outside of their photo")
-        return Expression(photo, str(text), box)
+        if scale != 1:
+            self.changed.setdefault(SCALED, []).append(number)
+        if min(x1, y1) < -BEYOND or x2 > size[0] + BEYOND or y2 > size[1] + BEYOND:
+            self.changed.setdefault(CUT, []).append(number)
+        return Expression(photo, str(text), Box(*cut), size)
 
     def _photo(self, name: str) -> Path:
         for spelling in spellings(name):
@@ -118,7 +139,7 @@ class _Reader:
     def _size(self, photo: Path) -> tuple[int, int] | None:
         if photo not in self._sizes:
             try:
-                self._sizes[photo] = upright_size(photo)
+                self._sizes[photo] = open_picture(photo).size
             except BadPhoto:
                 self._sizes[photo] = None
         return self._sizes[photo]
@@ -138,6 +159,27 @@ def _box(sides: Any) -> Box:
     return Box(x, y, x + width, y + height)
 
 
+def _scale(size: tuple[int, int], stated: tuple[float, float] | None) -> float:
+    """The factor from the stated size to the photo's own. Raises _BadRow where the shapes differ."""
+    if stated is None:
+        return 1.0
+    across, down = size[0] / stated[0], size[1] / stated[1]
+    if abs(across / down - 1) >= 0.01:
+        raise _BadRow("have a photo of another shape than the file says")
+    return across
+
+
+def _stated(image: Mapping[str, Any]) -> tuple[float, float] | None:
+    """The width and height of an image in COCO's file; None without two usable numbers."""
+    width, height = (_side(image.get(name)) for name in ("width", "height"))
+    return (width, height) if width and height else None
+
+
+def _side(value: Any) -> float | None:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return value if is_number and 1 <= value <= MAX_PIXELS else None
+
+
 def _is_below(name: str) -> bool:
     """Whether a photo's name stays in the folder: a label file does not decide which other files are opened."""
     return not Path(name).is_absolute() and ".." not in Path(name).parts
@@ -151,20 +193,22 @@ def _is_file(path: Path) -> bool:
         return False
 
 
-def _sorec(rows: Sequence[Any]) -> Iterator[tuple[int, Any]]:
-    """Each row with its number."""
+def _sorec(rows: Sequence[Any]) -> Iterator[Row]:
+    """Each row. The file states no sizes."""
     if not isinstance(rows, list):
         raise TypeError("no list")
-    return iter(enumerate(rows, 1))
+    return ((number, row, None) for number, row in enumerate(rows, 1))
 
 
-def _coco(said: Mapping[str, Any]) -> Iterator[tuple[int, Any]]:
-    """Each annotation in SOREC's form, with its number."""
-    names = {str(image.get("id")): image.get("file_name") for image in said["images"] if isinstance(image, Mapping)}
+def _coco(said: Mapping[str, Any]) -> Iterator[Row]:
+    """Each annotation in SOREC's form."""
+    images = {str(image.get("id")): image for image in said["images"] if isinstance(image, Mapping)}
     categories = {str(each.get("id")): each.get("name") for each in said["categories"] if isinstance(each, Mapping)}
     rows = [row if isinstance(row, Mapping) else {} for row in said["annotations"]]
     keys = [(str(row.get("image_id")), str(row.get("category_id"))) for row in rows]
     times = Counter(keys)
     for number, (row, (image, category)) in enumerate(zip(rows, keys, strict=True), 1):
         if not row or (times[image, category] == 1 and row.get("iscrowd") not in (1, "1")):
-            yield number, {"image": names.get(image), "ref": categories.get(category), "bbox": row.get("bbox")}
+            shown = images.get(image, {})
+            told = {"image": shown.get("file_name"), "ref": categories.get(category), "bbox": row.get("bbox")}
+            yield number, told, _stated(shown)

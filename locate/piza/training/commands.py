@@ -55,13 +55,16 @@ def piza(labels: Path, photos: Path, out: Path, as_json: bool, **options: object
         sorce train piza train.json photos trained --steps 5000
         sorce train piza train.json photos trained-lora --adapter lora
     """
+    from sorce.locate.piza.training.learning import CHECKPOINT
     from sorce.locate.piza.training.training import trained
 
-    if (out / "config.json").exists():
+    # With a checkpoint, a run was stopped while it wrote its result.
+    if (out / "config.json").exists() and not (out / CHECKPOINT).exists():
         raise ModelError(f"'{out}' already holds a model; name a new folder.")
     result = trained(labels, photos, out, options)
     if as_json:
         click.echo(json.dumps({"loss": result.loss, "acc50": result.acc50, "held_out": result.held_out}))
     else:
         measured = "not measured" if result.acc50 is None else f"{result.acc50:.3f} on {result.held_out} expressions"
-        click.echo(f"{out}: loss {result.loss:.3f}, Acc50 {measured}")
+        loss = "not measured" if result.loss is None else f"{result.loss:.3f}"
+        click.echo(f"{out}: loss {loss}, Acc50 {measured}")

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from sorce.errors import ModelError
+from sorce.errors import BadPhoto, ModelError
 from sorce.locate.piza.detector import PizaDetector
 from sorce.locate.piza.history import rounded
 from sorce.locate.piza.loading import DELIMITERS
@@ -26,6 +26,9 @@ from sorce.pictures.loading import open_picture
 CHECKPOINT = "training.pt"
 HISTORIES = 32
 """Histories for each step of the history encoder: it is small, and they need no pixels."""
+
+DRAWS = 100
+"""As often an expression is drawn before a run ends because photos have gone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +82,7 @@ class Learner:
         loss = 0.0
         for _ in range(self.plan.batch):
             # One image per pass, as at the search; gradients add up.
-            part = self._loss(self._expressions[int(rng.integers(len(self._expressions)))], rng) / self.plan.batch
+            part = self._loss(rng) / self.plan.batch
             part.backward()  # type: ignore[no-untyped-call]
             loss += part.item()
         nn.utils.clip_grad_norm_(self._learned(), self.plan.clip)
@@ -89,16 +92,21 @@ class Learner:
         return loss
 
     def save(self, folder: Path) -> None:
-        """Writes the checkpoint. A run that is killed while it writes keeps the one before."""
+        """Writes the checkpoint. A run that is killed while it writes keeps the one before. Raises ModelError."""
         state = {
             "plan": self._said(),
             "step": self.step,
             "network": self._network.state_dict(),
             "optimiser": self._optimiser.state_dict(),
         }
-        folder.mkdir(parents=True, exist_ok=True)
-        torch.save(state, folder / f"{CHECKPOINT}.new")
-        (folder / f"{CHECKPOINT}.new").replace(folder / CHECKPOINT)
+        try:
+            torch.save(state, folder / f"{CHECKPOINT}.new")
+            (folder / f"{CHECKPOINT}.new").replace(folder / CHECKPOINT)
+        except (OSError, RuntimeError) as error:
+            # On a full disk torch raises a RuntimeError.
+            raise ModelError(
+                f"the checkpoint cannot be written to '{folder}' ({error}); make room, and start the run again."
+            ) from error
 
     def resume(self, folder: Path) -> bool:
         """Goes on from the folder's checkpoint, if there is one. Raises ModelError if it is of another plan."""
@@ -137,8 +145,18 @@ class Learner:
         network: Any = self._network
         network.train()
 
-    def _loss(self, expression: Expression, rng: np.random.Generator) -> Tensor:
-        photo, settings = open_picture(expression.photo).image, self.detector.settings
+    def _drawn(self, rng: np.random.Generator) -> tuple[Expression, Image.Image]:
+        """A random expression and its photo. Where a photo has changed since it was read, another one is drawn."""
+        for _ in range(DRAWS):
+            expression = self._expressions[int(rng.integers(len(self._expressions)))]
+            try:
+                return expression, open_picture(expression.photo).image
+            except BadPhoto as error:
+                said = f"photos cannot be opened, such as '{expression.photo}' (it {error}); put them back, and go on."
+        raise BadPhoto(said)
+
+    def _loss(self, rng: np.random.Generator) -> Tensor:
+        (expression, photo), settings = self._drawn(rng), self.detector.settings
         box = _inside(expression.box, photo.size)
         boxes = trajectory(box, photo.size, settings.steps, rng)
         number = int(rng.integers(len(boxes) - 1))
@@ -148,9 +166,7 @@ class Learner:
         taken = lesson(boxes, number)
         assert taken.target is not None
         zoom = rounded(torch.tensor([taken.zoom]), settings.zoom_step)
-        return self._detection(photo, boxes[number], taken.target, expression.text, zoom) + self._history(
-            rng, photo.size
-        )
+        return self._detection(photo, boxes[number], taken.target, expression.text, zoom) + self._history(rng)
 
     def _detection(self, photo: Image.Image, crop: Box, box: Box, text: str, zoom: Tensor | None) -> Tensor:
         left, top, right, bottom = (int(corner) for corner in crop.as_tuple())
@@ -165,17 +181,16 @@ class Learner:
         tokens = tokens if tokens.any() else torch.ones_like(tokens)
         return detection_loss(self._network, output, target, tokens.to(device))
 
-    def _history(self, rng: np.random.Generator, size: tuple[int, int]) -> Tensor:
-        lessons = [self._history_lesson(rng, size) for _ in range(HISTORIES)]
+    def _history(self, rng: np.random.Generator) -> Tensor:
+        lessons = [self._history_lesson(rng) for _ in range(HISTORIES)]
         said = self._network.history_encoder([taken.history for taken in lessons])
         stops = torch.tensor([float(taken.target is None) for taken in lessons], device=said.stop.device)
         zooms = torch.tensor([taken.zoom for taken in lessons], device=said.zoom.device)
         return history_loss(said, stops, zooms)
 
-    def _history_lesson(self, rng: np.random.Generator, size: tuple[int, int]) -> Lesson:
-        box = self._expressions[int(rng.integers(len(self._expressions)))].box
-        # Of another photo: the same box counts as a share of this one.
-        boxes = trajectory(_inside(box, size), size, self.detector.settings.steps, rng)
+    def _history_lesson(self, rng: np.random.Generator) -> Lesson:
+        own = self._expressions[int(rng.integers(len(self._expressions)))]
+        boxes = trajectory(_inside(own.box, own.size), own.size, self.detector.settings.steps, rng)
         return lesson(boxes, int(rng.integers(len(boxes))))
 
 

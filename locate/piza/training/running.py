@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import click
 import torch
 from tqdm import tqdm  # type: ignore[import-untyped]
 
+from sorce.errors import BadPhoto
 from sorce.locate.piza.detector import PizaDetector
 from sorce.locate.piza.localiser import Piza
 from sorce.locate.piza.saving import save
@@ -25,9 +27,12 @@ FOUND = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """The mean loss of the last steps, and the share of held-out expressions found at IoU 0.5 (None without any)."""
+    """The mean loss of the last steps, and the share of held-out expressions found at IoU 0.5.
 
-    loss: float
+    `loss` is None if all steps were taken before, `acc50` if no expression is held out.
+    """
+
+    loss: float | None
     acc50: float | None
     held_out: int
 
@@ -46,12 +51,24 @@ def run(learner: Learner, tokenizer: Any, held_out: Sequence[Expression], folder
             if learner.step % every == 0 or learner.step == total:
                 learner.save(folder)
                 acc50 = accuracy(learner.detector, held_out)
+                if bar.disable:
+                    click.echo(_line(learner.step, total, _mean(losses), acc50), err=True)
             shown = {} if acc50 is None else {"acc50": f"{acc50:.3f}"}
-            bar.set_postfix(loss=f"{sum(losses) / len(losses):.3f}", **shown)
+            bar.set_postfix(loss=f"{_mean(losses):.3f}", **shown)
     acc50 = accuracy(learner.detector, held_out) if acc50 is None else acc50
     save(learner.detector.network, tokenizer, folder)
     (folder / CHECKPOINT).unlink(missing_ok=True)
-    return Trained(sum(losses) / len(losses) if losses else float("nan"), acc50, len(held_out))
+    return Trained(_mean(losses) if losses else None, acc50, len(held_out))
+
+
+def _mean(losses: Sequence[float]) -> float:
+    return sum(losses) / len(losses)
+
+
+def _line(step: int, total: int, loss: float, acc50: float | None) -> str:
+    """What a log gets at a checkpoint, where there is no terminal to show the bar."""
+    measured = "" if acc50 is None else f", Acc50 {acc50:.3f}"
+    return f"step {step:,} of {total:,}: loss {loss:.3f}{measured}"
 
 
 def accuracy(detector: PizaDetector, expressions: Sequence[Expression]) -> float | None:
@@ -68,5 +85,10 @@ def accuracy(detector: PizaDetector, expressions: Sequence[Expression]) -> float
 
 
 def _iou(piza: Piza, expression: Expression) -> float:
-    [located] = piza.locate([LocateRequest(open_picture(expression.photo), expression.text)])
+    try:
+        photo = open_picture(expression.photo)
+    except BadPhoto:
+        # It has changed since it was read. Nothing is found in it.
+        return 0.0
+    [located] = piza.locate([LocateRequest(photo, expression.text)])
     return located.box.iou(expression.box)

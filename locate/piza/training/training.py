@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 import click
@@ -19,6 +20,7 @@ from sorce.locate.piza.training.learning import Learner, TrainingPlan
 from sorce.locate.piza.training.running import Trained, run
 from sorce.locate.piza.training.starting import start
 from sorce.models.loading import pick_device
+from sorce.pictures.drawing import make_folder, writing
 
 BOTTLENECK = 256
 """The published width in the adapters."""
@@ -27,7 +29,11 @@ SHAPE = 800 / 1333
 
 
 def trained(labels: Path, photos: Path, out: Path, options: Mapping[str, Any]) -> Trained:
-    """Reads, trains and writes. Raises GroundTruthError or ModelError."""
+    """Reads, trains and writes. Raises SorceError."""
+    make_folder(out)
+    # The first checkpoint comes late: whether it can be written is known before.
+    with writing(out), TemporaryFile(dir=out):
+        pass
     device = pick_device(options["device"])
     training, held_out = split(read_expressions(labels, photos, partial(click.echo, err=True)), options["held_out"])
     opened = start(options["base"], new_settings(options["adapter"] or ADAPTERS[0], options["bottleneck"]))
