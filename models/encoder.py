@@ -146,7 +146,8 @@ class Encoder(TextEncoder):
 
     def _refuse_half_an_encoder(self) -> None:
         # A model of texts alone may have no processor.
-        processor, missing = getattr(self.model, "processor", None), ""
+        processor: Any = getattr(self.model, "processor", None)
+        missing = ""
         if not self.model.supports("image") or not hasattr(processor, "image_processor"):
             missing = "pictures, or has no preprocessor_config.json"
         elif not self.model.supports("text") or not has_tokenizer(processor.tokenizer):
