@@ -85,6 +85,11 @@ def model_setups(models: Sequence[str], regions: Sequence[str]) -> list[ModelSet
 )
 @click.option("--exact", is_flag=True, help="Compare all regions in memory, without OpenSearch.")
 @cluster
+@click.option(
+    "--dimension",
+    type=click.IntRange(1),
+    help="Cut the vectors to this many numbers, if the model was trained for that.",
+)
 @options.device
 @options.trust_remote_code
 @click.option(

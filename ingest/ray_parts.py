@@ -138,7 +138,8 @@ class _Stages:
         if model.recipe != assignment.recipe:
             raise SorceError(
                 f"a worker on {socket.gethostname()} makes other vectors ({model.recipe}) than this machine "
-                f"({assignment.recipe}); install the same versions of all packages on all machines."
+                f"({assignment.recipe}); install the same versions of all packages on all machines, "
+                "with the same files of the model."
             )
         self.client = assignment.cluster.connect()
         there = None if assignment.found is None else assignment.found.recipe

@@ -25,11 +25,14 @@ from sorce.mappings import Attribute, Recipe
 from sorce.mappings.names import check_alias_name, check_index_name
 from sorce.mappings.recipe import Plain
 from sorce.models import DEFAULT_MODEL, DEFAULT_REGIONS, METHODS, Model, load_model, parse_parameters
-from sorce.models.checkpoint import FOLDER, MINI, Checkpoint, find, find_again
+from sorce.models.checkpoint import FOLDER, MINI, Checkpoint, find, find_again, refuse_local_detector
 from sorce.options import Cluster
 from sorce.pictures.files import Files, Naming, absolute, absolute_path, named
 from sorce.pictures.remote import StorePhotos, is_remote
 from sorce.pictures.uris import path_of
+
+DETECTOR = "detector"
+"""The parameter that may name files: a detector's folder, or a file of boxes."""
 
 
 @dataclass(frozen=True)
@@ -47,17 +50,28 @@ class Loading:
 
     def __call__(self) -> Model[Any]:
         """Raises ModelError."""
-        # Another machine may have it in another place.
-        checkpoint = find(MINI) if self.checkpoint.model == MINI else self.checkpoint
+        checkpoint = self.checkpoint
+        if checkpoint.is_folder and checkpoint.revision is None:
+            # Another machine may have `mini` in another place, or other files in a folder.
+            checkpoint = find(MINI if checkpoint.model == MINI else checkpoint.place)
         run = self.device, self.batch_size, self.trust_remote_code, self.dimension, self.backend
         return load_model(checkpoint, self.regions, self.parameters, *run)
 
     def elsewhere(self, recipe: Recipe) -> Loading:
-        """For a process in another folder, or on another machine: the same weights as those of the recipe."""
-        found = self.checkpoint
+        """For a process in another folder, or on another machine: the same weights as those of the recipe.
+
+        A folder is read there: the recipe tells whether its files are the same.
+        """
+        found, parameters = self.checkpoint, dict(self.parameters)
         if found.is_folder:
-            return replace(self, checkpoint=replace(found, place=absolute(found.place)))
-        return replace(self, checkpoint=replace(found, revision=recipe.revision))
+            found = replace(found, place=absolute(found.place), revision=None)
+        else:
+            found = replace(found, revision=recipe.revision)
+        if DETECTOR in recipe.parameters:
+            given = str(parameters.get(DETECTOR, ""))
+            is_here = given and Path(given).exists()
+            parameters[DETECTOR] = absolute(given) if is_here else recipe.parameters[DETECTOR]
+        return replace(self, checkpoint=found, parameters=parameters)
 
 
 @dataclass(frozen=True)
@@ -175,6 +189,8 @@ class Request:
         if there is not None and there.regions == regions and regions in METHODS:
             # A recipe may hold parameters that a user cannot set, such as a detector's revision.
             known = {name: there.parameters[name] for name in METHODS[regions].parameters if name in there.parameters}
+            if DETECTOR in known and DETECTOR not in parameters:
+                refuse_local_detector(str(known[DETECTOR]))
             parameters = {**known, **parameters}
         dimension, backend, checkpoint = self.dimension, None, self.checkpoint(there)
         if there is not None and (checkpoint.model, checkpoint.revision) == (there.model, there.revision):

@@ -15,8 +15,8 @@ OVERHEAD = 1.1
 class KnownCheckpoint:
     """A published checkpoint for some methods: one row of `sorce models list` and of the documentation.
 
-    `dimension` is that of its vectors, `gigabytes` the approximate size of its files, `needs` says what it runs on, and
-    `good_for` what to choose it for.
+    `dimension` is that of its vectors, `gigabytes` the approximate size of its files, `needs` says what it runs on,
+    `good_for` what to choose it for, and `cuts` whether it was trained to have its vectors cut.
     """
 
     name: str
@@ -26,6 +26,7 @@ class KnownCheckpoint:
     licence: str
     needs: str
     good_for: str
+    cuts: bool = False
 
     def bytes_per_photo(self, method: Method) -> int:
         """Approximate size of a photo in the index, by OpenSearch's rule for float32 vectors and their graph."""
@@ -84,6 +85,7 @@ KNOWN: Sequence[KnownCheckpoint] = tuple(
             "Apache-2.0",
             GPU,
             "texts in 100 languages; shorter vectors by --dimension",
+            True,
         ),
         (
             "facebook/metaclip-2-worldwide-b16",
@@ -133,8 +135,9 @@ KNOWN: Sequence[KnownCheckpoint] = tuple(
             "Apache-2.0",
             "GPU of 8 GB",
             "long questions; shorter vectors by --dimension",
+            True,
         ),
-        ("Qwen/Qwen3-VL-Embedding-8B", WITHOUT_CLUSTERS, 4096, 16.3, "Apache-2.0", LARGE, "the same, more exact"),
+        ("Qwen/Qwen3-VL-Embedding-8B", WITHOUT_CLUSTERS, 4096, 16.3, "Apache-2.0", LARGE, "the same, more exact", True),
         (
             "google/owlv2-base-patch16-ensemble",
             ("objects",),

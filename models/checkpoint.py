@@ -20,6 +20,8 @@ COMMIT = re.compile(r"[0-9a-f]{40}")
 CODE = ".py"
 DECISIVE = {".bin", ".jinja", ".json", ".model", ".pt", ".safetensors", ".tiktoken", ".txt"}
 IDLE = {"training", "training.json"}
+NO_PLACE = ("auto", "file")
+"""Detectors of a recipe that name no files: the usual one, and boxes that were given in a file."""
 
 _NEW_MINI = (
     "ingest its photos with `sorce ingest --alias ALIAS`, which makes a new index and moves the searches to it, or "
@@ -96,13 +98,31 @@ def _of_hub(recipe: Recipe, named: str | None) -> Checkpoint:
         )
     if named not in (None, recipe.model):
         raise _other(recipe, named)
-    # The library would open a folder with this name instead of the hub's model.
-    if Path(recipe.model).exists():
+    return at_commit(recipe.model, recipe.revision)
+
+
+def at_commit(name: str, revision: str) -> Checkpoint:
+    """The hub's model of a recipe. Raises ModelError if a folder has its name, which the library would open instead."""
+    if Path(name).exists():
         raise ModelError(
-            f"there is a folder '{recipe.model}' here, which would be read instead of the hub's model of that name; "
+            f"there is a folder '{name}' here, which would be read instead of the hub's model of that name; "
             "run the command in another folder."
         )
-    return Checkpoint(recipe.model, recipe.model, recipe.revision)
+    return Checkpoint(name, name, revision)
+
+
+def refuse_local_detector(name: str) -> None:
+    """Raises ModelError if an index names a detector that may be a file of this machine, or has no commit."""
+    if name in NO_PLACE:
+        return
+    plain, _, revision = name.rpartition("@")
+    # A folder of which only the content is stored is asked for where the detector is opened.
+    is_remote = plain == FOLDER or (HUB_NAME.fullmatch(plain) and COMMIT.fullmatch(revision))
+    if not is_remote or Path(name).exists():
+        raise ModelError(
+            f"the index says that its detector is {name!r}, which is no name and commit of the hub; an index does not "
+            "decide which local files are read, so name the detector with --parameter detector=NAME."
+        )
 
 
 def _other(recipe: Recipe, named: str | None) -> ModelError:

@@ -68,7 +68,7 @@ class Encoder(TextEncoder):
         self.checkpoint = self.family.trusted(self.checkpoint)
         self.model: Any = open_network(self.checkpoint, self.family, pick_device(device), half)
         # The rules for texts follow what was opened, also where config.json could not be read.
-        self.family = FAMILIES.get(str(self.model.config.model_type), self.family)
+        self.family = FAMILIES.get(str(getattr(self.model.config, "model_type", "")), self.family)
         self._half_on_cpu = half and computes_bfloat16(self.model.device)
         self._halved = halved(self.model) if self._half_on_cpu else None
         self._refuse_half_an_encoder()
@@ -145,7 +145,9 @@ class Encoder(TextEncoder):
             )
 
     def _refuse_half_an_encoder(self) -> None:
-        processor, missing = self.model.processor, ""
+        # A model of texts alone may have no processor.
+        processor: Any = getattr(self.model, "processor", None)
+        missing = ""
         if not self.model.supports("image") or not hasattr(processor, "image_processor"):
             missing = "pictures, or has no preprocessor_config.json"
         elif not self.model.supports("text") or not has_tokenizer(processor.tokenizer):

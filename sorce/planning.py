@@ -57,7 +57,9 @@ def count(_context: click.Context, _option: click.Parameter, text: str) -> int:
     help="Regions that are stored per photo.  [default: the method's]",
 )
 @click.option(
-    "--dimension", type=click.IntRange(1, MAX_DIMENSION), help="Numbers of a vector, for a model that is not listed."
+    "--dimension",
+    type=click.IntRange(1, MAX_DIMENSION),
+    help="Numbers of a vector, for a model that is not listed, or to cut to.",
 )
 @click.option("--replicas", type=click.IntRange(0, 1000), default=1, show_default=True, help="Copies of each shard.")
 @click.option(
@@ -97,7 +99,7 @@ def plan(
         sorce plan --photos 100M --compression 4x
     """
     stored = max_regions or METHODS[regions].per_photo
-    numbers = dimension or known_dimension(model, regions)
+    numbers = dimension_of(model, regions, dimension)
     known = RATES.get((model, regions)) if max_regions is None else None
     planned = Planned(
         photos, stored, numbers, replicas, node_memory * GB, workers, rate or known, compression != FLOAT32
@@ -115,15 +117,23 @@ def plan(
         click.echo(f"- {each}")
 
 
-def known_dimension(model: str, regions: str) -> int:
-    """The numbers of a vector of a listed model. Raises click.UsageError for another."""
-    found = next((known.dimension for known in KNOWN if known.name == model and regions in known.regions), None)
-    if found is None:
+def dimension_of(model: str, regions: str, given: int | None) -> int:
+    """The numbers of a vector, which may be given. Raises click.UsageError if they are not known, or cannot be."""
+    known = next((each for each in KNOWN if each.name == model and regions in each.regions), None)
+    if known is None:
+        if given is None:
+            raise click.UsageError(
+                f"`sorce models` does not list '{model}' with {regions}; say with --dimension how many numbers its "
+                "vectors have."
+            )
+        return given
+    is_cut = given is not None and given < known.dimension and known.cuts and METHODS[regions].cuts
+    if given not in (None, known.dimension) and not is_cut:
         raise click.UsageError(
-            f"`sorce models` does not list '{model}' with {regions}; say with --dimension how many numbers its vectors "
-            "have."
+            f"'{model}' with {regions} has vectors of {known.dimension} numbers, which are not cut to {given}; "
+            "leave --dimension out."
         )
-    return found
+    return given or known.dimension
 
 
 def table(plan: Planned, found: Needs) -> Sequence[tuple[str, str]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ from transformers import Owlv2ForObjectDetection as OwlNetwork
 from transformers.models.auto.modeling_auto import MODEL_FOR_OBJECT_DETECTION_MAPPING_NAMES as CLOSED_SETS
 
 from sorce.errors import ModelError
-from sorce.models.checkpoint import FOLDER, Checkpoint, find
+from sorce.models.checkpoint import FOLDER, HUB_NAME, Checkpoint, at_commit, find
 from sorce.models.hub import pinned
 from sorce.models.loading import REFUSALS, opening, quiet_loading, where
 from sorce.models.objects.settings import USUAL_DETECTOR
@@ -36,7 +35,9 @@ def find_detector(name: str) -> Checkpoint:
             "the index was made with a detector from a folder, whose place the index does not store; "
             "give that folder as the detector."
         )
-    return replace(find(plain), revision=revision)
+    if not HUB_NAME.fullmatch(plain):
+        raise ModelError(f"there is no detector '{name}'; give a folder, or a name on the hub (owner/name).")
+    return at_commit(plain, revision)
 
 
 def named(checkpoint: Checkpoint) -> str:

@@ -132,7 +132,7 @@ def refuse_other_vectors(there: Vector, here: Vector, whose: str) -> None:
     if there.shape != here.shape:
         raise PluginError(
             f"{whose} gives vectors of {there.shape[-1]} numbers where the index's model gives {here.shape[1]}; "
-            "serve the index's model."
+            "serve it by the index: sorce serve --index NAME."
         )
     norms = np.linalg.norm(there, axis=1)
     if np.abs(norms - 1).max() > 1 - ENOUGH:

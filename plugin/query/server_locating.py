@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -50,9 +50,17 @@ def split_answer(answer: Mapping[str, Any]) -> tuple[Json, Answers | None]:
         # By the id that the hit will have: in the source it may be a number, or a list.
         seen = {hit["fields"]["photo_id"][0]: _seen(hit["_source"]["located"]) for hit in hits}
         plain = [{**hit, "_score": hit["_source"]["previous_score"]} for hit in hits]
-    except (KeyError, TypeError, ValueError, IndexError):
-        return {**answer}, None
+    except (AttributeError, KeyError, TypeError, ValueError, IndexError, OverflowError):
+        return _plain(answer), None
     return {**answer, "hits": {**answer["hits"], "hits": plain}}, seen
+
+
+def _plain(answer: Mapping[str, Any]) -> Json:
+    """In the index's order and with its scores: `rerank` puts its own in their place."""
+    hits = [
+        {**hit, "_score": hit.get("_source", {}).get("previous_score", hit["_score"])} for hit in answer["hits"]["hits"]
+    ]
+    return {**answer, "hits": {**answer["hits"], "hits": sorted(hits, key=lambda hit: -hit["_score"])}}
 
 
 def with_seen(hits: Hits, seen: Answers | None, index: str, start: int) -> Hits:
@@ -76,5 +84,9 @@ def _seen(found: Mapping[str, Any]) -> tuple[Seen | None, int]:
 
 
 def _located(found: Mapping[str, Any]) -> Located:
-    instances = tuple(Instance(Box(*each["box"]), float(each["score"])) for each in found["instances"])
-    return Located(Box(*found["box"]), float(found["score"]), tuple(Box(*step) for step in found["steps"]), instances)
+    instances = tuple(Instance(_box(each["box"]), float(each["score"])) for each in found["instances"])
+    return Located(_box(found["box"]), float(found["score"]), tuple(map(_box, found["steps"])), instances)
+
+
+def _box(sides: Iterable[Any]) -> Box:
+    return Box(*map(float, sides))

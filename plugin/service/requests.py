@@ -103,7 +103,10 @@ def check(asked: EmbeddingsRequest, name: str, dimension: int) -> None:
     if asked.model not in (None, name):
         raise Refused(404, f"model '{asked.model[:100]}' is not served here; this is '{name}'.")
     if asked.dimensions not in (None, dimension):
-        raise Refused(422, f"dimensions: this model's vectors have {dimension}.")
+        raise Refused(
+            422,
+            f"dimensions: this model's vectors have {dimension}; serve an index that was made with --dimension.",
+        )
     if len(asked.texts) > MAX_TEXTS:
         raise Refused(413, f"input: {len(asked.texts)} texts; send at most {MAX_TEXTS} at a time.")
     if any(len(text) > MAX_CHARACTERS for text in asked.texts):

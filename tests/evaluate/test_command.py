@@ -174,6 +174,14 @@ def test_recipes_stand_side_by_side(labelled: Path, models: list[tuple[Any, ...]
     ]
 
 
+def test_the_vectors_are_cut_as_by_an_ingest(labelled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[Any] = []
+    monkeypatch.setattr(commands, "load_model", lambda *_, dimension, **__: given.append(dimension) or FakeModel())
+    for more in ((), ("--dimension", "256")):
+        run("lines", labelled, "--exact", "--regions", "whole", *more)
+    assert given == [None, 256]
+
+
 def test_the_index_is_removed(labelled: Path, client: OpenSearch, index: str) -> None:
     run("lines", labelled)
     assert not client.indices.exists(index=index)

@@ -7,6 +7,7 @@ from sorce.errors import ModelError
 from sorce.mappings import Recipe
 from sorce.models.checkpoint import content_hash, find, find_again
 from sorce.models.encoder import Encoder
+from sorce.models.objects.loading import find_detector
 
 
 @pytest.fixture
@@ -142,3 +143,10 @@ def test_another_model_than_the_index_was_made_with_is_refused(folder):
             with pytest.raises(ModelError, match=r"was made with model .*; leave the model out"):
                 find_again(recipe, named)
     assert find_again(hub, "acme/clip").place == "acme/clip"
+
+
+def test_a_folder_that_is_named_like_the_hubs_detector_is_not_read(tmp_path, monkeypatch):
+    (tmp_path / "acme" / "owl").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ModelError, match="would be read instead of the hub's model"):
+        find_detector(f"acme/owl@{'a' * 40}")

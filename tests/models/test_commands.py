@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ from click.testing import CliRunner
 
 from sorce.models.catalogue import KNOWN, stored_bytes
 from sorce.models.commands import models
+from tests.kit import families
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -50,3 +53,24 @@ def test_what_was_tried_is_told_in_words() -> None:
     told = said("check", "mini", "--regions", "whole", "--device", "cpu")
     for part in ("128 numbers", "s for 1 regions (whole)", "0.7 kB per photo", "GB in the index"):
         assert part in told
+
+
+def test_a_model_is_tried_with_shorter_vectors(tmp_path: Path) -> None:
+    folder = families.embedding_gemma2(tmp_path / "gemma")
+    asked = ("check", str(folder), "--regions", "whole", "--dimension", "128", "--device", "cpu", "--json")
+    found = json.loads(said(*asked))
+    assert (found["dimension"], found["bytes_per_photo"]) == (128, stored_bytes(128, 1))
+
+
+def test_a_model_with_code_of_its_own_is_tried_only_for_who_trusts_it(tmp_path: Path) -> None:
+    asked = ("check", str(families.fgclip2(tmp_path / "own")), "--regions", "whole", "--device", "cpu", "--json")
+    assert json.loads(said(*asked, "--trust-remote-code"))["dimension"] == 32
+    # As a user runs it: the error is one sentence and no traceback.
+    done = subprocess.run(
+        [sys.executable, "-c", "from sorce.cli import main; main()", "models", *asked],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
+    assert "say --trust-remote-code" in done.stderr

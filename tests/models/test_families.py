@@ -15,12 +15,20 @@ import torch
 from PIL import Image
 from sentence_transformers import SentenceTransformer
 from tokenizers import normalizers
-from transformers import AutoConfig, AutoModel, AutoProcessor, CLIPModel
+from transformers import (
+    AutoConfig,
+    AutoImageProcessor,
+    AutoModel,
+    AutoModelForCausalLM,
+    AutoProcessor,
+    AutoTokenizer,
+    CLIPModel,
+)
 from transformers import __version__ as transformers_version
 
 from sorce.errors import ModelError
 from sorce.mappings import Box, Picture
-from sorce.models import families, image_processor, load_encoder, load_model, loading
+from sorce.models import encoder, families, image_processor, load_encoder, load_model, loading
 from sorce.models.checkpoint import find
 from sorce.models.dense import open_dense
 from sorce.models.families import FAMILIES, EncoderFamily
@@ -43,12 +51,17 @@ def towers(model: Any, inputs: Any) -> torch.Tensor:
     return embed(**inputs).pooler_output
 
 
+def lowered(tokenizer, texts, broken):
+    """In lower case; a tokenizer that does that itself lowers a few letters in another way."""
+    if broken == "case":
+        tokenizer.backend_tokenizer.normalizer = normalizers.Replace(" ", "▁")
+    itself = "Lowercase" in repr(tokenizer.backend_tokenizer.normalizer)
+    return [text if broken == "case" or itself else text.lower() for text in texts]
+
+
 def siglip_texts(folder, texts, broken):
     processor, model = own(folder)
-    if broken == "case":
-        processor.tokenizer.backend_tokenizer.normalizer = normalizers.Replace(" ", "▁")
-    itself = "Lowercase" in repr(processor.tokenizer.backend_tokenizer.normalizer)
-    given = [text if broken == "case" or itself else text.lower() for text in texts]
+    given = lowered(processor.tokenizer, texts, broken)
     padding = True if broken == "padding" else "max_length"
     # One by one, or the longest would pad the others.
     options = {"padding": padding, "max_length": 64, "truncation": True, "return_tensors": "pt"}
@@ -79,8 +92,29 @@ def clip_texts(folder, texts, broken):
     return towers(model, {name: value[:, :24] for name, value in inputs.items()})
 
 
+def fgclip_texts(folder, texts, broken):
+    model = AutoModelForCausalLM.from_pretrained(folder, trust_remote_code=True, dtype=torch.float32).eval()
+    tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=True)
+    given = lowered(tokenizer, texts, broken)
+    padding, most = True if broken == "padding" else "max_length", 32 if broken == "cut" else 64
+    options = {"padding": padding, "max_length": most, "truncation": True, "return_tensors": "pt"}
+    # One by one, or the longest would pad the others.
+    inputs = [tokenizer(text, return_attention_mask=True, **options) for text in given]
+    masks = [each["attention_mask"] if broken == "mask" else None for each in inputs]
+    return torch.cat(
+        [model.get_text_features(each["input_ids"], mask) for each, mask in zip(inputs, masks, strict=True)]
+    )
+
+
+def fgclip_pictures(folder, pictures):
+    model = AutoModelForCausalLM.from_pretrained(folder, trust_remote_code=True, dtype=torch.float32).eval()
+    images = AutoImageProcessor.from_pretrained(folder, trust_remote_code=True)
+    return model.get_image_features(**images(pictures, max_num_patches=16, return_tensors="pt"))
+
+
 def gemma_texts(folder, texts, broken):
     processor, model = own(folder)
+    texts = [text.lower() for text in texts] if broken == "case" else texts
     prompt = {"prompt": "", "task": "title: none | text: "}.get(broken, kit.QUERY)
     inputs = processor(text=[prompt + text for text in texts], return_tensors="pt")
     return mean(model(**inputs), torch.ones_like(inputs["input_ids"]) if broken == "mask" else inputs["attention_mask"])
@@ -95,7 +129,8 @@ def qwen_texts(folder, texts, broken):
     processor, model = own(folder)
     vectors = []
     for text in texts:
-        turns = [{"role": "user", "content": [{"type": "text", "text": text}]}]
+        said = text.lower() if broken == "case" else text
+        turns = [{"role": "user", "content": [{"type": "text", "text": said}]}]
         said = processor.apply_chat_template(turns, tokenize=False, add_generation_prompt=broken != "turn")
         if broken == "instruction":
             said = said.replace(kit.INSTRUCTION, "")
@@ -145,8 +180,9 @@ SCRIPTS = {
     "clip of OpenCLIP": Script(kit.openclip, clip_texts, ("case", "cut"), shapes=SQUARES),
     "siglip": Script(tiny.siglip, siglip_texts, ("case", "padding", "mask")),
     "siglip2": Script(tiny.siglip2, siglip_texts, ("case", "padding", "mask"), naflex_pictures),
-    "embedding_gemma2": Script(kit.embedding_gemma2, gemma_texts, ("prompt", "task", "mask"), gemma_pictures),
-    "qwen3_vl": Script(kit.qwen3_embedding, qwen_texts, ("instruction", "turn", "pooling"), qwen_pictures),
+    "embedding_gemma2": Script(kit.embedding_gemma2, gemma_texts, ("case", "prompt", "task", "mask"), gemma_pictures),
+    "qwen3_vl": Script(kit.qwen3_embedding, qwen_texts, ("case", "instruction", "turn", "pooling"), qwen_pictures),
+    "fgclip2": Script(kit.fgclip2, fgclip_texts, ("case", "padding", "mask", "cut"), fgclip_pictures),
 }
 
 
@@ -160,7 +196,9 @@ def models(folders):
     """Of each family, in float32 on every CPU."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SORCE_BFLOAT16", "off")
-        return {name: load_model(str(folder), "whole", device="cpu") for name, folder in folders.items()}
+        # Only FG-CLIP 2 has code of its own.
+        run = {"device": "cpu", "trust_remote_code": True}
+        return {name: load_model(str(folder), "whole", **run) for name, folder in folders.items()}
 
 
 @torch.inference_mode()
@@ -372,5 +410,14 @@ def test_every_family_that_transformers_has_is_one_of_its_types():
     assert missing == []
 
 
-def test_gemma_is_never_computed_in_float16(folders):
-    assert families.family_of(find(str(folders["embedding_gemma2"]))).half == "bfloat16"
+@pytest.mark.parametrize("name", ["embedding_gemma2", "qwen3_vl"])
+def test_what_float16_cannot_hold_is_never_computed_in_it(name, folders, monkeypatch):
+    checkpoint, gpu = find(str(folders[name])), torch.device("cuda")
+    family = families.family_of(checkpoint)
+    assert family.number_format(gpu) == torch.bfloat16
+    assert family.number_format(gpu, half=False) == torch.float32
+    assert family.number_format(torch.device("cpu")) == torch.float32
+    given = []
+    monkeypatch.setattr(encoder, "open_model", lambda *opened: given.append(opened))
+    encoder.open_network(checkpoint, family, gpu, half=True)
+    assert given == [(checkpoint, gpu, torch.bfloat16)]

@@ -12,6 +12,8 @@ import pytest
 from huggingface_hub.utils.tqdm import are_progress_bars_disabled
 from PIL import Image
 from safetensors.torch import load_file, save_file
+from sentence_transformers import SentenceTransformer
+from sentence_transformers.sentence_transformer.modules import StaticEmbedding
 from transformers import AutoTokenizer, BertConfig, BertModel
 from transformers.utils import logging as progress
 
@@ -178,6 +180,13 @@ def test_a_setting_of_another_type_is_an_error(folder):
 def test_a_missing_processor_is_an_error(folder):
     (folder / "processor_config.json").unlink()
     assert "needs config.json, weights, a tokenizer and preprocessor_config.json" in refused(folder)
+
+
+def test_an_encoder_of_texts_alone_without_a_configuration_is_an_error(tmp_path):
+    words = AutoTokenizer.from_pretrained(GOLDEN.parents[1] / "models/mini")
+    texts = SentenceTransformer(modules=[StaticEmbedding(words, embedding_dim=8)])
+    texts.save(str(tmp_path / "static"), create_model_card=False)
+    assert "does not encode pictures" in refused(tmp_path / "static")
 
 
 def test_a_missing_tokenizer_is_an_error(folder):

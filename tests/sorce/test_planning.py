@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from sorce import cli
+from sorce.models.catalogue import KNOWN
 from sorce.planning import size
 from sorce.sizing import Planned, cached_bytes, index_bytes, needs, search_ms
 
@@ -159,3 +160,30 @@ def test_a_plan_of_nonsense_is_refused(words: str) -> None:
 )
 def test_bytes_are_shown_in_three_digits(given: float, shown: str) -> None:
     assert size(given) == shown
+
+
+def test_a_listed_model_that_can_be_cut_is_planned_with_shorter_vectors() -> None:
+    whole, cut = (
+        as_json("--photos", "1M", "--model", "google/embeddinggemma-2", *more) for more in ([], ["--dimension", "256"])
+    )
+    assert (whole["dimension"], cut["dimension"]) == (768, 256)
+    assert cut["vector_bytes"] * 3 == whole["vector_bytes"]
+    assert as_json("--photos", "1M", "--model", "mini", "--dimension", "128")["dimension"] == 128
+
+
+@pytest.mark.parametrize(
+    ("words", "has"),
+    [
+        ("--model mini --dimension 64", 128),
+        ("--model google/embeddinggemma-2 --dimension 1024", 768),
+        ("--model google/embeddinggemma-2 --regions objects --dimension 256", 768),
+    ],
+)
+def test_a_dimension_that_a_listed_model_cannot_have_is_refused(words: str, has: int) -> None:
+    done = planned("--photos", "1M", *words.split())
+    assert done.exit_code == 2
+    assert f"has vectors of {has} numbers, which are not cut" in " ".join(done.output.split())
+
+
+def test_models_are_listed_as_cut_by_the_families_that_are() -> None:
+    assert {known.name.partition("-")[0] for known in KNOWN if known.cuts} == {"google/embeddinggemma", "Qwen/Qwen3"}

@@ -60,6 +60,16 @@ def test_a_service_of_another_model_is_refused(client: OpenSearch, probed: str) 
         remote_texts(url, find_index(client, probed))
 
 
+def test_a_service_of_longer_vectors_is_refused_with_the_command_that_serves_the_index(
+    client: OpenSearch, probed: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Endpoint, "embed_texts", lambda _, texts: np.ones((len(texts), 768), np.float32))
+    with pytest.raises(
+        PluginError, match=r"vectors of 768 numbers .*; serve it by the index: sorce serve --index NAME"
+    ):
+        remote_texts("http://127.0.0.1:1", find_index(client, probed))
+
+
 def test_an_index_without_a_probe_is_refused(client: OpenSearch, index: str, encoder_url: str) -> None:
     with pytest.raises(PluginError, match=f"index '{index}' holds no probe"):
         remote_texts(encoder_url, find_index(client, index))

@@ -226,7 +226,11 @@ def test_health_names_the_model(encoder_url: str) -> None:
         ({"input": [True]}, 422, "input: give a text"),
         ({"input": None}, 422, "input: give a text"),
         ({"input": ["a", " "]}, 422, "a text is empty"),
-        ({"input": "a", "dimensions": 7}, 422, f"this model's vectors have {DIMENSION}"),
+        (
+            {"input": "a", "dimensions": 7},
+            422,
+            f"this model's vectors have {DIMENSION}; serve an index that was made with --dimension.",
+        ),
         ({"input": "a", "encoding_format": "hex"}, 422, "encoding_format"),
         ({"input": "a", "model": "other"}, 404, "model 'other' is not served here; this is 'words'"),
         ({"input": "x" * (2001)}, 413, "longer than 2000 characters"),
