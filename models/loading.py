@@ -20,7 +20,7 @@ from transformers.utils import logging as progress
 from transformers.utils.hub import cached_file
 
 from sorce.errors import ModelError
-from sorce.models.checkpoint import Checkpoint
+from sorce.models.checkpoint import ADAPTER, NAMING_CODE, Checkpoint, refuse_adapter
 from sorce.models.hub import UNREACHABLE, cache, said_by_hub
 from sorce.models.loading_info import recorded
 from sorce.models.quiet import quiet
@@ -33,15 +33,6 @@ REFUSALS = (
     # Weights that are a pickle with code in it: torch refuses them.
     pickle.UnpicklingError,
 )
-NAMING_CODE = (
-    "config.json",
-    "modules.json",
-    "preprocessor_config.json",
-    "processor_config.json",
-    "tokenizer_config.json",
-)
-"""The files that may name Python code to run."""
-
 MISSING_PART = "it is missing, damaged, or unknown to this version of transformers; fetch or save the model again"
 
 
@@ -65,7 +56,7 @@ def pick_device(device: str) -> torch.device:
 
 def open_model(checkpoint: Checkpoint, device: torch.device, dtype: torch.dtype) -> SentenceTransformer:
     """Raises ModelError if the checkpoint is unavailable or damaged, or lacks weights."""
-    refuse_foreign_code(checkpoint)
+    refuse_unpinned(checkpoint)
     with quiet_loading(), _complete(checkpoint):
         # Imported only here: a search by texts needs none of it.
         from sentence_transformers import SentenceTransformer
@@ -126,8 +117,9 @@ def _content(checkpoint: Checkpoint, name: str) -> Any:
         return None
 
 
-def refuse_foreign_code(checkpoint: Checkpoint) -> None:
-    """Raises ModelError if allowed code of the checkpoint lies in another repository, whose version nobody pins."""
+def refuse_unpinned(checkpoint: Checkpoint) -> None:
+    """Raises ModelError if weights or allowed code lie in another repository, whose version nobody pins."""
+    refuse_adapter(checkpoint.name, _content(checkpoint, ADAPTER))
     if not checkpoint.trust_remote_code:
         return
     for name in NAMING_CODE:
@@ -164,7 +156,7 @@ def lacks(checkpoint: Checkpoint, name: str) -> bool:
 def _file(checkpoint: Checkpoint, name: str, **options: Any) -> str | None:
     source = {key: value for key, value in where(checkpoint).items() if key != "trust_remote_code"}
     with quiet_loading():
-        found: str | None = cached_file(checkpoint.place, name, cache_dir=cache(), **source, **options)
+        found: str | None = cached_file(checkpoint.place, name, **source, **options)
     return found
 
 
@@ -201,7 +193,7 @@ def where(checkpoint: Checkpoint) -> dict[str, Any]:
     standard input.
     """
     source = {"local_files_only": True} if checkpoint.is_folder else {"revision": checkpoint.revision}
-    return {**source, "trust_remote_code": checkpoint.trust_remote_code}
+    return {**source, "trust_remote_code": checkpoint.trust_remote_code, "cache_dir": cache()}
 
 
 @contextmanager
@@ -210,7 +202,7 @@ def opening(checkpoint: Checkpoint, part: str) -> Iterator[None]:
 
     Raises a ModelError that names the part if it cannot be loaded completely.
     """
-    refuse_foreign_code(checkpoint)
+    refuse_unpinned(checkpoint)
     with quiet_loading(), _complete(checkpoint):
         try:
             yield

@@ -111,11 +111,32 @@ def test_a_family_with_its_own_code_is_that_of_its_own_classes(tmp_path, monkeyp
     np.testing.assert_allclose(model.embed_images([picture]), seen, atol=1e-5)
 
 
-def test_own_code_is_part_of_the_recipe(tmp_path):
-    folder = families.fgclip2(tmp_path / "own")
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("config.json", {"auto_map": {"AutoModel": "own.Model"}}),
+        ("modules.json", [{"idx": 0, "name": "0", "path": "", "type": "own.Transformer"}]),
+        ("tokenizer_config.json", {"auto_map": {"AutoTokenizer": ["own.Words", None]}}),
+        ("preprocessor_config.json", {"auto_map": {"AutoImageProcessor": "own.Images"}}),
+        ("processor_config.json", {"auto_map": {"AutoProcessor": "own.Both"}}),
+    ],
+)
+def test_own_code_is_part_of_the_recipe(name, content, tmp_path):
+    folder = tiny.clip(tmp_path / "own")
+    (folder / "own.py").touch()
+    plain = content_hash(folder)
+    (folder / "own.py").write_text("# changed")
+    assert content_hash(folder) == plain
+    (folder / name).write_text(json.dumps(content))
     before = content_hash(folder)
-    (folder / "own.py").write_text(families.FGCLIP2 + "# changed")
+    (folder / "own.py").write_text("# changed again")
     assert content_hash(folder) != before
+
+
+@pytest.mark.parametrize("content", ["{", "[3, {}]", '{"type": "own.Transformer"}', "\ud800"])
+def test_a_damaged_list_of_modules_still_has_a_hash(content, tmp_path):
+    (tmp_path / "modules.json").write_bytes(content.encode(errors="surrogatepass"))
+    assert content_hash(tmp_path).startswith("sha256:")
 
 
 def test_own_code_for_another_transformers_is_told_with_both_versions(tmp_path):
