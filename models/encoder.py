@@ -20,7 +20,7 @@ from sorce.models.families import FAMILIES, EncoderFamily, family_of
 from sorce.models.halved import halved
 from sorce.models.hub import pinned
 from sorce.models.image_processor import Features, ImageProcessor, View
-from sorce.models.loading import lacks, open_model, pick_device
+from sorce.models.loading import lacks, open_model, pick_device, refusals, why
 from sorce.models.model import TextEncoder
 from sorce.models.normalise import unit_vectors
 from sorce.models.own_code import open_own_code
@@ -167,7 +167,13 @@ class Encoder(TextEncoder):
         grey = np.full((self.input_size, self.input_size, 3), 127, np.uint8)
         try:
             texts, pictures = len(self.embed_texts(["a photo"])[0]), len(self.embed_views([grey])[0])
-        except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
+        except ModelError:
+            raise
+        except refusals(self.checkpoint) as error:
+            if self.checkpoint.trust_remote_code:
+                raise ModelError(
+                    f"model '{self.checkpoint.name}' cannot encode: {why(error, self.checkpoint)}."
+                ) from error
             # Chat models and detectors also take both inputs, but give no separate vector for each.
             raise ModelError(
                 f"model '{self.checkpoint.name}' has no tower of its own for texts and for pictures; "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -70,9 +71,14 @@ def open_model(checkpoint: Checkpoint, device: torch.device, dtype: torch.dtype)
                 device=str(device),
                 model_kwargs={"dtype": dtype},
             )
-        except REFUSALS as error:
+        except refusals(checkpoint) as error:
             raise ModelError(f"model '{checkpoint.name}' cannot be loaded: {why(error, checkpoint)}.") from error
     return opened.eval()
+
+
+def refusals(checkpoint: Checkpoint) -> tuple[type[Exception], ...]:
+    """What may be raised while a checkpoint is opened, or first used. Its own code may raise anything."""
+    return (Exception,) if checkpoint.trust_remote_code else REFUSALS
 
 
 def why(error: Exception, checkpoint: Checkpoint) -> str:
@@ -90,6 +96,8 @@ def why(error: Exception, checkpoint: Checkpoint) -> str:
         return answers[0]
     if _wants_sentencepiece(error):
         return "its tokenizer needs the package SentencePiece: pip install 'sorce[siglip1]'"
+    if missing := re.search(r"not found in your environment: ([^.\n]+)\. Run", str(error)):
+        return f"its own Python code needs packages that are not installed: pip install {missing[1].replace(',', '')}"
     own_code = _own_code(checkpoint) if checkpoint.trust_remote_code else None
     # Only the first sentence: the rest is advice for people who call transformers themselves.
     said = " ".join(str(error).split()).split(". ")[0].rstrip(".") or type(error).__name__
@@ -206,7 +214,9 @@ def opening(checkpoint: Checkpoint, part: str) -> Iterator[None]:
     with quiet_loading(), _complete(checkpoint):
         try:
             yield
-        except REFUSALS as error:
+        except ModelError:
+            raise
+        except refusals(checkpoint) as error:
             # For a folder, the libraries' long messages say only that. An ImportError says more: a package that a
             # family needs, such as timm, is not installed.
             generic = checkpoint.is_folder and not checkpoint.trust_remote_code
