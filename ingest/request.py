@@ -26,6 +26,7 @@ from sorce.mappings.names import check_alias_name, check_index_name
 from sorce.mappings.recipe import Plain
 from sorce.models import DEFAULT_MODEL, DEFAULT_REGIONS, METHODS, Model, load_model, parse_parameters
 from sorce.models.checkpoint import FOLDER, MINI, Checkpoint, find, find_again, refuse_local_detector
+from sorce.models.methods import as_before
 from sorce.options import Cluster
 from sorce.pictures.files import Files, Naming, absolute, absolute_path, named
 from sorce.pictures.remote import StorePhotos, is_remote
@@ -192,11 +193,9 @@ class Request:
             if DETECTOR in known and DETECTOR not in parameters:
                 refuse_local_detector(str(known[DETECTOR]))
             parameters = {**known, **parameters}
-        dimension, backend, checkpoint = self.dimension, None, self.checkpoint(there)
-        if there is not None and (checkpoint.model, checkpoint.revision) == (there.model, there.revision):
-            dimension = dimension or (there.dimension if regions in METHODS and METHODS[regions].cuts else None)
-            backend = there.backend
-        run = self.device, self.batch_size, self.trust_remote_code, dimension, backend
+        checkpoint = self.checkpoint(there)
+        before = as_before(checkpoint, there, regions, self.dimension)
+        run = self.device, self.batch_size, self.trust_remote_code, *before
         return Loading(checkpoint, regions, parameters, *run)
 
     def checkpoint(self, there: Recipe | None) -> Checkpoint:

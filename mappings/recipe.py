@@ -126,8 +126,8 @@ def refuse_mismatch(index: str, there: Recipe, here: Recipe) -> None:
     if there != here:
         raise RecipeMismatch(
             f"index '{index}' holds {there}; this run would write {here} ({'; '.join(there.differences(here))}). "
-            "Use the index's own model and regions, or name another index; `sorce ingest --alias` makes one and moves "
-            "searches to it."
+            "Use the index's own model, regions and dimension, or name another index; `sorce ingest --alias` makes one "
+            "and moves searches to it."
         )
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 from sorce.errors import ModelError
 from sorce.mappings import Recipe
@@ -22,6 +24,15 @@ DECISIVE = {".bin", ".jinja", ".json", ".model", ".pt", ".safetensors", ".tiktok
 IDLE = {"training", "training.json"}
 NO_PLACE = ("auto", "file")
 """Detectors of a recipe that name no files: the usual one, and boxes that were given in a file."""
+NAMING_CODE = (
+    "config.json",
+    "modules.json",
+    "preprocessor_config.json",
+    "processor_config.json",
+    "tokenizer_config.json",
+)
+"""The files that may name Python code to run."""
+ADAPTER = "adapter_config.json"
 
 _NEW_MINI = (
     "ingest its photos with `sorce ingest --alias ALIAS`, which makes a new index and moves the searches to it, or "
@@ -131,7 +142,17 @@ def _other(recipe: Recipe, named: str | None) -> ModelError:
     )
 
 
+def refuse_adapter(name: str, settings: Any) -> None:
+    """Raises ModelError if a model's adapter_config.json names a base: the libraries take its newest version."""
+    if isinstance(settings, dict) and (base := settings.get("base_model_name_or_path")):
+        raise ModelError(
+            f"model '{name}' is an adapter of '{base}', whose version is not pinned; merge both (merge_and_unload, "
+            "save_pretrained) and give that folder."
+        )
+
+
 def _folder(model: str, place: Path) -> Checkpoint:
+    refuse_adapter(str(place), _content(place / ADAPTER))
     if not any((place / name).is_file() for name in ("config.json", "modules.json")):
         raise ModelError(f"'{place}' holds no model (no config.json); give a folder that save_pretrained wrote.")
     return Checkpoint(model, str(place), content_hash(place))
@@ -150,9 +171,20 @@ def content_hash(place: Path) -> str:
 
 
 def _brings_code(place: Path) -> bool:
-    """Whether the model's config.json names Python code of its own."""
-    config = place / "config.json"
-    return config.is_file() and b'"auto_map"' in config.read_bytes()
+    """Whether one of the model's files names Python code of its own."""
+    modules = _content(place / "modules.json")
+    types = [str(each.get("type")) for each in modules if isinstance(each, dict)] if isinstance(modules, list) else []
+    return not all(each.startswith("sentence_transformers.") for each in types) or any(
+        b'"auto_map"' in (place / name).read_bytes() for name in NAMING_CODE if (place / name).is_file()
+    )
+
+
+def _content(file: Path) -> Any:
+    """A JSON file's content; None if there is none that can be read."""
+    try:
+        return json.loads(file.read_bytes())
+    except (OSError, ValueError):
+        return None
 
 
 def _digest(file: Path) -> str:

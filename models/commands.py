@@ -8,7 +8,8 @@ from typing import Any
 
 import click
 
-from sorce.models.catalogue import KNOWN, NOT_INCLUDED, KnownCheckpoint
+from sorce.errors import ModelError
+from sorce.models.catalogue import KNOWN, NOT_INCLUDED, KnownCheckpoint, duration
 from sorce.models.methods import DEFAULT_REGIONS, METHODS, Method, load_model, parse_parameters
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -58,7 +59,7 @@ def _list(as_json: bool) -> None:
         click.echo(
             f"{known.name:<44}  {method.name:<9} {known.dimension:>7} {kilobytes:>8} {known.gigabytes:>5g}  {words}"
         )
-    click.echo(f"\nKB/PHOTO: vectors and graph at the method's defaults. GB: the model's files, about. {NOT_INCLUDED}")
+    click.echo(f"\nKB/PHOTO: in the index, at the method's defaults. GB: the model's files, about. {NOT_INCLUDED}")
 
 
 def _checkpoints() -> Iterator[tuple[KnownCheckpoint, Method]]:
@@ -103,8 +104,11 @@ def check(name: str, regions: str, parameters: tuple[str, ...], as_json: bool, *
       sorce models check ./my-clip --regions clusters --json
     """
     from sorce.models.check import try_model
+    from sorce.models.objects.given import SUFFIX
 
     chosen = parse_parameters(regions, parameters)
+    if str(chosen.get("detector", "")).endswith(SUFFIX):
+        raise ModelError("a file of boxes has no boxes for drawn photos; name a detector.")
     found = try_model(lambda: load_model(name, regions, chosen, **given))
     if as_json:
         click.echo(json.dumps(found.as_dict()))
@@ -113,9 +117,9 @@ def check(name: str, regions: str, parameters: tuple[str, ...], as_json: bool, *
         "model": f"{name}, loaded in {found.seconds_to_load:.1f} s",
         "dimension": f"{found.dimension} numbers",
         "text": f"{1000 * found.seconds_per_text:.1f} ms",
-        "photo": f"{found.seconds_per_photo:.2f} s for {found.regions_per_photo} regions ({regions})",
+        "photo": f"{found.seconds_per_photo:.3g} s for {found.regions_per_photo} regions ({regions})",
         "index": f"{found.bytes_per_photo / 1000:,.1f} kB per photo",
-        "10,000 photos": f"{found.hours:.2g} hours, {found.bytes_per_photo * 10_000 / 1e9:,.2g} GB in the index",
+        "10,000 photos": f"{duration(found.hours)}, {found.bytes_per_photo * 10_000 / 1e9:,.2g} GB in the index",
     }
     for word, fact in facts.items():
         click.echo(f"{word:<15}{fact}")

@@ -200,7 +200,7 @@ def open_dense(model: nn.Module, name: str, features: str = AUTO, positions: str
             "choose mini, openai/clip-vit-base-patch16, google/tipsv2-b14 or google/siglip2-base-patch16-256, or the "
             "regions method tiles."
         )
-    family, offered, ways = OFFERED[type(network)]
+    family, offered, ways = next(each for kind, each in OFFERED.items() if isinstance(network, kind))
     if features not in (AUTO, *offered) or positions not in ways:
         raise ModelError(
             f"model '{name}' is a {family} and has no features={features} with "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Sized
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,7 @@ from sorce.models.families import FAMILIES, EncoderFamily, family_of
 from sorce.models.halved import halved
 from sorce.models.hub import pinned
 from sorce.models.image_processor import Features, ImageProcessor, View
-from sorce.models.loading import open_model, pick_device
+from sorce.models.loading import lacks, open_model, pick_device, refusals, why
 from sorce.models.model import TextEncoder
 from sorce.models.normalise import unit_vectors
 from sorce.models.own_code import open_own_code
@@ -157,12 +157,25 @@ class Encoder(TextEncoder):
                 f"model '{self.checkpoint.name}' does not encode {missing}; "
                 "choose an encoder of both, such as google/siglip2-base-patch16-256."
             )
+        # sentence-transformers adds a mean over the tokens to any network, such as a chat model: nobody trained it.
+        if isinstance(self.model, Sized) and len(self.model) > 1 and lacks(self.checkpoint, "modules.json"):
+            raise ModelError(
+                f"model '{self.checkpoint.name}' gives a vector for each token and was not saved as an encoder (no "
+                "modules.json); choose --regions prompts or objembed if it is made for one, or an encoder such as "
+                "google/siglip2-base-patch16-256."
+            )
 
     def _shared_dimension(self) -> int:
         grey = np.full((self.input_size, self.input_size, 3), 127, np.uint8)
         try:
             texts, pictures = len(self.embed_texts(["a photo"])[0]), len(self.embed_views([grey])[0])
-        except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
+        except ModelError:
+            raise
+        except refusals(self.checkpoint) as error:
+            if self.checkpoint.trust_remote_code:
+                raise ModelError(
+                    f"model '{self.checkpoint.name}' cannot encode: {why(error, self.checkpoint)}."
+                ) from error
             # Chat models and detectors also take both inputs, but give no separate vector for each.
             raise ModelError(
                 f"model '{self.checkpoint.name}' has no tower of its own for texts and for pictures; "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -21,7 +22,7 @@ from transformers.utils import logging as progress
 from transformers.utils.hub import cached_file
 
 from sorce.errors import ModelError
-from sorce.models.checkpoint import Checkpoint
+from sorce.models.checkpoint import ADAPTER, NAMING_CODE, Checkpoint, refuse_adapter
 from sorce.models.hub import UNREACHABLE, cache, said_by_hub
 from sorce.models.loading_info import recorded
 from sorce.models.quiet import quiet
@@ -36,15 +37,6 @@ REFUSALS = (
     # A value of another type in config.json.
     StrictDataclassError,
 )
-NAMING_CODE = (
-    "config.json",
-    "modules.json",
-    "preprocessor_config.json",
-    "processor_config.json",
-    "tokenizer_config.json",
-)
-"""The files that may name Python code to run."""
-
 MISSING_PART = "it is missing, damaged, or unknown to this version of transformers; fetch or save the model again"
 
 
@@ -68,7 +60,7 @@ def pick_device(device: str) -> torch.device:
 
 def open_model(checkpoint: Checkpoint, device: torch.device, dtype: torch.dtype) -> SentenceTransformer:
     """Raises ModelError if the checkpoint is unavailable or damaged, or lacks weights."""
-    refuse_foreign_code(checkpoint)
+    refuse_unpinned(checkpoint)
     with quiet_loading(), _complete(checkpoint):
         # Imported only here: a search by texts needs none of it.
         from sentence_transformers import SentenceTransformer
@@ -82,9 +74,14 @@ def open_model(checkpoint: Checkpoint, device: torch.device, dtype: torch.dtype)
                 device=str(device),
                 model_kwargs={"dtype": dtype},
             )
-        except REFUSALS as error:
+        except refusals(checkpoint) as error:
             raise ModelError(f"model '{checkpoint.name}' cannot be loaded: {why(error, checkpoint)}.") from error
     return opened.eval()
+
+
+def refusals(checkpoint: Checkpoint) -> tuple[type[Exception], ...]:
+    """What may be raised while a checkpoint is opened, or first used. Its own code may raise anything."""
+    return (Exception,) if checkpoint.trust_remote_code else REFUSALS
 
 
 def why(error: Exception, checkpoint: Checkpoint) -> str:
@@ -102,6 +99,8 @@ def why(error: Exception, checkpoint: Checkpoint) -> str:
         return answers[0]
     if _wants_sentencepiece(error):
         return "its tokenizer needs the package SentencePiece: pip install 'sorce[siglip1]'"
+    if missing := re.search(r"not found in your environment: ([^.\n]+)\. Run", str(error)):
+        return f"its own Python code needs packages that are not installed: pip install {missing[1].replace(',', '')}"
     own_code = _own_code(checkpoint) if checkpoint.trust_remote_code else None
     # Only the first sentence: the rest is advice for people who call transformers themselves.
     said = " ".join(str(error).split()).split(". ")[0].rstrip(".") or type(error).__name__
@@ -129,8 +128,9 @@ def _content(checkpoint: Checkpoint, name: str) -> Any:
         return None
 
 
-def refuse_foreign_code(checkpoint: Checkpoint) -> None:
-    """Raises ModelError if allowed code of the checkpoint lies in another repository, whose version nobody pins."""
+def refuse_unpinned(checkpoint: Checkpoint) -> None:
+    """Raises ModelError if weights or allowed code lie in another repository, whose version nobody pins."""
+    refuse_adapter(checkpoint.name, _content(checkpoint, ADAPTER))
     if not checkpoint.trust_remote_code:
         return
     for name in NAMING_CODE:
@@ -167,7 +167,7 @@ def lacks(checkpoint: Checkpoint, name: str) -> bool:
 def _file(checkpoint: Checkpoint, name: str, **options: Any) -> str | None:
     source = {key: value for key, value in where(checkpoint).items() if key != "trust_remote_code"}
     with quiet_loading():
-        found: str | None = cached_file(checkpoint.place, name, cache_dir=cache(), **source, **options)
+        found: str | None = cached_file(checkpoint.place, name, **source, **options)
     return found
 
 
@@ -204,7 +204,7 @@ def where(checkpoint: Checkpoint) -> dict[str, Any]:
     standard input.
     """
     source = {"local_files_only": True} if checkpoint.is_folder else {"revision": checkpoint.revision}
-    return {**source, "trust_remote_code": checkpoint.trust_remote_code}
+    return {**source, "trust_remote_code": checkpoint.trust_remote_code, "cache_dir": cache()}
 
 
 @contextmanager
@@ -213,11 +213,13 @@ def opening(checkpoint: Checkpoint, part: str) -> Iterator[None]:
 
     Raises a ModelError that names the part if it cannot be loaded completely.
     """
-    refuse_foreign_code(checkpoint)
+    refuse_unpinned(checkpoint)
     with quiet_loading(), _complete(checkpoint):
         try:
             yield
-        except REFUSALS as error:
+        except ModelError:
+            raise
+        except refusals(checkpoint) as error:
             # For a folder, the libraries' long messages say only that. An ImportError says more: a package that a
             # family needs, such as timm, is not installed.
             generic = checkpoint.is_folder and not checkpoint.trust_remote_code

@@ -225,6 +225,16 @@ def load_model(
     return method.load(checkpoint, Runtime(device, batch_size, dimension, backend=backend), settings)
 
 
+def as_before(
+    found: Checkpoint, there: Recipe | None, regions: str, dimension: int | None
+) -> tuple[int | None, str | None]:
+    """The dimension and the back end for more photos of an index: its own, if its weights were found."""
+    if there is None or (found.model, found.revision) != (there.model, there.revision):
+        return dimension, None
+    cuts = regions in METHODS and METHODS[regions].cuts
+    return dimension or (there.dimension if cuts else None), there.backend
+
+
 def parse_parameters(regions: str, texts: Iterable[str]) -> dict[str, Plain]:
     """Reads parameters of a regions method that a user wrote as `name=value`. Raises ModelError."""
     known = _method(regions).parameters

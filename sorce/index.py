@@ -33,6 +33,8 @@ from sorce.mappings.request import SearchRequest
 from sorce.mappings.selection import Selection, refuse_unless_ids
 from sorce.mappings.stored import StoredPhoto, read_stored, stored_body
 from sorce.models import DEFAULT_MODEL, DEFAULT_REGIONS, Model, TextEncoder, load_encoder, load_model
+from sorce.models.checkpoint import find, find_again
+from sorce.models.methods import as_before
 from sorce.pictures.files import absolute, absolute_path
 from sorce.pictures.notebook import openable
 from sorce.pictures.remote import StorePhotos, is_remote
@@ -247,9 +249,12 @@ def open_index(
     check_index_name(name)
 
     def load() -> Model[Any]:
-        there = look_up(index.client, name)
-        run = device, batch_size, trust_remote_code, dimension, there.recipe.backend if there else None
-        return load_model(model or DEFAULT_MODEL, regions, parameters, *run)
+        there, named = look_up(index.client, name), model or DEFAULT_MODEL
+        recipe = there.recipe if there else None
+        # The weights behind a name of the hub can change: an index goes on with its own.
+        found = find_again(recipe, named) if recipe and recipe.model == named else find(named)
+        run = device, batch_size, trust_remote_code, *as_before(found, recipe, regions, dimension)
+        return load_model(found, regions, parameters, *run)
 
     def load_texts(recipe: Recipe) -> TextEncoder:
         return load_encoder(recipe, device, model, trust_remote_code, batch_size, texts_first=True)

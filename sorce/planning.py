@@ -10,7 +10,7 @@ import click
 
 from sorce.mappings.compression import FLOAT32
 from sorce.mappings.limits import MAX_NESTED
-from sorce.models.catalogue import KNOWN
+from sorce.models.catalogue import KNOWN, duration
 from sorce.models.methods import DEFAULT_MODEL, DEFAULT_REGIONS, METHODS
 from sorce.options import FiniteRange, as_json, compression
 from sorce.sizing import FREE, MAX_HEAP, MAX_SHARDS, SHARD, Needs, Planned, needs
@@ -189,9 +189,3 @@ def size(of: float) -> str:
     unit, factor = next((each for each in units if of >= 0.9995 * each[1]), ("kB", 1e3))
     number = of / factor
     return f"{number:,.0f} {unit}" if number >= 100 else f"{number:.3g} {unit}"
-
-
-def duration(hours: float) -> str:
-    if hours >= 48:
-        return f"{hours / 24:,.0f} days"
-    return f"{hours:,.1f} hours" if hours >= 1 else f"{hours * 60:,.0f} minutes"

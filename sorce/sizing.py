@@ -6,16 +6,10 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
-NUMBER = 4
-"""Bytes of a number of a vector (float32)."""
+from sorce.models.catalogue import GRAPH, NUMBER, stored_bytes
+
 CORRECTION = 4
 """Bytes of a compressed vector in the graph, beside one for each number."""
-GRAPH = 50
-"""Bytes of a region in the graph (m 16), as measured: 35 to 62."""
-FIELDS = 80
-"""Bytes of a region's other fields on the disk, as measured: 40 to 110."""
-PHOTO = 100
-"""Bytes of a photo's own fields on the disk."""
 
 SHARD = 40e9
 """The most bytes of a shard; OpenSearch advises 10 to 50 GB."""
@@ -83,7 +77,7 @@ class Needs:
 def index_bytes(photos: int, regions: int, dimension: int, *, is_compressed: bool = False) -> int:
     """The bytes of an index on the disk, without replicas. A compressed one has each vector as float32, too."""
     more = dimension + CORRECTION if is_compressed else 0
-    return photos * (regions * (NUMBER * dimension + more + GRAPH + FIELDS) + PHOTO)
+    return photos * (stored_bytes(dimension, regions) + regions * more)
 
 
 def cached_bytes(photos: int, regions: int, dimension: int, *, is_compressed: bool = False) -> int:

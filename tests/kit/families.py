@@ -126,12 +126,17 @@ GEMMA_TURNS = (
 """The system's turn, which holds the prompt, and then the others, without a word between them."""
 
 
-def qwen3_embedding(folder: Path) -> Path:
-    """The layout of Qwen/Qwen3-VL-Embedding-2B: an instruction as the system's turn, the last token's state."""
+def qwen3_chat(folder: Path) -> Path:
+    """The layout of Qwen/Qwen3-VL-2B-Instruct: the network of an encoder, with turns, not saved as an encoder."""
     chat.patches_of_16(chat.save(folder, Qwen3VLModel(chat.qwen3_config())))
     (folder / "chat_template.jinja").write_text(QWEN_TURNS)
+    return folder
+
+
+def qwen3_embedding(folder: Path) -> Path:
+    """The layout of Qwen/Qwen3-VL-Embedding-2B: an instruction as the system's turn, the last token's state."""
     how = {"chat_template": {"add_generation_prompt": True}}
-    return _for_sentence_transformers(folder, "lasttoken", {}, how)
+    return _for_sentence_transformers(qwen3_chat(folder), "lasttoken", {}, how)
 
 
 def fgclip2(folder: Path) -> Path:

@@ -1,12 +1,16 @@
+import json
 import shutil
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from sorce.errors import ModelError
 from sorce.mappings import Recipe
-from sorce.models.checkpoint import content_hash, find, find_again
+from sorce.models import load_encoder, load_model
+from sorce.models.checkpoint import Checkpoint, content_hash, find, find_again
 from sorce.models.encoder import Encoder
+from sorce.models.loading import refuse_unpinned
 from sorce.models.objects.loading import find_detector
 
 
@@ -107,8 +111,29 @@ def test_a_checkpoint_of_the_hub_gets_its_commit(checkpoints, tmp_path, monkeypa
     assert encoder.recipe("whole", {}).model == "acme/clip"
     again = Encoder(find_again(encoder.recipe("whole", {})), "cpu")
     assert again.checkpoint.revision == commit
+    vectors = load_encoder(encoder.recipe("whole", {}), "cpu", texts_first=True).embed_texts(["a cup"])
+    np.testing.assert_array_equal(vectors, encoder.embed_texts(["a cup"]))
     with pytest.raises(ModelError, match="acme/clip"):
         Encoder(replace(encoder.checkpoint, revision="f" * 40), "cpu")
+
+
+@pytest.mark.parametrize("trust", [True, False])
+@pytest.mark.parametrize("is_alone", [True, False])
+def test_an_adapter_is_refused_since_the_version_of_its_base_is_not_known(is_alone, trust, tmp_path, checkpoints):
+    folder = tmp_path / "adapter"
+    if is_alone:
+        folder.mkdir()
+    else:
+        shutil.copytree(checkpoints["clip"], folder)
+    (folder / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": "other/base"}))
+    said = "is an adapter of 'other/base', whose version is not pinned; merge both"
+    with pytest.raises(ModelError, match=said):
+        load_model(str(folder), "tiles", device="cpu", trust_remote_code=trust)
+    with pytest.raises(ModelError, match=said):
+        load_encoder(str(folder), "cpu", trust_remote_code=trust, texts_first=True)
+    on_the_hub = Checkpoint("acme/adapter", str(folder), None, trust_remote_code=trust)
+    with pytest.raises(ModelError, match=said):
+        refuse_unpinned(on_the_hub)
 
 
 @pytest.mark.fault("4.3.1", "4.3.2", "4.s.7")

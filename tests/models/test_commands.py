@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from sorce.errors import ModelError
 from sorce.models.catalogue import KNOWN, stored_bytes
+from sorce.models.check import ModelTrial
 from sorce.models.commands import models
 from tests.kit import families
 
@@ -74,3 +76,17 @@ def test_a_model_with_code_of_its_own_is_tried_only_for_who_trusts_it(tmp_path: 
     )
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
     assert "say --trust-remote-code" in done.stderr
+
+
+def test_a_slow_model_is_told_in_words_and_a_fast_one_is_not_of_no_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    for seconds, photo, all_of_them in ((42.5, "42.5 s for", "5 days, "), (0.00612, "0.00612 s for", "1 minutes, ")):
+        trial = ModelTrial("mini", "whole", 128, 1, 0.1, seconds, 1, 742)
+        monkeypatch.setattr("sorce.models.check.try_model", lambda _load, trial=trial: trial)
+        told = said("check", "mini", "--regions", "whole")
+        assert photo in told
+        assert all_of_them in told
+
+
+def test_a_file_of_boxes_is_not_tried_with_drawn_photos() -> None:
+    with pytest.raises(ModelError, match="a file of boxes has no boxes for drawn photos; name a detector"):
+        said("check", "mini", "--regions", "objects", "--parameter", "detector=boxes.jsonl")

@@ -67,6 +67,13 @@ def test_a_network_is_found_inside_of_a_wrapper(clip):
     assert open_dense(torch.nn.Sequential(clip), "tiny").side == 6
 
 
+def test_a_class_of_own_code_has_the_features_of_the_family_that_it_extends(clip):
+    class Own(CLIPModel):
+        pass
+
+    assert open_dense(Own(clip.config), "tiny").features == "naclip"
+
+
 def test_a_picture_of_the_networks_own_size_is_one_window(golden, clip):
     network, pixels = open_dense(clip, "tiny"), torch.from_numpy(golden["pixel_values_native"])
     assert torch.allclose(in_windows(network, pixels[0]), network(pixels[:1])[0], atol=1e-6)

@@ -17,7 +17,7 @@ from sorce.errors import ModelError
 from sorce.mappings import Recipe
 from sorce.models import load_encoder, load_model
 from sorce.models.checkpoint import Checkpoint, find
-from sorce.models.loading import refuse_foreign_code
+from sorce.models.loading import refuse_unpinned
 from tests.kit import families
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -89,6 +89,6 @@ def test_code_of_another_repository_is_refused(tmp_path: Path, file: str) -> Non
 def test_code_of_its_own_repository_is_allowed(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps({"part": {"auto_map": {"AutoModel": "example/own--own.Model"}}}))
     found = find(str(tmp_path))
-    refuse_foreign_code(Checkpoint("example/own", str(tmp_path), None, trust_remote_code=True))
+    refuse_unpinned(Checkpoint("example/own", str(tmp_path), None, trust_remote_code=True))
     with pytest.raises(ModelError, match=r"'example/own', by its config\.json"):
-        refuse_foreign_code(Checkpoint(found.model, found.place, found.revision, trust_remote_code=True))
+        refuse_unpinned(Checkpoint(found.model, found.place, found.revision, trust_remote_code=True))

@@ -23,6 +23,7 @@ from sorce.models import METHODS, load_encoder, load_model
 from sorce.models.quiet import quiet
 from sorce.models.tiles import Tiles
 from sorce.models.whole import Whole
+from tests.kit import families
 from tests.kit.fake import FakeModel
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -207,7 +208,14 @@ def test_a_model_of_texts_only_is_an_error(folder):
 
 
 def test_a_chat_model_is_an_error():
-    assert "has no tower of its own for texts and for pictures" in refused(GOLDEN / "rep-tiny" / "llava")
+    assert "was not saved as an encoder (no modules.json)" in refused(GOLDEN / "rep-tiny" / "llava")
+
+
+@pytest.mark.parametrize("dimension", [None, 64])
+def test_a_chat_model_that_gives_texts_and_pictures_equally_long_vectors_is_an_error(dimension, tmp_path):
+    for folder in (families.qwen3_chat(tmp_path / "chat"), GOLDEN / "objembed-tiny"):
+        with pytest.raises(ModelError, match=r"was not saved as an encoder \(no modules\.json\); choose --regions"):
+            load_model(str(folder), "tiles", device="cpu", dimension=dimension)
 
 
 def test_an_unknown_family_is_an_error(folder):

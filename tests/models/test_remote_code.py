@@ -111,11 +111,32 @@ def test_a_family_with_its_own_code_is_that_of_its_own_classes(tmp_path, monkeyp
     np.testing.assert_allclose(model.embed_images([picture]), seen, atol=1e-5)
 
 
-def test_own_code_is_part_of_the_recipe(tmp_path):
-    folder = families.fgclip2(tmp_path / "own")
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("config.json", {"auto_map": {"AutoModel": "own.Model"}}),
+        ("modules.json", [{"idx": 0, "name": "0", "path": "", "type": "own.Transformer"}]),
+        ("tokenizer_config.json", {"auto_map": {"AutoTokenizer": ["own.Words", None]}}),
+        ("preprocessor_config.json", {"auto_map": {"AutoImageProcessor": "own.Images"}}),
+        ("processor_config.json", {"auto_map": {"AutoProcessor": "own.Both"}}),
+    ],
+)
+def test_own_code_is_part_of_the_recipe(name, content, tmp_path):
+    folder = tiny.clip(tmp_path / "own")
+    (folder / "own.py").touch()
+    plain = content_hash(folder)
+    (folder / "own.py").write_text("# changed")
+    assert content_hash(folder) == plain
+    (folder / name).write_text(json.dumps(content))
     before = content_hash(folder)
-    (folder / "own.py").write_text(families.FGCLIP2 + "# changed")
+    (folder / "own.py").write_text("# changed again")
     assert content_hash(folder) != before
+
+
+@pytest.mark.parametrize("content", ["{", "[3, {}]", '{"type": "own.Transformer"}', "\ud800"])
+def test_a_damaged_list_of_modules_still_has_a_hash(content, tmp_path):
+    (tmp_path / "modules.json").write_bytes(content.encode(errors="surrogatepass"))
+    assert content_hash(tmp_path).startswith("sha256:")
 
 
 def test_own_code_for_another_transformers_is_told_with_both_versions(tmp_path):
@@ -126,3 +147,41 @@ def test_own_code_for_another_transformers_is_told_with_both_versions(tmp_path):
     with pytest.raises(ModelError) as caught:
         load_model(str(folder), "whole", device="cpu", trust_remote_code=True)
     assert f"written for transformers 4.49.0, and {transformers_version} is installed" in str(caught.value)
+
+
+def refused(folder: Path) -> str:
+    with pytest.raises(ModelError) as caught:
+        load_model(str(folder), "whole", device="cpu", trust_remote_code=True)
+    return str(caught.value)
+
+
+def test_a_package_that_own_code_needs_is_named(tmp_path):
+    folder = families.fgclip2(tmp_path / "own")
+    (folder / "own.py").write_text("import no_such_package, another_one\n" + families.FGCLIP2)
+    said = refused(folder)
+    assert "pip install" in said
+    assert "no_such_package" in said.partition("pip install")[2]
+    assert "another_one" in said.partition("pip install")[2]
+
+
+@pytest.mark.parametrize("broken", ["undefined_name", "def (", "[][0]", "assert False"])
+def test_own_code_that_fails_when_it_is_read_is_told_with_both_versions(broken, tmp_path):
+    folder = families.fgclip2(tmp_path / "own")
+    (folder / "own.py").write_text(f"{broken}\n{families.FGCLIP2}")
+    assert f"and {transformers_version} is installed" in refused(folder)
+
+
+@pytest.mark.parametrize("error", ["AttributeError('gone')", "IndexError('gone')"])
+def test_own_code_that_fails_when_it_encodes_is_told_with_both_versions(error, tmp_path):
+    folder = families.fgclip2(tmp_path / "own")
+    code = families.FGCLIP2.replace("return super().get_text_features", f"raise {error}; super().get_text_features")
+    (folder / "own.py").write_text(code)
+    said = refused(folder)
+    assert f"and {transformers_version} is installed" in said
+    assert "cannot encode: gone; its own Python code was written for transformers" in said
+
+
+def test_a_transformers_that_is_older_than_own_code_is_refused(tmp_path, monkeypatch):
+    folder = families.fgclip2(tmp_path / "own")
+    monkeypatch.setattr("sorce.models.own_code.transformers_version", "4.56.2")
+    assert "needs transformers 4.57 or newer, and 4.56.2 is installed" in refused(folder)

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Iterator
+from dataclasses import replace
 from inspect import isfunction
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
@@ -140,3 +141,29 @@ def test_one_folder_may_be_given_by_itself(opensearch: str, tmp_path: Path) -> N
                 assert sorce.Index(client, name, FakeModel).ingest(photos).photos == 1
         finally:
             client.indices.delete(index=name)
+
+
+def test_an_ingest_goes_on_with_the_commit_and_the_dimension_of_its_index(
+    monkeypatch: pytest.MonkeyPatch, opensearch: str, tmp_path: Path
+) -> None:
+    Image.new("RGB", (40, 40), "red").save(tmp_path / "a.png")
+    loaded: list[Any] = []
+    model = FakeModel()
+    model.recipe = replace(model.recipe, regions="tiles")
+
+    def load_model(*given: Any) -> FakeModel:
+        loaded.append(given)
+        return model
+
+    monkeypatch.setattr(sorce.index, "load_model", load_model)
+    name = f"test-api-{uuid.uuid4().hex[:8]}"
+    try:
+        for _ in range(2):
+            with sorce.open_index(name, opensearch, model=model.recipe.model) as index:
+                index.ingest([tmp_path])
+    finally:
+        with connect(opensearch) as client:
+            client.indices.delete(index=name)
+    new, again = loaded
+    assert (new[0].revision, new[-2:]) == (None, (None, None))
+    assert (again[0].revision, again[-2:]) == (model.recipe.revision, (model.recipe.dimension, "numpy"))

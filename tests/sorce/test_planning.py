@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from sorce import cli
-from sorce.models.catalogue import KNOWN
+from sorce.models.catalogue import KNOWN, stored_bytes
 from sorce.planning import size
 from sorce.sizing import Planned, cached_bytes, index_bytes, needs, search_ms
 
@@ -43,6 +43,7 @@ CACHED = (
 @pytest.mark.parametrize(("regions", "dimension", "kilobytes"), MEASURED)
 def test_the_size_is_within_a_twentieth_of_every_measured_one(regions: int, dimension: int, kilobytes: float) -> None:
     assert index_bytes(1, regions, dimension) / 1000 == pytest.approx(kilobytes, rel=0.05)
+    assert stored_bytes(dimension, regions) / 1000 == pytest.approx(kilobytes, rel=0.05)
 
 
 @pytest.mark.parametrize(("regions", "dimension", "kilobytes"), CACHED)
