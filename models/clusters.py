@@ -40,26 +40,26 @@ class Clusters(Model[PatchGrid]):
     def __init__(self, encoder: Encoder, settings: ClusterSettings | None = None) -> None:
         """Raises ModelError if the encoder is neither a CLIP nor a SigLIP, or lacks the features."""
         settings = settings or ClusterSettings()
-        self._encoder = encoder
+        self.encoder = encoder
         self._dense = open_dense(encoder.model, encoder.checkpoint.name, settings.features, settings.positions)
         # The chosen features instead of "auto".
         self._settings = replace(settings, features=self._dense.features)
         self.recipe = encoder.recipe("clusters", asdict(self._settings))
 
     def embed_texts(self, texts: Sequence[str]) -> Vector:
-        return self._encoder.embed_texts(texts)
+        return self.encoder.embed_texts(texts)
 
     def embed_images(self, images: Sequence[Image]) -> Vector:
-        return self._encoder.embed_images(images)
+        return self.encoder.embed_images(images)
 
     def prepare(self, picture: Picture) -> PatchGrid:
         photo = picture.image
         rows, columns = divide(photo.width, photo.height, self._settings.min_object_size)
-        patches = self._encoder.scaled(photo, columns * self._dense.patch, rows * self._dense.patch)
-        return PatchGrid(photo.width, photo.height, self._encoder.view(photo, Box(0, 0, *photo.size)), patches)
+        patches = self.encoder.scaled(photo, columns * self._dense.patch, rows * self._dense.patch)
+        return PatchGrid(photo.width, photo.height, self.encoder.view(photo, Box(0, 0, *photo.size)), patches)
 
     def encode(self, prepared: Sequence[PatchGrid]) -> list[list[Region]]:
-        wholes = self._encoder.embed_views([seen.whole for seen in prepared])
+        wholes = self.encoder.embed_views([seen.whole for seen in prepared])
         return [
             [Region(Box(0, 0, seen.width, seen.height), vec, "whole"), *self._clusters(seen)]
             for seen, vec in zip(prepared, wholes, strict=True)
@@ -70,13 +70,13 @@ class Clusters(Model[PatchGrid]):
         vectors: Vector = windowed(self._embed, seen.patches, self._dense).cpu().numpy()
         if not np.isfinite(vectors).all():
             raise ModelError(
-                f"model '{self._encoder.checkpoint.name}' gave a patch a vector that is zero or not a number; "
+                f"model '{self.encoder.checkpoint.name}' gave a patch a vector that is zero or not a number; "
                 "its weights may be damaged, or unfit for half precision (try --device cpu)."
             )
         return vectors
 
     def _embed(self, views: Sequence[View]) -> Tensor:
-        run, processor = self._encoder.batches.run, self._encoder.image_processor
+        run, processor = self.encoder.batches.run, self.encoder.image_processor
         return torch.cat(run(lambda batch: self._dense(processor.features(batch)["pixel_values"]), views))
 
     def _clusters(self, seen: PatchGrid) -> list[Region]:

@@ -42,10 +42,13 @@ class RerankRequest(BaseModel):
 
 
 class LocateBody(BaseModel):
-    """The body of `POST /v1/locate`: the hits of a search. `params` are the parameters of the stored template."""
+    """The body of `POST /v1/locate`: the hits of a search. `params` are the parameters of the stored template.
 
-    uris: Annotated[list[Uri], Field(max_length=MAX_PHOTOS)]
-    ids: list[str]
+    A document that sorce did not write may have anything as its id and URI. It costs no other hit its second look.
+    """
+
+    uris: Annotated[list[Any], Field(max_length=MAX_PHOTOS)]
+    ids: list[Any]
     texts: Annotated[list[str], Field(min_length=1)]
     params: dict[str, Any] | None = None
     model: str | None = None
@@ -66,9 +69,15 @@ class LocateBody(BaseModel):
         if isinstance(least, bool) or not isinstance(least, int | float):
             raise Refused(422, "params: min_located_score is a number.")
         more = {name: given[name] for name in ("rank", "debias") if name in given}
-        photos = [AskedPhoto(*each) for each in zip(self.ids, self.uris, strict=True)]
+        photos = [AskedPhoto(*map(_text, each)) for each in zip(self.ids, self.uris, strict=True)]
         request = search(phrases, nots, boxes=given.get("instances", 1), **more)
         return LookRequest(photos[:most], request, clauses, least)
+
+
+def _text(value: Any) -> str:
+    """Of several values the first. Anything that names no photo is the empty text."""
+    first = value[0] if isinstance(value, list) and value else value
+    return first if isinstance(first, str) and len(first.encode(errors="replace")) <= MAX_KEYWORD_BYTES else ""
 
 
 def _number(value: Any) -> Any:

@@ -70,10 +70,10 @@ def rerank_body(names: list[str]) -> Json:
 def locate_body(names: list[str]) -> Json:
     """The body of `POST /v1/locate`, for the service with these names."""
     # A schema cannot say that there are as many ids as uris, nor that `texts` are phrases only if `params` names none.
-    # The cluster sends what it found, and all texts.
+    # The cluster sends what it found, and all texts. A document may have anything as its id and URI.
     fields = {
-        "uris": {"type": "array", "items": URI, "maxItems": MAX_PHOTOS},
-        "ids": {"type": "array", "items": {"type": "string"}},
+        "uris": {"type": "array", "items": {}, "maxItems": MAX_PHOTOS},
+        "ids": {"type": "array", "items": {}},
         "texts": {"type": "array", "items": TEXT, "minItems": 1, "maxItems": MAX_PHRASES + MAX_NOTS},
         "params": {"type": ["object", "null"], "properties": _template_params()},
         "model": {"enum": [*names, None]},

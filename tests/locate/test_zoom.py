@@ -15,6 +15,7 @@ from sorce.locate import open_localiser
 from sorce.locate.zoom import MAX_CROPS, Zoom, dual_encoder, weighted
 from sorce.mappings import Box, Localiser, LocateRequest, Picture, Vector
 from sorce.models import load_encoder, load_model
+from sorce.models.clusters import Clusters
 from sorce.models.encoder import Encoder
 from sorce.models.image_processor import View
 from sorce.models.objects.owl import OwlTextEncoder
@@ -134,3 +135,7 @@ def test_a_model_without_crops_of_its_own_is_refused() -> None:
 def test_zoom_without_a_model_is_refused() -> None:
     with pytest.raises(ModelError, match="name a model"):
         open_localiser("zoom")
+
+
+def test_a_model_of_clusters_zooms_with_its_own_encoder(clip: Encoder) -> None:
+    assert dual_encoder(Clusters(clip)) is clip

@@ -187,6 +187,20 @@ def test_an_id_of_another_photo_opens_nothing(url: str, folder: Path) -> None:
     assert [each.get("reason") for each in answer["results"]] == [None, NOT_HELD]
 
 
+@pytest.mark.parametrize(
+    ("photo", "uri"),
+    [(5, "file:///x"), ("a", ["b", "c"]), (None, ""), ({}, []), ("a", "x" * 40_000), ("b" * 40_000, 1.5)],
+)
+def test_a_hit_without_a_usable_id_or_uri_costs_no_other_hit_its_second_look(
+    url: str, folder: Path, photo: object, uri: object
+) -> None:
+    good = (folder / "1.png").as_uri()
+    ids = [photo, [Source(good, "", "", "", bytes).photo_id]]
+    answer = post(url, "/v1/locate", {"uris": [uri, [good]], "ids": ids, "texts": ["red"]})
+    assert answer.status_code == 200, answer.text
+    assert [each.get("reason") for each in answer.json()["results"]] == [NOT_HELD, None]
+
+
 def test_what_no_index_holds_is_said_and_a_filter_that_is_none_is_refused(url: str, folder: Path) -> None:
     uri = (folder / "1.png").as_uri()
     answer = post(url, "/v1/locate", {"uris": [uri], "ids": [""], "texts": ["red"]}).json()
