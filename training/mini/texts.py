@@ -33,6 +33,8 @@ _PACKAGE = Path(__file__).parents[2] / "models/mini"
 _VOCABULARY = 4096
 _BATCH = 256
 _MATCH_SCALE = 20.0
+_SPREAD = 0.1
+"""Chosen on the choosing scenes."""
 
 
 def tokenizer(phrases: Phrases) -> CLIPTokenizer:
@@ -100,6 +102,20 @@ def train(model: CLIPModel, words: CLIPTokenizer, table: Table, phrases: Phrases
     return mean
 
 
+def spread(model: CLIPModel, words: CLIPTokenizer, names: Sequence[str], exponent: float = _SPREAD) -> None:
+    """Weakens what the vectors of all texts share, since it says little about which photo is meant.
+
+    A vector x becomes C^-exponent x, C being the second moment of the names' vectors; an exponent of .5 whitens them.
+    That is linear, so the text projection holds it.
+    """
+    with torch.no_grad():
+        vectors = encode(model, words, names).double()
+        strengths, directions = torch.linalg.eigh(vectors.T @ vectors / len(names))
+        turned = directions * strengths.clamp(min=1e-6) ** -exponent @ directions.T
+        weight = model.text_projection.weight
+        weight.copy_(turned.to(weight.dtype) @ weight)
+
+
 def assembled(words: CLIPTokenizer, vision: dict[str, Tensor], table: Table, seed: int) -> CLIPModel:
     """A `CLIPModel` with the trained picture tower and a new text tower."""
     torch.manual_seed(seed)
@@ -158,6 +174,7 @@ def main(steps: int, seed: int, state: Path | None, out: Path) -> None:
     words = tokenizer(phrases)
     model = assembled(words, saved["vision"], table, seed)
     cosine = train(model, words, table, phrases, steps, seed)
+    spread(model, words, [concept.name for concept in bank.concepts()])
     save(model, words, out)
     record = recorded(saved, {"steps": steps, "seed": seed, "cosine": round(cosine, 4), "tokens": len(words)})
     (out / "training.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")

@@ -183,8 +183,8 @@ def _load(learner: Learner, folder: Path) -> tuple[int, float, float]:
 
 
 @click.command()
-@click.option("--steps", default=9400, show_default=True, help="Steps in all.")
-@click.option("--decay", default=3750, show_default=True, help="Last steps, over which the learning rates fall to 0.")
+@click.option("--steps", default=10400, show_default=True, help="Steps in all.")
+@click.option("--decay", default=4200, show_default=True, help="Last steps, over which the learning rates fall to 0.")
 @click.option("--seed", default=1, show_default=True)
 @click.option("--batch", default=128, show_default=True, help="Tiles per step.")
 @click.option("--recent", default=2048, show_default=True, help="Tiles of past steps that a step also compares with.")
