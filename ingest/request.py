@@ -25,8 +25,9 @@ from sorce.mappings import Attribute, Recipe
 from sorce.mappings.names import check_alias_name, check_index_name
 from sorce.mappings.recipe import Plain
 from sorce.models import DEFAULT_MODEL, DEFAULT_REGIONS, METHODS, Model, load_model, parse_parameters
-from sorce.models.checkpoint import FOLDER, MINI, Checkpoint, find, find_again, refuse_local_detector
+from sorce.models.checkpoint import FOLDER, Checkpoint, find, find_again
 from sorce.models.methods import as_before
+from sorce.models.objects.settings import refuse_local_detector
 from sorce.options import Cluster
 from sorce.pictures.files import Files, Naming, absolute, absolute_path, named
 from sorce.pictures.remote import StorePhotos, is_remote
@@ -54,7 +55,7 @@ class Loading:
         checkpoint = self.checkpoint
         if checkpoint.is_folder and checkpoint.revision is None:
             # Another machine may have `mini` in another place, or other files in a folder.
-            checkpoint = find(MINI if checkpoint.model == MINI else checkpoint.place)
+            checkpoint = find(checkpoint.name)
         run = self.device, self.batch_size, self.trust_remote_code, self.dimension, self.backend
         return load_model(checkpoint, self.regions, self.parameters, *run)
 

@@ -22,8 +22,6 @@ COMMIT = re.compile(r"[0-9a-f]{40}")
 CODE = ".py"
 DECISIVE = {".bin", ".jinja", ".json", ".model", ".pt", ".safetensors", ".tiktoken", ".txt"}
 IDLE = {"training", "training.json"}
-NO_PLACE = ("auto", "file")
-"""Detectors of a recipe that name no files: the usual one, and boxes that were given in a file."""
 NAMING_CODE = (
     "config.json",
     "modules.json",
@@ -120,20 +118,6 @@ def at_commit(name: str, revision: str) -> Checkpoint:
             "run the command in another folder."
         )
     return Checkpoint(name, name, revision)
-
-
-def refuse_local_detector(name: str) -> None:
-    """Raises ModelError if an index names a detector that may be a file of this machine, or has no commit."""
-    if name in NO_PLACE:
-        return
-    plain, _, revision = name.rpartition("@")
-    # A folder of which only the content is stored is asked for where the detector is opened.
-    is_remote = plain == FOLDER or (HUB_NAME.fullmatch(plain) and COMMIT.fullmatch(revision))
-    if not is_remote or Path(name).exists():
-        raise ModelError(
-            f"the index says that its detector is {name!r}, which is no name and commit of the hub; an index does not "
-            "decide which local files are read, so name the detector with --parameter detector=NAME."
-        )
 
 
 def _other(recipe: Recipe, named: str | None) -> ModelError:

@@ -7,8 +7,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 from sorce.evaluate.ground_truth import LabelledPicture, LabelledQuery, Remarks
-from sorce.evaluate.readers.rows import BadRow, Corners
+from sorce.evaluate.readers.rows import BadRow
 from sorce.mappings import Box
+from sorce.mappings.labels import Corners, Size, cut, reaches_beyond, scale_to
 
 EMPTY_BOX = "boxes without an area, left out"
 OUTSIDE = "boxes outside of their picture, left out"
@@ -16,9 +17,6 @@ CUT = "boxes that reach beyond their picture, cut at its edge"
 OTHER_SIZE = "pictures of another size than the label file says, their boxes scaled"
 OTHER_SHAPE = "pictures of another shape than the label file says, their boxes left out"
 ABSENT = "classes that no picture here shows, not asked for"
-
-BEYOND = 1.0
-"""A box that exceeds the picture by at most this many pixels is due to rounding. It is cut without a remark."""
 
 
 class Boxes:
@@ -29,7 +27,7 @@ class Boxes:
         self._other: set[str] = set()
 
     def within(
-        self, picture: LabelledPicture, corners: Corners, place: str, stated: tuple[float, float] | None = None
+        self, picture: LabelledPicture, corners: Corners, place: str, stated: Size | None = None
     ) -> tuple[Box, ...]:
         """The box in pixels of the picture. There is none where the box cannot be used.
 
@@ -46,25 +44,24 @@ class Boxes:
         if x1 >= x2 or y1 >= y2:
             self._remarks.add(EMPTY_BOX, example)
             return ()
-        width, height = picture.size or (math.inf, math.inf)
-        cut = max(x1, 0.0), max(y1, 0.0), min(x2, width), min(y2, height)
-        if cut[0] >= cut[2] or cut[1] >= cut[3]:
+        size = picture.size or (math.inf, math.inf)
+        inside = cut((x1, y1, x2, y2), size)
+        if inside is None:
             self._remarks.add(OUTSIDE, example)
             return ()
-        if min(x1, y1) < -BEYOND or x2 > width + BEYOND or y2 > height + BEYOND:
+        if reaches_beyond((x1, y1, x2, y2), size):
             self._remarks.add(CUT, example)
-        return (Box(*cut),)
+        return (inside,)
 
-    def _scale(self, picture: LabelledPicture, stated: tuple[float, float] | None) -> float | None:
+    def _scale(self, picture: LabelledPicture, stated: Size | None) -> float | None:
         """The factor from the stated size to the picture's own; None where the shapes differ."""
         if stated is None or picture.size is None or stated == picture.size:
             return 1.0
-        across, down = picture.size[0] / stated[0], picture.size[1] / stated[1]
-        same_shape = abs(across / down - 1) < 0.01
+        scale = scale_to(picture.size, stated)
         if picture.photo_id not in self._other:
             self._other.add(picture.photo_id)
-            self._remarks.add(OTHER_SIZE if same_shape else OTHER_SHAPE, picture.name)
-        return across if same_shape else None
+            self._remarks.add(OTHER_SHAPE if scale is None else OTHER_SIZE, picture.name)
+        return scale
 
 
 def by_class(labels: Iterable[tuple[str, LabelledPicture, Sequence[Box]]]) -> list[LabelledQuery]:

@@ -11,12 +11,10 @@ from typing import Any
 
 from sorce.errors import GroundTruthError
 from sorce.evaluate.ground_truth import Remarks
+from sorce.mappings.labels import Corners
 from sorce.mappings.request import MAX_CHARACTERS
 
 Row = Mapping[str, Any]
-Corners = tuple[float, float, float, float]
-"""x1, y1, x2, y2 of a box."""
-
 Identity = str | int | float
 
 _WHOLE = re.compile(r"0|-?[1-9][0-9]{0,17}")

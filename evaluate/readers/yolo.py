@@ -17,10 +17,11 @@ from sorce.errors import GroundTruthError
 from sorce.evaluate.ground_truth import GroundTruth, LabelledPicture, Remarks
 from sorce.evaluate.readers.boxes import Boxes, by_class, remark_absent
 from sorce.evaluate.readers.pictures import Pictures
-from sorce.evaluate.readers.rows import BadRow, Corners, checked, left_out
+from sorce.evaluate.readers.rows import BadRow, checked, left_out
 from sorce.evaluate.readers.text import decode, file_of, lines_of, read_text
 from sorce.evaluate.readers.yolo_classes import Classes, read_classes
 from sorce.mappings import Box
+from sorce.mappings.labels import Corners
 from sorce.pictures.names import composed
 
 UNLABELLED = "pictures without a label file, taken to show nothing that is asked for"

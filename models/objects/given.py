@@ -13,12 +13,10 @@ import numpy as np
 from sorce.errors import BadPhoto, ModelError
 from sorce.mappings import Picture, Vector
 from sorce.models.objects.proposals import Proposals, Proposer
-from sorce.models.objects.settings import ProposalLimits
+from sorce.models.objects.settings import GIVEN, ProposalLimits
 from sorce.pictures.names import composed, spellings
 
 SUFFIX = ".jsonl"
-GIVEN = "file"
-"""The recipe's entry for such boxes. The file's name is left out: it says nothing about the vectors."""
 SHAPE = '{"image": "a.jpg", "boxes": [[x1, y1, x2, y2], ...], "quality": [0.9, ...]}'
 
 

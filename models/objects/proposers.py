@@ -9,11 +9,11 @@ from typing import Any
 from sorce.errors import ModelError
 from sorce.models.loading import pick_device
 from sorce.models.objects.closed import ClosedSet
-from sorce.models.objects.given import GIVEN, SUFFIX, GivenBoxes
+from sorce.models.objects.given import SUFFIX, GivenBoxes
 from sorce.models.objects.loading import find_detector, is_owl
 from sorce.models.objects.owl import Owl
 from sorce.models.objects.proposals import Detected, Proposer
-from sorce.models.objects.settings import ProposalLimits
+from sorce.models.objects.settings import GIVEN, ProposalLimits
 
 
 def open_proposer(

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from sorce.errors import ModelError
 from sorce.mappings.limits import MAX_NESTED
+from sorce.models.checkpoint import COMMIT, FOLDER, HUB_NAME
 
 AUTO = "auto"
+GIVEN = "file"
+"""The recipe's entry for boxes from a file. The file's name is left out: it says nothing about the vectors."""
 USUAL_DETECTOR = "google/owlv2-base-patch16-ensemble"
 VECTORS = ("crops", "owl")
 MAX_REGIONS = 100
@@ -70,3 +74,17 @@ class ObjectsSettings:
     def limits(self) -> ProposalLimits:
         """Limits of the boxes, without the whole photo."""
         return ProposalLimits(self.max_regions - 1, self.min_quality)
+
+
+def refuse_local_detector(name: str) -> None:
+    """Raises ModelError if an index names a detector that may be a file of this machine, or has no commit."""
+    if name in (AUTO, GIVEN):
+        return
+    plain, _, revision = name.rpartition("@")
+    # A folder of which only the content is stored is asked for where the detector is opened.
+    is_remote = plain == FOLDER or (HUB_NAME.fullmatch(plain) and COMMIT.fullmatch(revision))
+    if not is_remote or Path(name).exists():
+        raise ModelError(
+            f"the index says that its detector is {name!r}, which is no name and commit of the hub; an index does not "
+            "decide which local files are read, so name the detector with --parameter detector=NAME."
+        )

@@ -12,6 +12,7 @@ from typing import Any
 
 from sorce.errors import BadPhoto, GroundTruthError
 from sorce.mappings import Box, conditions
+from sorce.mappings.labels import Size, cut, reaches_beyond, scale_to
 from sorce.pictures.limits import MAX_PIXELS
 from sorce.pictures.loading import open_picture
 from sorce.pictures.names import spellings
@@ -21,10 +22,7 @@ ABSENT = "have a photo that is not in the folder"
 CUT = "reach beyond their photo, cut at its edge"
 SCALED = "were drawn on a photo of another size, scaled"
 
-BEYOND = 1.0
-"""A box that exceeds its photo by at most this many pixels is due to rounding. It is cut without a note."""
-
-Row = tuple[int, Any, tuple[float, float] | None]
+Row = tuple[int, Any, Size | None]
 """A row's number, the row in SOREC's form, and the width and height that the file states for its photo."""
 
 
@@ -105,7 +103,7 @@ class _Reader:
     changed: dict[str, list[int]] = field(default_factory=dict)
     _sizes: dict[Path, tuple[int, int] | None] = field(default_factory=dict)
 
-    def expression(self, number: int, row: Any, stated: tuple[float, float] | None) -> Expression:
+    def expression(self, number: int, row: Any, stated: Size | None) -> Expression:
         """Raises _BadRow."""
         if not isinstance(row, Mapping):
             raise _BadRow("are not JSON objects")
@@ -118,16 +116,18 @@ class _Reader:
         size = self._size(photo)
         if size is None:
             raise _BadRow("have a photo that cannot be opened")
-        scale = _scale(size, stated)
+        scale = 1.0 if stated is None else scale_to(size, stated)
+        if scale is None:
+            raise _BadRow("have a photo of another shape than the file says")
         x1, y1, x2, y2 = (side * scale for side in box.as_tuple())
-        cut = max(x1, 0.0), max(y1, 0.0), min(x2, float(size[0])), min(y2, float(size[1]))
-        if cut[0] >= cut[2] or cut[1] >= cut[3]:
+        inside = cut((x1, y1, x2, y2), size)
+        if inside is None:
             raise _BadRow("have a box outside of their photo")
         if scale != 1:
             self.changed.setdefault(SCALED, []).append(number)
-        if min(x1, y1) < -BEYOND or x2 > size[0] + BEYOND or y2 > size[1] + BEYOND:
+        if reaches_beyond((x1, y1, x2, y2), size):
             self.changed.setdefault(CUT, []).append(number)
-        return Expression(photo, str(text), Box(*cut), size)
+        return Expression(photo, str(text), inside, size)
 
     def _photo(self, name: str) -> Path:
         for spelling in spellings(name):
@@ -159,17 +159,7 @@ def _box(sides: Any) -> Box:
     return Box(x, y, x + width, y + height)
 
 
-def _scale(size: tuple[int, int], stated: tuple[float, float] | None) -> float:
-    """The factor from the stated size to the photo's own. Raises _BadRow where the shapes differ."""
-    if stated is None:
-        return 1.0
-    across, down = size[0] / stated[0], size[1] / stated[1]
-    if abs(across / down - 1) >= 0.01:
-        raise _BadRow("have a photo of another shape than the file says")
-    return across
-
-
-def _stated(image: Mapping[str, Any]) -> tuple[float, float] | None:
+def _stated(image: Mapping[str, Any]) -> Size | None:
     """The width and height of an image in COCO's file; None without two usable numbers."""
     width, height = (_side(image.get(name)) for name in ("width", "height"))
     return (width, height) if width and height else None

@@ -39,8 +39,8 @@ export class Settings {
   }
 
   /**
-   * Shows the state, but for the slider; `index` is the entry of /api/indices. What the address asks for has a control, also where the
-   * index or the server cannot do it and says so: the user takes it away there.
+   * Shows the state, but for the slider; `index` is the entry of /api/indices. What the address asks for has a
+   * control, also where the index or the server cannot do it and says so: the user takes it away there.
    */
   show(state, index) {
     const names = [...new Set([...this.#names, ...(state.index === null ? [] : [state.index])])];
