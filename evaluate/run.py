@@ -132,20 +132,22 @@ class BenchmarkRun:
         Raises ClusterError, QueryError; SorceError where the drawings cannot be written.
         """
         encoded = EncodedTexts(model, [query.text for query in self.truth.queries])
+        # Before the ingest: a localiser that cannot be opened is refused before any work.
+        localiser = None if self.localiser is None else self.localiser(model)
         progress = RunProgress(len(self.truth.pictures))
         with self._indexed(model, encoded, progress) as (retriever, cost):
-            found = self._found(model, retriever)
+            found = self._found(localiser, retriever)
             for sentence in [] if drawings is None else draw(found.queries, retriever, drawings):
                 retriever.remarks.add("drawings with a grey page in place of a photo", sentence)
         return RecipeResult(
             model.recipe, cost, progress.rejects, found.metrics, retriever.remarks.sentences(), tuple(found.queries)
         )
 
-    def _found(self, model: Model[Any], retriever: Retriever) -> protocols.ProtocolResult:
-        if self.localiser is None:
+    def _found(self, localiser: Localiser | None, retriever: Retriever) -> protocols.ProtocolResult:
+        if localiser is None:
             return self.benchmark.protocol(self.truth, retriever, self.progress)
         with closing(DecoderPool(DecodeLimits())) as decoders:
-            second = SecondLook(self.localiser(model), self.truth.pictures, decoders, retriever.remarks)
+            second = SecondLook(localiser, self.truth.pictures, decoders, retriever.remarks)
             return protocols.sorec(self.truth, retriever, self.progress, second)
 
     @contextmanager

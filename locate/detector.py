@@ -14,6 +14,7 @@ from torch import Tensor
 from sorce.errors import ModelError
 from sorce.locate.families import FAMILIES, DetectorFamily
 from sorce.locate.geometry import inside
+from sorce.locate.rgb import in_rgb
 from sorce.locate.untied import open_network
 from sorce.mappings import Box, Instance, Located, LocateRequest
 from sorce.models.checkpoint import Checkpoint
@@ -56,7 +57,7 @@ class DetectorLocaliser:
     @quietly
     def locate(self, requests: Sequence[LocateRequest], boxes: int = 1, min_score: float = 0.0) -> list[Located]:
         """One answer for each request, in order. Each photo is seen by itself, so that no padding changes its boxes."""
-        return [self._one(request, ProposalLimits(max(1, boxes)), min_score) for request in requests]
+        return [self._one(in_rgb(request), ProposalLimits(max(1, boxes)), min_score) for request in requests]
 
     def _one(self, request: LocateRequest, limits: ProposalLimits, min_score: float) -> Located:
         photo = request.picture.image

@@ -13,6 +13,7 @@ import numpy as np
 
 from sorce.errors import ModelError
 from sorce.locate.geometry import distinct, inside, moved
+from sorce.locate.rgb import in_rgb
 from sorce.locate.scores import Likeness
 from sorce.mappings import Box, Instance, Located, LocateRequest, Vector
 from sorce.models.encoder import Encoder
@@ -105,6 +106,7 @@ class Zoom:
 
     def locate(self, requests: Sequence[LocateRequest], boxes: int = 1, min_score: float = 0.0) -> list[Located]:
         """One answer for each request, in order. Without a box, it first looks at an ingest's tiles."""
+        requests = [in_rgb(request) for request in requests]
         texts = self.encoder.embed_texts([request.text for request in requests])
         searches = [self._starts(request, text, boxes) for request, text in zip(requests, texts, strict=True)]
         flat = [search for several in searches for search in several]

@@ -6,6 +6,9 @@ import numpy as np
 
 from sorce.mappings import Vector
 
+LEAST = 1e-4
+"""The least distance that counts; rounding can make it negative."""
+
 
 def most_distinct(vectors: Vector, most: int, weights: Vector | None = None) -> list[int]:
     """Indices of at most `most` of the unit vectors (n, dimension), in ascending order; the first is always kept.
@@ -23,3 +26,15 @@ def most_distinct(vectors: Vector, most: int, weights: Vector | None = None) -> 
         nearest[kept] = np.inf
         kept.append(int(np.argmin(nearest) if weights is None else np.argmax((1 - nearest) * weights)))
     return sorted(kept)
+
+
+def rarity(vectors: Vector) -> Vector:
+    """How little of a photo looks like each of its regions (n,): the weights with which `Tiles` stores regions.
+
+    The squared distance of each unit vector from their mean direction. Most regions of a photo show background.
+    """
+    mean = vectors.mean(axis=0)
+    distance = 1 - vectors @ mean / np.linalg.norm(mean)
+    # Not 0: of equal regions, too, none may be taken twice.
+    weights: Vector = np.maximum(distance, LEAST) ** 2
+    return weights

@@ -12,7 +12,7 @@ from sorce.mappings import Box, Picture, Region
 from sorce.models.crops import CropModel, Crops
 from sorce.models.distinct_crops import distinct_crops
 from sorce.models.encoder import Encoder
-from sorce.models.near_duplicates import most_distinct
+from sorce.models.near_duplicates import most_distinct, rarity
 from sorce.models.tiling import TileSettings, all_grids, fit, plan, smallest_found
 
 MIN_ENCODED = 32
@@ -54,10 +54,8 @@ class Tiles(CropModel):
         return [self._distinct(regions) for regions in super().encode(prepared)]
 
     def _distinct(self, regions: list[Region]) -> list[Region]:
-        return [
-            regions[place]
-            for place in most_distinct(np.stack([region.vec for region in regions]), self.settings.max_stored)
-        ]
+        vectors = np.stack([region.vec for region in regions])
+        return [regions[place] for place in most_distinct(vectors, self.settings.max_stored, rarity(vectors))]
 
     def note(self, width: int, height: int) -> str | None:
         """A sentence about the smallest object that `max_regions` allows to find in a photo of this size.

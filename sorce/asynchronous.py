@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from asyncio import to_thread
 from collections.abc import Awaitable, Callable, Sequence
-from functools import partial, wraps
+from functools import wraps
 from pathlib import Path
 from typing import ParamSpec
 
@@ -47,11 +47,20 @@ class AsyncIndex:
         start: int | None = None,
         locate: int = 0,
         localiser: str | Localiser = ZOOM,
+        min_located_score: float = 0.0,
         root: str | Path | None = None,
     ) -> Hits:
         """Like `Index.search`."""
-        again = partial(self.index.search, locate=locate, localiser=localiser, root=root)
-        return await to_thread(again, what, size=size, start=start)
+        return await to_thread(
+            self.index.search,
+            what,
+            size=size,
+            start=start,
+            locate=locate,
+            localiser=localiser,
+            min_located_score=min_located_score,
+            root=root,
+        )
 
     async def get(self, photo_id: str, *, vectors: bool = False) -> StoredPhoto | None:
         """Like `Index.get`."""

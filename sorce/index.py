@@ -34,7 +34,7 @@ from sorce.mappings.selection import Selection, refuse_unless_ids
 from sorce.mappings.stored import StoredPhoto, read_stored, stored_body
 from sorce.models import DEFAULT_MODEL, DEFAULT_REGIONS, Model, TextEncoder, load_encoder, load_model
 from sorce.models.checkpoint import find, find_again
-from sorce.models.methods import as_before
+from sorce.models.methods import Runtime, as_before
 from sorce.pictures.files import absolute, absolute_path
 from sorce.pictures.notebook import openable
 from sorce.pictures.remote import StorePhotos, is_remote
@@ -119,6 +119,7 @@ class Index:
         start: int | None = None,
         locate: int = 0,
         localiser: str | Localiser = ZOOM,
+        min_located_score: float = 0.0,
         root: str | Path | None = None,
     ) -> Hits:
         """The photos that show all that is asked for, best first, each with its boxes.
@@ -130,7 +131,8 @@ class Index:
         those of a request.
 
         With `locate`, that many of the first hits are looked at again by a localiser (`sorce.open_localiser`). They
-        are ordered by what it sees (`Hit.seen`), and `size` of them are returned.
+        are ordered by what it sees (`Hit.seen`), and `size` of them are returned. Of each phrase it gives at most the
+        request's `boxes` places, those after the first of at least `min_located_score`.
 
         Only photos below `root`, a folder or a prefix of a store, are opened, also by `Hit.picture`. Relative paths
         start from it. Without it, nothing is located, and a hit's relative path starts from the current folder.
@@ -144,7 +146,8 @@ class Index:
             searching = self._searcher()
             hits = searching.search(with_enough(asked, locate))
         if locate:
-            stage = SecondStage(self._localiser(localiser, searching), locate, [] if below is None else [below])
+            roots = [] if below is None else [below]
+            stage = SecondStage(self._localiser(localiser, searching), locate, roots, min_located_score)
             hits = look_again(hits, asked, stage)
         return replace(hits, found=tuple(openable(hit, below) for hit in hits))
 
@@ -238,9 +241,10 @@ def open_index(
     (`sorce.access`).
 
     `model` is a name on the hub, a folder or `mini`. Without it, ingest uses the default model, and searches use the
-    index's own. With it, an index of another model is refused. `device` is auto, cpu, cuda or mps, and `batch_size` the
-    number of pictures or texts that the model gets at once. `trust_remote_code` lets the model's own Python code run,
-    and `parameters` are those of the regions method. `dimension` cuts the vectors of new photos to that many numbers.
+    index's own. With it, an index of another model is refused. `batch_size` is the number of pictures or texts that the
+    model gets at once. `device` is auto, cpu, cuda or mps, and `trust_remote_code` lets a model's own Python code run;
+    both hold for localisers, too. `parameters` are those of the regions method. `dimension` cuts the vectors of new
+    photos to that many numbers.
     `encoder` is the url of a running service (`sorce serve`) that encodes the texts of searches: they load no model
     then, and a search by a picture is refused. The service's key is that of SORCE_API_KEY.
 
@@ -260,6 +264,7 @@ def open_index(
         return load_encoder(recipe, device, model, trust_remote_code, batch_size, texts_first=True)
 
     index = Index(connect(url, access), name, load, load_texts, encoder)
+    index._localisers = Localisers(lambda named: open_localiser(named, None, Runtime(device), trust_remote_code))
     index._owns_client = index.client is not url
     return index
 

@@ -9,6 +9,7 @@ from torchvision.ops import nms  # type: ignore[import-untyped]
 
 from sorce.locate.piza.detector import PizaDetector
 from sorce.locate.piza.loop import Corners, ZoomTrace, zoom_in
+from sorce.locate.rgb import in_rgb
 from sorce.mappings import Box
 from sorce.mappings.located import Instance, Located, LocateRequest
 
@@ -32,11 +33,11 @@ class Piza:
 
     def locate(self, requests: Sequence[LocateRequest], boxes: int = 1, min_score: float = 0.0) -> list[Located]:
         """One by one: photos in a batch would be padded, and padding changes the result."""
-        return [self._locate(request, boxes, min_score) for request in requests]
+        return [self._locate(in_rgb(request), boxes, min_score) for request in requests]
 
     def _locate(self, request: LocateRequest, boxes: int, min_score: float) -> Located:
         with self._one_at_a_time:
-            trace = zoom_in(self._detector, request.picture.image.convert("RGB"), request.text)
+            trace = zoom_in(self._detector, request.picture.image, request.text)
         whole = (0, 0, *request.picture.size)
         found = _instances(trace, boxes, min_score, whole)
         looked_at = tuple(Box(*step.crop) for step in trace.steps) or (Box(*whole),)

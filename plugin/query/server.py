@@ -52,10 +52,12 @@ class ServerSearch(Following):
         except OtherRanking as error:
             raise self._older("ranks by similarity alone") from error
         unproved = query.ranking.rank == PRODUCT and not query.request.exact
+        hits = replace(hits, found=tuple(replace(hit, unproved=unproved) for hit in hits))
+        if request.fold is not None:
+            # Before the cut, as the client does, so that the page is full.
+            hits = folded(hits, wholes, request.fold)
         skipped = request.start - query.request.start
-        first = tuple(replace(hit, unproved=unproved) for hit in hits[skipped : skipped + request.size])
-        hits = replace(hits, found=first)
-        return hits if request.fold is None else folded(hits, wholes, request.fold)
+        return replace(hits, found=hits[skipped : skipped + request.size])
 
     def _older(self, lack: str) -> PluginError:
         index = self.found.asked

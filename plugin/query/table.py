@@ -15,8 +15,8 @@ HEAD = ("rank", "score", "similarity", "quality", "region", "box", "kind", "area
 ID_SHOWN = 8
 """How many digits of a photo id the table shows: enough for `--like-region`."""
 
-SECOND_STAGE = ("index rank", "located", "located box")
-"""Columns of a second stage, before the photo."""
+SECOND_STAGE = ("index rank", "things", "located", "located box")
+"""Columns of a second stage, before the photo. "things" is how many places show the phrase; the box is the first's."""
 
 UNPROVED = "~"
 SAME = "="
@@ -91,16 +91,17 @@ def _lines(first: tuple[str, str], hit: Hit, several: bool) -> Iterator[tuple[st
             first, place = ("", ""), ""
 
 
-def _second_stage(hit: Hit) -> Iterator[tuple[str, str, str]]:
+def _second_stage(hit: Hit) -> Iterator[tuple[str, str, str, str]]:
     """Cells for each row of the hit: what was seen stands beside the phrase's best box."""
     rank = "" if hit.index_rank is None else str(hit.index_rank)
     for number, matches in enumerate(hit.matches):
         found = hit.seen.located[number] if hit.seen and number < len(hit.seen.located) else None
         for place in range(len(matches)):
             if place or found is None:
-                yield rank, "", ""
+                yield rank, "", "", ""
             else:
-                yield rank, f"{found.score:.4f}", ",".join(f"{side:.0f}" for side in found.box.as_tuple())
+                box = ",".join(f"{side:.0f}" for side in found.box.as_tuple())
+                yield rank, str(len(found.instances)), f"{found.score:.4f}", box
             rank = ""
     for duplicate in hit.duplicates:
-        yield from (("", "", "") for matches in duplicate.matches for _ in matches)
+        yield from (("", "", "", "") for matches in duplicate.matches for _ in matches)

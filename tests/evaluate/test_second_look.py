@@ -12,6 +12,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from sorce.cli import sorce as command
+from sorce.errors import ModelError
 from sorce.evaluate import commands
 from sorce.evaluate.run import BenchmarkRun, RecipeResult
 from tests.kit.fake import COLOURS, FakeModel
@@ -91,6 +92,20 @@ def test_a_photo_that_is_gone_has_no_box_and_is_named(tmp_path: Path) -> None:
     opened, drawn = result.remarks
     assert opened.startswith("photos that could not be opened again, which therefore have no box: 1 (first: file://")
     assert drawn.startswith("drawings with a grey page in place of a photo: 1 (first: red: 1 of 1 photos could not be")
+
+
+def test_a_localiser_that_cannot_be_opened_is_refused_before_any_photo_is_encoded(tmp_path: Path) -> None:
+    coco(tmp_path)
+
+    class Unused(FakeModel):
+        def encode(self, *_: Any) -> Any:
+            raise AssertionError
+
+    def opened(_: Any) -> Any:
+        raise ModelError("no such detector.")
+
+    with pytest.raises(ModelError, match="no such detector"):
+        replace(BenchmarkRun.of("locate", tmp_path), localiser=opened)(Unused())
 
 
 def test_the_command_prints_both_and_draws(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -107,6 +107,15 @@ def test_a_photo_of_any_shape_gives_a_box_inside_it(localiser: DetectorLocaliser
         assert (located.box, located.score) == (located.instances[0].box, located.instances[0].score)
 
 
+@pytest.mark.parametrize("mode", ["L", "CMYK", "RGBA"])
+def test_a_picture_in_other_colours_is_read_as_rgb(localiser: DetectorLocaliser, mode: str) -> None:
+    image = noise(90, 60).image.convert(mode)
+    found, right = (
+        localiser.locate([LocateRequest(Picture(each), "a kite")]) for each in (image, image.convert("RGB"))
+    )
+    assert found == right
+
+
 def test_a_least_score_leaves_the_first_instance(localiser: DetectorLocaliser) -> None:
     [located] = localiser.locate([LocateRequest(noise(90, 60), "a kite")], boxes=5, min_score=2.0)
     assert len(located.instances) == 1

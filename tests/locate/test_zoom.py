@@ -139,3 +139,21 @@ def test_zoom_without_a_model_is_refused() -> None:
 
 def test_a_model_of_clusters_zooms_with_its_own_encoder(clip: Encoder) -> None:
     assert dual_encoder(Clusters(clip)) is clip
+
+
+@pytest.mark.parametrize("mode", ["L", "CMYK", "RGBA"])
+def test_a_picture_in_other_colours_is_read_as_rgb(zoom: Localiser, mode: str) -> None:
+    image = noise(90, 60).image.convert(mode)
+    for box in (None, Box(10, 10, 40, 40)):
+        [found], [right] = (
+            zoom.locate([LocateRequest(Picture(each), "a kite", box)]) for each in (image, image.convert("RGB"))
+        )
+        assert found == right
+
+
+def test_what_is_transparent_is_white(zoom: Localiser) -> None:
+    clear = Image.new("RGBA", (90, 60), (200, 0, 0, 0))
+    white = Image.new("RGB", (90, 60), "white")
+    assert zoom.locate([LocateRequest(Picture(clear), "a kite")]) == zoom.locate(
+        [LocateRequest(Picture(white), "a kite")]
+    )

@@ -1,6 +1,6 @@
 import numpy as np
 
-from sorce.models.near_duplicates import most_distinct
+from sorce.models.near_duplicates import most_distinct, rarity
 
 
 def unit(rows):
@@ -32,3 +32,15 @@ def test_each_that_goes_has_one_like_it_that_stays():
     among = (vectors[kept] @ vectors[kept].T)[~np.eye(100, dtype=bool)].max()
     # Farthest-first: the kept ones are no more alike than the worst left-out one and its nearest kept one.
     assert among <= left + 1e-6
+
+
+def test_of_two_that_differ_as_much_the_one_of_which_the_photo_shows_less_is_taken():
+    x, y, z = np.eye(3)
+    vectors = unit([x, y, y, y, z])
+    assert most_distinct(vectors, 2) == [0, 1]
+    assert most_distinct(vectors, 2, rarity(vectors)) == [0, 4]
+
+
+def test_equal_regions_have_no_rarity_and_none_is_taken_twice():
+    same = unit(np.ones((8, 5)))
+    assert len(set(most_distinct(same, 5, rarity(same)))) == 5

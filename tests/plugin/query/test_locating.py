@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -18,6 +19,7 @@ from sorce.locate import open_localiser
 from sorce.mappings import Box, Hit, Hits, Instance, Located, LocateRequest, Match
 from sorce.mappings.request import SearchRequest
 from sorce.models import load_encoder
+from sorce.models.methods import Runtime
 from sorce.pictures.drawing import save
 from sorce.plugin.query.locating import SecondStage, look_again, not_opened, with_enough
 from sorce.plugin.query.server_locating import split_answer
@@ -136,6 +138,12 @@ def test_several_instances_are_kept_from_a_least_score(files: list[Path]) -> Non
     assert [each.score for each in first.seen.located[0].instances] == [0.9, 0.5]
 
 
+@pytest.mark.parametrize("least", [-0.1, 1.1, float("nan")])
+def test_a_least_score_that_is_none_is_refused(least: float) -> None:
+    with pytest.raises(QueryError, match="min_located_score"):
+        SecondStage(Scored(lambda _: 0.1), 3, ["photos"], least)
+
+
 def test_no_root_is_refused(files: list[Path]) -> None:
     with pytest.raises(QueryError, match="--root"):
         look_again(hits(files), SearchRequest("a kite"), SecondStage(Scored(lambda _: 0.1), 3, []))
@@ -146,7 +154,7 @@ def test_table_json_and_drawing_show_what_was_seen(files: list[Path], tmp_path: 
     stage = SecondStage(Scored(lambda request: number(request) / 10), 2, [files[0].parent])
     after = look_again(hits(files), asked, stage)
     head, first, *_ = table(after, asked.phrases).splitlines()
-    assert head.split()[-6:] == ["index", "rank", "located", "located", "box", "photo"]
+    assert head.split()[-7:] == ["index", "rank", "things", "located", "located", "box", "photo"]
     assert first.split()[-4:-1] == ["2", "0.1000", "4,4,20,20"]
     said = as_json(after, asked)["hits"]
     assert said[0]["index_rank"] == 2
@@ -184,6 +192,28 @@ def test_the_command_and_python_look_with_the_indexs_own_encoder(
     gone = CliRunner().invoke(command, ["search", "a kite", "--device", "cpu", *options[:-1]], catch_exceptions=False)
     assert gone.exit_code == 3
     assert gone.stderr.count("was not looked at again: it cannot be read") == 3
+
+
+def test_python_gives_several_places_from_a_least_score(index: sorce.Index, files: list[Path]) -> None:
+    def places(least: float) -> int:
+        asked = SearchRequest("a kite", boxes=4)
+        [first, *_] = index.search(asked, locate=1, min_located_score=least, root=files[0].parent)
+        assert first.seen is not None
+        return len(first.seen.located[0].instances)
+
+    assert places(1.0) == 1 < places(0.0)
+
+
+def test_a_localiser_runs_where_the_index_does(index: sorce.Index, files: list[Path], monkeypatch: Any) -> None:
+    asked: list[Any] = []
+
+    def opened(*given: Any) -> Scored:
+        asked.append(given)
+        return Scored(lambda _: 0.1)
+
+    monkeypatch.setattr("sorce.index.open_localiser", opened)
+    index.search("a kite", locate=1, localiser="owner/detector", root=files[0].parent)
+    assert asked == [("owner/detector", None, Runtime("cpu"), False)]
 
 
 def test_the_command_refuses_a_second_stage_without_a_root(opensearch: str) -> None:
