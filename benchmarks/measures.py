@@ -43,6 +43,7 @@ MEASURES: Mapping[str, str] = {
     "page": "page",
     "peers": "peers",
     "piza": "piza",
+    "train_piza": "train_piza",
     "ray": "ray_ingest",
     "unread": "unread",
     "nodes": "nodes",

@@ -29,6 +29,8 @@ from sorce.locate.piza.saving import save
 from sorce.locate.piza.training.annotations import Expression, read_expressions, split
 from sorce.locate.piza.training.commands import train
 from sorce.locate.piza.training.learning import Learner, TrainingPlan, choose_learned
+from sorce.locate.piza.training.losses import _one_layer
+from sorce.locate.piza.training.phrases import MOST, chosen, prompt_of
 from sorce.locate.piza.training.running import accuracy
 from sorce.locate.piza.training.starting import with_new_parts
 from sorce.locate.piza.training.training import new_settings
@@ -401,6 +403,50 @@ def test_low_ranks_learn_after_their_base(labels: Path) -> None:
     assert changed(before, ".lora_A.")
     assert changed(before, "adapters.zoom.")
     assert not changed(before, ".base_layer.")
+
+
+def test_a_prompt_names_each_box_and_leaves_out_what_has_no_room() -> None:
+    red, none, blue = (torch.tensor([[101, *ids, 1012, 102]]) for ids in ((7, 8), (9,), (5,)))
+    prompt = prompt_of([(red, Box(*RED)), (none, None), (blue, Box(*BLUE))], 99)
+    assert prompt.ids.tolist() == [[101, 7, 8, 1012, 9, 1012, 5, 1012, 102]]
+    assert prompt.boxes == [Box(*RED), Box(*BLUE)]
+    assert [row.nonzero().flatten().tolist() for row in prompt.tokens] == [[1, 2], [6]]
+    short = prompt_of([(none, None), (red, Box(*RED)), (blue, Box(*BLUE))], 7)
+    assert short.ids.tolist() == [[101, 7, 8, 1012, 5, 1012, 102]]
+    stops = prompt_of([(torch.tensor([[101, 1012, 102]]), Box(*RED))], 99)
+    assert stops.tokens.tolist() == [[False, True, False]]
+
+
+def test_the_base_is_asked_for_what_the_crop_shows_and_for_other_texts(labels: Path) -> None:
+    expressions = read_expressions(labels / "sorec.json", labels)
+    red, blue = expressions[:2]
+    absent = [replace(red, photo=labels / "far.png", text=f"thing {number}") for number in range(30)]
+    seen: set[tuple[str, Box | None]] = set()
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        found = chosen(red, Box(0, 0, *SIZE), [red, blue], [*expressions, *absent], rng)
+        assert ("red square", red.box) in found
+        assert len(found) == len({text for text, _ in found}) <= MOST
+        seen |= set(found)
+        # The left half does not show the blue one, and no text of the photo is taken for absent.
+        for text, box in chosen(red, Box(0, 0, 80, 120), [red, blue], [*expressions, *absent], rng):
+            assert text != "blue square"
+            assert (box is None) == text.startswith("thing")
+    assert ("blue square", blue.box) in seen
+    assert [text for text, box in seen if box is None]
+
+
+def test_each_box_is_learned_by_one_query() -> None:
+    """With the right boxes and names the loss is next to nothing, and each query that finds another thing costs."""
+    boxes = torch.tensor([[0.2, 0.2, 0.1, 0.1], [0.7, 0.6, 0.3, 0.2]])
+    tokens = torch.tensor([[False, True, True, False], [False, False, False, True]])
+    logits = torch.full((3, 4), -20.0)
+    logits[1, 1:3] = logits[0, 3] = 20.0
+    found = torch.stack([boxes[1], boxes[0], torch.tensor([0.5, 0.5, 0.5, 0.5])])
+    right = _one_layer(logits, found, boxes, tokens)
+    assert right < 1e-4
+    assert _one_layer(logits[[1, 0, 2]], found, boxes, tokens) > 1
+    assert _one_layer(logits, found[[0, 0, 2]], boxes, tokens) > 1
 
 
 def test_the_loss_goes_down(labels: Path) -> None:

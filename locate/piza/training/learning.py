@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,10 @@ from torch import Tensor, nn
 from sorce.errors import BadPhoto, ModelError
 from sorce.locate.piza.detector import PizaDetector
 from sorce.locate.piza.history import rounded
-from sorce.locate.piza.loading import DELIMITERS
 from sorce.locate.piza.lora import OWN
 from sorce.locate.piza.training.annotations import Expression
 from sorce.locate.piza.training.losses import detection_loss, history_loss
+from sorce.locate.piza.training.phrases import chosen, prompt_of
 from sorce.locate.piza.training.trajectories import Lesson, lesson, trajectory
 from sorce.mappings import Box
 from sorce.pictures.loading import open_picture
@@ -65,6 +66,9 @@ class Learner:
     def __init__(self, detector: PizaDetector, expressions: Sequence[Expression], plan: TrainingPlan) -> None:
         self.detector, self.plan, self.step = detector, plan, 0
         self._expressions = expressions
+        self._of_photo = {
+            photo: list(several) for photo, several in groupby(sorted(expressions, key=_photo_of), _photo_of)
+        }
         self._network = detector.network
         self._optimise(is_base=plan.trains_base(0))
 
@@ -161,25 +165,27 @@ class Learner:
         boxes = trajectory(box, photo.size, settings.steps, rng)
         number = int(rng.integers(len(boxes) - 1))
         if self.plan.trains_base(self.step):
-            # The base learns to find the thing itself in a crop of any size.
-            return self._detection(photo, boxes[number], box, expression.text, None)
+            # The base learns to find things in a crop of any size.
+            near = self._of_photo[expression.photo]
+            phrases = chosen(replace(expression, box=box), boxes[number], near, self._expressions, rng)
+            return self._detection(photo, boxes[number], phrases, None)
         taken = lesson(boxes, number)
-        assert taken.target is not None
         zoom = rounded(torch.tensor([taken.zoom]), settings.zoom_step)
-        return self._detection(photo, boxes[number], taken.target, expression.text, zoom) + self._history(rng)
+        return self._detection(photo, boxes[number], [(expression.text, taken.target)], zoom) + self._history(rng)
 
-    def _detection(self, photo: Image.Image, crop: Box, box: Box, text: str, zoom: Tensor | None) -> Tensor:
+    def _detection(
+        self, photo: Image.Image, crop: Box, phrases: Sequence[tuple[str, Box | None]], zoom: Tensor | None
+    ) -> Tensor:
         left, top, right, bottom = (int(corner) for corner in crop.as_tuple())
         cut = photo.crop((left, top, max(right, left + 1), max(bottom, top + 1)))
         pixels, size = self.detector.pixels(cut)
-        ids, device = self.detector.tokens(text), self._network.device
-        output = self._network.detect(pixels, ids.to(device), None if zoom is None else zoom.to(device))
+        said = prompt_of([(self.detector.tokens(text), box) for text, box in phrases], self.detector.longest)
+        device = self._network.device
+        output = self._network.detect(pixels, said.ids.to(device), None if zoom is None else zoom.to(device))
         used = torch.tensor([size[0] / pixels.shape[-1], size[1] / pixels.shape[-2]] * 2, device=device)
-        target = torch.tensor(_share(box, left, top, cut.size), device=device).clamp(0, 1) * used
-        tokens = ~torch.isin(ids[0], torch.tensor(list(DELIMITERS.values())))
-        # A text of nothing but stops.
-        tokens = tokens if tokens.any() else torch.ones_like(tokens)
-        return detection_loss(self._network, output, target, tokens.to(device))
+        shares = [_share(box, left, top, cut.size) for box in said.boxes]
+        targets = torch.tensor(shares, device=device) * used
+        return detection_loss(self._network, output, targets, said.tokens.to(device))
 
     def _history(self, rng: np.random.Generator) -> Tensor:
         lessons = [self._history_lesson(rng) for _ in range(HISTORIES)]
@@ -221,11 +227,12 @@ def _inside(box: Box, size: tuple[int, int]) -> Box:
 
 
 def _share(box: Box, left: int, top: int, size: tuple[int, int]) -> list[float]:
-    """Centre and size of a box as shares of a crop."""
+    """Centre and size as shares of a crop, of the part of a box that is in it."""
     width, height = size
-    return [
-        ((box.x1 + box.x2) / 2 - left) / width,
-        ((box.y1 + box.y2) / 2 - top) / height,
-        (box.x2 - box.x1) / width,
-        (box.y2 - box.y1) / height,
-    ]
+    x1, x2 = (min(max(side - left, 0.0), width) / width for side in (box.x1, box.x2))
+    y1, y2 = (min(max(side - top, 0.0), height) / height for side in (box.y1, box.y2))
+    return [(x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1]
+
+
+def _photo_of(expression: Expression) -> Path:
+    return expression.photo

@@ -1,10 +1,11 @@
-"""What is minimised: the usual losses of a DETR for one box, and those of the history encoder."""
+"""What is minimised: the usual losses of a DETR, and those of the history encoder."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import torch
+from scipy.optimize import linear_sum_assignment  # type: ignore[import-untyped]
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy, l1_loss, mse_loss
 from torchvision.ops import (  # type: ignore[import-untyped]
@@ -21,13 +22,14 @@ OVERLAP, CORNERS = 2.0, 5.0
 """Weights of the losses of a box, as in Grounding DINO."""
 
 
-def detection_loss(network: PizaNetwork, output: Any, box: Tensor, tokens: Tensor) -> Tensor:
-    """Of every decoder layer and of the encoder's output. `box` is (4,): centre and size as shares of the crop.
+def detection_loss(network: PizaNetwork, output: Any, boxes: Tensor, tokens: Tensor) -> Tensor:
+    """Of every decoder layer and of the encoder's output. `boxes` are (n, 4): centre and size as shares of the crop.
 
-    `tokens` says which tokens belong to the expression, (tokens,).
+    `tokens` says which tokens name each box, (n, tokens).
     """
     layers = [(output.enc_outputs_class[0], output.enc_outputs_coord_logits[0].sigmoid()), *_layers(network, output)]
-    return torch.stack([_one_layer(logits[:, : len(tokens)], boxes, box, tokens) for logits, boxes in layers]).sum()
+    known = tokens.shape[1]
+    return torch.stack([_one_layer(logits[:, :known], found, boxes, tokens) for logits, found in layers]).sum()
 
 
 def history_loss(said: ZoomProgress, stops: Tensor, zooms: Tensor) -> Tensor:
@@ -48,14 +50,17 @@ def _layers(network: PizaNetwork, output: Any) -> list[tuple[Tensor, Tensor]]:
     return layers
 
 
-def _one_layer(logits: Tensor, boxes: Tensor, box: Tensor, tokens: Tensor) -> Tensor:
-    corners, target = box_convert(boxes, "cxcywh", "xyxy"), box_convert(box[None], "cxcywh", "xyxy")
+def _one_layer(logits: Tensor, found: Tensor, boxes: Tensor, tokens: Tensor) -> Tensor:
+    """Each box belongs to the query that fits it best, and to no other's."""
+    corners, targets = box_convert(found, "cxcywh", "xyxy"), box_convert(boxes, "cxcywh", "xyxy")
     with torch.no_grad():
-        overlap = generalized_box_iou(corners, target)[:, 0]
-        score = logits[:, tokens].sigmoid().mean(1)
-        best = int((CORNERS * (boxes - box).abs().sum(1) - OVERLAP * overlap - score).argmin())
+        named = tokens.float()
+        scores = logits.sigmoid() @ (named / named.sum(1, keepdim=True)).T
+        cost = CORNERS * torch.cdist(found, boxes, p=1) - OVERLAP * generalized_box_iou(corners, targets) - scores
+        queries, places = (torch.from_numpy(each) for each in linear_sum_assignment(cost.cpu().numpy()))
     wanted = torch.zeros_like(logits)
-    wanted[best, tokens] = 1
-    named: Tensor = sigmoid_focal_loss(logits, wanted, reduction="sum") / tokens.sum()
-    placed: Tensor = generalized_box_iou_loss(corners[best], target[0])
-    return named + OVERLAP * placed + CORNERS * l1_loss(boxes[best], box, reduction="sum")
+    wanted[queries] = named[places]
+    naming: Tensor = sigmoid_focal_loss(logits, wanted, reduction="sum") / named.sum()
+    placing: Tensor = generalized_box_iou_loss(corners[queries], targets[places], reduction="sum") / len(boxes)
+    sides: Tensor = l1_loss(found[queries], boxes[places], reduction="sum") / len(boxes)
+    return naming + OVERLAP * placing + CORNERS * sides
