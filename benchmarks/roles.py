@@ -19,23 +19,27 @@ from figures import Line, exactly
 from opensearchpy import OpenSearch, exceptions
 
 from sorce.access import Access
-from sorce.cluster import connect
+from sorce.cluster import connect, find_index
 from sorce.engine import Node, running_node
 from sorce.ingest import Files, Naming, Options, ingest_photos, prune
 from sorce.ingest.alias import switch, target
 from sorce.ingest.optimize import optimize
 from sorce.ingest.run_log import RunFacts, RunLog
+from sorce.locate import open_localiser
 from sorce.mappings import Rejected
 from sorce.mappings.index import index_body
 from sorce.mappings.run_log import DONE, RUNS, monthly
 from sorce.models import Model, load_model
 from sorce.plugin import ClientSearch, SearchRequest, ServerSearch
-from sorce.plugin.cluster.endpoint import Endpoint, parse
+from sorce.plugin.cluster.endpoint import Endpoint, parse, parse_localiser
 from sorce.plugin.cluster.install import install, uninstall
+from sorce.plugin.cluster.locate import install_located
 from sorce.plugin.cluster.ml_commons import SEARCH, connector_body
 from sorce.plugin.cluster.role import ROLES, role
 from sorce.plugin.cluster.status import status
+from sorce.plugin.query.server_locating import ServerStage
 from sorce.plugin.service import app as service
+from sorce.plugin.service.looking import PhotoLooker
 from training.scenes.bundled import FOLDER
 
 INDEX, ALIAS, ROLLED, OTHER, NEAR = "photos", "shelves", "archive", "diary", "photos-internal"
@@ -92,7 +96,7 @@ def finer() -> Model[Any]:
 @contextmanager
 def bench(node: Node) -> Iterator[Bench]:
     """The users, each with its roles for the index and for the aliases."""
-    with connect(node.url, owner(node)) as client, serving() as address:
+    with connect(node.url, owner(node)) as client:
         passwords = {name: secrets.token_urlsafe(24) for name in USERS}
         for name, index in product(ROLES, OURS):
             put(client, f"roles/sorce-{name}-{index}", role(name, index))
@@ -106,7 +110,9 @@ def bench(node: Node) -> Iterator[Bench]:
             client.indices.create(index=f"{ROLLED}-{number:06}", body=body)
         client.indices.put_alias(index=OTHER, name=PLAIN_ALIAS)
         client.indices.put_alias(index=OTHER, name=WRITE_ALIAS, body={"is_write_index": True})
-        yield Bench(node, parse(address, model().recipe.model, KEY), passwords)
+        search = Access(owner(node).ca_file, username="search", password=passwords["search"])
+        with connect(node.url, search) as reader, serving(reader) as address:
+            yield Bench(node, parse(address, model().recipe.model, KEY), passwords)
 
 
 def put(client: OpenSearch, path: str, body: Mapping[str, object]) -> None:
@@ -114,10 +120,11 @@ def put(client: OpenSearch, path: str, body: Mapping[str, object]) -> None:
 
 
 @contextmanager
-def serving() -> Iterator[str]:
-    """The address of the encoder service, which requires a key."""
+def serving(reader: OpenSearch) -> Iterator[str]:
+    """The address of the service, which requires a key. It looks again at photos that `reader` finds in the index."""
     socket = service.listen("127.0.0.1", 0, KEY)
-    server = service.server(service.application(service.Served(model().recipe.model, model(), KEY)))
+    looker = PhotoLooker(reader, INDEX, model().recipe, open_localiser("zoom", model), [FOLDER])
+    server = service.server(service.application(service.Served(model().recipe.model, model(), KEY, looker)))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [socket]})
     thread.start()
     try:
@@ -173,6 +180,11 @@ def uninstall_all(client: OpenSearch) -> None:
 def search_there(client: OpenSearch) -> None:
     for index in OURS:
         assert ServerSearch(client, index).search(REQUEST)
+
+
+def look_there(client: OpenSearch) -> None:
+    hits = ServerSearch(client, INDEX, ServerStage(2)).search(REQUEST)
+    assert sum(hit.seen is not None and hit.seen.reason is None for hit in hits) == 2, hits
 
 
 def search_here(client: OpenSearch) -> None:
@@ -239,6 +251,11 @@ ACTS: dict[str, tuple[Act, set[str]]] = {
         lambda client, _: search_there(client),
         {"install", "search"},
     ),
+    "plugin install --locate": (
+        lambda client, bench: install_located(client, find_index(client, INDEX), parse_localiser("", bench.encoder)),
+        {"install"},
+    ),
+    "search, the cluster looks again": (lambda client, _: look_there(client), {"install", "search"}),
     "move the alias to another recipe": (lambda client, _: bring_behind_alias(client, finer), {"move"}),
     "search where it has moved": (lambda client, _: search_there(client), {"install", "search"}),
     "write a document": (asked("PUT", f"/{INDEX}/_doc/x", DOCUMENT), {"ingest", "move"}),
