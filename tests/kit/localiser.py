@@ -30,7 +30,10 @@ def paint(folder: Path, photos: int) -> list[Path]:
 
 
 class FakeLocaliser:
-    """The box is the middle of the index's; the score depends on the text, the box and the photo's first pixel."""
+    """The box is the middle of the index's; the score depends on the text, the box and the photo's first pixel.
+
+    Further instances are the same box, each with half the score of the one before.
+    """
 
     name = "fake"
 
@@ -38,17 +41,17 @@ class FakeLocaliser:
         self.asked: list[tuple[str, str, Box | None]] = []
 
     def locate(self, requests: Sequence[LocateRequest], boxes: int = 1, min_score: float = 0.0) -> list[Located]:
-        assert (boxes, min_score) == (1, 0.0)
         self.asked += [(each.picture.name, each.text, each.box) for each in requests]
-        return [self._one(each) for each in requests]
+        return [self._one(each, boxes, min_score) for each in requests]
 
-    def _one(self, asked: LocateRequest) -> Located:
+    def _one(self, asked: LocateRequest, boxes: int, min_score: float) -> Located:
         box = asked.box or Box(0, 0, *asked.picture.size)
         across, down = (box.x2 - box.x1) / 4, (box.y2 - box.y1) / 4
         tight = Box(box.x1 + across, box.y1 + down, box.x2 - across, box.y2 - down)
         seen = f"{asked.text} {tight} {asked.picture.image.getpixel((0, 0))}"
         score = int.from_bytes(hashlib.sha256(seen.encode()).digest()[:6]) / 2**48
-        return Located(tight, score, (box, tight), (Instance(tight, score),))
+        others = [Instance(tight, half) for number in range(1, boxes) if (half := score / 2**number) >= min_score]
+        return Located(tight, score, (box, tight), (Instance(tight, score), *others))
 
 
 FAULTS = ("500", "hang", "fewer", "more", "nulls", "no scores", "no JSON", "none")

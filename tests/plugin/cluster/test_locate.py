@@ -151,6 +151,29 @@ def test_hits_are_those_of_the_client(client: OpenSearch, located: str, folder: 
     assert server.notes == ()
 
 
+@pytest.mark.parametrize("least", [0.0, 0.2])
+def test_several_places_from_a_least_score_are_those_of_the_client(
+    client: OpenSearch, located: str, folder: Path, least: float
+) -> None:
+    request = SearchRequest(["red"], size=6, boxes=3, fold=None)
+    plain = ClientSearch(client, located, lambda _: MODEL).search(request)
+    right = look_again(plain, request, SecondStage(FakeLocaliser(), 6, [folder], least))
+    server = ServerSearch(client, located, ServerStage(6, least)).search(request)
+    assert said(server) == pytest.approx(said(right), abs=1e-5)
+    places = {len(hit.seen.located[0].instances) for hit in server if hit.seen}
+    assert places == {3} if not least else min(places) < 3
+
+
+def test_near_duplicates_are_folded_before_the_page_is_cut(client: OpenSearch, located: str) -> None:
+    def found(size: int) -> list[list[str]]:
+        hits = ServerSearch(client, located, ServerStage(9)).search(SearchRequest(["blue"], size=size, fold=0.9))
+        return [[hit.photo_id, *(each.photo_id for each in hit.duplicates)] for hit in hits]
+
+    whole = found(9)
+    assert 3 < len(whole) < 9
+    assert found(3) == whole[:3]
+
+
 def test_more_hits_may_be_looked_at_than_are_shown(client: OpenSearch, located: str, folder: Path) -> None:
     request = SearchRequest(["blue"], size=3)
     plain = ClientSearch(client, located, lambda _: MODEL).search(with_enough(request, 6))

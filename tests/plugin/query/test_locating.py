@@ -155,7 +155,7 @@ def test_table_json_and_drawing_show_what_was_seen(files: list[Path], tmp_path: 
     after = look_again(hits(files), asked, stage)
     head, first, *_ = table(after, asked.phrases).splitlines()
     assert head.split()[-7:] == ["index", "rank", "things", "located", "located", "box", "photo"]
-    assert first.split()[-4:-1] == ["2", "0.1000", "4,4,20,20"]
+    assert first.split()[-5:-1] == ["2", "1", "0.1000", "4,4,20,20"]
     said = as_json(after, asked)["hits"]
     assert said[0]["index_rank"] == 2
     assert said[0]["seen"]["located"][0]["box"] == [4, 4, 20, 20]
@@ -197,11 +197,12 @@ def test_the_command_and_python_look_with_the_indexs_own_encoder(
 def test_python_gives_several_places_from_a_least_score(index: sorce.Index, files: list[Path]) -> None:
     def places(least: float) -> int:
         asked = SearchRequest("a kite", boxes=4)
-        [first, *_] = index.search(asked, locate=1, min_located_score=least, root=files[0].parent)
+        given: Any = {"localiser": Scored(lambda _: 0.9), "min_located_score": least, "root": files[0].parent}
+        [first, *_] = index.search(asked, locate=1, **given)
         assert first.seen is not None
         return len(first.seen.located[0].instances)
 
-    assert places(1.0) == 1 < places(0.0)
+    assert [places(0.0), places(0.3), places(1.0)] == [3, 2, 1]
 
 
 def test_a_localiser_runs_where_the_index_does(index: sorce.Index, files: list[Path], monkeypatch: Any) -> None:
