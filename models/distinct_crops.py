@@ -18,25 +18,27 @@ from sorce.models.near_duplicates import most_distinct
 # All numbers here were chosen with `mini` on the choosing scenes.
 SIDE = 32
 """Crops are compared in this many pixels a side."""
-LEVELS = 4
+LEVELS = 7
 """Levels of each colour in a histogram."""
-BORDER = 3
-"""Width of the border, in these pixels, whose edges count against a crop."""
+SPREAD = 7
+"""Standard deviation, in these pixels, of the weights by which an edge counts as near the middle."""
 STEADY = 2.0
-"""Added to both edge strengths, so that noise in flat crops counts little."""
+"""Added to the mean strength of edges, so that noise in flat crops counts little."""
+SHARPNESS = 1.5
+"""The exponent of how much of a crop's edges lies near its middle."""
 
 
 def distinct_crops(views: Sequence[View], most: int) -> list[int]:
     """Indices of at most `most` crops, in ascending order; the first is always kept.
 
     Each step takes the crop whose colours differ most from all taken so far (`most_distinct`), times how much stronger
-    its edges are inside than along its border: a thing that lies inside as a whole has no edges there. `views` are
-    uint8 of shape (height, width, 3).
+    its edges are near its middle than elsewhere: so is a thing that lies there as a whole. `views` are uint8 of shape
+    (height, width, 3).
     """
     if len(views) <= most:
         return list(range(len(views)))
     small = np.stack([_small(view) for view in views])
-    return most_distinct(_colours(small), most, _wholeness(small))
+    return most_distinct(_colours(small), most, _centred(small))
 
 
 def _small(view: View) -> Vector:
@@ -53,13 +55,13 @@ def _colours(small: Vector) -> Vector:
     return np.sqrt(sums.reshape(len(small), count) / SIDE**2).astype(np.float32)
 
 
-def _wholeness(small: Vector) -> Vector:
-    """The square root of how much stronger edges are inside than along the border (n,)."""
+def _centred(small: Vector) -> Vector:
+    """How much stronger edges are near the middle than in all of the crop (n,)."""
     pixels = small.astype(np.float32)
     edges = np.zeros(pixels.shape[:3], np.float32)
     edges[:, :, 1:-1] += np.abs(pixels[:, :, 2:] - pixels[:, :, :-2]).max(3)
     edges[:, 1:-1] += np.abs(pixels[:, 2:] - pixels[:, :-2]).max(3)
-    inside = np.zeros((SIDE, SIDE), bool)
-    inside[BORDER:-BORDER, BORDER:-BORDER] = True
-    strength: Vector = np.sqrt((edges[:, inside].mean(1) + STEADY) / (edges[:, ~inside].mean(1) + STEADY))
+    near = np.exp(-(((np.arange(SIDE) - (SIDE - 1) / 2) / SPREAD) ** 2) / 2).astype(np.float32)
+    middle = np.einsum("nyx,y,x->n", edges, near, near) / near.sum() ** 2
+    strength: Vector = (middle / (edges.mean((1, 2)) + STEADY)) ** SHARPNESS
     return strength

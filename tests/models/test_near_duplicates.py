@@ -41,6 +41,11 @@ def test_of_two_that_differ_as_much_the_one_of_which_the_photo_shows_less_is_tak
     assert most_distinct(vectors, 2, rarity(vectors)) == [0, 4]
 
 
+def test_regions_that_cancel_each_other_out_are_equally_rare():
+    x, y, _ = np.eye(3)
+    assert rarity(unit([x, y, -x, -y])).tolist() == [1, 1, 1, 1]
+
+
 def test_equal_regions_have_no_rarity_and_none_is_taken_twice():
     same = unit(np.ones((8, 5)))
     assert len(set(most_distinct(same, 5, rarity(same)))) == 5
