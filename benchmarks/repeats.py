@@ -1,4 +1,4 @@
-"""What it costs and saves to store only the more distinct half of a photo's tiles."""
+"""What it costs and saves to store only about half of a photo's tiles."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from sorce.ingest.write import Sender, Writer
 from sorce.mappings import Region, Vector
 from sorce.mappings.index import index_body
 from sorce.models import load_model
-from sorce.models.near_duplicates import most_distinct
+from sorce.models.near_duplicates import most_distinct, rarity
 from sorce.models.tiling import MAX_REGIONS, MAX_STORED
 from sorce.pictures.loading import open_picture
 from training.mini.bank import SEEN, UNSEEN
@@ -41,7 +41,7 @@ def measures() -> Iterator[Line]:
         those = scenes(REPORTING, styles)
         photos = [model.embed_photos([open_picture(picture)])[0] for picture in those.pictures]
         vectors = [np.stack([region.vec for region in regions]) for regions in photos]
-        kept = [most_distinct(each, MAX_STORED) for each in vectors]
+        kept = [most_distinct(each, MAX_STORED, rarity(each)) for each in vectors]
         texts = model.embed_texts([wording.format(query) for query in those.queries for wording in WORDINGS])
         relevant = np.repeat(those.relevant, len(WORDINGS), axis=0)
         asked += len(texts)

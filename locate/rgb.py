@@ -5,10 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 
 from sorce.mappings import LocateRequest
-from sorce.pictures.loading import upright
+from sorce.pictures.loading import decoded
 
 
 def in_rgb(request: LocateRequest) -> LocateRequest:
-    """The request with its picture in RGB, as an ingest would read it. Raises BadPhoto if its content is damaged."""
+    """The request with its picture in RGB, on white. It is not turned: boxes stay in its own pixels.
+
+    Raises BadPhoto if its content is damaged.
+    """
     image = request.picture.image
-    return request if image.mode == "RGB" else replace(request, picture=replace(request.picture, image=upright(image)))
+    if image.mode == "RGB":
+        return request
+    return replace(request, picture=replace(request.picture, image=decoded(image).image))

@@ -1,4 +1,4 @@
-"""Chooses the regions of a photo that do not repeat others."""
+"""Chooses the regions of a photo that are stored: those that differ from the others."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def most_distinct(vectors: Vector, most: int, weights: Vector | None = None) -> 
 
     Each step takes the vector least similar to all taken so far (farthest-first traversal, Gonzalez 1985). So each
     omitted vector nearly repeats a kept one. There is no threshold: the similarity of two regions depends on the
-    encoder. With `weights` (n,), from 0, its distance to all taken times its weight decides.
+    encoder. With `weights` (n,), none below 0, a step takes the greatest product of distance and weight.
     """
     if len(vectors) <= most:
         return list(range(len(vectors)))
@@ -29,7 +29,7 @@ def most_distinct(vectors: Vector, most: int, weights: Vector | None = None) -> 
 def rarity(vectors: Vector) -> Vector:
     """How little of a photo looks like each of its regions (n,): the weights with which `Tiles` stores regions.
 
-    The squared distance of each unit vector from their mean direction. Most regions of a photo show background.
+    (1 - cosine)² of each unit vector with their mean direction. Most regions of a photo show background.
     """
     mean = vectors.mean(axis=0)
     # Regions that cancel each other out have no mean direction: all are as rare then.

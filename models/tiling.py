@@ -38,8 +38,9 @@ class TileSettings:
 
     `min_object_size` is the side of the smallest object to find, as a share of the photo's longer side. `max_regions`
     is the most regions of a photo that are encoded, the whole photo included. `max_stored` is the most of these that
-    are stored; regions that nearly repeat others are left out. `encoded_share` is the share of the planned regions that
-    are encoded: their pixels decide which (`sorce.models.distinct_crops`). Raises ModelError for values out of range.
+    are stored; regions that nearly repeat others, or show what most of the photo shows, are left out. `encoded_share`
+    is the share of the planned regions that are encoded: their pixels decide which (`sorce.models.distinct_crops`).
+    Raises ModelError for values out of range.
     """
 
     min_object_size: float = MIN_OBJECT_SIZE

@@ -131,11 +131,11 @@ class Index:
         those of a request.
 
         With `locate`, that many of the first hits are looked at again by a localiser (`sorce.open_localiser`). They
-        are ordered by what it sees (`Hit.seen`), and `size` of them are returned. Of each phrase it gives at most the
-        request's `boxes` places, those after the first of at least `min_located_score`.
+        are ordered by what it sees (`Hit.seen`), and `size` of them are returned. For each phrase it gives up to
+        `boxes` places, a field of the request. Each place after the first scores at least `min_located_score`.
 
         Only photos below `root`, a folder or a prefix of a store, are opened, also by `Hit.picture`. Relative paths
-        start from it. Without it, nothing is located, and a hit's relative path starts from the current folder.
+        start from it. Without it, `locate` is refused, and a hit's relative path starts from the current folder.
 
         Raises IndexMissing, QueryError, ModelError, ClusterError.
         """

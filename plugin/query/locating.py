@@ -30,9 +30,14 @@ class SecondStage:
     def __post_init__(self) -> None:
         if self.most < 1:
             raise QueryError(f"locate is {self.most}; give the number of hits to look at again, from 1.")
-        # Written this way, NaN is refused.
-        if not 0 <= self.min_score <= 1:
-            raise QueryError(f"min_located_score is {self.min_score}; give 0 to 1.")
+        refuse_other_scores(self.min_score)
+
+
+def refuse_other_scores(least: float) -> None:
+    """Raises QueryError if the least score of an instance is not from 0 to 1."""
+    # Written this way, NaN is refused.
+    if not 0 <= least <= 1:
+        raise QueryError(f"min_located_score is {least}; give 0 to 1.")
 
 
 def refuse_without_roots(roots: Sequence[Root]) -> None:

@@ -54,7 +54,8 @@ class ServerSearch(Following):
         unproved = query.ranking.rank == PRODUCT and not query.request.exact
         hits = replace(hits, found=tuple(replace(hit, unproved=unproved) for hit in hits))
         if request.fold is not None:
-            # Before the cut, as the client does, so that the page is full.
+            # Before the cut: a near-duplicate on a later page stands under its best hit. Unlike the client, the cluster
+            # has looked at near-duplicates, too.
             hits = folded(hits, wholes, request.fold)
         skipped = request.start - query.request.start
         return replace(hits, found=hits[skipped : skipped + request.size])

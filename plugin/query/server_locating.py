@@ -11,6 +11,7 @@ from sorce.mappings import Box, Hits, Instance, Located, Seen
 from sorce.mappings.query import Json
 from sorce.mappings.request import SearchRequest
 from sorce.plugin.cluster.locate import MAX_PHOTOS
+from sorce.plugin.query.locating import refuse_other_scores
 
 FAILED = (
     "the cluster's localiser failed, so the hits are in the index's order, without located boxes; "
@@ -27,6 +28,10 @@ class ServerStage:
 
     most: int
     min_score: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Raises QueryError."""
+        refuse_other_scores(self.min_score)
 
     def params(self, request: SearchRequest) -> Json:
         """Parameters of the stored template, besides those of the search (`with_enough`). Raises QueryError."""

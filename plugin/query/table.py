@@ -16,7 +16,8 @@ ID_SHOWN = 8
 """How many digits of a photo id the table shows: enough for `--like-region`."""
 
 SECOND_STAGE = ("index rank", "things", "located", "located box")
-"""Columns of a second stage, before the photo. "things" is how many places show the phrase; the box is the first's."""
+"""Columns of a second stage, before the photo. "things" is the number of places given for the phrase; the located box
+is that of the first."""
 
 UNPROVED = "~"
 SAME = "="

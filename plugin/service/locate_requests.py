@@ -66,8 +66,8 @@ class LocateBody(BaseModel):
         if not isinstance(clauses, list) or not all(isinstance(each, dict) for each in clauses):
             raise Refused(422, "params: filter is a list of clauses.")
         least = given.get("min_located_score", 0.0)
-        if isinstance(least, bool) or not isinstance(least, int | float):
-            raise Refused(422, "params: min_located_score is a number.")
+        if isinstance(least, bool) or not isinstance(least, int | float) or not 0 <= least <= 1:
+            raise Refused(422, "params: min_located_score is a number from 0 to 1.")
         more = {name: given[name] for name in ("rank", "debias") if name in given}
         photos = [AskedPhoto(*map(_text, each)) for each in zip(self.ids, self.uris, strict=True)]
         request = search(phrases, nots, boxes=given.get("instances", 1), **more)

@@ -91,7 +91,7 @@ def test_cocos_categories_that_a_photo_shows_once_are_read(labels: Path, tmp_pat
     }
     (tmp_path / "coco.json").write_text(json.dumps(coco))
     [found] = read_expressions(tmp_path / "coco.json", labels)
-    assert found == Expression(labels / "0.png", "red square", Box(*RED), SIZE)
+    assert found == Expression(labels / "0.png", "red square", Box(*RED), SIZE, frozenset({"red square", "square"}))
 
 
 def of_size(width: Any, height: Any, *boxes: Any) -> str:
@@ -198,7 +198,8 @@ def test_a_row_that_cannot_be_used_costs_itself_and_is_said(form: str, labels: P
     file.write_text(json.dumps(rows), encoding="utf-8-sig")
     notes: list[str] = []
     found = read_expressions(file, labels, notes.append)
-    assert found == [Expression(labels / "0.png", "a", Box(20, 30, 25, 35), SIZE)] * 2
+    shown = frozenset("a") if form == "coco" else frozenset()
+    assert found == [Expression(labels / "0.png", "a", Box(20, 30, 25, 35), SIZE, shown)] * 2
     assert len([note for note in notes if "cannot be opened, left out: 2 " in note]) == 1
     assert {note.split(" that ", 1)[1].split(", left out")[0] for note in notes} == set(bad)
     assert notes[0].endswith(" (first: number 2).")
@@ -434,6 +435,36 @@ def test_the_base_is_asked_for_what_the_crop_shows_and_for_other_texts(labels: P
             assert (box is None) == text.startswith("thing")
     assert ("blue square", blue.box) in seen
     assert [text for text, box in seen if box is None]
+
+
+def test_a_category_that_a_photo_shows_twice_is_not_taken_for_absent(labels: Path, tmp_path: Path) -> None:
+    rows = [(0, 0, RED), (0, 1, RED), (0, 1, BLUE), (1, 1, BLUE)]
+    coco = {
+        "images": [{"id": number, "file_name": f"{number}.png"} for number in range(2)],
+        "categories": [{"id": 0, "name": "kite"}, {"id": 1, "name": "bottle"}],
+        "annotations": [
+            {"image_id": image, "category_id": category, "bbox": [x1, y1, x2 - x1, y2 - y1]}
+            for image, category, (x1, y1, x2, y2) in rows
+        ],
+    }
+    (tmp_path / "coco.json").write_text(json.dumps(coco))
+    kite, bottle = read_expressions(tmp_path / "coco.json", labels)
+    assert (kite.text, bottle.text) == ("kite", "bottle")
+    for seed in range(50):
+        rng = np.random.default_rng(seed)
+        assert [text for text, _ in chosen(kite, Box(0, 0, *SIZE), [kite], [kite, bottle], rng)] == ["kite"]
+        # The second photo shows no kite.
+    found = [chosen(bottle, Box(0, 0, *SIZE), [bottle], [kite, bottle], np.random.default_rng(s)) for s in range(50)]
+    assert any(("kite", None) in each for each in found)
+
+
+def test_a_run_that_diverges_ends_with_a_sentence(labels: Path) -> None:
+    trained = learner(labels, TrainingPlan(steps=1, batch=1))
+    weights: Any = next(iter(trained.detector.network.class_embed.parameters()))
+    with torch.no_grad():
+        weights.fill_(float("nan"))
+    with pytest.raises(ModelError, match=r"the loss of step 1 is not a number; .* lower --rate"):
+        trained.learn()
 
 
 def test_each_box_is_learned_by_one_query() -> None:

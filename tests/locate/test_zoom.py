@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from io import BytesIO
 from math import exp
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from PIL import Image
 
 from sorce.errors import ModelError
 from sorce.locate import open_localiser
+from sorce.locate.rgb import in_rgb
 from sorce.locate.zoom import MAX_CROPS, Zoom, dual_encoder, weighted
 from sorce.mappings import Box, Localiser, LocateRequest, Picture, Vector
 from sorce.models import load_encoder, load_model
@@ -149,6 +151,18 @@ def test_a_picture_in_other_colours_is_read_as_rgb(zoom: Localiser, mode: str) -
             zoom.locate([LocateRequest(Picture(each), "a kite", box)]) for each in (image, image.convert("RGB"))
         )
         assert found == right
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+def test_a_picture_is_never_turned_again(mode: str) -> None:
+    """The caller's boxes are in pixels of the picture that it gave."""
+    image = Image.new(mode, (40, 20))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    file = BytesIO()
+    image.save(file, "JPEG", exif=exif)
+    seen = in_rgb(LocateRequest(Picture(Image.open(file)), "a kite")).picture
+    assert (seen.size, seen.image.mode) == ((40, 20), "RGB")
 
 
 def test_what_is_transparent_is_white(zoom: Localiser) -> None:

@@ -8,6 +8,7 @@ from sorce.errors import ModelError
 from sorce.mappings import Box, Picture
 from sorce.models import load_model
 from sorce.models.distinct_crops import distinct_crops
+from sorce.models.near_duplicates import most_distinct, rarity
 from sorce.models.tiles import MIN_ENCODED, Tiles
 from sorce.models.tiling import TileSettings
 from sorce.models.whole import Whole
@@ -74,6 +75,10 @@ def test_only_so_many_are_kept(model, photo):
     [kept] = Tiles(model.encoder, few).embed_photos([Picture(photo)])
     assert [region.kind for region in kept] == ["whole"] + ["tile"] * 8
     assert {region.box for region in kept} <= {region.box for region in all_of_them}
+    vectors = np.stack([region.vec for region in all_of_them])
+    places = most_distinct(vectors, 9, rarity(vectors))
+    assert [region.box for region in kept] == [all_of_them[place].box for place in places]
+    assert places != most_distinct(vectors, 9)
 
 
 def test_a_share_of_the_crops_is_encoded_the_whole_photo_first(encoders):

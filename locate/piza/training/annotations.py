@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,12 +28,16 @@ Row = tuple[int, Any, Size | None]
 
 @dataclass(frozen=True, slots=True)
 class Expression:
-    """A text and the one box that it names, in pixels of the upright photo. `size` is the photo's width and height."""
+    """A text and the one box that it names, in pixels of the upright photo. `size` is the photo's width and height.
+
+    `shown` are all categories that the label file has for the photo, also those of several boxes.
+    """
 
     photo: Path
     text: str
     box: Box
     size: tuple[int, int]
+    shown: frozenset[str] = frozenset()
 
 
 class _BadRow(Exception):
@@ -127,7 +131,7 @@ class _Reader:
             self.changed.setdefault(SCALED, []).append(number)
         if reaches_beyond((x1, y1, x2, y2), size):
             self.changed.setdefault(CUT, []).append(number)
-        return Expression(photo, str(text), inside, size)
+        return Expression(photo, str(text), inside, size, row.get("shown", frozenset()))
 
     def _photo(self, name: str) -> Path:
         for spelling in spellings(name):
@@ -196,9 +200,11 @@ def _coco(said: Mapping[str, Any]) -> Iterator[Row]:
     categories = {str(each.get("id")): each.get("name") for each in said["categories"] if isinstance(each, Mapping)}
     rows = [row if isinstance(row, Mapping) else {} for row in said["annotations"]]
     keys = [(str(row.get("image_id")), str(row.get("category_id"))) for row in rows]
-    times = Counter(keys)
+    times, shown_in = Counter(keys), defaultdict[str, set[str]](set)
+    for image, category in times:
+        shown_in[image].add(str(categories.get(category)))
     for number, (row, (image, category)) in enumerate(zip(rows, keys, strict=True), 1):
         if not row or (times[image, category] == 1 and row.get("iscrowd") not in (1, "1")):
             shown = images.get(image, {})
             told = {"image": shown.get("file_name"), "ref": categories.get(category), "bbox": row.get("bbox")}
-            yield number, told, _stated(shown)
+            yield number, {**told, "shown": frozenset(shown_in[image])}, _stated(shown)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import groupby
@@ -89,6 +90,10 @@ class Learner:
             part = self._loss(rng) / self.plan.batch
             part.backward()  # type: ignore[no-untyped-call]
             loss += part.item()
+        if not math.isfinite(loss):
+            raise ModelError(
+                f"the loss of step {self.step + 1:,} is not a number; start again in a new folder with a lower --rate."
+            )
         nn.utils.clip_grad_norm_(self._learned(), self.plan.clip)
         self._optimiser.step()
         self._network.adapted = True

@@ -51,12 +51,14 @@ def _layers(network: PizaNetwork, output: Any) -> list[tuple[Tensor, Tensor]]:
 
 
 def _one_layer(logits: Tensor, found: Tensor, boxes: Tensor, tokens: Tensor) -> Tensor:
-    """Each box belongs to the query that fits it best, and to no other's."""
+    """Each box is learned by the one query that fits it best. No query learns two."""
     corners, targets = box_convert(found, "cxcywh", "xyxy"), box_convert(boxes, "cxcywh", "xyxy")
     with torch.no_grad():
         named = tokens.float()
         scores = logits.sigmoid() @ (named / named.sum(1, keepdim=True)).T
         cost = CORNERS * torch.cdist(found, boxes, p=1) - OVERLAP * generalized_box_iou(corners, targets) - scores
+        # A run that diverges is ended by who reads the loss.
+        cost = torch.nan_to_num(cost)
         queries, places = (torch.from_numpy(each) for each in linear_sum_assignment(cost.cpu().numpy()))
     wanted = torch.zeros_like(logits)
     wanted[queries] = named[places]

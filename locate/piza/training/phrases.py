@@ -36,12 +36,12 @@ def chosen(
 ) -> list[tuple[str, Box | None]]:
     """A random number of texts in a random order, with the box of each that the crop shows. `asked` is among them.
 
-    `of_photo` are the expressions of the crop's photo. Half of the places are for texts of `others`, and a few of these
-    may be true of the crop: no label file says what a photo does not show.
+    `of_photo` are the expressions of the crop's photo. Half of the places are for texts of `others` that the label file
+    does not have for the photo. A few of these may be true of it: no file says what a photo does not show.
     """
     most = int(rng.integers(1, MOST + 1))
     texts: dict[str, Box | None] = {asked.text: asked.box}
-    named = {each.text for each in of_photo}
+    named = asked.shown.union(each.text for each in of_photo)
     for place in rng.permutation(len(of_photo)):
         each = of_photo[place]
         if len(texts) < (most + 1) // 2 and each.text not in texts and _share_in(each.box, crop) >= SHOWN:

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from sorce.plugin.query.server_locating import split_answer
+from sorce.errors import QueryError
+from sorce.plugin.query.server_locating import ServerStage, split_answer
 
 BOX = [1, 2, 3, 4]
 LOCATED = {"box": BOX, "score": 0.5, "steps": [], "instances": []}
@@ -45,3 +46,9 @@ def test_numbers_of_a_box_may_be_texts() -> None:
     found, _ = seen["a"]
     assert found is not None
     assert found.located[0].box.as_tuple() == (1.0, 2.0, 3.0, 4.0)
+
+
+@pytest.mark.parametrize("least", [-0.1, 1.1, float("nan")])
+def test_a_least_score_that_is_none_is_refused(least: float) -> None:
+    with pytest.raises(QueryError, match="min_located_score"):
+        ServerStage(5, least)

@@ -225,6 +225,26 @@ def test_locate_gives_a_number_for_every_hit_in_order(url: str, folder: Path) ->
     assert located(url, []) == {"asked": 0, "results": []}
 
 
+def test_several_places_are_given_from_a_least_score(url: str, folder: Path) -> None:
+    uris = [(folder / "0.png").as_uri()]
+
+    def places(least: float) -> list[float]:
+        [result] = located(url, uris, params={"instances": 3, "min_located_score": least})["results"]
+        return [each["score"] for each in result["located"][0]["instances"]]
+
+    first, *_ = every = places(0)
+    assert every == pytest.approx([first, first / 2, first / 4])
+    assert places(first / 3) == every[:2]
+    assert places(1) == every[:1]
+
+
+@pytest.mark.parametrize("least", [-0.1, 1.1, "much", True])
+def test_a_least_score_that_is_none_is_refused(url: str, least: Any) -> None:
+    body = {"uris": [], "ids": [], "texts": ["red"], "params": {"min_located_score": least}}
+    answer = post(url, "/v1/locate", body)
+    assert (answer.status_code, "min_located_score is a number from 0 to 1" in answer.text) == (422, True)
+
+
 def test_the_role_install_installs_it_and_the_role_search_searches_with_it(
     secured: Node, searcher: tuple[OpenSearch, str], url: str
 ) -> None:
