@@ -58,7 +58,7 @@ class ServerSearch(Following):
             # has looked at near-duplicates, too.
             hits = folded(hits, wholes, request.fold)
         skipped = request.start - query.request.start
-        return replace(hits, found=hits[skipped : skipped + request.size])
+        return replace(hits, found=hits.found[skipped : skipped + request.size])
 
     def _older(self, lack: str) -> PluginError:
         index = self.found.asked
