@@ -1,7 +1,7 @@
 """Chooses crops before they are encoded: by their pixels, which costs little beside the encoder.
 
-Half of the crops find as much as all of them (`make measures ONLY=finds`, "encoded_share"). Most crops show what a
-neighbour shows, or nothing but background.
+Half of the crops find nearly as much as all of them (`make measures ONLY=finds`, "encoded_share"). Most crops show what
+a neighbour shows, or nothing but background.
 """
 
 from __future__ import annotations
