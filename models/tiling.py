@@ -15,7 +15,7 @@ MIN_OBJECT_SIZE = 0.025
 MAX_REGIONS = 250
 """Most regions of a photo that are encoded, the whole photo included."""
 MAX_STORED = 114
-"""Most of them that are stored. With `mini`, on 100 choosing scenes, this half finds as much as all (300 queries)."""
+"""Most of them that are stored. With `mini`, on the choosing scenes, these find as much as all (300 queries)."""
 
 # Smallest side of an object in the photo's own pixels. Fewer pixels show too little, even when enlarged.
 MIN_PHOTO_PIXELS = 22
