@@ -244,9 +244,8 @@ def open_index(
     index's own. With it, an index of another model is refused. `batch_size` is the number of pictures or texts that the
     model gets at once. `device` is auto, cpu, cuda or mps, and `trust_remote_code` lets a model's own Python code run;
     both hold for localisers, too. `parameters` are those of the regions method. `dimension` cuts the vectors of new
-    photos to that many numbers.
-    `encoder` is the url of a running service (`sorce serve`) that encodes the texts of searches: they load no model
-    then, and a search by a picture is refused. The service's key is that of SORCE_API_KEY.
+    photos to that many numbers. `encoder` is the url of a running service (`sorce serve`) that encodes the texts of
+    searches: they load no model then, and none is by a picture. The service's key is that of SORCE_API_KEY.
 
     Raises IndexNameError, ClusterError, UnsupportedVersion.
     """
