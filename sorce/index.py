@@ -245,7 +245,7 @@ def open_index(
     model gets at once. `device` is auto, cpu, cuda or mps, and `trust_remote_code` lets a model's own Python code run;
     both hold for localisers, too. `parameters` are those of the regions method. `dimension` cuts the vectors of new
     photos to that many numbers. `encoder` is the url of a running service (`sorce serve`) that encodes the texts of
-    searches: they load no model then, and none is by a picture. The service's key is that of SORCE_API_KEY.
+    searches: they load no model then, and refuse pictures. The service's key is that of SORCE_API_KEY.
 
     Raises IndexNameError, ClusterError, UnsupportedVersion.
     """
