@@ -78,6 +78,13 @@ def test_sorecs_rows_are_read(labels: Path) -> None:
     assert found[0] == Expression(labels / "0.png", "red square", Box(*RED), SIZE)
 
 
+def test_another_key_of_a_sorec_row_says_nothing(labels: Path, tmp_path: Path) -> None:
+    row = {"image": "0.png", "ref": "a", "bbox": [20, 30, 5, 5], "shown": 5}
+    (tmp_path / "labels.json").write_text(json.dumps([row]))
+    [found] = read_expressions(tmp_path / "labels.json", labels)
+    assert found == Expression(labels / "0.png", "a", Box(20, 30, 25, 35), SIZE)
+
+
 def test_cocos_categories_that_a_photo_shows_once_are_read(labels: Path, tmp_path: Path) -> None:
     coco = {
         "images": [{"id": 7, "file_name": "0.png"}, {"id": 8, "file_name": "away.png"}],

@@ -22,8 +22,8 @@ ABSENT = "have a photo that is not in the folder"
 CUT = "reach beyond their photo, cut at its edge"
 SCALED = "were drawn on a photo of another size, scaled"
 
-Row = tuple[int, Any, Size | None]
-"""A row's number, the row in SOREC's form, and the width and height that the file states for its photo."""
+Row = tuple[int, Any, Size | None, frozenset[str]]
+"""A row's number, the row in SOREC's form, and the width, height and categories that the file states for its photo."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +59,11 @@ def read_expressions(file: Path, photos: Path, note: Callable[[str], object] = l
         raise _other_file(file, f"{type(error).__name__}: {error}") from error
     reader, found = _Reader(photos), []
     left_out: dict[str, list[int]] = {}
-    for number, row, stated in rows:
+    for row in rows:
         try:
-            found.append(reader.expression(number, row, stated))
+            found.append(reader.expression(*row))
         except _BadRow as error:
-            left_out.setdefault(str(error), []).append(number)
+            left_out.setdefault(str(error), []).append(row[0])
     if not found:
         raise _none(file, photos, left_out)
     for reason, numbers in left_out.items():
@@ -107,7 +107,7 @@ class _Reader:
     changed: dict[str, list[int]] = field(default_factory=dict)
     _sizes: dict[Path, tuple[int, int] | None] = field(default_factory=dict)
 
-    def expression(self, number: int, row: Any, stated: Size | None) -> Expression:
+    def expression(self, number: int, row: Any, stated: Size | None, shown: frozenset[str]) -> Expression:
         """Raises _BadRow."""
         if not isinstance(row, Mapping):
             raise _BadRow("are not JSON objects")
@@ -131,7 +131,7 @@ class _Reader:
             self.changed.setdefault(SCALED, []).append(number)
         if reaches_beyond((x1, y1, x2, y2), size):
             self.changed.setdefault(CUT, []).append(number)
-        return Expression(photo, str(text), inside, size, row.get("shown", frozenset()))
+        return Expression(photo, str(text), inside, size, shown)
 
     def _photo(self, name: str) -> Path:
         for spelling in spellings(name):
@@ -191,7 +191,7 @@ def _sorec(rows: Sequence[Any]) -> Iterator[Row]:
     """Each row. The file states no sizes."""
     if not isinstance(rows, list):
         raise TypeError("no list")
-    return ((number, row, None) for number, row in enumerate(rows, 1))
+    return ((number, row, None, frozenset()) for number, row in enumerate(rows, 1))
 
 
 def _coco(said: Mapping[str, Any]) -> Iterator[Row]:
@@ -207,4 +207,4 @@ def _coco(said: Mapping[str, Any]) -> Iterator[Row]:
         if not row or (times[image, category] == 1 and row.get("iscrowd") not in (1, "1")):
             shown = images.get(image, {})
             told = {"image": shown.get("file_name"), "ref": categories.get(category), "bbox": row.get("bbox")}
-            yield number, {**told, "shown": frozenset(shown_in[image])}, _stated(shown)
+            yield number, told, _stated(shown), frozenset(shown_in[image])
