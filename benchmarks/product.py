@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from figures import Line, at_most, exactly
 from opensearchpy import OpenSearch
-from product_corpus import QUERIES, RECIPE, REGIONS, SIZE, Corpus, Numbered, load, made
+from product_corpus import QUERIES, RECIPE, REGIONS, SIZE, Corpus, Numbered, Order, load, made
 from timing import Ask, latencies
 
 from sorce.cluster import connect
@@ -29,6 +29,8 @@ PHOTOS = 1500
 LOGITS = (-4, -1, 0, 1, 2, 4)
 LARGE = int(os.environ.get("SORCE_PRODUCT_REGIONS", "1000000"))
 LOGITS_OF_LARGE = (-4, 0, 4)
+FLOAT32 = 1e-6
+"""OpenSearch's scores are rounded to one part in ten million, several times."""
 TIMED, ROUNDS = 60, 5
 """Queries that are timed, in so many rounds: a search by the old request of the large index takes half a second."""
 
@@ -95,7 +97,7 @@ def large(client: OpenSearch, corpus: Corpus) -> Iterator[Line]:
 
 def rankings(
     client: OpenSearch, corpus: Corpus, index: str, logits: Sequence[int]
-) -> Iterator[tuple[str, Recipe, Counting, list[list[int]]]]:
+) -> Iterator[tuple[str, Recipe, Counting, list[Order]]]:
     """Loads the corpus; then for each ranking its name, its recipe, a search by it, and numpy's first photos."""
     load(client, corpus, index)
     recipes = {f"x_gt {logit:+d}": corpus.recipe(logit) for logit in logits} | {"cos * quality": RECIPE}
@@ -160,10 +162,20 @@ def milliseconds(those: Sequence[Taken]) -> float:
     return float(np.median([each.took for each in those]))
 
 
-def taken(search: Counting, query: int, wanted: list[int], request: SearchRequest) -> Taken:
+def alike(photos: Sequence[int], wanted: Order) -> bool:
+    """Whether these are numpy's first photos. Two whose scores float32 does not tell apart may change places."""
+    scores = [wanted.get(photo, 0.0) for photo in photos]
+    return len(set(photos)) == SIZE and np.allclose(scores, list(wanted.values())[:SIZE], rtol=FLOAT32, atol=0)
+
+
+def taken(search: Counting, query: int, wanted: Order, request: SearchRequest) -> Taken:
     asked = replace(request, phrases=[str(query)])
     started = time.perf_counter()
     hits: Hits = search.search(asked)
     took = 1000 * (time.perf_counter() - started)
-    alike = [int(hit.photo_id, 16) for hit in hits] == wanted
-    return Taken(alike, not any(hit.unproved for hit in hits), search.candidates, took)
+    return Taken(
+        alike([int(hit.photo_id, 16) for hit in hits], wanted),
+        not any(hit.unproved for hit in hits),
+        search.candidates,
+        took,
+    )

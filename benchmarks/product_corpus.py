@@ -6,7 +6,7 @@ a tighter proposal has a cleaner vector. Text vectors and pictures share a mean 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -29,6 +29,8 @@ SIZE, CHUNK = 10, 100
 RECIPE = Recipe("synthetic", str(SEED), "objects", DIMENSION, "numpy")
 
 Numbers = NDArray[np.float64]
+Order = Mapping[int, float]
+"""The first photos, best first, each with its score: more than are asked for, so that a photo after them is known."""
 
 
 @dataclass(frozen=True)
@@ -52,14 +54,16 @@ class Corpus:
         own = [(self.regions[home] @ self.queries[i]).max() for i, home in enumerate(self.homes)]
         return replace(RECIPE, matching={"scale": SCALE, "bias": logit - SCALE * float(np.median(own))})
 
-    def orders(self, recipes: Sequence[Recipe]) -> list[list[list[int]]]:
+    def orders(self, recipes: Sequence[Recipe]) -> list[list[Order]]:
         """For each recipe and query the first photos according to numpy, over all regions."""
-        found: list[list[list[int]]] = [[] for _ in recipes]
+        found: list[list[Order]] = [[] for _ in recipes]
         for query in range(QUERIES):
             cosines = self.cosines(query)
             for recipe, orders in zip(recipes, found, strict=True):
                 best = (_likeness(recipe)(cosines) * self.quality).max(axis=1)
-                orders.append([int(photo) for photo in np.argsort(-best, kind="stable")[:SIZE]])
+                orders.append(
+                    {int(photo): float(best[photo]) for photo in np.argsort(-best, kind="stable")[: 2 * SIZE]}
+                )
         return found
 
 

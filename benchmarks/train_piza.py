@@ -37,7 +37,7 @@ from training.scenes.compose import Order
 from training.scenes.themes import THEMES
 
 TIME = "SORCE_PIZA_MINUTES"
-SEED, SCENES, PLANTED, NAMES = 303, 420, 8, 24
+SEED, SCENES, PLANTED, NAMES, FILLER = 303, 600, 12, 24, 1
 """Of each scene's things, PLANTED are among the NAMES that are asked for."""
 HELD_OUT = 500
 FOR_BASE = 0.7
@@ -110,7 +110,7 @@ def prepared(folder: Path) -> tuple[list[Expression], PizaDetector]:
     names = [concept.name for concept in bank.concepts()]
     rng = np.random.default_rng(SEED)
     rng.shuffle(names)
-    asked, filler = tuple(sorted(names[:NAMES])), tuple(names[NAMES:])
+    asked, filler = tuple(sorted(names[:NAMES])), tuple(names[NAMES : NAMES + FILLER])
     orders = [
         Order(THEMES[number % len(THEMES)], tuple(rng.permutation(asked)[:PLANTED].tolist()), bank.SEEN, filler)
         for number in range(SCENES)

@@ -16,6 +16,7 @@ from sorce.mappings import Box, Located, LocateRequest, Picture, Rejected
 from sorce.mappings.request import SearchRequest
 from sorce.models import load_encoder
 from sorce.models.methods import Runtime
+from sorce.pictures.ahead import opened_ahead
 from sorce.pictures.limits import DecodeLimits
 from sorce.pictures.marks import COLOURS, Label, drawable, line_of, outline, place_labels, scaled
 from sorce.pictures.names import file_stem
@@ -82,12 +83,13 @@ def look_at(text: str, paths: Sequence[str], given: Mapping[str, Any]) -> Looked
     )
     found: list[LocatedPhoto] = []
     rejected: list[Rejected] = []
-    with closing(DecoderPool(DecodeLimits())) as decoders:
-        for path in paths:
-            try:
-                picture = decoders.picture(content_named(path), path)
-            except BadPhoto as error:
-                rejected.append(Rejected(path, str(error)))
+    with (
+        closing(DecoderPool(DecodeLimits())) as decoders,
+        opened_ahead(paths, lambda path: decoders.picture(content_named(path), path)) as pictures,
+    ):
+        for path, picture in zip(paths, pictures, strict=True):
+            if isinstance(picture, BadPhoto):
+                rejected.append(Rejected(path, str(picture)))
                 continue
             [located] = localiser.locate([LocateRequest(picture, text)], given["boxes"], given["least"])
             found.append(LocatedPhoto(path, picture.width, picture.height, located))

@@ -68,9 +68,9 @@ class Query:
             return asked.k
         return default_k(asked.last, len(self.phrases) + len(self.nots), by_cosine=self.ranking.is_plain)
 
-    def part(self, clause: Json, k: int) -> Query:
-        """The query for `k` candidates, of those regions alone that also pass this clause."""
-        return replace(self, clauses=[*self.clauses, clause], request=replace(self.request, k=k))
+    def part(self, clauses: Sequence[Json], k: int) -> Query:
+        """The query for `k` candidates, of those regions alone that also pass these clauses."""
+        return replace(self, clauses=[*self.clauses, *clauses], request=replace(self.request, k=k))
 
 
 def default_k(size: int, texts: int, *, by_cosine: bool) -> int:

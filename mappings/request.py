@@ -43,7 +43,8 @@ class SearchRequest:
     similarity of a box. `k` is how many candidate photos each shard proposes per
     phrase, and `ef_search` how widely the graph is searched for them; `exact` compares every photo instead. `rank` is
     similarity or product, and `debias` how strongly a region's hubness counts against it (`sorce.mappings.ranking`). A
-    ranking by product asks for `k` photos of each band of quality, and for up to `max_k` to prove its order.
+    ranking by product asks for `k` photos of any quality, and for up to `max_k` of each band of quality to prove its
+    order.
     `allow_partial` accepts an answer that lacks shards, and marks it. `fold` groups near-duplicates: photos whose whole
     vectors have at least this cosine are shown under the best of them, so there may be fewer than `size` entries. With
     None nothing is grouped.

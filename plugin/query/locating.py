@@ -10,6 +10,7 @@ from sorce.errors import BadPhoto, QueryError
 from sorce.locate.seeing import best_first, see
 from sorce.mappings import Hit, Hits, Localiser, Seen
 from sorce.mappings.request import SearchRequest
+from sorce.pictures.ahead import Opened, opened_ahead
 from sorce.pictures.limits import DecodeLimits
 from sorce.pictures.sandbox import DecoderPool
 from sorce.pictures.uris import Root, content_below
@@ -70,18 +71,19 @@ def look_again(hits: Hits, asked: SearchRequest, stage: SecondStage) -> Hits:
     ranked = [replace(hit, index_rank=rank) for rank, hit in enumerate(hits, before + 1)]
     looked = max(0, stage.most - before)
     first, others = ranked[:looked], ranked[looked:]
-    with closing(DecoderPool(DecodeLimits())) as decoders:
-        seen = [_seen(hit, asked, stage, decoders) for hit in first]
+    with (
+        closing(DecoderPool(DecodeLimits())) as decoders,
+        opened_ahead(first, lambda hit: decoders.picture(content_below(hit.uri, stage.roots), hit.uri)) as pictures,
+    ):
+        seen = [_seen(hit, picture, asked, stage) for hit, picture in zip(first, pictures, strict=True)]
     ordered = [replace(first[place], seen=seen[place]) for place in best_first(seen)]
     skipped = asked.start - before
     return replace(hits, found=(*ordered, *others)[skipped : skipped + asked.size])
 
 
-def _seen(hit: Hit, asked: SearchRequest, stage: SecondStage, decoders: DecoderPool) -> Seen:
-    try:
-        picture = decoders.picture(content_below(hit.uri, stage.roots), hit.uri)
-    except BadPhoto as error:
-        return Seen(reason=str(error))
+def _seen(hit: Hit, picture: Opened, asked: SearchRequest, stage: SecondStage) -> Seen:
+    if isinstance(picture, BadPhoto):
+        return Seen(reason=str(picture))
     # Examples come after the phrases, and have no text.
     regions = [matches[0].box for matches in hit.matches[: len(asked.phrases)]]
     return see(stage.localiser, picture, asked, regions, stage.min_score)

@@ -1,10 +1,12 @@
 """Finds the first photos by product with the graph, and proves that no other photo belongs among them.
 
 The graph orders by cosine, and a product also depends on the quality. So the regions are divided into bands of similar
-quality, and the graph is searched for candidates in each band. In a photo that is no candidate, no region of a band is
-nearer to the phrase than the band's last candidate, or of more quality than the band's best. The product of both is
-what such a region can score at most. Summed over the phrases, it bounds the score of the photo. A band is asked for
-more candidates until no other photo can score as much as the last photo shown.
+quality. In a photo that is no candidate, no region of a band is nearer to the phrase than the last candidate of all
+regions, or of this band, or of more quality than the band's best. The product of both is what such a region can score
+at most. Summed over the phrases, it bounds the score of the photo.
+
+The graph is first searched for candidates of any quality, which is often enough. Then only those bands are searched,
+for more and more candidates, in which another photo could score as much as the last photo shown.
 
 The proof trusts the graph, so it also misses what the graph misses. A full scan misses nothing, and needs no proof.
 """
@@ -25,6 +27,9 @@ EDGES = (1.0, 0.9375, 0.84375, 0.71875, 0.5, 0.0)
 
 AT_ONCE = 5
 """Requests sent at once: those of one phrase. The client keeps 16 connections."""
+
+WIDTH = 5
+"""Candidates for each photo that is asked for, at first."""
 
 QUALITY = "regions.quality"
 
@@ -70,28 +75,47 @@ def proven(query: Query, most: int, propose: Propose, compare: Callable[[Sequenc
     If that is not enough, the hits whose place is not proved are marked `unproved`.
     """
     asked = query.request
-    parts = [Part(phrase, low, high) for phrase in range(len(query.phrases)) for high, low in pairwise(EDGES)]
-    bounds, photo_ids = dict.fromkeys(parts, inf), dict[str, None]()
-    k = max(asked.last, asked.k or 2 * asked.last)
-    wanted: Sequence[Part] = parts
+    first = max(asked.last, asked.k or WIDTH * asked.last)
+    candidates = Candidates(query, propose)
+    candidates.ask([candidates.of_phrase(phrase) for phrase in range(len(query.phrases))], first)
+    of_a_band = 0
     while True:
-        for part, found in zip(wanted, _proposed(query, k, wanted, propose), strict=True):
-            photo_ids.update(dict.fromkeys(each.photo_id for each in found))
-            bounds[part] = part.bound(found[-1].cosine, query) if len(found) == k else -inf
-        hits = compare(list(photo_ids))
+        hits = compare(list(candidates.photo_ids))
         is_full = len(hits) + len(hits.left_out) == asked.size and bool(hits)
-        least = hits[-1].score if is_full else -inf
-        wanted = too_high(bounds, least)
-        if not wanted or k >= most:
-            outside = sum(highest(bounds).values())
+        wanted = too_high(candidates.bounds, hits[-1].score if is_full else -inf)
+        if not wanted or of_a_band >= most:
+            outside = sum(highest(candidates.bounds).values())
             return replace(hits, found=tuple(replace(hit, unproved=hit.score < outside) for hit in hits))
-        k = min(4 * k, most)
+        of_a_band = min(4 * of_a_band, most) if of_a_band else first
+        candidates.ask([[part] for part in wanted], of_a_band)
 
 
-def _proposed(query: Query, k: int, parts: Sequence[Part], propose: Propose) -> list[Sequence[Candidate]]:
-    """The candidates of each part. The requests are sent at once: they do not depend on one another."""
-    with ThreadPoolExecutor(min(len(parts), AT_ONCE)) as pool:
-        return list(pool.map(lambda part: propose(query.part(part.clause, k), part.phrase), parts))
+class Candidates:
+    """The photos that the graph proposed, and what a region of any other photo can score at most, by part."""
+
+    def __init__(self, query: Query, propose: Propose) -> None:
+        self.photo_ids = dict[str, None]()
+        parts = [Part(phrase, low, high) for phrase in range(len(query.phrases)) for high, low in pairwise(EDGES)]
+        self.bounds = dict.fromkeys(parts, inf)
+        self._query, self._propose = query, propose
+
+    def of_phrase(self, phrase: int) -> list[Part]:
+        return [part for part in self.bounds if part.phrase == phrase]
+
+    def ask(self, groups: Sequence[Sequence[Part]], k: int) -> None:
+        """Asks for `k` candidates of each group: one part, or all parts of a phrase. The requests are sent at once."""
+        with ThreadPoolExecutor(min(len(groups), AT_ONCE)) as pool:
+            answers = list(pool.map(lambda group: self._candidates(group, k), groups))
+        for group, found in zip(groups, answers, strict=True):
+            self.photo_ids.update(dict.fromkeys(each.photo_id for each in found))
+            for part in group:
+                # No region of another photo is nearer than the last candidate.
+                bound = part.bound(found[-1].cosine, self._query) if len(found) == k else -inf
+                self.bounds[part] = min(self.bounds[part], bound)
+
+    def _candidates(self, group: Sequence[Part], k: int) -> Sequence[Candidate]:
+        clauses = [group[0].clause] if len(group) == 1 else []
+        return self._propose(self._query.part(clauses, k), group[0].phrase)
 
 
 def highest(bounds: Mapping[Part, float]) -> dict[int, float]:

@@ -15,11 +15,12 @@ from opensearchpy import OpenSearch, exceptions
 from sorce.cluster import address, reason, translate_errors, version
 from sorce.errors import BadPhoto, QueryError
 from sorce.locate.seeing import see
-from sorce.mappings import Hit, Localiser, Match, Recipe, Seen, Vector
+from sorce.mappings import Hit, Localiser, Match, Picture, Recipe, Seen, Vector
 from sorce.mappings.answer import read_hits
 from sorce.mappings.query import Json, Query, among, search_body
 from sorce.mappings.ranking import ranking
 from sorce.mappings.request import SearchRequest
+from sorce.pictures.ahead import Opened, opened_ahead
 from sorce.pictures.limits import DecodeLimits
 from sorce.pictures.sandbox import DecoderPool
 from sorce.pictures.uris import Root, content_below
@@ -77,7 +78,22 @@ class PhotoLooker:
         Ends early if `stop` is set. Raises ClusterError, QueryError, and what the localiser raises.
         """
         held = self._held(asked, vectors)
-        return [_unseen(ABANDONED) if stop.is_set() else self._looked(photo, asked, held) for photo in asked.photos]
+        places = [self._place(photo, held) for photo in asked.photos]
+        hits = [place for place in places if isinstance(place, Hit)]
+
+        def opens(hit: Hit) -> Picture:
+            if stop.is_set():
+                raise BadPhoto(ABANDONED)
+            return self._decoders.picture(content_below(hit.uri, self._roots), hit.uri)
+
+        with opened_ahead(hits, opens) as pictures:
+            looked = (self._looked(hit, picture, asked, stop) for hit, picture in zip(hits, pictures, strict=True))
+            return [next(looked) if isinstance(place, Hit) else _unseen(place) for place in places]
+
+    def _place(self, photo: AskedPhoto, held: Mapping[str, Hit | str]) -> Hit | str:
+        """The photo as the index holds it, or why it is not looked at."""
+        hit = held.get(photo.photo_id, NOT_HELD)
+        return NOT_HELD if isinstance(hit, Hit) and hit.uri != photo.uri else hit
 
     def _held(self, asked: LookRequest, vectors: Sequence[Vector]) -> Mapping[str, Hit | str]:
         """By photo_id: the photo as the index holds it, or why it cannot be shown."""
@@ -101,16 +117,11 @@ class PhotoLooker:
                 raise QueryError(f"the cluster refuses this filter: {reason(error)}.") from error
         return {hit.photo_id: hit for hit in hits} | {each.photo_id: each.reason for each in hits.left_out}
 
-    def _looked(self, photo: AskedPhoto, asked: LookRequest, held: Mapping[str, Hit | str]) -> LookedAt:
-        hit = held.get(photo.photo_id, NOT_HELD)
-        if isinstance(hit, str):
-            return _unseen(hit)
-        if hit.uri != photo.uri:
-            return _unseen(NOT_HELD)
-        try:
-            picture = self._decoders.picture(content_below(hit.uri, self._roots), hit.uri)
-        except BadPhoto as error:
-            return _unseen(str(error))
+    def _looked(self, hit: Hit, picture: Opened, asked: LookRequest, stop: Event) -> LookedAt:
+        if stop.is_set():
+            return _unseen(ABANDONED)
+        if isinstance(picture, BadPhoto):
+            return _unseen(str(picture))
         regions = [matches[0] for matches in hit.matches]
         boxes = [region.box for region in regions]
         return LookedAt(see(self.localiser, picture, asked.request, boxes, asked.min_score), regions)
