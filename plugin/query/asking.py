@@ -18,9 +18,13 @@ TRIES = 3
 """How often a search is sent that a shard does not answer: a node may have stopped between the search's two phases
 ("No search context found"), while another node has a copy of its shards."""
 
+BAD_REQUEST = 400
+UNKNOWN = "unknown method parameter"
+"""k-NN fills its list of known parameters at its first search. Other searches that come at that moment are refused."""
+
 NOT_FOUND = 404
 UNAVAILABLE = 503
-"""Also the answer of a node that has just started, and does not know the cluster yet."""
+"""Also the answer of a node that does not know the cluster yet."""
 
 _REMEDY = "try again when they are back, or take what there is with --allow-partial (allow_partial=True)"
 
@@ -42,7 +46,7 @@ def send(client: OpenSearch, index: str, way: str, body: Any, params: Json, allo
             break
         except exceptions.TransportError as error:
             lacks_shards = _shards_are_missing(error)
-            if not lacks_shards and (not left or error.status_code != UNAVAILABLE):
+            if not lacks_shards and (not left or not _has_just_started(error)):
                 raise
             if not left:
                 # The rest names an OpenSearch setting that sorce sets for each request.
@@ -61,6 +65,10 @@ def transport_of(client: OpenSearch) -> Transport:
     found = copy(client.transport)
     found.retry_on_status = tuple(status for status in found.retry_on_status if status != UNAVAILABLE)
     return found
+
+
+def _has_just_started(error: exceptions.TransportError) -> bool:
+    return error.status_code == UNAVAILABLE or (error.status_code == BAD_REQUEST and UNKNOWN in str(error.info))
 
 
 def _shards_are_missing(error: exceptions.TransportError) -> bool:
