@@ -38,7 +38,7 @@ from training.scenes.themes import THEMES
 
 TIME = "SORCE_PIZA_MINUTES"
 SEED, SCENES, PLANTED, NAMES, FILLER = 303, 600, 12, 24, 1
-"""Of each scene's things, PLANTED are among the NAMES that are asked for."""
+"""Each scene has PLANTED things, which are among the NAMES that are asked for, and two of each of FILLER others."""
 HELD_OUT = 500
 FOR_BASE = 0.7
 """The share of the time in which the base learns."""
