@@ -142,12 +142,14 @@ class Index:
         given = {name: value for name, value in (("size", size), ("start", start)) if value is not None}
         asked = replace(request_of(what), **given)  # type: ignore[arg-type]
         below = None if root is None else as_root(root)
+        stage = None
         with translate_errors(address(self.client)):
             searching = self._searcher()
+            if locate:
+                roots = [] if below is None else [below]
+                stage = SecondStage(self._localiser(localiser, searching), locate, roots, min_located_score)
             hits = searching.search(with_enough(asked, locate))
-        if locate:
-            roots = [] if below is None else [below]
-            stage = SecondStage(self._localiser(localiser, searching), locate, roots, min_located_score)
+        if stage is not None:
             hits = look_again(hits, asked, stage)
         return replace(hits, found=tuple(openable(hit, below) for hit in hits))
 

@@ -12,28 +12,34 @@ from sorce.errors import SorceError
 from training.scenes.collection import collection, write
 
 LEAST_VISIBLE = 0.5
-"""A thing that is hidden more is left out, with all of its kind in that scene: its name would say not which one."""
+"""A thing that is hidden more is marked as a crowd: it is there, but nobody is asked for its box."""
 FILE = "annotations.json"
 
 
 def labels(lines: list[str]) -> dict[str, Any]:
     """COCO's form of a rendered folder's labels.jsonl: a thing's name is its category, a box x, y, width, height."""
     images: list[dict[str, Any]] = []
-    boxes: list[tuple[int, str, list[float]]] = []
+    boxes: list[tuple[int, str, list[float], bool]] = []
     for number, said in enumerate(map(json.loads, lines), 1):
         images.append({"id": number, "file_name": said["image"], "width": said["width"], "height": said["height"]})
-        hidden = {each["label"] for each in said["objects"] if each["visible"] < LEAST_VISIBLE}
         for thing in said["objects"]:
-            if thing["label"] not in hidden:
-                x1, y1, x2, y2 = thing["box"]
-                boxes.append((number, thing["label"], [x1, y1, x2 - x1, y2 - y1]))
-    categories = {name: number for number, name in enumerate(sorted({name for _, name, _ in boxes}), 1)}
+            x1, y1, x2, y2 = thing["box"]
+            is_hidden = thing["visible"] < LEAST_VISIBLE
+            boxes.append((number, thing["label"], [x1, y1, x2 - x1, y2 - y1], is_hidden))
+    categories = {name: number for number, name in enumerate(sorted({name for _, name, _, _ in boxes}), 1)}
     return {
         "images": images,
         "categories": [{"id": number, "name": name} for name, number in categories.items()],
         "annotations": [
-            {"id": number, "image_id": image, "category_id": categories[name], "bbox": box, "area": box[2] * box[3]}
-            for number, (image, name, box) in enumerate(boxes, 1)
+            {
+                "id": number,
+                "image_id": image,
+                "category_id": categories[name],
+                "bbox": box,
+                "area": box[2] * box[3],
+                "iscrowd": int(is_hidden),
+            }
+            for number, (image, name, box, is_hidden) in enumerate(boxes, 1)
         ],
     }
 

@@ -32,6 +32,7 @@ class SecondStage:
         if self.most < 1:
             raise QueryError(f"locate is {self.most}; give the number of hits to look at again, from 1.")
         refuse_other_scores(self.min_score)
+        refuse_without_roots(self.roots)
 
 
 def refuse_other_scores(least: float) -> None:
@@ -64,7 +65,6 @@ def look_again(hits: Hits, asked: SearchRequest, stage: SecondStage) -> Hits:
     `stage.most` hits is as the index gave it.
     Raises QueryError if there is no text to look for, and what the localiser raises.
     """
-    refuse_without_roots(stage.roots)
     if not asked.phrases:
         raise QueryError("a second stage looks for texts, and this search has none; add one, or leave the stage out.")
     before = with_enough(asked, stage.most).start

@@ -19,7 +19,12 @@ def test_both_readers_find_the_boxes_of_the_scenes(tmp_path: Path) -> None:
     for scene in said:
         shutil.copy(FOLDER / scene["image"], tmp_path)
     file = write_labels(tmp_path)
-    found = {(each.photo.name, each.text, each.box) for each in read_expressions(file, tmp_path)}
+    expressions = read_expressions(file, tmp_path)
+    found = {(each.photo.name, each.text, each.box) for each in expressions}
+    # Also what is hidden: nobody may learn that it is absent.
+    shown = {scene["image"]: {thing["label"] for thing in scene["objects"]} for scene in said}
+    assert all(each.shown == shown[each.photo.name] for each in expressions)
+    assert any(thing["visible"] < LEAST_VISIBLE for scene in said for thing in scene["objects"])
     right = set()
     for scene in said:
         names = [thing["label"] for thing in scene["objects"]]
