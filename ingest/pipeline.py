@@ -35,7 +35,6 @@ from sorce.ingest.stats import Stats
 from sorce.ingest.write import Sender, Writer
 from sorce.mappings import Attribute, Picture, Recipe, Rejected, probe
 from sorce.mappings.lookup import as_stored
-from sorce.models.agreement import refuse_other_vectors_of
 from sorce.models.model import Model, Prepared
 from sorce.models.notes import note_of
 from sorce.models.querybank import note_on_bank, querybank
@@ -155,8 +154,6 @@ class Run:
         self.target.prepare(model.recipe, self.types(before))
         self.retry.ask(partial(self.target.try_new, model.recipe, self.types(before)))
         self.target.probe = lambda: model.embed_texts([probe.TEXT])[0]
-        if self.target.found is not None:
-            refuse_other_vectors_of(model, self.target.found)
         there = None if self.target.found is None else self.target.found.recipe
         for note in (note_of(model.recipe), note_on_bank(there) if there else None):
             if note is not None:

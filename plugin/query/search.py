@@ -20,13 +20,11 @@ from sorce.mappings.ranking import SIMILARITY, ranking
 from sorce.mappings.regions import read_vectors
 from sorce.mappings.request import SearchRequest
 from sorce.mappings.selection import regions_of
-from sorce.models.agreement import refuse_other_vectors_of
 from sorce.models.model import TextEncoder
 from sorce.plugin.query.examples import vectors_of
 from sorce.plugin.query.folding import folded
 from sorce.plugin.query.following import Following
 from sorce.plugin.query.proof import Candidate, proven, unproven
-from sorce.plugin.query.remote import RemoteTexts
 
 log = logging.getLogger("sorce.search")
 
@@ -139,11 +137,7 @@ class ClientSearch(Following):
         with self._loading:
             if self._loaded is None or self._loaded[0] != recipe:
                 log.info("loading the encoder of %s", recipe)
-                encoder = self._load(recipe)
-                if not isinstance(encoder, RemoteTexts):
-                    # A service was compared when it was opened.
-                    refuse_other_vectors_of(encoder, self.found)
-                self._loaded = (recipe, encoder)
+                self._loaded = (recipe, self._load(recipe))
             return self._loaded[1]
 
     def _regions(self, found: FoundIndex) -> int:

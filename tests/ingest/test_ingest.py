@@ -14,7 +14,7 @@ import pytest
 from opensearchpy import OpenSearch
 from PIL import ExifTags, Image
 
-from sorce.errors import ClusterError, ModelError, RecipeMismatch
+from sorce.errors import ClusterError, RecipeMismatch
 from sorce.ingest import Files, Naming, Options, Report, Source, Watch, ingest_photos
 from sorce.ingest.index import TargetIndex
 from sorce.ingest.pipeline import rehearse
@@ -155,17 +155,6 @@ def test_another_recipe_is_refused_before_a_photo_is_read(
     with pytest.raises(RecipeMismatch, match=r"revision: 1+ / 2+"):
         ingest_photos(client, index.name, other_model, photos())
     assert (read, other_model.prepared) == ([], 0)
-
-
-def test_a_model_that_encodes_texts_otherwise_than_before_is_refused(
-    ingest: Ingest, folder: Path, model: CountingModel, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    ingest(folder)
-    before, encode = list(model.photos), model.embed_texts
-    monkeypatch.setattr(model, "embed_texts", lambda texts: -encode(texts))
-    with pytest.raises(ModelError, match=r"encodes texts differently here than when index .* \(cosine -1\.000\)"):
-        ingest(folder, force=True)
-    assert model.photos == before
 
 
 def test_bad_files_are_rejected_and_the_rest_goes_on(

@@ -17,7 +17,7 @@ from PIL import Image
 
 from sorce.cli import sorce as command
 from sorce.cluster import find_index
-from sorce.errors import ModelError, PluginError, QueryError
+from sorce.errors import PluginError, QueryError
 from sorce.index import Index, open_index
 from sorce.mappings import probe
 from sorce.mappings.index import index_body
@@ -58,13 +58,6 @@ def test_a_service_of_another_model_is_refused(client: OpenSearch, probed: str) 
     other = service.application(service.Served(RECIPE.model, Words("another")))
     with serving(other) as url, pytest.raises(PluginError, match="encodes texts differently from the index's model"):
         remote_texts(url, find_index(client, probed))
-
-
-def test_a_model_that_encodes_otherwise_here_is_refused(client: OpenSearch, probed: str) -> None:
-    searcher = ClientSearch(client, probed, lambda _: Words("another"))
-    for _ in range(2):
-        with pytest.raises(ModelError, match=rf"differently here than when index '{probed}' was made .*--trust"):
-            searcher.search(ASKED)
 
 
 def test_a_service_of_longer_vectors_is_refused_with_the_command_that_serves_the_index(
