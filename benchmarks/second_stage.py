@@ -170,7 +170,7 @@ def zoom_time(zoom: Zoom, encoder: Recording, those: Scenes, found: Found, hits:
     first = first_hits(those, found, hits)
     stage = SecondStage(zoom, hits, [those.pictures[0].parent])
     asked = SearchRequest([those.queries[0]], size=hits)
-    look_again(first, asked, stage)
+    assert all(hit.seen and hit.seen.reason is None for hit in look_again(first, asked, stage))
     encoder.calls.clear()
     started = time.perf_counter()
     look_again(first, asked, stage)

@@ -19,10 +19,14 @@ Opened = Picture | BadPhoto
 def opened_ahead(items: Iterable[Item], opens: Callable[[Item], Picture]) -> Iterator[Iterator[Opened]]:
     """One answer for each item, in order. Two pictures are in memory at most: the one in use, and the next.
 
-    `opens` is called in another thread, for one item at a time. No call is left when the block has ended.
+    `opens` is called in another thread, for one item at a time. No call is left when the block has ended. A block that
+    ends early waits for the call in progress only.
     """
-    with ThreadPoolExecutor(1, "open") as pool:
+    pool = ThreadPoolExecutor(1, "open")
+    try:
         yield _answers(pool, items, opens)
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _answers(pool: ThreadPoolExecutor, items: Iterable[Item], opens: Callable[[Item], Picture]) -> Iterator[Opened]:

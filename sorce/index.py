@@ -40,7 +40,7 @@ from sorce.pictures.notebook import openable
 from sorce.pictures.remote import StorePhotos, is_remote
 from sorce.pictures.uris import as_root
 from sorce.plugin.query.asking import ask
-from sorce.plugin.query.locating import SecondStage, look_again, with_enough
+from sorce.plugin.query.locating import SecondStage, look_again, refuse_bad_stage, with_enough
 from sorce.plugin.query.remote import remote_texts
 from sorce.plugin.query.search import ClientSearch
 
@@ -142,14 +142,15 @@ class Index:
         given = {name: value for name, value in (("size", size), ("start", start)) if value is not None}
         asked = replace(request_of(what), **given)  # type: ignore[arg-type]
         below = None if root is None else as_root(root)
-        stage = None
+        roots = [] if below is None else [below]
+        if locate:
+            refuse_bad_stage(locate, roots, min_located_score)
         with translate_errors(address(self.client)):
             searching = self._searcher()
-            if locate:
-                roots = [] if below is None else [below]
-                stage = SecondStage(self._localiser(localiser, searching), locate, roots, min_located_score)
             hits = searching.search(with_enough(asked, locate))
-        if stage is not None:
+        if locate:
+            # After the search, which may have followed the name to an index of another model.
+            stage = SecondStage(self._localiser(localiser, searching), locate, roots, min_located_score)
             hits = look_again(hits, asked, stage)
         return replace(hits, found=tuple(openable(hit, below) for hit in hits))
 

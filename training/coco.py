@@ -12,7 +12,8 @@ from sorce.errors import SorceError
 from training.scenes.collection import collection, write
 
 LEAST_VISIBLE = 0.5
-"""A thing that is hidden more is marked as a crowd: it is there, but nobody is asked for its box."""
+"""A thing that is hidden more is marked as a crowd, with all of its kind in that scene: they are there, but nobody is
+asked for a box. Their name would not say which one."""
 FILE = "annotations.json"
 
 
@@ -22,10 +23,10 @@ def labels(lines: list[str]) -> dict[str, Any]:
     boxes: list[tuple[int, str, list[float], bool]] = []
     for number, said in enumerate(map(json.loads, lines), 1):
         images.append({"id": number, "file_name": said["image"], "width": said["width"], "height": said["height"]})
+        hidden = {each["label"] for each in said["objects"] if each["visible"] < LEAST_VISIBLE}
         for thing in said["objects"]:
             x1, y1, x2, y2 = thing["box"]
-            is_hidden = thing["visible"] < LEAST_VISIBLE
-            boxes.append((number, thing["label"], [x1, y1, x2 - x1, y2 - y1], is_hidden))
+            boxes.append((number, thing["label"], [x1, y1, x2 - x1, y2 - y1], thing["label"] in hidden))
     categories = {name: number for number, name in enumerate(sorted({name for _, name, _, _ in boxes}), 1)}
     return {
         "images": images,
@@ -37,9 +38,9 @@ def labels(lines: list[str]) -> dict[str, Any]:
                 "category_id": categories[name],
                 "bbox": box,
                 "area": box[2] * box[3],
-                "iscrowd": int(is_hidden),
+                "iscrowd": int(is_crowd),
             }
-            for number, (image, name, box, is_hidden) in enumerate(boxes, 1)
+            for number, (image, name, box, is_crowd) in enumerate(boxes, 1)
         ],
     }
 

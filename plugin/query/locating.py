@@ -29,10 +29,15 @@ class SecondStage:
     min_score: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.most < 1:
-            raise QueryError(f"locate is {self.most}; give the number of hits to look at again, from 1.")
-        refuse_other_scores(self.min_score)
-        refuse_without_roots(self.roots)
+        refuse_bad_stage(self.most, self.roots, self.min_score)
+
+
+def refuse_bad_stage(most: int, roots: Sequence[Root], min_score: float) -> None:
+    """Raises QueryError as `SecondStage` does: also before its localiser is opened."""
+    if most < 1:
+        raise QueryError(f"locate is {most}; give the number of hits to look at again, from 1.")
+    refuse_other_scores(min_score)
+    refuse_without_roots(roots)
 
 
 def refuse_other_scores(least: float) -> None:

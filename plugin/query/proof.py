@@ -20,6 +20,7 @@ from itertools import pairwise
 from math import inf
 
 from sorce.mappings import Hits
+from sorce.mappings.limits import MAX_CANDIDATES
 from sorce.mappings.query import Json, Query
 
 EDGES = (1.0, 0.9375, 0.84375, 0.71875, 0.5, 0.0)
@@ -70,12 +71,13 @@ Propose = Callable[[Query, int], Sequence[Candidate]]
 
 
 def proven(query: Query, most: int, propose: Propose, compare: Callable[[Sequence[str]], Hits]) -> Hits:
-    """The hits, from at most `most` candidates of each band and phrase. `compare` ranks photos by their exact scores.
+    """The hits. `compare` ranks photos by their exact scores.
 
-    If that is not enough, the hits whose place is not proved are marked `unproved`.
+    No band is asked for more than `most` candidates, unless the first request already was. If that is not enough, the
+    hits whose place is not proved are marked `unproved`.
     """
     asked = query.request
-    first = max(asked.last, asked.k or WIDTH * asked.last)
+    first = min(max(asked.last, asked.k or WIDTH * asked.last), MAX_CANDIDATES)
     candidates = Candidates(query, propose)
     candidates.ask([candidates.of_phrase(phrase) for phrase in range(len(query.phrases))], first)
     of_a_band = 0

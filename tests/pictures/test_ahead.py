@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from threading import Event
 
 import pytest
@@ -36,32 +37,38 @@ def test_of_nothing_nothing_is_opened() -> None:
 
 
 def test_the_next_is_opened_while_one_is_in_use_and_no_more() -> None:
-    started = {name: Event() for name in "abc"}
+    taken, started = list[str](), {name: Event() for name in "abc"}
+
+    def items() -> Iterator[str]:
+        for name in "abc":
+            taken.append(name)
+            yield name
 
     def opens(name: str) -> Picture:
         started[name].set()
         return picture(name)
 
-    with opened_ahead("abc", opens) as pictures:
+    with opened_ahead(items(), opens) as pictures:
         next(pictures)
         assert started["b"].wait(SOON)
-        # It is asked for when b is taken, so no time is too short for it to be late.
-        assert not started["c"].is_set()
+        assert taken == ["a", "b"]
         next(pictures)
         assert started["c"].wait(SOON)
 
 
 def test_a_block_that_ends_early_waits_for_what_is_being_opened() -> None:
-    may_end, ended = Event(), Event()
+    started, may_end, ended = Event(), Event(), Event()
 
     def opens(name: str) -> Picture:
         if name == "b":
-            may_end.wait(SOON)
+            started.set()
+            assert may_end.wait(SOON)
             ended.set()
         return picture(name)
 
     with opened_ahead("abc", opens) as pictures:
         next(pictures)
+        assert started.wait(SOON)
         may_end.set()
     assert ended.is_set()
 

@@ -25,7 +25,7 @@ def test_both_readers_find_the_boxes_of_the_scenes(tmp_path: Path) -> None:
     shown = {scene["image"]: {thing["label"] for thing in scene["objects"]} for scene in said}
     assert all(each.shown == shown[each.photo.name] for each in expressions)
     assert any(thing["visible"] < LEAST_VISIBLE for scene in said for thing in scene["objects"])
-    right = set()
+    right, crowds = set(), set()
     for scene in said:
         names = [thing["label"] for thing in scene["objects"]]
         right |= {
@@ -33,8 +33,18 @@ def test_both_readers_find_the_boxes_of_the_scenes(tmp_path: Path) -> None:
             for thing in scene["objects"]
             if names.count(thing["label"]) == 1 and thing["visible"] >= LEAST_VISIBLE
         }
+        hidden = {thing["label"] for thing in scene["objects"] if thing["visible"] < LEAST_VISIBLE}
+        crowds |= {(scene["image"], label) for label in hidden}
     assert len(right) > 10
     assert found == right
     truth = coco.read(tmp_path, file)
     assert len(truth.pictures) == 2
     assert {text for _, text, _ in right} <= {query.text for query in truth.queries}
+    boxed = {
+        (truth.pictures[photo_id].name, query.text)
+        for query in truth.queries
+        for photo_id, boxes in query.answers.items()
+        if boxes
+    }
+    assert crowds
+    assert not boxed & crowds

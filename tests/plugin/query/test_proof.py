@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from sorce.mappings import Box, Hit, Hits, Match
+from sorce.mappings.limits import MAX_CANDIDATES
 from sorce.mappings.query import Query
 from sorce.mappings.ranking import Ranking
 from sorce.mappings.request import SearchRequest
@@ -112,6 +113,12 @@ def test_candidates_are_never_fewer_than_photos_asked_for() -> None:
     asked = Asked(0.5, 0.5)
     asked.unproved(query(k=1), 100)
     assert asked.ks == [2]
+
+
+def test_candidates_are_never_more_than_opensearch_gives() -> None:
+    asked = Asked(0.5)
+    asked.unproved(query(size=5001, k=None), 100)  # type: ignore[arg-type]
+    assert set(asked.ks) == {MAX_CANDIDATES}
 
 
 def test_what_several_phrases_may_score_adds_up() -> None:
