@@ -32,7 +32,7 @@ LOGITS_OF_LARGE = (-4, 0, 4)
 FLOAT32 = 5e-6
 """Scores of a smaller relative difference may change places. OpenSearch's similarities are wrong by up to 1.2e-7, as
 float32 is. A sigmoid of the scale 20 makes that 2.4e-6 of each of two scores."""
-TIMED, ROUNDS = 60, 5
+TIMED, ROUNDS = 30, 3
 """Queries that are timed, in so many rounds: a search by the old request of the large index takes half a second."""
 
 SCRIPT = (

@@ -24,7 +24,7 @@ MAX_CHARACTERS = 2000
 CANDIDATES_OTHERWISE = 10  # times the photos asked for
 CANDIDATES_OF_SEVERAL = 1000
 EF_SEARCH = 300
-EF_SEARCH_TO_PROVE = 1000
+EF_SEARCH_TO_PROVE = 2000
 
 DUPLICATE = 0.97
 """Default minimum cosine of the whole-photo vectors of two near-duplicates."""

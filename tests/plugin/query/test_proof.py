@@ -87,14 +87,15 @@ def test_each_quality_is_in_one_band() -> None:
 def test_no_more_is_asked_once_the_last_is_proved() -> None:
     asked = Asked(0.5, 0.1)
     assert asked.unproved(query(), 100) == [False, False]
-    assert asked.ks == [10]
+    assert asked.ks == [10, 10]
 
 
 def test_only_bands_that_may_hold_a_better_photo_are_asked_for_more() -> None:
     asked = Asked(0.5, 0.06)
     assert asked.unproved(query(), 100) == [False, False]
     # A region of the lowest band, with a quality of 0.5 at most, scores at most 0.5 / 10. Any other band has room.
-    assert asked.ks == [10] + [10] * (BANDS - 1) + [40] * (BANDS - 1)
+    # The best band was asked for 10 at first.
+    assert asked.ks == [10, 10] + [40] + [10] * (BANDS - 2) + [40] * (BANDS - 2)
 
 
 def test_at_the_limit_only_what_is_proved_is_said_to_be() -> None:
@@ -106,13 +107,13 @@ def test_at_the_limit_only_what_is_proved_is_said_to_be() -> None:
 def test_a_limit_below_the_first_number_raises_nothing() -> None:
     asked = Asked(0.05, 0.01)
     assert asked.unproved(query(), 5) == [True, True]
-    assert asked.ks == [10] + [10] * BANDS
+    assert asked.ks == [10, 10] + [10] * (BANDS - 1)
 
 
 def test_candidates_are_never_fewer_than_photos_asked_for() -> None:
     asked = Asked(0.5, 0.5)
     asked.unproved(query(k=1), 100)
-    assert asked.ks == [2]
+    assert asked.ks == [2, 2]
 
 
 def test_candidates_are_never_more_than_opensearch_gives() -> None:
@@ -130,13 +131,13 @@ def test_what_several_phrases_may_score_adds_up() -> None:
 def test_nothing_is_outside_where_candidates_run_out_or_fall_below_the_floor(cosine: float | None) -> None:
     asked = Asked(0.01, cosine=lambda k: cosine)  # noqa: ARG005
     assert asked.unproved(query(min_similarity=0.2), 100) == [False]
-    assert asked.ks == [10]
+    assert asked.ks == [10, 10]
 
 
 def test_fewer_hits_than_asked_for_are_not_taken_for_all() -> None:
     asked = Asked(0.5)
     assert asked.unproved(query(), 40) == [False]
-    assert asked.ks == [10] + [10] * BANDS + [40] * BANDS
+    assert asked.ks == [10, 10] + [40] + [10] * (BANDS - 1) + [40] * (BANDS - 1)
 
 
 @pytest.mark.parametrize("seed", range(40))
