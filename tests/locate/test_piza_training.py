@@ -264,7 +264,10 @@ def test_smaller_things_need_more_steps() -> None:
 
 def test_a_lesson_says_stop_only_at_the_end() -> None:
     boxes = [Box(0, 0, 100, 100), Box(10, 10, 50, 50), Box(20.5, 20, 30, 30)]
-    assert lesson(boxes, 0).target == boxes[1]
+    assert lesson(boxes, 0).target == Box(5.25, 5, 45.25, 45)
+    assert lesson(boxes, 1).target == boxes[2]
+    corner = [Box(0, 0, 100, 100), Box(0, 60, 40, 100), Box(1, 95, 3, 99)]
+    assert lesson(corner, 0).target == Box(0, 60, 40, 100)
     end = lesson(boxes, 2)
     assert (end.target, end.zoom) == (None, 1.0)
     assert end.history == ((0, 0, 100, 100), (10, 10, 40, 40), (20, 20, 9, 10))

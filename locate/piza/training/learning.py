@@ -26,7 +26,7 @@ from sorce.mappings import Box
 from sorce.pictures.loading import open_picture
 
 CHECKPOINT = "training.pt"
-HISTORIES = 32
+HISTORIES = 256
 """Histories for each step of the history encoder: it is small, and they need no pixels."""
 
 DRAWS = 100

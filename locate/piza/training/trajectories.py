@@ -49,10 +49,23 @@ def trajectory(box: Box, size: tuple[int, int], most: int, rng: np.random.Genera
 
 
 def lesson(boxes: list[Box], number: int) -> Lesson:
-    """What to do after `number` steps; after the last one, to stop."""
+    """What to do after `number` steps; after the last one, to stop.
+
+    The box to find next has the next box's size, and the thing in its middle: where a trajectory has it at random, no
+    network can tell.
+    """
     rows = tuple((int(one.x1), int(one.y1), int(one.x2 - one.x1), int(one.y2 - one.y1)) for one in boxes[: number + 1])
     steps = len(boxes) - 1
-    return Lesson(rows, boxes[number + 1] if number < steps else None, number / steps)
+    following = _around(boxes[-1], boxes[number + 1], boxes[number]) if number < steps else None
+    return Lesson(rows, following, number / steps)
+
+
+def _around(thing: Box, size: Box, outer: Box) -> Box:
+    """A box of the size of `size`, in `outer`, with the thing as near to its middle as that allows."""
+    wide, tall = size.x2 - size.x1, size.y2 - size.y1
+    left = min(max(outer.x1, (thing.x1 + thing.x2 - wide) / 2), outer.x2 - wide)
+    top = min(max(outer.y1, (thing.y1 + thing.y2 - tall) / 2), outer.y2 - tall)
+    return Box(left, top, left + wide, top + tall)
 
 
 def _place(rng: np.random.Generator, start: float, end: float, first: float, last: float, length: float) -> float:
