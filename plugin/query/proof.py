@@ -28,7 +28,7 @@ EDGES = (1.0, 0.9375, 0.84375, 0.71875, 0.5, 0.0)
 """The qualities between the bands, which float32 holds exactly. They are dense where a product can be great."""
 
 AT_ONCE = 5
-"""Requests sent at once: those of one phrase. The client keeps 16 connections."""
+"""Most requests sent at once: one for each band of a phrase. The client keeps 16 connections."""
 
 WIDTH = 5
 """Candidates for each photo that is asked for, at first."""

@@ -47,7 +47,7 @@ def test_a_search_broken_by_a_node_that_stops_is_sent_again(
     assert len(sent) == TRIES
 
 
-# As OpenSearch 3.6.0 answered one of the first five searches after its start, which came at once.
+# The reason is that of OpenSearch 3.6.0 for one of its first searches after a start, which came at once.
 UNKNOWN = {"error": {"type": "parsing_exception", "reason": "[knn] unknown method parameter found [ef_search]"}}
 
 
