@@ -117,8 +117,9 @@ def write(planned: Collection, folder: Path, quality: int = 88, processes: int =
 
 def cached(planned: Collection) -> Path:
     """The folder of the rendered collection in the cache. It is rendered now if it is missing."""
-    # The plan's inputs, not the plan itself: its themes hold functions, whose addresses differ in each process.
-    decisive = (bank.fingerprint(), planned.seed, len(planned), planned.styles, planned.queries)
+    # What the orders hold, not the orders: their themes hold functions, whose addresses differ in each process.
+    content = [(order.theme.belongs, order.planted, order.styles, order.filler) for order in planned.orders]
+    decisive = (bank.fingerprint(), planned.seed, planned.queries, content)
     digest = hashlib.sha256(repr(decisive).encode())
     for source in sorted(Path(__file__).parent.glob("*.py")):
         digest.update(source.read_bytes())
