@@ -25,7 +25,8 @@ from sorce.evaluate.bootstrap import Metric, mean_over_queries
 from sorce.locate.piza.detector import PizaDetector
 from sorce.locate.piza.localiser import Piza
 from sorce.locate.piza.training.annotations import Expression, read_expressions, split
-from sorce.locate.piza.training.learning import Learner, TrainingPlan
+from sorce.locate.piza.training.learning import Learner
+from sorce.locate.piza.training.plan import TrainingPlan
 from sorce.locate.piza.training.starting import start
 from sorce.locate.piza.training.training import SHAPE, new_settings
 from sorce.mappings import Box, LocateRequest
@@ -45,7 +46,9 @@ HELD_OUT = 500
 FOR_BASE = 0.7
 """The share of the time in which the base learns."""
 LONGEST, BOTTLENECK = 320, 32
-BATCH, RATE = 8, 5e-4
+BATCH, RATE, PROCESSES = 8, 2e-4, 2
+LOOKS, SHARE = 2, 0.2
+"""At most so many looks, and a thing's share of its last crop."""
 CURVE = 6
 """Points of each curve."""
 FEW = 100
@@ -89,14 +92,15 @@ def measures() -> Iterator[Line]:
     step = seconds_of_a_step(detector, training)
     base_steps = int(minutes * 60 * FOR_BASE / step)
     steps = int(minutes * 60 * (1 - FOR_BASE) / step)
-    plan = TrainingPlan(steps, base_steps, BATCH, RATE, clip=1.0, seed=SEED)
-    learner = Learner(detector, training, plan)
+    plan = TrainingPlan(steps, base_steps, BATCH, RATE, clip=1.0, seed=SEED, share=SHARE)
     yield Line("train piza: expressions to learn", len(training), note=f"{len(held_out)} held out; {step:.2f} s a step")
-    yield from Run(learner, once(detector), few).learn(base_steps, "base")
-    longer = copy.deepcopy(detector)
-    yield from Run(learner, zooming(detector), few).learn(steps, "with zoom")
-    goes_on = Learner(longer, training, replace(plan, steps=1, base_steps=steps, seed=SEED + 1))
-    yield from Run(goes_on, once(longer), few).learn(steps, "base for as long")
+    with Learner(detector, training, plan, PROCESSES) as learner:
+        yield from Run(learner, once(detector), few).learn(base_steps, "base")
+        longer = copy.deepcopy(detector)
+        yield from Run(learner, zooming(detector), few).learn(steps, "with zoom")
+    more = replace(plan, steps=1, base_steps=steps, seed=SEED + 1)
+    with Learner(longer, training, more, PROCESSES) as learner:
+        yield from Run(learner, once(longer), few).learn(steps, "base for as long")
     zoom, base = accuracy(zooming(detector), held_out), accuracy(once(longer), held_out)
     assert zoom.value is not None
     assert base.value is not None
@@ -125,16 +129,17 @@ def prepared(folder: Path) -> tuple[list[Expression], PizaDetector]:
     words = sorted({word for name in NAMES for word in name.lower().replace("-", " ").split()})
     opened = start(str(save_small_detector(folder / "base", words)), new_settings("adapter+", BOTTLENECK))
     network = opened.network
-    network.settings = replace(network.settings, longer=LONGEST, shorter=round(LONGEST * SHAPE))
+    network.settings = replace(network.settings, longer=LONGEST, shorter=round(LONGEST * SHAPE), steps=LOOKS)
     return expressions, PizaDetector(network, opened.tokenizer, "small")
 
 
 def seconds_of_a_step(detector: PizaDetector, training: Sequence[Expression]) -> float:
-    trial = Learner(copy.deepcopy(detector), training, TrainingPlan(1, 12, BATCH, RATE, clip=1.0))
-    trial.learn()
-    started = time.monotonic()
-    for _ in range(10):
+    plan = TrainingPlan(1, 12, BATCH, RATE, clip=1.0)
+    with Learner(copy.deepcopy(detector), training, plan, PROCESSES) as trial:
         trial.learn()
+        started = time.monotonic()
+        for _ in range(10):
+            trial.learn()
     return (time.monotonic() - started) / 10
 
 

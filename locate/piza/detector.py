@@ -35,7 +35,7 @@ class PizaDetector:
 
     def __init__(self, network: PizaNetwork, tokenizer: Any, name: str) -> None:
         self.network, self.name = network, name
-        self._tokenizer = tokenizer
+        self.tokenizer = tokenizer
         config: Any = network.config
         self._strides, self._queries = token_strides(config), config.num_queries
         # More tokens would be cut inside the network, but not in its mask.
@@ -48,7 +48,7 @@ class PizaDetector:
     def tokens(self, text: str) -> Tensor:
         """(1, tokens). A text that is too long is cut."""
         said = prompt(text, self.settings.variant)
-        return torch.tensor([self._tokenizer(said, truncation=True, max_length=self.longest)["input_ids"]])
+        return torch.tensor([self.tokenizer(said, truncation=True, max_length=self.longest)["input_ids"]])
 
     def pixels(self, crop: Image.Image) -> tuple[Tensor, tuple[int, int]]:
         """The network's input for an RGB crop, (1, 3, height, width), and the crop's width and height in it."""

@@ -6,6 +6,7 @@ repeated here. With LoRA they act beside the weights of linear layers instead.
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import Any
 
 import torch
@@ -63,6 +64,16 @@ class PizaNetwork(MMGroundingDinoForObjectDetection):  # type: ignore[no-untyped
         self._adapted = is_on
         if self.low_rank is not None:
             self.low_rank.switch(is_on=is_on)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> PizaNetwork:
+        """Made anew, because hooks hold the network that they were made for."""
+        config = deepcopy(self.config)
+        config.piza = self.settings.as_json()
+        other = PizaNetwork(config).to(self.device)
+        other.load_state_dict(self.state_dict())
+        other.adapted = self.adapted
+        memo[id(self)] = other
+        return other
 
     def detect(self, pixels: Tensor, token_ids: Tensor, zoom: Tensor | None = None) -> Any:
         """transformers' output for one image, (1, 3, height, width), and one text, (1, tokens).

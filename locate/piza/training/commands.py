@@ -10,6 +10,7 @@ import click
 from sorce.errors import ModelError
 from sorce.locate.piza.convert import USUAL_BASE
 from sorce.locate.piza.settings import ADAPTERS
+from sorce.locate.piza.training.trajectories import USUAL_SHARE
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 FOLDER = click.Path(file_okay=False, path_type=Path)
@@ -36,10 +37,25 @@ def train() -> None:
     "--bottleneck", type=click.IntRange(min=1), help="Width in the adapters, 256, or LoRA's rank, 16, by default."
 )
 @click.option("--longest", type=click.IntRange(min=32), help="Longest side of a crop; 1333, or as in the PIZA.")
+@click.option("--looks", type=click.IntRange(min=1), help="Looks at a photo, at most; 5, or as in the PIZA.")
+@click.option(
+    "--share",
+    default=USUAL_SHARE,
+    show_default=True,
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    help="Area of a thing in the crop that it is found in; a small network needs large things.",
+)
 @click.option(
     "--held-out", default=200, show_default=True, type=click.IntRange(min=0), help="Expressions to measure on."
 )
 @click.option("--every", default=500, show_default=True, type=click.IntRange(min=1), help="Steps between checkpoints.")
+@click.option(
+    "--processes",
+    default=1,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="That share the photos of a step; CPU.",
+)
 @click.option("--seed", default=0, show_default=True)
 @click.option("--device", default="auto", show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")

@@ -26,16 +26,21 @@ weights slowly (H-DETR, arXiv 2207.13080). After 300 steps of a small one, Acc50
 .38, and .26 with one."""
 
 
-def detection_loss(network: PizaNetwork, output: Any, boxes: Tensor, tokens: Tensor) -> Tensor:
+def detection_loss(
+    network: PizaNetwork, output: Any, boxes: Tensor, tokens: Tensor, *, by_centre: bool = False
+) -> Tensor:
     """Of every decoder layer and of the encoder's output. `boxes` are (n, 4): centre and size as shares of the crop.
 
-    `tokens` says which tokens name each box, (n, tokens).
+    `tokens` says which tokens name each box, (n, tokens). With `by_centre` the queries that learn them are those whose
+    centres are near, whatever their size.
     """
     known = tokens.shape[1]
     logits, found = output.enc_outputs_class[0][:, :known], output.enc_outputs_coord_logits[0].sigmoid()
     times = max(1, min(TOGETHER, len(found) // len(boxes)))
-    losses = [_one_layer(logits, found, boxes.repeat(times, 1), tokens.repeat(times, 1))]
-    losses += [_one_layer(logits[:, :known], found, boxes, tokens) for logits, found in _layers(network, output)]
+    losses = [_one_layer(logits, found, boxes.repeat(times, 1), tokens.repeat(times, 1), by_centre)]
+    losses += [
+        _one_layer(logits[:, :known], found, boxes, tokens, by_centre) for logits, found in _layers(network, output)
+    ]
     return torch.stack(losses).sum()
 
 
@@ -57,13 +62,16 @@ def _layers(network: PizaNetwork, output: Any) -> list[tuple[Tensor, Tensor]]:
     return layers
 
 
-def _one_layer(logits: Tensor, found: Tensor, boxes: Tensor, tokens: Tensor) -> Tensor:
+def _one_layer(logits: Tensor, found: Tensor, boxes: Tensor, tokens: Tensor, by_centre: bool = False) -> Tensor:
     """Each of `boxes` is learned by the one query that fits it best. No query learns two."""
     corners, targets = box_convert(found, "cxcywh", "xyxy"), box_convert(boxes, "cxcywh", "xyxy")
     with torch.no_grad():
         named = tokens.float()
         scores = logits.sigmoid() @ (named / named.sum(1, keepdim=True)).T
-        cost = CORNERS * torch.cdist(found, boxes, p=1) - OVERLAP * generalized_box_iou(corners, targets) - scores
+        if by_centre:
+            cost = CORNERS * torch.cdist(found[:, :2], boxes[:, :2], p=1) - scores
+        else:
+            cost = CORNERS * torch.cdist(found, boxes, p=1) - OVERLAP * generalized_box_iou(corners, targets) - scores
         # A run that diverges is ended by who reads the loss.
         cost = torch.nan_to_num(cost)
         queries, places = (torch.from_numpy(each) for each in linear_sum_assignment(cost.cpu().numpy()))

@@ -16,7 +16,8 @@ from sorce.locate.piza.detector import PizaDetector
 from sorce.locate.piza.lora import RANK
 from sorce.locate.piza.settings import ADAPTERS, AdapterKind, PizaSettings
 from sorce.locate.piza.training.annotations import read_expressions, split
-from sorce.locate.piza.training.learning import Learner, TrainingPlan
+from sorce.locate.piza.training.learning import Learner
+from sorce.locate.piza.training.plan import TrainingPlan
 from sorce.locate.piza.training.running import Trained, run
 from sorce.locate.piza.training.starting import start
 from sorce.models.loading import pick_device
@@ -41,17 +42,20 @@ def trained(labels: Path, photos: Path, out: Path, options: Mapping[str, Any]) -
     refuse_others(network.settings, options)
     if longest := options["longest"]:
         network.settings = replace(network.settings, longer=longest, shorter=max(1, round(longest * SHAPE)))
-        network.config.piza = network.settings.as_json()
+    network.settings = replace(network.settings, steps=options["looks"] or network.settings.steps)
+    network.config.piza = network.settings.as_json()
     plan = TrainingPlan(
         steps=options["steps"],
         base_steps=options["train_base"],
         batch=options["batch"],
         rate=options["rate"],
         seed=options["seed"],
+        share=options["share"],
     )
-    learner = Learner(PizaDetector(network.to(device), opened.tokenizer, opened.name), training, plan)
-    learner.resume(out)
-    return run(learner, opened.tokenizer, held_out, out, options["every"])
+    detector = PizaDetector(network.to(device), opened.tokenizer, opened.name)
+    with Learner(detector, training, plan, options["processes"]) as learner:
+        learner.resume(out)
+        return run(learner, opened.tokenizer, held_out, out, options["every"])
 
 
 def new_settings(adapter: AdapterKind, bottleneck: int | None) -> PizaSettings:

@@ -26,46 +26,66 @@ class Lesson:
     zoom: float
 
 
-def number_of_steps(box: Box, size: tuple[int, int], most: int) -> int:
-    """The fewest steps so that each box has a usual share of the one before, at least 1 and at most `most`."""
-    share = box.share_of(*size)
-    return min(most, max(1, math.ceil(math.log(share) / math.log(USUAL_SHARE)))) if share < 1 else 1
+def number_of_steps(box: Box, size: tuple[int, int], most: int, share: float = USUAL_SHARE) -> int:
+    """The fewest steps so that each box has at least that share of the one before, at least 1 and at most `most`."""
+    own = box.share_of(*size)
+    return min(most, max(1, math.ceil(math.log(own) / math.log(share)))) if own < 1 else 1
 
 
-def trajectory(box: Box, size: tuple[int, int], most: int, rng: np.random.Generator) -> list[Box]:
-    """Boxes from the whole photo to the target. Each contains the target, at a random place."""
+def trajectory(
+    box: Box, size: tuple[int, int], most: int, rng: np.random.Generator, share: float = USUAL_SHARE
+) -> list[Box]:
+    """Boxes from the whole photo to the target. Each contains the target, at a random place.
+
+    Each but the first box after the photo has that share of the one before: the first step is the one of another size.
+    """
     width, height = size
-    steps = number_of_steps(box, size, most)
+    wide, tall = box.x2 - box.x1, box.y2 - box.y1
+    steps = number_of_steps(box, size, most, share)
     boxes = [Box(0, 0, width, height)]
     for number in range(1, steps):
-        # Both sides shrink by the same factor in each step, so the aspect ratio moves evenly, too.
-        wide = width * ((box.x2 - box.x1) / width) ** (number / steps)
-        tall = height * ((box.y2 - box.y1) / height) ** (number / steps)
+        area = wide * tall / share ** (steps - number)
+        # The aspect ratio moves evenly from the photo's to the target's.
+        aspect = (width / height) ** (1 - number / steps) * (wide / tall) ** (number / steps)
         last = boxes[-1]
-        left = _place(rng, last.x1, last.x2, box.x1, box.x2, wide)
-        top = _place(rng, last.y1, last.y2, box.y1, box.y2, tall)
-        boxes.append(Box(left, top, left + wide, top + tall))
+        across = min(max(wide, math.sqrt(area * aspect)), last.x2 - last.x1)
+        down = min(max(tall, math.sqrt(area / aspect)), last.y2 - last.y1)
+        left = _place(rng, last.x1, last.x2, box.x1, box.x2, across)
+        top = _place(rng, last.y1, last.y2, box.y1, box.y2, down)
+        boxes.append(Box(left, top, left + across, top + down))
     return [*boxes, box]
 
 
-def lesson(boxes: list[Box], number: int) -> Lesson:
-    """What to do after `number` steps; after the last one, to stop.
+def any_crop(box: Box, size: tuple[int, int], rng: np.random.Generator) -> Box:
+    """The whole photo in half of all cases, else a box of any size that contains the target, at a random place."""
+    part = float(rng.uniform()) if rng.random() < 0.5 else 0.0
+    wide, tall = (
+        side * (own / side) ** part for side, own in zip(size, (box.x2 - box.x1, box.y2 - box.y1), strict=True)
+    )
+    left = _place(rng, 0, size[0], box.x1, box.x2, wide)
+    top = _place(rng, 0, size[1], box.y1, box.y2, tall)
+    return Box(left, top, left + wide, top + tall)
 
-    The box to find next has the next box's size, and the thing in its middle: where a trajectory has it at random, no
-    network can tell.
-    """
+
+def lesson(boxes: list[Box], number: int) -> Lesson:
+    """What to do after `number` steps; after the last one, to stop."""
     rows = tuple((int(one.x1), int(one.y1), int(one.x2 - one.x1), int(one.y2 - one.y1)) for one in boxes[: number + 1])
     steps = len(boxes) - 1
-    following = _around(boxes[-1], boxes[number + 1], boxes[number]) if number < steps else None
+    following = next_box(boxes[-1], boxes, number) if number < steps else None
     return Lesson(rows, following, number / steps)
 
 
-def _around(thing: Box, size: Box, outer: Box) -> Box:
-    """A box of the size of `size`, in `outer`, with the thing as near to its middle as that allows."""
+def next_box(thing: Box, boxes: list[Box], number: int) -> Box:
+    """What to find of a thing after `number` steps of a trajectory, which may be another thing's.
+
+    In the last step it is the thing. Before, it is a box of the next size with the thing in its middle, which may reach
+    beyond the photo: where a trajectory has the thing at random, no network can tell.
+    """
+    if number == len(boxes) - 2:
+        return thing
+    x, y, size = (thing.x1 + thing.x2) / 2, (thing.y1 + thing.y2) / 2, boxes[number + 1]
     wide, tall = size.x2 - size.x1, size.y2 - size.y1
-    left = min(max(outer.x1, (thing.x1 + thing.x2 - wide) / 2), outer.x2 - wide)
-    top = min(max(outer.y1, (thing.y1 + thing.y2 - tall) / 2), outer.y2 - tall)
-    return Box(left, top, left + wide, top + tall)
+    return Box(x - wide / 2, y - tall / 2, x + wide / 2, y + tall / 2)
 
 
 def _place(rng: np.random.Generator, start: float, end: float, first: float, last: float, length: float) -> float:
