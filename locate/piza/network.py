@@ -69,11 +69,12 @@ class PizaNetwork(MMGroundingDinoForObjectDetection):  # type: ignore[no-untyped
         """Made anew, because hooks hold the network that they were made for."""
         config = deepcopy(self.config)
         config.piza = self.settings.as_json()
-        other = PizaNetwork(config).to(self.device)
-        other.load_state_dict(self.state_dict())
+        other: Any = PizaNetwork(config)
+        other.to(self.device).load_state_dict(self.state_dict())
         other.adapted = self.adapted
         memo[id(self)] = other
-        return other
+        copied: PizaNetwork = other
+        return copied
 
     def detect(self, pixels: Tensor, token_ids: Tensor, zoom: Tensor | None = None) -> Any:
         """transformers' output for one image, (1, 3, height, width), and one text, (1, tokens).

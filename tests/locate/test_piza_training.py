@@ -6,6 +6,7 @@ import json
 import sys
 import unicodedata
 from collections.abc import Callable, Iterator
+from copy import deepcopy
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -28,13 +29,15 @@ from sorce.locate.piza.network import PizaNetwork
 from sorce.locate.piza.saving import save
 from sorce.locate.piza.training.annotations import Expression, read_expressions, split
 from sorce.locate.piza.training.commands import train
-from sorce.locate.piza.training.learning import Learner, TrainingPlan, choose_learned
+from sorce.locate.piza.training.learning import Learner
+from sorce.locate.piza.training.lessons import choose_learned
 from sorce.locate.piza.training.losses import _one_layer
 from sorce.locate.piza.training.phrases import MOST, chosen, prompt_of
+from sorce.locate.piza.training.plan import TrainingPlan
 from sorce.locate.piza.training.running import accuracy
 from sorce.locate.piza.training.starting import with_new_parts
 from sorce.locate.piza.training.training import new_settings
-from sorce.locate.piza.training.trajectories import lesson, number_of_steps, trajectory
+from sorce.locate.piza.training.trajectories import any_crop, lesson, number_of_steps, trajectory
 from sorce.mappings import Box
 from tests.kit.piza import GOLDEN, one_thread
 
@@ -65,11 +68,11 @@ def labels(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def learner(labels: Path, plan: TrainingPlan) -> Learner:
+def learner(labels: Path, plan: TrainingPlan, processes: int = 1) -> Learner:
     opened = open_released(str(GOLDEN))
     opened.network.settings = replace(opened.network.settings, shorter=64, longer=96)
     expressions = read_expressions(labels / "sorec.json", labels)[:1]
-    return Learner(PizaDetector(opened.network, opened.tokenizer, "tiny"), expressions, plan)
+    return Learner(PizaDetector(opened.network, opened.tokenizer, "tiny"), expressions, plan, processes)
 
 
 def test_sorecs_rows_are_read(labels: Path) -> None:
@@ -251,8 +254,37 @@ def test_each_box_of_a_trajectory_contains_the_target_and_is_smaller_than_the_la
             assert outer.x1 - 1e-6 <= inner.x1 <= target.x1 + 1e-6
             assert target.y2 - 1e-6 <= inner.y2 <= outer.y2 + 1e-6
         shares = [inner.area / outer.area for outer, inner in pairwise(boxes)]
-        assert shares == pytest.approx([shares[0]] * len(shares))
+        assert shares[1:] == pytest.approx([0.05, 0.05])
         assert shares[0] >= 0.05
+
+
+def test_with_fewer_looks_than_needed_the_first_step_is_longer() -> None:
+    target = Box(2000, 5, 2030, 60)
+    _, between, last = trajectory(target, (4000, 3000), 2, np.random.default_rng(3), 0.2)
+    assert last == target
+    assert target.area / between.area == pytest.approx(0.2)
+    # The aspect ratio is between the photo's and the target's.
+    assert 30 / 55 < (between.x2 - between.x1) / (between.y2 - between.y1) < 4 / 3
+
+
+def test_a_box_of_a_long_thing_is_cut_at_the_photo() -> None:
+    target = Box(10, 500, 3900, 520)
+    boxes = trajectory(target, (4000, 3000), 5, np.random.default_rng(3))
+    assert len(boxes) > 2
+    for outer, inner in pairwise(boxes):
+        assert outer.x1 <= inner.x1 <= target.x1 + 1e-6
+        assert target.x2 - 1e-6 <= inner.x2 <= outer.x2 + 1e-6
+
+
+def test_the_base_learns_from_whole_photos_and_from_crops_of_any_size() -> None:
+    rng, target = np.random.default_rng(3), Box(2000, 5, 2030, 60)
+    crops = [any_crop(target, (4000, 3000), rng) for _ in range(400)]
+    assert 150 < sum(crop == Box(0, 0, 4000, 3000) for crop in crops) < 250
+    for crop in crops:
+        assert crop.x1 <= target.x1 + 1e-6
+        assert crop.y2 >= target.y2 - 1e-6
+    for low, high in pairwise((30, 100, 300, 1000, 4000)):
+        assert any(low <= crop.x2 - crop.x1 < high for crop in crops)
 
 
 def test_smaller_things_need_more_steps() -> None:
@@ -267,7 +299,7 @@ def test_a_lesson_says_stop_only_at_the_end() -> None:
     assert lesson(boxes, 0).target == Box(5.25, 5, 45.25, 45)
     assert lesson(boxes, 1).target == boxes[2]
     corner = [Box(0, 0, 100, 100), Box(0, 60, 40, 100), Box(1, 95, 3, 99)]
-    assert lesson(corner, 0).target == Box(0, 60, 40, 100)
+    assert lesson(corner, 0).target == Box(-18, 77, 22, 117)
     end = lesson(boxes, 2)
     assert (end.target, end.zoom) == (None, 1.0)
     assert end.history == ((0, 0, 100, 100), (10, 10, 40, 40), (20, 20, 9, 10))
@@ -490,6 +522,17 @@ def test_each_box_is_learned_by_one_query() -> None:
     assert _one_layer(logits, found[[0, 0, 2]], boxes, tokens) > 1
 
 
+@pytest.mark.parametrize(("by_centre", "learns"), [(True, 0), (False, 1)])
+def test_a_box_to_zoom_into_is_learned_by_the_query_at_its_centre(by_centre: bool, learns: int) -> None:
+    wide, tokens = torch.tensor([[0.5, 0.5, 0.4, 0.4]]), torch.tensor([[True]])
+    # The first is at the thing and small, the second has nearly the right size and is beside it.
+    found = torch.tensor([[0.5, 0.5, 0.1, 0.1], [0.4, 0.5, 0.4, 0.4]], requires_grad=True)
+    loss: Any = _one_layer(torch.zeros(2, 1), found, wide, tokens, by_centre=by_centre)
+    loss.backward()
+    assert found.grad is not None
+    assert found.grad.abs().sum(1).nonzero().flatten().tolist() == [learns]
+
+
 def test_the_loss_goes_down(labels: Path) -> None:
     trained = learner(labels, TrainingPlan(steps=30, base_steps=10, batch=1, rate=3e-3, clip=1.0))
     of_base = [trained.learn() for _ in range(10)]
@@ -515,25 +558,54 @@ def test_a_run_that_was_stopped_gives_the_same_as_one_that_was_not(labels: Path,
         learner(labels, replace(plan, steps=3)).resume(tmp_path)
 
 
+def test_two_processes_learn_what_one_learns(labels: Path) -> None:
+    plan = TrainingPlan(steps=1, base_steps=1, batch=3, clip=1.0)
+    alone, losses = learner(labels, plan), list[float]()
+    with learner(labels, plan, processes=2) as shared:
+        for _ in range(2):
+            losses.append(alone.learn())
+            assert shared.learn() == pytest.approx(losses[-1], rel=1e-3)
+            pairs = zip(alone.lessons.learned(), shared.lessons.learned(), strict=True)
+            assert all(torch.allclose(_gradient(one), _gradient(other), atol=1e-3) for one, other in pairs)
+    assert losses[0] != losses[1]
+
+
+def _gradient(parameter: torch.nn.Parameter) -> torch.Tensor:
+    return torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
+
+
+def test_a_copy_of_a_network_has_its_own_adapters(labels: Path) -> None:
+    detector = learner(labels, TrainingPlan(steps=1)).detector
+    other = deepcopy(detector)
+    ids, pixels = detector.tokens("red square"), torch.rand(1, 3, 64, 96)
+    detector.network.eval()
+    other.network.eval()
+    with torch.inference_mode():
+        before = other.network.detect(pixels, ids, torch.tensor([0.5])).logits
+        detector.network.adapted = False
+        assert torch.equal(other.network.detect(pixels, ids, torch.tensor([0.5])).logits, before)
+        assert not torch.equal(detector.network.detect(pixels, ids, torch.tensor([0.5])).logits, before)
+
+
 def test_a_photo_that_is_damaged_later_is_replaced_by_another_one(labels: Path, tmp_path: Path) -> None:
     trained = learner(labels, TrainingPlan(steps=1, batch=4))
-    [good] = trained._expressions
+    [good] = trained.lessons.expressions
     (tmp_path / "gone.png").write_bytes(b"no picture")
     gone = replace(good, photo=tmp_path / "gone.png")
-    trained._expressions = [gone, good]
+    trained.lessons.expressions = [gone, good]
     assert trained.learn() > 0
     assert 0 <= (accuracy(trained.detector, [good, gone]) or 0) <= 0.5
-    trained._expressions = [gone]
+    trained.lessons.expressions = [gone]
     with pytest.raises(BadPhoto, match=r"photos cannot be opened, such as .*gone\.png.*; put them back"):
         trained.learn()
 
 
 def test_a_history_is_learned_in_the_photo_of_its_expression(labels: Path) -> None:
     trained = learner(labels, TrainingPlan(steps=1, batch=1))
-    [red] = trained._expressions
-    trained._expressions = [red, Expression(red.photo, "far", Box(4000, 2000, 4100, 2050), (6000, 3000))]
+    [red] = trained.lessons.expressions
+    trained.lessons.expressions = [red, Expression(red.photo, "far", Box(4000, 2000, 4100, 2050), (6000, 3000))]
     rng = np.random.default_rng(1)
-    lessons = [trained._history_lesson(rng).history for _ in range(40)]
+    lessons = [trained.lessons._history_lesson(rng).history for _ in range(40)]
     assert {rows[0] for rows in lessons} == {(0, 0, *SIZE), (0, 0, 6000, 3000)}
     assert {rows[-1] for rows in lessons if len(rows) == 4} == {(4000, 2000, 100, 50)}
 

@@ -65,7 +65,7 @@ class Helpers:
 
     def _add(self, gradients: Tensor) -> None:
         learned = self._lessons.learned()
-        parts = gradients.split([parameter.numel() for parameter in learned])
+        parts = torch.split(gradients, [parameter.numel() for parameter in learned])
         for parameter, part in zip(learned, parts, strict=True):
             if parameter.grad is not None:
                 parameter.grad += part.view_as(parameter)

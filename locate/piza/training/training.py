@@ -36,6 +36,8 @@ def trained(labels: Path, photos: Path, out: Path, options: Mapping[str, Any]) -
     with writing(out), TemporaryFile(dir=out):
         pass
     device = pick_device(options["device"])
+    if options["processes"] > 1 and device.type != "cpu":
+        raise ModelError(f"several processes share a step on the CPU only; on '{device}', leave --processes out.")
     training, held_out = split(read_expressions(labels, photos, partial(click.echo, err=True)), options["held_out"])
     opened = start(options["base"], new_settings(options["adapter"] or ADAPTERS[0], options["bottleneck"]))
     network: Any = opened.network
