@@ -1,4 +1,4 @@
-"""What the base learns from one crop: several phrases, those that the crop shows with their boxes, and others.
+"""What is learned from one crop: several phrases, those that the crop shows with their boxes, and others.
 
 A detector of this kind is trained with a prompt of many phrases: each pass then tells it of several things.
 """
