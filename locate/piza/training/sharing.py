@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from copy import deepcopy
+from multiprocessing import parent_process
+from threading import Thread
 from typing import Any
 
 import torch
@@ -74,6 +78,9 @@ class Helpers:
 
 
 def _start(network: tuple[Any, dict[str, Tensor]], rest: tuple[Any, ...], threads: int) -> None:
+    # Ctrl-C reaches all processes of a terminal: the learner ends this one. So does its own end, of whatever kind.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    Thread(target=_end_with, args=(parent_process(),), daemon=True).start()
     torch.set_num_threads(threads)
     (config, weights), (tokenizer, name, expressions, plan) = network, rest
     own = PizaNetwork(config)
@@ -82,6 +89,11 @@ def _start(network: tuple[Any, dict[str, Tensor]], rest: tuple[Any, ...], thread
     for key, buffer in own.named_buffers():
         buffer.data = weights[key]
     _own.append(Lessons(PizaDetector(own, tokenizer, name), expressions, plan))
+
+
+def _end_with(learner: Any) -> None:
+    learner.join()
+    os._exit(1)
 
 
 def _gradients(step: int, numbers: range) -> tuple[float, Tensor]:
