@@ -45,7 +45,7 @@ SEED, SCENES, PLANTED, FILLER = 303, 600, 4, 1
 HELD_OUT = 500
 FOR_BASE = 0.7
 """The share of the time in which the base learns."""
-LONGEST, BOTTLENECK = 320, 32
+LONGEST, BOTTLENECK = 160, 32
 BATCH, RATE, PROCESSES = 8, 2e-4, 2
 LOOKS, SHARE = 2, 0.2
 """At most so many looks, and a thing's share of its last crop."""

@@ -21,6 +21,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.multiprocessing.spawn import spawn
 
+from sorce.cli import run
 from training.mini import bank
 from training.mini.clip import DIMENSION
 from training.mini.colours import COLOURS
@@ -199,8 +200,9 @@ def main(folder: Path | None, resume: bool, **numbers: float) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     bank.load((bank.SEEN[0], bank.MORE[0]))  # Draws missing sprites here, once and not in every process.
     plan = Plan(**numbers)  # type: ignore[arg-type]
-    spawn(_run, (plan, folder, resume), nprocs=plan.processes)  # type: ignore[no-untyped-call]
+    # A daemon ends with this process.
+    spawn(_run, (plan, folder, resume), nprocs=plan.processes, daemon=True)  # type: ignore[no-untyped-call]
 
 
 if __name__ == "__main__":
-    main()
+    run(main, "training.mini.train")
