@@ -37,7 +37,7 @@ from sorce.locate.piza.training.plan import TrainingPlan
 from sorce.locate.piza.training.running import accuracy
 from sorce.locate.piza.training.starting import with_new_parts
 from sorce.locate.piza.training.training import new_settings
-from sorce.locate.piza.training.trajectories import any_crop, lesson, number_of_steps, trajectory
+from sorce.locate.piza.training.trajectories import any_crop, lesson, next_box, number_of_steps, trajectory
 from sorce.mappings import Box
 from tests.kit.piza import GOLDEN, one_thread
 
@@ -300,6 +300,10 @@ def test_a_lesson_says_stop_only_at_the_end() -> None:
     assert lesson(boxes, 1).target == boxes[2]
     corner = [Box(0, 0, 100, 100), Box(0, 60, 40, 100), Box(1, 95, 3, 99)]
     assert lesson(corner, 0).target == Box(-18, 77, 22, 117)
+    # Of another thing that the crop shows, which may be larger than the next box.
+    assert next_box(Box(60, 60, 62, 64), boxes, 0) == Box(41, 42, 81, 82)
+    assert next_box(Box(40, 60, 100, 64), boxes, 0) == Box(40, 42, 100, 82)
+    assert next_box(Box(30, 30, 40, 35), boxes, 1) == Box(30, 30, 40, 35)
     end = lesson(boxes, 2)
     assert (end.target, end.zoom) == (None, 1.0)
     assert end.history == ((0, 0, 100, 100), (10, 10, 40, 40), (20, 20, 9, 10))

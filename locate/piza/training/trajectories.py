@@ -78,13 +78,13 @@ def lesson(boxes: list[Box], number: int) -> Lesson:
 def next_box(thing: Box, boxes: list[Box], number: int) -> Box:
     """What to find of a thing after `number` steps of a trajectory, which may be another thing's.
 
-    In the last step it is the thing. Before, it is a box of the next size with the thing in its middle, which may reach
-    beyond the photo: where a trajectory has the thing at random, no network can tell.
+    In the last step it is the thing. Before, it is a box of the next size, or the thing's if that is larger, with the
+    thing in its middle, which may reach beyond the photo: where a trajectory has it at random, no network can tell.
     """
     if number == len(boxes) - 2:
         return thing
     x, y, size = (thing.x1 + thing.x2) / 2, (thing.y1 + thing.y2) / 2, boxes[number + 1]
-    wide, tall = size.x2 - size.x1, size.y2 - size.y1
+    wide, tall = max(size.x2 - size.x1, thing.x2 - thing.x1), max(size.y2 - size.y1, thing.y2 - thing.y1)
     return Box(x - wide / 2, y - tall / 2, x + wide / 2, y + tall / 2)
 
 
