@@ -55,6 +55,15 @@ class PizaNetwork(MMGroundingDinoForObjectDetection):  # type: ignore[no-untyped
         self.post_init()  # type: ignore[no-untyped-call]
 
     @property
+    def settings(self) -> PizaSettings:
+        """Also under `config.piza`, for whoever saves or copies the network."""
+        return self._settings
+
+    @settings.setter
+    def settings(self, new: PizaSettings) -> None:
+        self._settings, self.config.piza = new, new.as_json()
+
+    @property
     def adapted(self) -> bool:
         """Whether the adapters act. Without them the network is its base, with the norms as they are."""
         return self._adapted
@@ -65,16 +74,13 @@ class PizaNetwork(MMGroundingDinoForObjectDetection):  # type: ignore[no-untyped
         if self.low_rank is not None:
             self.low_rank.switch(is_on=is_on)
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> PizaNetwork:
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
         """Made anew, because hooks hold the network that they were made for."""
-        config = deepcopy(self.config)
-        config.piza = self.settings.as_json()
-        other: Any = PizaNetwork(config)
+        other: Any = PizaNetwork(deepcopy(self.config))
         other.to(self.device).load_state_dict(self.state_dict())
         other.adapted = self.adapted
         memo[id(self)] = other
-        copied: PizaNetwork = other
-        return copied
+        return other
 
     def detect(self, pixels: Tensor, token_ids: Tensor, zoom: Tensor | None = None) -> Any:
         """transformers' output for one image, (1, 3, height, width), and one text, (1, tokens).

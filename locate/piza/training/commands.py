@@ -43,7 +43,7 @@ def train() -> None:
     default=USUAL_SHARE,
     show_default=True,
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
-    help="Area of a thing in the crop that it is found in; a small network needs large things.",
+    help="Area of each box as a share of the crop before it; a small network needs a larger one.",
 )
 @click.option(
     "--held-out", default=200, show_default=True, type=click.IntRange(min=0), help="Expressions to measure on."
@@ -54,7 +54,7 @@ def train() -> None:
     default=1,
     show_default=True,
     type=click.IntRange(min=1),
-    help="That share the photos of a step; CPU.",
+    help="On a CPU: processes that share the photos of a step.",
 )
 @click.option("--seed", default=0, show_default=True)
 @click.option("--device", default="auto", show_default=True)

@@ -6,7 +6,6 @@ import os
 import signal
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from copy import deepcopy
 from multiprocessing import parent_process
 from threading import Thread
 from typing import Any
@@ -35,11 +34,10 @@ class Helpers:
             threads = max(1, self._threads // processes)
             torch.set_num_threads(threads)
             detector, network = lessons.detector, lessons.detector.network.share_memory()
-            config, weights = deepcopy(network.config), dict((*network.named_parameters(), *network.named_buffers()))
-            config.piza = network.settings.as_json()
+            weights = dict((*network.named_parameters(), *network.named_buffers()))
             rest = (detector.tokenizer, detector.name, lessons.expressions, lessons.plan)
             self._pool = ProcessPoolExecutor(
-                processes - 1, get_context("spawn"), _start, ((config, weights), rest, threads)
+                processes - 1, get_context("spawn"), _start, ((network.config, weights), rest, threads)
             )
 
     def gradients(self, step: int) -> float:

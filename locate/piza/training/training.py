@@ -45,7 +45,6 @@ def trained(labels: Path, photos: Path, out: Path, options: Mapping[str, Any]) -
     if longest := options["longest"]:
         network.settings = replace(network.settings, longer=longest, shorter=max(1, round(longest * SHAPE)))
     network.settings = replace(network.settings, steps=options["looks"] or network.settings.steps)
-    network.config.piza = network.settings.as_json()
     plan = TrainingPlan(
         steps=options["steps"],
         base_steps=options["train_base"],
