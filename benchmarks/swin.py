@@ -34,7 +34,7 @@ def save_small_detector(folder: Path, words: Sequence[str]) -> Path:
         embed_dim=24,
         depths=[1, 1, 2, 1],
         num_heads=[2, 2, 4, 8],
-        out_features=["stage2", "stage3", "stage4"],
+        out_features=["stage1", "stage2", "stage3", "stage4"],
     )
     text = BertConfig(
         vocab_size=max(MARKS) + 1 + len(words),
@@ -54,7 +54,7 @@ def save_small_detector(folder: Path, words: Sequence[str]) -> Path:
         decoder_ffn_dim=256,
         encoder_attention_heads=4,
         decoder_attention_heads=4,
-        num_feature_levels=3,
+        num_feature_levels=4,
         max_text_len=64,
         dropout=0.0,
     )

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 from figures import Line, at_least, not_taken
+from PIL import Image
 from swin import save_small_detector
 
 from sorce.evaluate.bootstrap import Metric, mean_over_queries
@@ -45,8 +46,8 @@ SEED, SCENES, PLANTED, FILLER = 303, 600, 4, 1
 HELD_OUT = 500
 FOR_BASE = 0.7
 """The share of the time in which the base learns."""
-LONGEST, BOTTLENECK = 160, 32
-BATCH, RATE, PROCESSES = 8, 2e-4, 2
+LONGEST, BOTTLENECK = 80, 32
+BATCH, RATE, PROCESSES = 16, 4e-4, 2
 LOOKS, SHARE = 2, 0.2
 """At most so many looks, and a thing's share of its last crop."""
 CURVE = 6
@@ -84,9 +85,11 @@ def measures() -> Iterator[Line]:
     if not minutes:
         yield not_taken("train piza: Acc50 with zoom", f"{TIME} says for how many minutes, such as 90")
         return
-    torch.manual_seed(SEED)
     with TemporaryDirectory() as folder:
-        expressions, detector = prepared(Path(folder))
+        yield from learned(minutes, *prepared(Path(folder)))
+
+
+def learned(minutes: float, expressions: list[Expression], detector: PizaDetector) -> Iterator[Line]:
     training, held_out = split(expressions, HELD_OUT)
     few = held_out[:: max(1, len(held_out) // FEW)][:FEW]
     step = seconds_of_a_step(detector, training)
@@ -113,6 +116,7 @@ def measures() -> Iterator[Line]:
 
 def prepared(folder: Path) -> tuple[list[Expression], PizaDetector]:
     """The expressions of the rendered scenes, and a detector of random weights that knows their words."""
+    torch.manual_seed(SEED)
     others = [concept.name for concept in bank.concepts() if concept.name not in NAMES]
     rng = np.random.default_rng(SEED)
     filler = tuple(rng.permutation(others)[:FILLER].tolist())
@@ -125,12 +129,21 @@ def prepared(folder: Path) -> tuple[list[Expression], PizaDetector]:
     wanted = {each["id"] for each in coco["categories"] if each["name"] in NAMES}
     coco["annotations"] = [each for each in coco["annotations"] if each["category_id"] in wanted]
     (folder / "labels.json").write_text(json.dumps(coco))
-    expressions = read_expressions(folder / "labels.json", scenes)
+    expressions = read_expressions(folder / "labels.json", smaller(scenes, folder / "photos"))
     words = sorted({word for name in NAMES for word in name.lower().replace("-", " ").split()})
     opened = start(str(save_small_detector(folder / "base", words)), new_settings("adapter+", BOTTLENECK))
     network = opened.network
     network.settings = replace(network.settings, longer=LONGEST, shorter=round(LONGEST * SHAPE), steps=LOOKS)
     return expressions, PizaDetector(network, opened.tokenizer, "small")
+
+
+def smaller(scenes: Path, folder: Path) -> Path:
+    """Copies of the photos with half of the sides. Decoding those of 1,600 x 1,200 takes longer than the network."""
+    folder.mkdir()
+    for scene in scenes.glob("*.jpg"):
+        with Image.open(scene) as photo:
+            photo.reduce(2).save(folder / scene.name, quality=95)
+    return folder
 
 
 def seconds_of_a_step(detector: PizaDetector, training: Sequence[Expression]) -> float:

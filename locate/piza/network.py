@@ -34,7 +34,7 @@ class LayerAdapters(nn.Module):
 
 
 class PizaNetwork(MMGroundingDinoForObjectDetection):  # type: ignore[no-untyped-call]
-    """`config.piza` holds the settings. Takes one image per forward: with padding, results change a little.
+    """`config.piza` holds the settings. Searches give it one image per forward: with padding, results change a little.
 
     Not for several threads at once: the zoom value and the references of a pass are stored on the network.
     """
@@ -82,15 +82,16 @@ class PizaNetwork(MMGroundingDinoForObjectDetection):  # type: ignore[no-untyped
         memo[id(self)] = other
         return other
 
-    def detect(self, pixels: Tensor, token_ids: Tensor, zoom: Tensor | None = None) -> Any:
-        """transformers' output for one image, (1, 3, height, width), and one text, (1, tokens).
+    def detect(self, pixels: Tensor, token_ids: Tensor, zoom: Tensor | None = None, words: Tensor | None = None) -> Any:
+        """transformers' output for images, (n, 3, height, width), and a text of each, (n, tokens).
 
-        `zoom`, of shape (1,), has no effect in the variant `demo`. Without it the adapters get no zoom embedding.
+        `zoom`, of shape (n,), has no effect in the variant `demo`. Without it the adapters get no zoom embedding.
+        `words`, (n, tokens), is 0 for the tokens that only fill a text up, else 1.
         """
         if zoom is not None and self.zoom_embedding is not None:
             self._embedding = self.zoom_embedding(zoom)
         try:
-            return self(pixel_values=pixels, input_ids=token_ids)
+            return self(pixel_values=pixels, input_ids=token_ids, attention_mask=words)
         finally:
             self._embedding = self._references = None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
 from dataclasses import replace
 from itertools import pairwise
@@ -30,8 +30,9 @@ from sorce.locate.piza.saving import save
 from sorce.locate.piza.training.annotations import Expression, read_expressions, split
 from sorce.locate.piza.training.commands import train
 from sorce.locate.piza.training.learning import Learner
-from sorce.locate.piza.training.lessons import choose_learned
-from sorce.locate.piza.training.losses import _one_layer
+from sorce.locate.piza.training.lessons import Drawn, choose_learned
+from sorce.locate.piza.training.losses import _one_layer, detection_loss
+from sorce.locate.piza.training.passes import Seen, stacked
 from sorce.locate.piza.training.phrases import MOST, chosen, prompt_of
 from sorce.locate.piza.training.plan import TrainingPlan
 from sorce.locate.piza.training.running import accuracy
@@ -68,10 +69,12 @@ def labels(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def learner(labels: Path, plan: TrainingPlan, processes: int = 1) -> Learner:
+def learner(
+    labels: Path, plan: TrainingPlan, processes: int = 1, expressions: Sequence[Expression] | None = None
+) -> Learner:
     opened = open_released(str(GOLDEN))
     opened.network.settings = replace(opened.network.settings, shorter=64, longer=96)
-    expressions = read_expressions(labels / "sorec.json", labels)[:1]
+    expressions = expressions or read_expressions(labels / "sorec.json", labels)[:1]
     return Learner(PizaDetector(opened.network, opened.tokenizer, "tiny"), expressions, plan, processes)
 
 
@@ -520,10 +523,13 @@ def test_each_box_is_learned_by_one_query() -> None:
     logits = torch.full((3, 4), -20.0)
     logits[1, 1:3] = logits[0, 3] = 20.0
     found = torch.stack([boxes[1], boxes[0], torch.tensor([0.5, 0.5, 0.5, 0.5])])
-    right = _one_layer(logits, found, boxes, tokens)
-    assert right < 1e-4
-    assert _one_layer(logits[[1, 0, 2]], found, boxes, tokens) > 1
-    assert _one_layer(logits, found[[0, 0, 2]], boxes, tokens) > 1
+
+    def loss(logits: torch.Tensor, found: torch.Tensor) -> float:
+        return _one_layer(logits[None], found[None], [boxes], [tokens]).item()
+
+    assert loss(logits, found) < 1e-4
+    assert loss(logits[[1, 0, 2]], found) > 1
+    assert loss(logits, found[[0, 0, 2]]) > 1
 
 
 @pytest.mark.parametrize(("by_centre", "learns"), [(True, 0), (False, 1)])
@@ -531,7 +537,7 @@ def test_a_box_to_zoom_into_is_learned_by_the_query_at_its_centre(by_centre: boo
     wide, tokens = torch.tensor([[0.5, 0.5, 0.4, 0.4]]), torch.tensor([[True]])
     # The first is at the thing and small, the second has nearly the right size and is beside it.
     found = torch.tensor([[0.5, 0.5, 0.1, 0.1], [0.4, 0.5, 0.4, 0.4]], requires_grad=True)
-    loss: Any = _one_layer(torch.zeros(2, 1), found, wide, tokens, by_centre=by_centre)
+    loss: Any = _one_layer(torch.zeros(1, 2, 1), found[None], [wide], [tokens], by_centre=by_centre)
     loss.backward()
     assert found.grad is not None
     assert found.grad.abs().sum(1).nonzero().flatten().tolist() == [learns]
@@ -574,6 +580,61 @@ def test_two_processes_learn_what_one_learns(labels: Path) -> None:
     assert losses[0] != losses[1]
 
 
+def test_photos_learned_together_give_what_each_alone_gives(labels: Path) -> None:
+    lessons = learner(
+        labels, TrainingPlan(steps=1), expressions=read_expressions(labels / "sorec.json", labels)
+    ).lessons
+    network: Any = lessons.detector.network.eval()
+    photo, rng = Image.open(labels / "0.png"), np.random.default_rng(3)
+    asked, things = lessons.expressions[0], [("red square", Box(*RED)), ("a blue square of a longer name", Box(*BLUE))]
+    seen = [
+        lessons._view(photo, Drawn(asked, Box(0, 0, *SIZE), things[:count], zoom, rng))
+        for count, zoom in ((1, 0.2), (2, 0.6))
+    ]
+
+    def loss(several: list[Seen]) -> float:
+        batch = stacked(several)
+        output = network.detect(batch.pixels, batch.ids, batch.zooms, batch.words)
+        return detection_loss(network, output, batch.boxes, batch.tokens).item()
+
+    with torch.inference_mode():
+        assert seen[0].said.ids.shape < seen[1].said.ids.shape
+        assert loss(seen) == pytest.approx(loss(seen[:1]) + loss(seen[1:]), rel=1e-4)
+
+
+def test_a_smaller_crop_is_extended_to_the_right_and_below(labels: Path) -> None:
+    lessons = learner(labels, TrainingPlan(steps=1)).lessons
+    photo, rng = Image.open(labels / "0.png"), np.random.default_rng(3)
+    [asked] = lessons.expressions
+    crops = (Box(0, 0, *SIZE), Box(20, 0, 60, 120))
+    seen = [lessons._view(photo, Drawn(asked, crop, [("red square", Box(*RED))], None, rng)) for crop in crops]
+    batch = stacked(seen)
+    (wide, tall), pixels = batch.pixels.shape[:1:-1], seen[1].pixels
+    assert torch.equal(batch.pixels[1:, :, : pixels.shape[2], : pixels.shape[3]], pixels)
+    for one, own, box in zip(seen, batch.boxes, (Box(*RED), Box(0, 30, 24, 50)), strict=True):
+        scale = one.pixels.shape[-1] / (160 if one is seen[0] else 40)
+        assert own[0, 2].item() == pytest.approx((box.x2 - box.x1) * scale / wide, rel=0.05)
+        assert own[0, 1].item() == pytest.approx((box.y1 + box.y2) / 2 * scale / tall, rel=0.05)
+
+
+def test_crops_of_a_like_shape_are_learned_together(labels: Path) -> None:
+    lessons = learner(labels, TrainingPlan(steps=1, base_steps=9, batch=10)).lessons
+    passes = lessons.passes(3)
+    assert sorted(number for numbers in passes for number in numbers) == list(range(10))
+    assert [len(numbers) for numbers in passes] == [4, 4, 2]
+    aspects = [
+        [(crop.x2 - crop.x1) / (crop.y2 - crop.y1) for crop in (lessons._drawn(3, number).crop for number in numbers)]
+        for numbers in passes
+    ]
+    assert max(aspects[0]) <= min(aspects[1]) + 0.05
+
+
+def test_large_photos_are_learned_one_by_one(labels: Path) -> None:
+    lessons = learner(labels, TrainingPlan(steps=1, batch=3)).lessons
+    lessons.detector.network.settings = replace(lessons.detector.settings, shorter=800, longer=1333)
+    assert [len(numbers) for numbers in lessons.passes(0)] == [1, 1, 1]
+
+
 def _gradient(parameter: torch.nn.Parameter) -> torch.Tensor:
     return torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
 
@@ -592,16 +653,17 @@ def test_a_copy_of_a_network_has_its_own_adapters(labels: Path) -> None:
 
 
 def test_a_photo_that_is_damaged_later_is_replaced_by_another_one(labels: Path, tmp_path: Path) -> None:
-    trained = learner(labels, TrainingPlan(steps=1, batch=4))
-    [good] = trained.lessons.expressions
+    [good] = read_expressions(labels / "sorec.json", labels)[:1]
     (tmp_path / "gone.png").write_bytes(b"no picture")
-    gone = replace(good, photo=tmp_path / "gone.png")
-    trained.lessons.expressions = [gone, good]
+    gone, larger = replace(good, photo=tmp_path / "gone.png"), replace(good, size=(320, 240))
+    plan = TrainingPlan(steps=1, batch=4)
+    trained = learner(labels, plan, expressions=[gone, good, larger])
     assert trained.learn() > 0
     assert 0 <= (accuracy(trained.detector, [good, gone]) or 0) <= 0.5
-    trained.lessons.expressions = [gone]
     with pytest.raises(BadPhoto, match=r"photos cannot be opened, such as .*gone\.png.*; put them back"):
-        trained.learn()
+        learner(labels, plan, expressions=[gone]).learn()
+    with pytest.raises(BadPhoto, match=r"photos have another size than before, such as .*0\.png.*; put the old ones"):
+        learner(labels, plan, expressions=[larger]).learn()
 
 
 def test_a_history_is_learned_in_the_photo_of_its_expression(labels: Path) -> None:

@@ -1,9 +1,9 @@
-"""What one photo of a batch teaches: its loss, and the gradients of what learns in a step."""
+"""What the photos of a batch teach: the loss, and the gradients of what learns in a step."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,10 @@ from sorce.errors import BadPhoto
 from sorce.locate.piza.detector import PizaDetector
 from sorce.locate.piza.history import rounded
 from sorce.locate.piza.lora import OWN
+from sorce.locate.piza.preprocessing import resized_size
 from sorce.locate.piza.training.annotations import Expression
 from sorce.locate.piza.training.losses import detection_loss, history_loss
+from sorce.locate.piza.training.passes import Seen, stacked
 from sorce.locate.piza.training.phrases import chosen, prompt_of
 from sorce.locate.piza.training.plan import TrainingPlan
 from sorce.locate.piza.training.trajectories import Lesson, any_crop, lesson, next_box, trajectory
@@ -27,8 +29,25 @@ from sorce.pictures.loading import open_picture
 
 HISTORIES = 64
 """Histories for each photo: the history encoder is small, and they need no pixels."""
+CROPS, PIXELS = 4, 800 * 1333
+"""Crops in a pass, and their pixels, at most: a small network spends little of its time on arithmetic, and a large one
+needs the memory. A pass has at least one crop."""
 DRAWS = 100
 """As often an expression is drawn before a run ends because photos have gone."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Drawn:
+    """What a photo of a batch is asked: texts, and of the things that its crop shows the part in it.
+
+    `zoom` is the zoom value, None for the base. `rng` gives the histories.
+    """
+
+    expression: Expression
+    crop: Box
+    phrases: list[tuple[str, Box | None]]
+    zoom: float | None
+    rng: np.random.Generator
 
 
 class Lessons:
@@ -45,72 +64,95 @@ class Lessons:
         """Those that learn in the step that was last asked for."""
         return [parameter for parameter in self._network.parameters() if parameter.requires_grad]
 
-    def gradients(self, step: int, numbers: Iterable[int]) -> float:
-        """Leaves the gradients of some photos of a step's batch on the network. Returns their share of the loss."""
+    def gradients(self, step: int, part: int = 0, parts: int = 1) -> float:
+        """Leaves the gradients of one part of a step's batch on the network. Returns its share of the loss."""
         is_base = self.plan.trains_base(step)
         choose_learned(self._network, is_base=is_base)
         network: Any = self._network
         network.train().zero_grad()
         self._network.adapted = not is_base
         loss = 0.0
-        for number in numbers:
-            torch.manual_seed((self.plan.seed * 1_000_003 + step) * self.plan.batch + number)
-            # One image per pass, as at the search; gradients add up.
-            part = self._loss(np.random.default_rng([self.plan.seed, step, number]), is_base=is_base) / self.plan.batch
-            part.backward()  # type: ignore[no-untyped-call]
-            loss += part.item()
+        for numbers in self.passes(step)[part::parts]:
+            torch.manual_seed((self.plan.seed * 1_000_003 + step) * self.plan.batch + numbers[0])
+            found = self._loss([self._seen(step, number) for number in numbers]) / self.plan.batch
+            found.backward()  # type: ignore[no-untyped-call]
+            loss += found.item()
         self._network.adapted = True
         return loss
 
-    def _drawn(self, rng: np.random.Generator) -> tuple[Expression, Image.Image]:
-        """A random expression and its photo. Where a photo has changed since it was read, another one is drawn."""
-        for _ in range(DRAWS):
-            expression = self.expressions[int(rng.integers(len(self.expressions)))]
-            try:
-                return expression, open_picture(expression.photo).image
-            except BadPhoto as error:
-                said = f"photos cannot be opened, such as '{expression.photo}' (it {error}); put them back, and go on."
-        raise BadPhoto(said)
+    def passes(self, step: int) -> list[list[int]]:
+        """The numbers of a batch's photos that go through the network together: those with crops of a like shape.
 
-    def _loss(self, rng: np.random.Generator, *, is_base: bool) -> Tensor:
-        expression, photo = self._drawn(rng)
-        asked = replace(expression, box=_inside(expression.box, photo.size))
-        if is_base:
-            crop = any_crop(asked.box, photo.size, rng)
-            return self._detection(photo, crop, self._phrases(asked, crop, rng), None)
-        boxes = trajectory(asked.box, photo.size, self.detector.settings.steps, rng, self.plan.share)
-        number = int(rng.integers(len(boxes) - 1))
-        phrases = [
-            (text, thing and next_box(thing, boxes, number)) for text, thing in self._phrases(asked, boxes[number], rng)
-        ]
-        zoom = rounded(torch.tensor([lesson(boxes, number).zoom]), self.detector.settings.zoom_step)
-        return self._detection(photo, boxes[number], phrases, zoom) + self._history(rng)
+        They are the same however many processes share the batch.
+        """
+        sizes = [self._size(self._drawn(step, number).crop) for number in range(self.plan.batch)]
+        passes = list[list[int]]()
+        for number in sorted(range(self.plan.batch), key=lambda number: sizes[number][0] / sizes[number][1]):
+            if passes and _fit([sizes[other] for other in (*passes[-1], number)]):
+                passes[-1].append(number)
+            else:
+                passes.append([number])
+        return passes
+
+    def _size(self, crop: Box) -> tuple[int, int]:
+        return resized_size(*_size_of(_whole_pixels(crop)), self.detector.settings)
+
+    def _drawn(self, step: int, number: int, attempt: int = 0) -> Drawn:
+        """A random expression, and what is asked of its photo, which is not opened."""
+        rng = np.random.default_rng([self.plan.seed, step, number, attempt])
+        expression = self.expressions[int(rng.integers(len(self.expressions)))]
+        asked = replace(expression, box=_inside(expression.box, expression.size))
+        if self.plan.trains_base(step):
+            crop = any_crop(asked.box, asked.size, rng)
+            return Drawn(asked, crop, self._phrases(asked, crop, rng), None, rng)
+        boxes = trajectory(asked.box, asked.size, self.detector.settings.steps, rng, self.plan.share)
+        taken = int(rng.integers(len(boxes) - 1))
+        phrases = self._phrases(asked, boxes[taken], rng)
+        following = [(text, thing and next_box(thing, boxes, taken)) for text, thing in phrases]
+        return Drawn(asked, boxes[taken], following, lesson(boxes, taken).zoom, rng)
+
+    def _seen(self, step: int, number: int) -> tuple[Drawn, Seen]:
+        """What the network sees. Where a photo has changed since it was read, another one is drawn."""
+        for attempt in range(DRAWS):
+            drawn = self._drawn(step, number, attempt)
+            photo = drawn.expression.photo
+            try:
+                image = open_picture(photo).image
+            except BadPhoto as error:
+                said = f"photos cannot be opened, such as '{photo}' (it {error}); put them back, and go on."
+                continue
+            if image.size == drawn.expression.size:
+                return drawn, self._view(image, drawn)
+            said = f"photos have another size than before, such as '{photo}'; put the old ones back, and go on."
+        raise BadPhoto(said)
 
     def _phrases(self, asked: Expression, crop: Box, rng: np.random.Generator) -> list[tuple[str, Box | None]]:
         """Texts, and of the things that the crop shows the part in it."""
         several = chosen(asked, crop, self._of_photo[asked.photo], self.expressions, rng)
         return [(text, thing and _cut(thing, crop)) for text, thing in several]
 
-    def _detection(
-        self, photo: Image.Image, crop: Box, phrases: Sequence[tuple[str, Box | None]], zoom: Tensor | None
-    ) -> Tensor:
-        left, top, right, bottom = (int(corner) for corner in crop.as_tuple())
-        cut = photo.crop((left, top, max(right, left + 1), max(bottom, top + 1)))
-        pixels, size = self.detector.pixels(cut)
-        said = prompt_of([(self.detector.tokens(text), box) for text, box in phrases], self.detector.longest)
-        device = self._network.device
-        output = self._network.detect(pixels, said.ids.to(device), None if zoom is None else zoom.to(device))
-        used = torch.tensor([size[0] / pixels.shape[-1], size[1] / pixels.shape[-2]] * 2, device=device)
-        shares = [_share(box, left, top, cut.size) for box in said.boxes]
-        targets = torch.tensor(shares, device=device) * used
-        return detection_loss(self._network, output, targets, said.tokens.to(device), by_centre=zoom is not None)
+    def _view(self, photo: Image.Image, drawn: Drawn) -> Seen:
+        corners = _whole_pixels(drawn.crop)
+        pixels, (wide, tall) = self.detector.pixels(photo.crop(corners))
+        said = prompt_of([(self.detector.tokens(text), box) for text, box in drawn.phrases], self.detector.longest)
+        shares = torch.tensor([_share(box, corners) for box in said.boxes])
+        zoom = None if drawn.zoom is None else rounded(torch.tensor([drawn.zoom]), self.detector.settings.zoom_step)
+        return Seen(pixels, said, shares * torch.tensor([wide, tall] * 2), zoom)
 
-    def _history(self, rng: np.random.Generator) -> Tensor:
-        lessons = [self._history_lesson(rng) for _ in range(HISTORIES)]
+    def _loss(self, several: Sequence[tuple[Drawn, Seen]]) -> Tensor:
+        """The sum over the photos of a pass."""
+        batch = stacked([seen for _, seen in several])
+        output = self._network.detect(batch.pixels, batch.ids, batch.zooms, batch.words)
+        is_base = batch.zooms is None
+        found = detection_loss(self._network, output, batch.boxes, batch.tokens, by_centre=not is_base)
+        return found if is_base else found + self._history([drawn.rng for drawn, _ in several])
+
+    def _history(self, rngs: Sequence[np.random.Generator]) -> Tensor:
+        lessons = [self._history_lesson(rng) for rng in rngs for _ in range(HISTORIES)]
         said = self._network.history_encoder([taken.history for taken in lessons])
         stops = torch.tensor([float(taken.target is None) for taken in lessons], device=said.stop.device)
         zooms = torch.tensor([taken.zoom for taken in lessons], device=said.zoom.device)
-        return history_loss(said, stops, zooms)
+        return len(rngs) * history_loss(said, stops, zooms)
 
     def _history_lesson(self, rng: np.random.Generator) -> Lesson:
         own = self.expressions[int(rng.integers(len(self.expressions)))]
@@ -133,11 +175,28 @@ def _inside(box: Box, size: tuple[int, int]) -> Box:
     return Box(x1, y1, max(x1 + 1, min(box.x2, size[0])), max(y1 + 1, min(box.y2, size[1])))
 
 
-def _share(box: Box, left: int, top: int, size: tuple[int, int]) -> list[float]:
+def _whole_pixels(crop: Box) -> tuple[int, int, int, int]:
+    """Left, top, right and bottom of a crop, which has at least one pixel."""
+    left, top, right, bottom = (int(corner) for corner in crop.as_tuple())
+    return left, top, max(right, left + 1), max(bottom, top + 1)
+
+
+def _size_of(corners: tuple[int, int, int, int]) -> tuple[int, int]:
+    return corners[2] - corners[0], corners[3] - corners[1]
+
+
+def _share(box: Box, corners: tuple[int, int, int, int]) -> list[float]:
     """Centre and size as shares of a crop."""
-    x1, x2 = ((side - left) / size[0] for side in (box.x1, box.x2))
-    y1, y2 = ((side - top) / size[1] for side in (box.y1, box.y2))
+    (wide, tall), left, top = _size_of(corners), corners[0], corners[1]
+    x1, x2 = ((side - left) / wide for side in (box.x1, box.x2))
+    y1, y2 = ((side - top) / tall for side in (box.y1, box.y2))
     return [(x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1]
+
+
+def _fit(sizes: Sequence[tuple[int, int]]) -> bool:
+    """Whether crops of these widths and heights go through the network together."""
+    wide, tall = (max(sides) for sides in zip(*sizes, strict=True))
+    return len(sizes) <= CROPS and len(sizes) * wide * tall <= PIXELS
 
 
 def _cut(box: Box, crop: Box) -> Box:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from scipy.optimize import linear_sum_assignment  # type: ignore[import-untyped]
 from torch import Tensor
-from torch.nn.functional import binary_cross_entropy, l1_loss, mse_loss
+from torch.nn.functional import binary_cross_entropy, mse_loss, pad
 from torchvision.ops import (  # type: ignore[import-untyped]
     box_convert,
     generalized_box_iou,
@@ -27,20 +28,20 @@ weights slowly (H-DETR, arXiv 2207.13080). After 300 steps of a small one, Acc50
 
 
 def detection_loss(
-    network: PizaNetwork, output: Any, boxes: Tensor, tokens: Tensor, *, by_centre: bool = False
+    network: PizaNetwork, output: Any, boxes: Sequence[Tensor], tokens: Sequence[Tensor], *, by_centre: bool = False
 ) -> Tensor:
-    """Of every decoder layer and of the encoder's output. `boxes` are (n, 4): centre and size as shares of the crop.
+    """The sum over images, of every decoder layer and of the encoder's output.
 
-    `tokens` says which tokens name each box, (n, tokens). With `by_centre` the queries that learn them are those whose
-    centres are near, whatever their size.
+    Each of `boxes` is (n, 4): centre and size as shares of the image. Each of `tokens` says which tokens name each box,
+    (n, tokens of the image's own text). With `by_centre` the queries that learn them are those whose centres are near,
+    whatever their size.
     """
-    known = tokens.shape[1]
-    logits, found = output.enc_outputs_class[0][:, :known], output.enc_outputs_coord_logits[0].sigmoid()
-    times = max(1, min(TOGETHER, len(found) // len(boxes)))
-    losses = [_one_layer(logits, found, boxes.repeat(times, 1), tokens.repeat(times, 1), by_centre)]
-    losses += [
-        _one_layer(logits[:, :known], found, boxes, tokens, by_centre) for logits, found in _layers(network, output)
-    ]
+    encoded = output.enc_outputs_class, output.enc_outputs_coord_logits.sigmoid()
+    times = [max(1, min(TOGETHER, encoded[1].shape[1] // len(own))) for own in boxes]
+    repeated = [own.repeat(many, 1) for own, many in zip(boxes, times, strict=True)]
+    names = [own.repeat(many, 1) for own, many in zip(tokens, times, strict=True)]
+    losses = [_one_layer(*encoded, repeated, names, by_centre)]
+    losses += [_one_layer(*decoded, boxes, tokens, by_centre) for decoded in _layers(network, output)]
     return torch.stack(losses).sum()
 
 
@@ -50,7 +51,10 @@ def history_loss(said: ZoomProgress, stops: Tensor, zooms: Tensor) -> Tensor:
 
 
 def _layers(network: PizaNetwork, output: Any) -> list[tuple[Tensor, Tensor]]:
-    """Logits, (queries, tokens), and boxes, (queries, 4), of each decoder layer; the library returns the last."""
+    """Logits, (images, queries, tokens), and boxes, (images, queries, 4), of each decoder layer.
+
+    The library returns the last.
+    """
     references = torch.cat([output.init_reference_points[:, None], output.intermediate_reference_points], 1)
     text = output.encoder_last_hidden_state_text
     mask = torch.ones(text.shape[:2], dtype=torch.bool, device=text.device)
@@ -58,26 +62,50 @@ def _layers(network: PizaNetwork, output: Any) -> list[tuple[Tensor, Tensor]]:
     for number, states in enumerate(output.intermediate_hidden_states.unbind(1)):
         logits = network.class_embed[number](states, text, mask)
         boxes = network.bbox_embed[number](states) + torch.special.logit(references[:, number], LIBRARY_EPSILON)
-        layers.append((logits[0], boxes[0].sigmoid()))
+        layers.append((logits, boxes.sigmoid()))
     return layers
 
 
-def _one_layer(logits: Tensor, found: Tensor, boxes: Tensor, tokens: Tensor, by_centre: bool = False) -> Tensor:
-    """Each of `boxes` is learned by the one query that fits it best. No query learns two."""
-    corners, targets = box_convert(found, "cxcywh", "xyxy"), box_convert(boxes, "cxcywh", "xyxy")
-    with torch.no_grad():
-        named = tokens.float()
-        scores = logits.sigmoid() @ (named / named.sum(1, keepdim=True)).T
-        if by_centre:
-            cost = CORNERS * torch.cdist(found[:, :2], boxes[:, :2], p=1) - scores
-        else:
-            cost = CORNERS * torch.cdist(found, boxes, p=1) - OVERLAP * generalized_box_iou(corners, targets) - scores
-        # A run that diverges is ended by who reads the loss.
-        cost = torch.nan_to_num(cost)
-        queries, places = (torch.from_numpy(each) for each in linear_sum_assignment(cost.cpu().numpy()))
-    wanted = torch.zeros_like(logits)
-    wanted[queries] = named[places]
-    naming: Tensor = sigmoid_focal_loss(logits, wanted, reduction="sum") / named.sum()
-    placing: Tensor = generalized_box_iou_loss(corners[queries], targets[places], reduction="sum") / len(boxes)
-    sides: Tensor = l1_loss(found[queries], boxes[places], reduction="sum") / len(boxes)
-    return naming + OVERLAP * placing + CORNERS * sides
+def _one_layer(
+    logits: Tensor, found: Tensor, boxes: Sequence[Tensor], tokens: Sequence[Tensor], by_centre: bool = False
+) -> Tensor:
+    """Each of an image's `boxes` is learned by the one query that fits it best. No query learns two.
+
+    `logits` is (images, queries, tokens), `found` (images, queries, 4).
+    """
+    rows, wanted, named, shares = list[Tensor](), list[Tensor](), list[Tensor](), list[Tensor]()
+    for image, (own, names) in enumerate(zip(boxes, tokens, strict=True)):
+        known = names.shape[1]
+        queries, places = _matched(logits[image, :, :known], found[image], own, names, by_centre)
+        rows.append(queries + image * logits.shape[1])
+        wanted.append(own[places])
+        shares.append(own.new_full((len(places),), 1 / len(own)))
+        named.append(pad(names[places].float(), (0, logits.shape[2] - known)))
+    right = torch.zeros_like(logits).flatten(0, 1)
+    right[torch.cat(rows)] = torch.cat(named)
+    # Tokens beyond an image's own text have a logit of minus infinity.
+    numbers = torch.arange(logits.shape[2], device=logits.device)
+    own_tokens = torch.stack([numbers < names.shape[1] for names in tokens])[:, None]
+    naming = sigmoid_focal_loss(logits.masked_fill(~own_tokens, 0), right.view_as(logits), reduction="none")
+    naming = (naming * own_tokens).sum((1, 2)) / torch.stack([names.sum() for names in tokens])
+    targets, chosen = torch.cat(wanted), found.flatten(0, 1)[torch.cat(rows)]
+    corners = (box_convert(some, "cxcywh", "xyxy") for some in (chosen, targets))
+    placing = generalized_box_iou_loss(*corners, reduction="none") @ torch.cat(shares)
+    sides = (chosen - targets).abs().sum(1) @ torch.cat(shares)
+    loss: Tensor = naming.sum() + OVERLAP * placing + CORNERS * sides
+    return loss
+
+
+@torch.no_grad()
+def _matched(logits: Tensor, found: Tensor, boxes: Tensor, tokens: Tensor, by_centre: bool) -> tuple[Tensor, Tensor]:
+    """The queries that learn the boxes of an image, and each one's box."""
+    named = tokens.float()
+    scores = logits.sigmoid() @ (named / named.sum(1, keepdim=True)).T
+    if by_centre:
+        cost = CORNERS * torch.cdist(found[:, :2], boxes[:, :2], p=1) - scores
+    else:
+        corners, targets = (box_convert(some, "cxcywh", "xyxy") for some in (found, boxes))
+        cost = CORNERS * torch.cdist(found, boxes, p=1) - OVERLAP * generalized_box_iou(corners, targets) - scores
+    # A run that diverges is ended by who reads the loss.
+    queries, places = linear_sum_assignment(torch.nan_to_num(cost).cpu().numpy())
+    return torch.from_numpy(queries).to(found.device), torch.from_numpy(places).to(found.device)

@@ -42,13 +42,10 @@ class Helpers:
 
     def gradients(self, step: int) -> float:
         """Leaves the gradients of a whole batch on the learner's network. Returns the loss."""
-        batch = range(self._lessons.plan.batch)
         if self._pool is None:
-            return self._lessons.gradients(step, batch)
-        asked = [
-            self._pool.submit(_gradients, step, batch[part :: self._processes]) for part in range(1, self._processes)
-        ]
-        loss = self._lessons.gradients(step, batch[:: self._processes])
+            return self._lessons.gradients(step)
+        asked = [self._pool.submit(_gradients, step, part, self._processes) for part in range(1, self._processes)]
+        loss = self._lessons.gradients(step, 0, self._processes)
         try:
             for answer in asked:
                 more, gradients = answer.result()
@@ -94,8 +91,8 @@ def _end_with(learner: Any) -> None:
     os._exit(1)
 
 
-def _gradients(step: int, numbers: range) -> tuple[float, Tensor]:
+def _gradients(step: int, part: int, parts: int) -> tuple[float, Tensor]:
     [lessons] = _own
-    loss = lessons.gradients(step, numbers)
+    loss = lessons.gradients(step, part, parts)
     found = [torch.zeros_like(each) if each.grad is None else each.grad for each in lessons.learned()]
     return loss, torch.cat([each.flatten() for each in found])
