@@ -31,7 +31,7 @@ from sorce.locate import ZOOM, open_localiser
 from sorce.mappings import Localiser
 from sorce.mappings.recipe import Plain
 from sorce.models import DEFAULT_MODEL, DEFAULT_REGIONS, Model, load_model, parse_parameters
-from sorce.models.methods import Runtime
+from sorce.models.methods import Runtime, method_settings
 from sorce.options import Cluster, cluster
 from sorce.pictures.drawing import make_folder
 
@@ -48,12 +48,16 @@ class ModelSetup:
     name: str
 
 
-def model_setups(models: Sequence[str], regions: Sequence[str]) -> list[ModelSetup]:
-    """Each model with each regions method, which is written `tiles` or `tiles:max_regions=90`. Raises ModelError."""
+def model_setups(models: Sequence[str], regions: Sequence[str], dimension: int | None = None) -> list[ModelSetup]:
+    """Each model with each regions method, which is written `tiles` or `tiles:max_regions=90`.
+
+    Raises ModelError, before any of them runs, if a method cannot be set up so.
+    """
     found = []
     for model, each in product(dict.fromkeys(listed(models)), dict.fromkeys(listed(regions))):
         method, _, given = each.partition(":")
         parameters = parse_parameters(method, given.split(",") if given else [])
+        method_settings(method, parameters, dimension)
         found.append(ModelSetup(model, method, parameters, f"{model} {each}"))
     return found
 
@@ -137,7 +141,7 @@ def evaluate(
     """
     if exact and keep:
         raise click.UsageError("--exact makes no index to keep; leave one of the two out.")
-    setups = model_setups(models, regions)
+    setups = model_setups(models, regions, how["dimension"])
     localiser = _localiser(benchmark, how)
     run = _read(benchmark, folder, truth, save)
     with _client(exact, cluster) as client:

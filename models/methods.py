@@ -209,9 +209,16 @@ def load_model(
     resizes pictures, by the recipe of an index that gets more photos (`Recipe.backend`). Raises ModelError if the
     weights cannot be loaded, or the method or a parameter is unknown.
     """
+    # Refused before a model is fetched.
+    settings = method_settings(regions, parameters or {}, dimension)
+    checkpoint = _at_hand(find(model) if isinstance(model, str) else model, trust_remote_code)
+    return _method(regions).load(checkpoint, Runtime(device, batch_size, dimension, backend=backend), settings)
+
+
+def method_settings(regions: str, parameters: Mapping[str, Plain], dimension: int | None = None) -> Any:
+    """The settings of a regions method. Raises ModelError for what it does not know, cannot use, or cannot cut."""
     method = _method(regions)
-    given = dict(parameters or {})
-    if unknown := sorted(given.keys() - method.parameters.keys()):
+    if unknown := sorted(parameters.keys() - method.parameters.keys()):
         known = f"only {', '.join(method.parameters)}" if method.parameters else "none"
         raise ModelError(f"regions method '{regions}' has no parameter '{unknown[0]}'; it knows {known}.")
     if dimension is not None and not method.cuts:
@@ -219,10 +226,7 @@ def load_model(
         raise ModelError(
             f"regions method '{regions}' has vectors that are not cut; leave the dimension out, or choose {able}."
         )
-    # Values out of range are refused before a model is fetched.
-    settings = method.settings(**{**method.parameters, **given})
-    checkpoint = _at_hand(find(model) if isinstance(model, str) else model, trust_remote_code)
-    return method.load(checkpoint, Runtime(device, batch_size, dimension, backend=backend), settings)
+    return method.settings(**{**method.parameters, **parameters})
 
 
 def as_before(

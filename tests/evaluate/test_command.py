@@ -23,7 +23,7 @@ import sorce.evaluate.retrievers as retrievers
 import sorce.evaluate.run as evaluate_run
 from sorce.cli import sorce as command
 from sorce.cluster import connect
-from sorce.errors import BadPhoto, GroundTruthError, QueryError, SorceError
+from sorce.errors import BadPhoto, GroundTruthError, ModelError, QueryError, SorceError
 from sorce.evaluate.bootstrap import Metric
 from sorce.evaluate.run import BenchmarkRun
 from sorce.ingest import Watch
@@ -364,6 +364,13 @@ def test_a_benchmark_is_run_from_python_with_typed_results(labelled: Path) -> No
 def test_an_unknown_benchmark_is_one_sentence() -> None:
     with pytest.raises(GroundTruthError, match="there is no benchmark 'voc'; choose one of sorce-1k, sorec, coco, "):
         BenchmarkRun.of("voc", "somewhere")
+
+
+def test_recipes_that_cannot_be_are_refused_before_the_first_runs() -> None:
+    with pytest.raises(ModelError, match="'clusters' has vectors that are not cut"):
+        commands.model_setups(["mini"], ["tiles", "clusters"], 64)
+    with pytest.raises(ModelError, match="max_regions"):
+        commands.model_setups(["mini"], ["whole", "tiles:max_regions=-1"])
 
 
 @pytest.mark.fault("8.s.29")
