@@ -568,16 +568,27 @@ def test_a_run_that_was_stopped_gives_the_same_as_one_that_was_not(labels: Path,
         learner(labels, replace(plan, steps=3)).resume(tmp_path)
 
 
-def test_two_processes_learn_what_one_learns(labels: Path) -> None:
-    plan = TrainingPlan(steps=1, base_steps=1, batch=3, clip=1.0)
-    alone, losses = learner(labels, plan), list[float]()
+@pytest.mark.parametrize("base_steps", [0, 1], ids=["piza", "base"])
+def test_two_processes_learn_what_one_learns(base_steps: int, labels: Path) -> None:
+    plan = TrainingPlan(steps=1, base_steps=base_steps, batch=3, clip=1e9)
+    alone = learner(labels, plan).lessons
+    alone.processes = 2
+    loss, gradients = 0.0, list[torch.Tensor]()
+    for process in range(2):
+        loss += alone.gradients(0, process)
+        gradients.append(torch.cat([_gradient(each).flatten() for each in alone.learned()]))
     with learner(labels, plan, processes=2) as shared:
-        for _ in range(2):
-            losses.append(alone.learn())
-            assert shared.learn() == pytest.approx(losses[-1], rel=1e-3)
-            pairs = zip(alone.lessons.learned(), shared.lessons.learned(), strict=True)
-            assert all(torch.allclose(_gradient(one), _gradient(other), atol=1e-3) for one, other in pairs)
-    assert losses[0] != losses[1]
+        assert shared.learn() == pytest.approx(loss, rel=1e-3)
+        together = torch.cat([_gradient(each).flatten() for each in shared.lessons.learned()])
+    assert all(each.any() for each in gradients)
+    assert torch.allclose(sum(gradients, torch.tensor(0.0)), together, atol=1e-3)
+
+
+def test_each_process_has_a_part_of_a_small_batch(labels: Path) -> None:
+    lessons = learner(labels, TrainingPlan(steps=1, base_steps=9, batch=4)).lessons
+    assert [len(numbers) for numbers in lessons.passes(0)] == [4]
+    lessons.processes = 2
+    assert [len(numbers) for numbers in lessons.passes(0)] == [2, 2]
 
 
 def test_photos_learned_together_give_what_each_alone_gives(labels: Path) -> None:

@@ -32,10 +32,10 @@ class Learner:
         self, detector: PizaDetector, expressions: Sequence[Expression], plan: TrainingPlan, processes: int = 1
     ) -> None:
         self.detector, self.plan, self.step = detector, plan, 0
-        self.lessons = Lessons(detector, expressions, plan)
+        self.lessons = Lessons(detector, expressions, plan, min(processes, plan.batch))
         self._network = detector.network
         self._optimise(is_base=plan.trains_base(0))
-        self._helpers = Helpers(self.lessons, min(processes, plan.batch))
+        self._helpers = Helpers(self.lessons)
 
     def __enter__(self) -> Self:
         return self

@@ -51,10 +51,15 @@ class Drawn:
 
 
 class Lessons:
-    """All random numbers come from the seed, the step and the photo's number in its batch."""
+    """All random numbers come from the seed, the step and the photo's number in its batch.
 
-    def __init__(self, detector: PizaDetector, expressions: Sequence[Expression], plan: TrainingPlan) -> None:
-        self.detector, self.expressions, self.plan = detector, expressions, plan
+    Several `processes` share a batch. Each has some of its passes.
+    """
+
+    def __init__(
+        self, detector: PizaDetector, expressions: Sequence[Expression], plan: TrainingPlan, processes: int = 1
+    ) -> None:
+        self.detector, self.expressions, self.plan, self.processes = detector, expressions, plan, processes
         self._of_photo = {
             photo: list(several) for photo, several in groupby(sorted(expressions, key=_photo_of), _photo_of)
         }
@@ -64,15 +69,15 @@ class Lessons:
         """Those that learn in the step that was last asked for."""
         return [parameter for parameter in self._network.parameters() if parameter.requires_grad]
 
-    def gradients(self, step: int, part: int = 0, parts: int = 1) -> float:
-        """Leaves the gradients of one part of a step's batch on the network. Returns its share of the loss."""
+    def gradients(self, step: int, process: int = 0) -> float:
+        """Leaves the gradients of a process's part of a step's batch on the network. Returns its share of the loss."""
         is_base = self.plan.trains_base(step)
         choose_learned(self._network, is_base=is_base)
         network: Any = self._network
         network.train().zero_grad()
         self._network.adapted = not is_base
         loss = 0.0
-        for numbers in self.passes(step)[part::parts]:
+        for numbers in self.passes(step)[process :: self.processes]:
             torch.manual_seed((self.plan.seed * 1_000_003 + step) * self.plan.batch + numbers[0])
             found = self._loss([self._seen(step, number) for number in numbers]) / self.plan.batch
             found.backward()  # type: ignore[no-untyped-call]
@@ -83,12 +88,13 @@ class Lessons:
     def passes(self, step: int) -> list[list[int]]:
         """The numbers of a batch's photos that go through the network together: those with crops of a like shape.
 
-        They are the same however many processes share the batch.
+        There are as many passes as processes, or more.
         """
+        most = min(CROPS, -(-self.plan.batch // self.processes))
         sizes = [self._size(self._drawn(step, number).crop) for number in range(self.plan.batch)]
         passes = list[list[int]]()
         for number in sorted(range(self.plan.batch), key=lambda number: sizes[number][0] / sizes[number][1]):
-            if passes and _fit([sizes[other] for other in (*passes[-1], number)]):
+            if passes and len(passes[-1]) < most and _fit([sizes[other] for other in (*passes[-1], number)]):
                 passes[-1].append(number)
             else:
                 passes.append([number])
@@ -194,9 +200,9 @@ def _share(box: Box, corners: tuple[int, int, int, int]) -> list[float]:
 
 
 def _fit(sizes: Sequence[tuple[int, int]]) -> bool:
-    """Whether crops of these widths and heights go through the network together."""
+    """Whether there is memory for crops of these widths and heights together."""
     wide, tall = (max(sides) for sides in zip(*sizes, strict=True))
-    return len(sizes) <= CROPS and len(sizes) * wide * tall <= PIXELS
+    return len(sizes) * wide * tall <= PIXELS
 
 
 def _cut(box: Box, crop: Box) -> Box:

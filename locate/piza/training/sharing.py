@@ -26,8 +26,8 @@ _own: list[Lessons] = []
 class Helpers:
     """Other processes, whose networks have the weights of the learner's, in shared memory. None for one process."""
 
-    def __init__(self, lessons: Lessons, processes: int) -> None:
-        self._lessons, self._processes = lessons, processes
+    def __init__(self, lessons: Lessons) -> None:
+        self._lessons, processes = lessons, lessons.processes
         self._threads = torch.get_num_threads()
         self._pool: ProcessPoolExecutor | None = None
         if processes > 1:
@@ -35,7 +35,7 @@ class Helpers:
             torch.set_num_threads(threads)
             detector, network = lessons.detector, lessons.detector.network.share_memory()
             weights = dict((*network.named_parameters(), *network.named_buffers()))
-            rest = (detector.tokenizer, detector.name, lessons.expressions, lessons.plan)
+            rest = (detector.tokenizer, detector.name, lessons.expressions, lessons.plan, processes)
             self._pool = ProcessPoolExecutor(
                 processes - 1, get_context("spawn"), _start, ((network.config, weights), rest, threads)
             )
@@ -44,8 +44,8 @@ class Helpers:
         """Leaves the gradients of a whole batch on the learner's network. Returns the loss."""
         if self._pool is None:
             return self._lessons.gradients(step)
-        asked = [self._pool.submit(_gradients, step, part, self._processes) for part in range(1, self._processes)]
-        loss = self._lessons.gradients(step, 0, self._processes)
+        asked = [self._pool.submit(_gradients, step, process) for process in range(1, self._lessons.processes)]
+        loss = self._lessons.gradients(step)
         try:
             for answer in asked:
                 more, gradients = answer.result()
@@ -77,13 +77,13 @@ def _start(network: tuple[Any, dict[str, Tensor]], rest: tuple[Any, ...], thread
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     Thread(target=_end_with, args=(parent_process(),), daemon=True).start()
     torch.set_num_threads(threads)
-    (config, weights), (tokenizer, name, expressions, plan) = network, rest
+    (config, weights), (tokenizer, name, *shared) = network, rest
     own = PizaNetwork(config)
     for key, parameter in own.named_parameters():
         parameter.data = weights[key]
     for key, buffer in own.named_buffers():
         buffer.data = weights[key]
-    _own.append(Lessons(PizaDetector(own, tokenizer, name), expressions, plan))
+    _own.append(Lessons(PizaDetector(own, tokenizer, name), *shared))
 
 
 def _end_with(learner: Any) -> None:
@@ -91,8 +91,8 @@ def _end_with(learner: Any) -> None:
     os._exit(1)
 
 
-def _gradients(step: int, part: int, parts: int) -> tuple[float, Tensor]:
+def _gradients(step: int, process: int) -> tuple[float, Tensor]:
     [lessons] = _own
-    loss = lessons.gradients(step, part, parts)
+    loss = lessons.gradients(step, process)
     found = [torch.zeros_like(each) if each.grad is None else each.grad for each in lessons.learned()]
     return loss, torch.cat([each.flatten() for each in found])
