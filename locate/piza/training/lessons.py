@@ -201,7 +201,7 @@ def _share(box: Box, corners: tuple[int, int, int, int]) -> list[float]:
 
 def _fit(sizes: Sequence[tuple[int, int]]) -> bool:
     """Whether there is memory for crops of these widths and heights together."""
-    wide, tall = (max(sides) for sides in zip(*sizes, strict=True))
+    wide, tall = max(wide for wide, _ in sizes), max(tall for _, tall in sizes)
     return len(sizes) * wide * tall <= PIXELS
 
 
