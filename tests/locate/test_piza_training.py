@@ -30,9 +30,9 @@ from sorce.locate.piza.saving import save
 from sorce.locate.piza.training.annotations import Expression, read_expressions, split
 from sorce.locate.piza.training.commands import train
 from sorce.locate.piza.training.learning import Learner
-from sorce.locate.piza.training.lessons import Drawn, choose_learned
+from sorce.locate.piza.training.lessons import Exercise, choose_learned
 from sorce.locate.piza.training.losses import _one_layer, detection_loss
-from sorce.locate.piza.training.passes import Seen, stacked
+from sorce.locate.piza.training.passes import CropInput, stacked
 from sorce.locate.piza.training.phrases import MOST, chosen, prompt_of
 from sorce.locate.piza.training.plan import TrainingPlan
 from sorce.locate.piza.training.running import accuracy
@@ -599,11 +599,11 @@ def test_photos_learned_together_give_what_each_alone_gives(labels: Path) -> Non
     photo, rng = Image.open(labels / "0.png"), np.random.default_rng(3)
     asked, things = lessons.expressions[0], [("red square", Box(*RED)), ("a blue square of a longer name", Box(*BLUE))]
     seen = [
-        lessons._view(photo, Drawn(asked, Box(0, 0, *SIZE), things[:count], zoom, rng))
+        lessons._view(photo, Exercise(asked, Box(0, 0, *SIZE), things[:count], zoom, rng))
         for count, zoom in ((1, 0.2), (2, 0.6))
     ]
 
-    def loss(several: list[Seen]) -> float:
+    def loss(several: list[CropInput]) -> float:
         batch = stacked(several)
         output = network.detect(batch.pixels, batch.ids, batch.zooms, batch.words)
         return detection_loss(network, output, batch.boxes, batch.tokens).item()
@@ -618,7 +618,7 @@ def test_a_smaller_crop_is_extended_to_the_right_and_below(labels: Path) -> None
     photo, rng = Image.open(labels / "0.png"), np.random.default_rng(3)
     [asked] = lessons.expressions
     crops = (Box(0, 0, *SIZE), Box(20, 0, 60, 120))
-    seen = [lessons._view(photo, Drawn(asked, crop, [("red square", Box(*RED))], None, rng)) for crop in crops]
+    seen = [lessons._view(photo, Exercise(asked, crop, [("red square", Box(*RED))], None, rng)) for crop in crops]
     batch = stacked(seen)
     (wide, tall), pixels = batch.pixels.shape[:1:-1], seen[1].pixels
     assert torch.equal(batch.pixels[1:, :, : pixels.shape[2], : pixels.shape[3]], pixels)
@@ -634,7 +634,10 @@ def test_crops_of_a_like_shape_are_learned_together(labels: Path) -> None:
     assert sorted(number for numbers in passes for number in numbers) == list(range(10))
     assert [len(numbers) for numbers in passes] == [4, 4, 2]
     aspects = [
-        [(crop.x2 - crop.x1) / (crop.y2 - crop.y1) for crop in (lessons._drawn(3, number).crop for number in numbers)]
+        [
+            (crop.x2 - crop.x1) / (crop.y2 - crop.y1)
+            for crop in (lessons._exercise(3, number).crop for number in numbers)
+        ]
         for numbers in passes
     ]
     assert max(aspects[0]) <= min(aspects[1]) + 0.05

@@ -20,7 +20,7 @@ from sorce.locate.piza.lora import OWN
 from sorce.locate.piza.preprocessing import resized_size
 from sorce.locate.piza.training.annotations import Expression
 from sorce.locate.piza.training.losses import detection_loss, history_loss
-from sorce.locate.piza.training.passes import Seen, stacked
+from sorce.locate.piza.training.passes import CropInput, stacked
 from sorce.locate.piza.training.phrases import chosen, prompt_of
 from sorce.locate.piza.training.plan import TrainingPlan
 from sorce.locate.piza.training.trajectories import Lesson, any_crop, lesson, next_box, trajectory
@@ -37,7 +37,7 @@ DRAWS = 100
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Drawn:
+class Exercise:
     """What a photo of a batch is asked: texts, and of the things that its crop shows the part in it.
 
     `zoom` is the zoom value, None for the base. `rng` gives the histories.
@@ -91,7 +91,7 @@ class Lessons:
         There are as many passes as processes, or more.
         """
         most = min(CROPS, -(-self.plan.batch // self.processes))
-        sizes = [self._size(self._drawn(step, number).crop) for number in range(self.plan.batch)]
+        sizes = [self._size(self._exercise(step, number).crop) for number in range(self.plan.batch)]
         passes = list[list[int]]()
         for number in sorted(range(self.plan.batch), key=lambda number: sizes[number][0] / sizes[number][1]):
             if passes and len(passes[-1]) < most and _fit([sizes[other] for other in (*passes[-1], number)]):
@@ -103,32 +103,32 @@ class Lessons:
     def _size(self, crop: Box) -> tuple[int, int]:
         return resized_size(*_size_of(_whole_pixels(crop)), self.detector.settings)
 
-    def _drawn(self, step: int, number: int, attempt: int = 0) -> Drawn:
+    def _exercise(self, step: int, number: int, attempt: int = 0) -> Exercise:
         """A random expression, and what is asked of its photo, which is not opened."""
         rng = np.random.default_rng([self.plan.seed, step, number, attempt])
         expression = self.expressions[int(rng.integers(len(self.expressions)))]
         asked = replace(expression, box=_inside(expression.box, expression.size))
         if self.plan.trains_base(step):
             crop = any_crop(asked.box, asked.size, rng)
-            return Drawn(asked, crop, self._phrases(asked, crop, rng), None, rng)
+            return Exercise(asked, crop, self._phrases(asked, crop, rng), None, rng)
         boxes = trajectory(asked.box, asked.size, self.detector.settings.steps, rng, self.plan.share)
         taken = int(rng.integers(len(boxes) - 1))
         phrases = self._phrases(asked, boxes[taken], rng)
         following = [(text, thing and next_box(thing, boxes, taken)) for text, thing in phrases]
-        return Drawn(asked, boxes[taken], following, lesson(boxes, taken).zoom, rng)
+        return Exercise(asked, boxes[taken], following, lesson(boxes, taken).zoom, rng)
 
-    def _seen(self, step: int, number: int) -> tuple[Drawn, Seen]:
-        """What the network sees. Where a photo has changed since it was read, another one is drawn."""
+    def _seen(self, step: int, number: int) -> tuple[Exercise, CropInput]:
+        """What the network sees. Where a photo has changed since the labels were read, another one is drawn."""
         for attempt in range(DRAWS):
-            drawn = self._drawn(step, number, attempt)
-            photo = drawn.expression.photo
+            exercise = self._exercise(step, number, attempt)
+            photo = exercise.expression.photo
             try:
                 image = open_picture(photo).image
             except BadPhoto as error:
                 said = f"photos cannot be opened, such as '{photo}' (it {error}); put them back, and go on."
                 continue
-            if image.size == drawn.expression.size:
-                return drawn, self._view(image, drawn)
+            if image.size == exercise.expression.size:
+                return exercise, self._view(image, exercise)
             said = f"photos have another size than before, such as '{photo}'; put the old ones back, and go on."
         raise BadPhoto(said)
 
@@ -137,21 +137,23 @@ class Lessons:
         several = chosen(asked, crop, self._of_photo[asked.photo], self.expressions, rng)
         return [(text, thing and _cut(thing, crop)) for text, thing in several]
 
-    def _view(self, photo: Image.Image, drawn: Drawn) -> Seen:
-        corners = _whole_pixels(drawn.crop)
+    def _view(self, photo: Image.Image, exercise: Exercise) -> CropInput:
+        corners = _whole_pixels(exercise.crop)
         pixels, (wide, tall) = self.detector.pixels(photo.crop(corners))
-        said = prompt_of([(self.detector.tokens(text), box) for text, box in drawn.phrases], self.detector.longest)
+        said = prompt_of([(self.detector.tokens(text), box) for text, box in exercise.phrases], self.detector.longest)
         shares = torch.tensor([_share(box, corners) for box in said.boxes])
-        zoom = None if drawn.zoom is None else rounded(torch.tensor([drawn.zoom]), self.detector.settings.zoom_step)
-        return Seen(pixels, said, shares * torch.tensor([wide, tall] * 2), zoom)
+        zoom = (
+            None if exercise.zoom is None else rounded(torch.tensor([exercise.zoom]), self.detector.settings.zoom_step)
+        )
+        return CropInput(pixels, said, shares * torch.tensor([wide, tall] * 2), zoom)
 
-    def _loss(self, several: Sequence[tuple[Drawn, Seen]]) -> Tensor:
+    def _loss(self, several: Sequence[tuple[Exercise, CropInput]]) -> Tensor:
         """The sum over the photos of a pass."""
         batch = stacked([seen for _, seen in several])
         output = self._network.detect(batch.pixels, batch.ids, batch.zooms, batch.words)
         is_base = batch.zooms is None
         found = detection_loss(self._network, output, batch.boxes, batch.tokens, by_centre=not is_base)
-        return found if is_base else found + self._history([drawn.rng for drawn, _ in several])
+        return found if is_base else found + self._history([exercise.rng for exercise, _ in several])
 
     def _history(self, rngs: Sequence[np.random.Generator]) -> Tensor:
         lessons = [self._history_lesson(rng) for rng in rngs for _ in range(HISTORIES)]

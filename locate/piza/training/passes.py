@@ -18,7 +18,7 @@ from sorce.locate.piza.training.phrases import Prompt
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Seen:
+class CropInput:
     """A crop, (1, 3, height, width), its prompt, and the zoom value, (1,), if any.
 
     `boxes` are what to find, (boxes, 4): centre and size in pixels.
@@ -46,7 +46,7 @@ class Stacked:
     zooms: Tensor | None
 
 
-def stacked(several: Sequence[Seen]) -> Stacked:
+def stacked(several: Sequence[CropInput]) -> Stacked:
     """All have a zoom value, or none has."""
     device = several[0].pixels.device
     tall, wide = (max(seen.pixels.shape[side] for seen in several) for side in (-2, -1))
