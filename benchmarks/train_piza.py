@@ -55,7 +55,7 @@ CURVE = 6
 FEW = 100
 """Held-out expressions at each point."""
 TIMED = 20
-"""As many steps are timed, after as many others. The first steps take longer."""
+"""Steps that are timed. As many are taken before: the first ones are slower."""
 
 Finds = Callable[[Expression], Box]
 
